@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * clock.h: the system's monotonic clock. Rooms below runtime/ take the time as an argument. */
+#ifndef INTERNAL_CLOCK_H
+#define INTERNAL_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_NS_PER_S UINT64_C(1000000000)
+
+/* Nanoseconds since some fixed instant; never goes back (CLOCK_MONOTONIC). */
+uint64_t clock_now_ns(void);
+
+/* Sleeps at least so long. Called by runtime/progress.c alone. */
+void clock_sleep_ns(uint64_t ns);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cpu.h: what the processor can do. */
+#ifndef INTERNAL_CPU_H
+#define INTERNAL_CPU_H
+
+/* Instruction sets that kernels use. */
+enum cpu_feature {
+    CPU_AVX2 = 1 << 0, /* with FMA and F16C */
+    CPU_AVX512 = 1 << 1 /* F, BW, DQ, VL */
+};
+
+/* The features present and not masked out. */
+unsigned cpu_features(void);
+
+/* For tests: only these features are reported from now on. ~0u undoes it. */
+void cpu_features_mask(unsigned mask);
+
+/* Cores this process may run on, at least 1. */
+int cpu_count(void);
+
+/* A hint to the core that this is a spinning loop. */
+void cpu_pause(void);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * log.h: one logger for all rooms. Lines go to stderr; the latest error of each thread is kept.
+ * Whoever sees a failure first logs it, once, with its numbers; callers pass the status on. */
+#ifndef INTERNAL_LOG_H
+#define INTERNAL_LOG_H
+
+#include <stddef.h>
+
+#include <wirewise/wirewise.h>
+
+#define LOG_SENTENCE_BYTES 1024
+
+/* Logs at error level, keeps the sentence as the thread's latest error, and returns `status`, so
+ * that a failing function reads `return log_failure(WW_BAD_STATE, "...")`. */
+enum ww_status log_failure(enum ww_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The calling thread's latest error, "" when it had none; valid until its next one. */
+const char *log_last_error(void);
+
+/* Lines above this level are dropped, in the whole process. */
+void log_set_level(enum ww_log_level level);
+
+/* The rank that the calling thread's lines name; -1 = none. */
+void log_set_rank(int rank);
+
+/* For tests: every line goes to `sink` too and, when quiet, nowhere else. NULL = none. */
+typedef void log_sink(void *self, enum ww_log_level level, const char *line);
+void log_set_sink(log_sink *sink, void *self, int quiet);
+
+#endif

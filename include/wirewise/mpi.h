@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * mpi.h: makes a world from an MPI communicator. The only public header that needs <mpi.h>. */
+#ifndef WIREWISE_MPI_H
+#define WIREWISE_MPI_H
+
+#include <mpi.h>
+#include <wirewise/wirewise.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Fills *world with the communicator's rank and size, an all_gather over it, and the MPI
+ * transport. The communicator stays the program's and must outlive every context made from
+ * *world; contexts talk over duplicates of their own.
+ * Thread   one that may call MPI.
+ * Returns  WW_OK; WW_BAD_STATE when MPI is not initialised or already finalised;
+ *          WW_BAD_ARGUMENT for MPI_COMM_NULL, an inter-communicator or a NULL world;
+ *          WW_UNSUPPORTED when the library was built without MPI. */
+WW_API enum ww_status ww_mpi_world(MPI_Comm communicator, struct ww_world *world);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * transport.h: the contract for fabrics. UNSTABLE: it may change in any release before 1.0.
+ *
+ * A fabric carries rounds of messages between numbered ranks. Messages between one pair of ranks
+ * that carry the same tag arrive in the order in which they were posted; nothing else is
+ * promised about order. A fabric is used by one thread at a time. */
+#ifndef WIREWISE_TRANSPORT_H
+#define WIREWISE_TRANSPORT_H
+
+#include <wirewise/wirewise.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ww_message_kind { WW_SEND, WW_RECEIVE };
+
+/* One message of a round. Both ends state the same bytes (0 is allowed and still travels). The
+ * memory is borrowed from post until poll reports the flight done, or until close. */
+struct ww_message {
+    enum ww_message_kind kind;
+    int peer; /* never the own rank */
+    void *memory;
+    size_t bytes;
+};
+
+/* What a pending flight waits for: it decides how the caller may wait. */
+enum ww_wait {
+    WW_WAIT_MEMORY, /* another core: pause, then yield; the answer is microseconds away */
+    WW_WAIT_NETWORK /* a wire: a few yields, then sleep; yielding for ever eats the core */
+};
+
+/* A posted round. Filled by post; `state` belongs to the transport until poll returns something
+ * else than WW_PENDING. */
+struct ww_flight {
+    void *state;
+    enum ww_wait wait;
+};
+
+/* What a fabric sent so far over one level of the hierarchy. `control` counts what was posted
+ * with control set, data the rest. */
+struct ww_traffic {
+    uint64_t data_bytes;
+    uint64_t data_messages; /* as handed to the fabric, after any cutting */
+    uint64_t control_bytes;
+};
+
+/* How a fabric is opened. */
+struct ww_transport_setup {
+    size_t struct_bytes;
+    const struct ww_world *world; /* copied by open where it is needed later, except self */
+    int levels;                   /* 1 .. WW_LEVELS_MAX */
+    const uint8_t *peer_level;    /* [world->size]: the level that a message to a peer crosses;
+                                     0 = same host; outlives the fabric */
+    bool own_thread;              /* a thread of the runtime will use the fabric, while the program
+                                     goes on */
+    bool program_is_quiet;        /* and the program promised not to call the fabric's library
+                                     meanwhile */
+};
+
+#define WW_TRANSPORT_TAGS 4096 /* tags are 0 .. WW_TRANSPORT_TAGS - 1 */
+
+struct ww_transport {
+    const char *name;
+
+    /* Why a thread of the runtime could not use a fabric opened so (setup->own_thread is set, the
+     * fields about peers are not), as a sentence; NULL = it can. Static text. Nothing collective.
+     * NULL slot = it always can. */
+    const char *(*thread_trouble)(const struct ww_transport_setup *setup);
+
+    /* Opens this rank's end. All ranks call it, in the same order. *fabric is owned by the caller
+     * until close. own_thread is asked for only where thread_trouble has nothing against it. */
+    enum ww_status (*open)(const struct ww_transport_setup *setup, void **fabric);
+
+    /* Ends it and cancels what is under way; no flight may be polled afterwards. `failed` says
+     * that peers may be gone: nothing collective is attempted then. */
+    void (*close)(void *fabric, bool failed);
+
+    /* Memory for messages that suits the fabric (registered, shared, on a device), aligned to
+     * 4096, contents undefined. release gives it back while nothing is under way in it; close gives
+     * back the rest. Never called during a step. Both NULL = plain aligned memory serves. */
+    enum ww_status (*reserve)(void *fabric, size_t bytes, void **memory);
+    void (*release)(void *fabric, void *memory, size_t bytes);
+
+    /* Posts all messages of a round at once; never blocks. The array `messages` is read during the
+     * call only, the memory it points to longer, see struct ww_message. control marks the
+     * runtime's own messages (at most 256 bytes each) for the counters; the memory of those must
+     * not be read any more once close has returned. On an error nothing of the round may be relied
+     * on. */
+    enum ww_status (*post)(void *fabric, int tag, bool control, const struct ww_message *messages,
+                           int count, struct ww_flight *flight);
+
+    /* WW_OK once every message of the flight is done: its memory is the caller's again.
+     * WW_PENDING, or an error (the fabric is then good for close only). Never blocks. */
+    enum ww_status (*poll)(void *fabric, struct ww_flight *flight);
+
+    /* The peer of a message of this flight that is not done, or -1 when the fabric cannot tell.
+     * NULL = it never can. */
+    int (*waits_for)(void *fabric, const struct ww_flight *flight);
+
+    /* Fills traffic[levels] with totals since open. */
+    void (*counters)(void *fabric, struct ww_traffic *traffic);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

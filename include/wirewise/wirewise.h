@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * wirewise.h: moves gradients between ranks and tells what each step cost.
+ *
+ * A program's life:  make a world  ->  ww_context_create  ->  ww_tensor_add ...  ->
+ * ww_tensors_commit  ->  { ww_step_begin, ww_tensor_start ..., ww_step_end } per step  ->
+ * ww_context_destroy.  Single calls (ww_all_reduce ...) may stand anywhere in between.
+ *
+ * Every call returns an enum ww_status; ww_last_error gives the whole sentence. Outputs are
+ * written only when the status is WW_OK, unless a comment says otherwise. Sizes ending in
+ * _bytes are bytes, counts are elements, times ending in _s are seconds. */
+#ifndef WIREWISE_H
+#define WIREWISE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <wirewise/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WW_VERSION_MAJOR 0
+#define WW_VERSION_MINOR 1
+#define WW_VERSION_PATCH 0
+#define WW_VERSION_TEXT "0.1.0"
+
+/* "0.1.0" of the library that is loaded, which may differ from the header's. */
+WW_API const char *ww_version(void);
+
+struct ww_context;
+struct ww_tensor;
+struct ww_transport; /* wirewise/transport.h */
+
+/* Element types. 16-bit types are summed in fp32 and rounded once, at the end. */
+enum ww_type {
+    WW_F32,
+    WW_F64,
+    WW_F16,  /* IEEE 754 binary16 */
+    WW_BF16, /* upper half of an fp32 */
+    WW_I32,
+    WW_I64,
+    WW_TYPE_COUNT
+};
+
+/* Reductions. Rules:
+ *   mean   the sum times 1/size, rounded to the type; refused for integers.
+ *   sum    of integers wraps modulo 2^32 or 2^64.
+ *   NaN    a NaN from any rank makes that element NaN, for min and max as well; Inf follows
+ *          IEEE 754. Every rank gets the same bits.
+ *   order  the order of additions follows from the plan, hence from the number of ranks, the
+ *          count and the type; it does not change between runs. */
+enum ww_op { WW_SUM, WW_MEAN, WW_MIN, WW_MAX, WW_OP_COUNT };
+
+/* Bytes of one element; 0 for a value that is no type. */
+WW_API size_t ww_type_bytes(enum ww_type type);
+
+/* ---- World: who takes part ------------------------------------------------------------- */
+
+/* What the host program tells about its ranks. wirewise/mpi.h makes one from a communicator,
+ * ww_local_world_rank makes one for threads of one process, and any launcher can fill it. */
+struct ww_world {
+    size_t struct_bytes; /* sizeof(struct ww_world), set by WW_WORLD_INIT */
+    int rank;            /* 0 .. size - 1 */
+    int size;            /* >= 1 */
+
+    /* Gathers `bytes` from every rank into all[size * bytes], in rank order; 0 = success.
+     * Called by all ranks, only inside ww_context_create, ww_context_destroy and
+     * ww_tensors_commit, on the thread that makes these calls. May be NULL when size is 1. */
+    int (*all_gather)(void *self, const void *mine, void *all, size_t bytes);
+    void *self; /* handed to all_gather and to the transport */
+
+    /* The fabric that carries messages; NULL chooses the best one built in that needs no more
+     * than all_gather, and is refused with a sentence where there is none. */
+    const struct ww_transport *transport;
+};
+#define WW_WORLD_INIT                                                                              \
+    {                                                                                              \
+        sizeof(struct ww_world), 0, 1, NULL, NULL, NULL                                            \
+    }
+
+/* Ranks that are threads of one process. create makes the meeting place (size 1 .. 1024), rank
+ * fills *world for one of its ranks, destroy frees it once every context made from it is gone.
+ * Thread   any.
+ * Returns  WW_OK, WW_BAD_ARGUMENT, WW_NO_MEMORY. */
+struct ww_local_world;
+WW_API enum ww_status ww_local_world_create(int size, struct ww_local_world **local);
+WW_API enum ww_status ww_local_world_rank(struct ww_local_world *local, int rank,
+                                          struct ww_world *world);
+WW_API void ww_local_world_destroy(struct ww_local_world *local);
+
+/* ---- Config: every setting has one row, in runtime/config.c ------------------------------- */
+
+enum ww_progress {
+    WW_PROGRESS_AUTO,   /* a thread where MPI's thread level and the cores allow it */
+    WW_PROGRESS_INLINE, /* inside ww_tensor_start, ww_tensor_wait, ww_step_end, ww_progress */
+    WW_PROGRESS_THREAD  /* a thread of the runtime; an error where that is not possible */
+};
+enum ww_deterministic {
+    WW_DETERMINISTIC_OFF, /* the order in which buckets leave follows rank 0's backward pass */
+    WW_DETERMINISTIC_PLAN /* plans and order frozen: the same run gives the same bits */
+};
+enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
+
+/* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
+ * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
+ * on bucket_bytes, segment_bytes, segments_in_flight, algorithm, gradient_op and deterministic:
+ * a difference is WW_MISMATCH in ww_context_create, named. */
+struct ww_config {
+    size_t struct_bytes;       /* sizeof(struct ww_config), set by WW_CONFIG_INIT */
+    size_t bucket_bytes;       /* small tensors travel together up to this size */
+    size_t segment_bytes;      /* piece that slides through a plan; 0 = chosen */
+    int segments_in_flight;    /* 1 .. 16; 0 = chosen */
+    double timeout_s;          /* a collective without any progress for so long fails */
+    const char *algorithm;     /* "auto" or a name that `wirewise plan --list` prints */
+    enum ww_op gradient_op;    /* WW_MEAN or WW_SUM, what a step does with gradients */
+    enum ww_progress progress; /* see above */
+    enum ww_deterministic deterministic;
+    bool mpi_quiet;              /* promise: no MPI call by the program between ww_step_begin and
+                                    ww_step_end; lets a thread run under MPI_THREAD_SERIALIZED */
+    enum ww_log_level log_level; /* of this process, on stderr */
+    const char *host;            /* name of this rank's host; ranks that give the same name count as
+                                    one host. NULL = found out (host name and boot id) */
+};
+#define WW_CONFIG_INIT                                                                             \
+    {                                                                                              \
+        sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
+            WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL                                         \
+    }
+
+/* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
+
+/* Makes a context. All ranks of the world call it. Any number of contexts may exist at once,
+ * over the same or different worlds; each has messages of its own.
+ * world    copied, except self, which must outlive the context
+ * config   copied, the algorithm's text too; NULL = WW_CONFIG_INIT
+ * Thread   any; a context belongs to the process that made it: after fork the child's calls
+ *          return WW_BAD_STATE.
+ * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_CONFIG, WW_UNSUPPORTED, WW_NO_MEMORY, WW_MISMATCH,
+ *          WW_TRANSPORT_FAILED. On an error *context is NULL and ww_last_error(NULL) tells why. */
+WW_API enum ww_status ww_context_create(const struct ww_world *world,
+                                        const struct ww_config *config,
+                                        struct ww_context **context);
+
+/* Ends a context: all ranks call it, before MPI_Finalize. A step under way is abandoned. NULL is
+ * fine. After a failure it does not wait for other ranks. Frees the context's tensors. */
+WW_API void ww_context_destroy(struct ww_context *context);
+
+/* -1 for NULL. */
+WW_API int ww_rank(const struct ww_context *context);
+WW_API int ww_size(const struct ww_context *context);
+
+/* The latest error of this context as one sentence: what, which rank and host, both values, what
+ * to do. NULL asks for the calling thread's latest error (ww_context_create has no context yet).
+ * Never NULL; "" when there was none. Valid until the context's next failing call.
+ * After WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED or WW_TRANSPORT_FAILED in a collective the
+ * context is broken: every later call on it returns that status again. */
+WW_API const char *ww_last_error(const struct ww_context *context);
+
+/* Writes one setting a line into text: name, value, origin (default, program, environment),
+ * variable, help. Returns the bytes the whole text needs, as snprintf does. */
+WW_API size_t ww_config_print(const struct ww_context *context, char *text, size_t bytes);
+
+/* ---- Steps: a trainer with its own buffers --------------------------------------------------
+ * Register once, in the same order on all ranks; then per step hand each gradient over as soon
+ * as it is ready, in any order, and end the step. Tensors of one type that were registered next
+ * to each other travel together in buckets of up to bucket_bytes. A bucket whose gradients lie
+ * next to each other in memory, in that order, is reduced in place; others are gathered into
+ * memory of the runtime first. */
+
+/* Registers one tensor.
+ * name     unique in the context, 1 .. 127 bytes; copied
+ * dims     0 .. 8 (0 = a scalar); shape[dims] elements per dimension, 0 allowed
+ * *tensor  owned by the context
+ * Thread   one at a time, before ww_tensors_commit
+ * Returns  WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE, WW_NO_MEMORY, WW_UNSUPPORTED (an integer type
+ *          while gradient_op is WW_MEAN). */
+WW_API enum ww_status ww_tensor_add(struct ww_context *context, const char *name,
+                                    enum ww_type type, int dims, const size_t *shape,
+                                    struct ww_tensor **tensor);
+
+/* Agrees on the layout with all ranks and makes the buckets. All ranks call it, once.
+ * Returns  WW_OK; WW_MISMATCH names the first tensor that differs, the rank and both forms;
+ *          WW_BAD_STATE when called twice or without tensors; WW_NO_MEMORY. */
+WW_API enum ww_status ww_tensors_commit(struct ww_context *context);
+
+/* Begins a step. Thread: the one that will end it. Returns WW_OK, WW_BAD_STATE. */
+WW_API enum ww_status ww_step_begin(struct ww_context *context);
+
+/* Hands one gradient over and returns at once; the result replaces it in place.
+ * values   count elements of the registered type, aligned to the type; the runtime's from now
+ *          until ww_tensor_wait or ww_step_end returns; may lie elsewhere in every step.
+ *          NULL only when the tensor has no elements.
+ * Thread   any, one caller per tensor.
+ * Returns  WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE (no step, or already started or skipped). */
+WW_API enum ww_status ww_tensor_start(struct ww_tensor *tensor, void *values);
+
+/* Says that this rank has no gradient for the tensor in this step (unused, frozen): it counts as
+ * zeros. values receives the result, or NULL where this rank does not want it.
+ * Thread, Returns  as ww_tensor_start. */
+WW_API enum ww_status ww_tensor_skip(struct ww_tensor *tensor, void *values);
+
+/* Waits until the result of a started or skipped tensor is in place, so that an optimizer can
+ * begin before the step's end. A bucket leaves when all its tensors were started.
+ * Thread   any. Returns WW_OK, WW_BAD_STATE (not started, or a tensor of the same bucket was
+ *          not, which is named) or the step's failure. */
+WW_API enum ww_status ww_tensor_wait(struct ww_tensor *tensor);
+
+/* Lets inline progress advance; cheap, never blocks. WW_OK, or the step's failure. */
+WW_API enum ww_status ww_progress(struct ww_context *context);
+
+/* One level of the hierarchy in a report: level 0 is inside a host, level 1 between hosts. */
+#define WW_LEVELS_MAX 8
+struct ww_level_report {
+    const char *name;       /* "host", "network"; static */
+    uint64_t sent_bytes;    /* payload this rank sent, counted by the transport */
+    uint64_t planned_bytes; /* the same by the plans that ran; equal for dense plans */
+    uint64_t messages;      /* sends handed to the fabric */
+};
+
+/* What one step cost this rank. */
+struct ww_report {
+    size_t struct_bytes;    /* sizeof(struct ww_report), set by WW_REPORT_INIT */
+    uint64_t step;          /* 1 for the first */
+    int size;               /* ranks */
+    int tensors;            /* registered */
+    int skipped;            /* of these, skipped here in this step */
+    int buckets;            /* collectives that ran */
+    uint64_t payload_bytes; /* all gradients of this rank, in their own types */
+    uint64_t sent_bytes;    /* sum over levels */
+    uint64_t dense_bytes;   /* sent by the best dense plan in fp32: 2 (size - 1) / size of the
+                               elements * 4 bytes (bandwidth bound of reduce-scatter plus
+                               all-gather, Patarasuk & Yuan 2009) */
+    uint64_t control_bytes; /* agreement and order messages, not in sent_bytes */
+    int levels;
+    struct ww_level_report level[WW_LEVELS_MAX];
+    double step_s;          /* from ww_step_begin to the end of ww_step_end */
+    double communication_s; /* while at least one bucket was on its way */
+    double exposed_s;       /* the caller's time inside wirewise: what overlap did not hide */
+};
+#define WW_REPORT_INIT                                                                             \
+    {                                                                                              \
+        .struct_bytes = sizeof(struct ww_report)                                                   \
+    }
+
+/* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor
+ * skipped, the step fails on every rank with its name (WW_BAD_STATE here, WW_PEER_FAILED there).
+ * report   filled on WW_OK; may be NULL.
+ * Returns  WW_OK; WW_BAD_STATE; WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED, WW_TRANSPORT_FAILED. */
+WW_API enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report);
+
+/* The report as one line without a line feed. Returns the bytes needed, as snprintf does. */
+WW_API size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes);
+
+/* ---- Single calls: they run here and now, and return when this rank's part is done ----------
+ * All ranks call the same function with the same count, type, op and root: anything else is
+ * WW_MISMATCH on every rank, with the odd rank and both values, before any payload is reduced.
+ * input may equal output (in place) but not overlap it otherwise. count 0 moves nothing and still
+ * checks. One at a time per context; use several contexts to have several in flight.
+ * Thread   any one at a time.
+ * Returns  WW_OK; WW_BAD_ARGUMENT, WW_UNSUPPORTED (integer mean), WW_BAD_STATE (another call is
+ *          inside, after fork); WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED, WW_TRANSPORT_FAILED:
+ *          the output's contents are then undefined. */
+
+/* output[i] = op over ranks of input[i]; count elements each. */
+WW_API enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void *output,
+                                    size_t count, enum ww_type type, enum ww_op op);
+
+/* input[size * count]; rank r's output[count] = op over ranks of input[r * count ...].
+ * In place: output == input + rank * count elements. */
+WW_API enum ww_status ww_reduce_scatter(struct ww_context *context, const void *input, void *output,
+                                        size_t count, enum ww_type type, enum ww_op op);
+
+/* input[count]; output[size * count] = all inputs in rank order.
+ * In place: input == output + rank * count elements. */
+WW_API enum ww_status ww_all_gather(struct ww_context *context, const void *input, void *output,
+                                    size_t count, enum ww_type type);
+
+/* values[count] of rank root replace those of every rank. */
+WW_API enum ww_status ww_broadcast(struct ww_context *context, void *values, size_t count,
+                                   enum ww_type type, int root);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

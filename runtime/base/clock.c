@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * clock.c: the only file that reads the system's clock or sleeps. */
+#include "internal/clock.h"
+
+#include <errno.h>
+#include <time.h>
+
+uint64_t clock_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+void clock_sleep_ns(uint64_t ns)
+{
+    struct timespec left = {(time_t)(ns / CLOCK_NS_PER_S), (long)(ns % CLOCK_NS_PER_S)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+        continue;
+    }
+}

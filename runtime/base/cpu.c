@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cpu.c: asks the processor what it can do. */
+#define _GNU_SOURCE
+#include "internal/cpu.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+
+static _Atomic unsigned allowed = ~0u;
+
+#if defined(__x86_64__)
+static unsigned detect(void)
+{
+    unsigned features = 0;
+    /* Every processor with AVX2 and FMA has F16C; clang 14 cannot ask for it by name. */
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        features |= CPU_AVX2;
+    }
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        features |= CPU_AVX512;
+    }
+    return features;
+}
+
+void cpu_pause(void)
+{
+    __builtin_ia32_pause();
+}
+#else
+static unsigned detect(void)
+{
+    return 0;
+}
+
+void cpu_pause(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+#endif
+
+unsigned cpu_features(void)
+{
+    return detect() & atomic_load(&allowed);
+}
+
+void cpu_features_mask(unsigned mask)
+{
+    atomic_store(&allowed, mask);
+}
+
+int cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        return 1;
+    }
+    int count = CPU_COUNT(&set);
+    return count > 0 ? count : 1;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * log.c: writes one line per message to stderr and keeps each thread's latest error. */
+#include "internal/log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[36m", "\033[2m"};
+
+static struct {
+    pthread_mutex_t lock;
+    enum ww_log_level level;
+    log_sink *sink;
+    void *sink_self;
+    int quiet;
+} logger = {PTHREAD_MUTEX_INITIALIZER, WW_LOG_INFO, NULL, NULL, 0};
+
+static _Thread_local char last_error[LOG_SENTENCE_BYTES];
+static _Thread_local int thread_rank = -1;
+
+/* Colour is for people: a terminal, and no wish against it (no-color.org). */
+static int wants_colour(void)
+{
+    static pthread_mutex_t once_lock = PTHREAD_MUTEX_INITIALIZER;
+    static int answer = -1;
+    pthread_mutex_lock(&once_lock);
+    if (answer < 0) {
+        const char *no = getenv("NO_COLOR");
+        const char *term = getenv("TERM");
+        answer = isatty(STDERR_FILENO) && (no == NULL || *no == '\0') &&
+                 !(term != NULL && strcmp(term, "dumb") == 0);
+    }
+    int colour = answer;
+    pthread_mutex_unlock(&once_lock);
+    return colour;
+}
+
+static void write_line(enum ww_log_level level, const char *sentence)
+{
+    char rank[32] = "";
+    if (thread_rank >= 0) {
+        snprintf(rank, sizeof rank, " [rank %d]", thread_rank);
+    }
+    int colour = wants_colour();
+    char line[LOG_SENTENCE_BYTES + 96];
+    /* One write per line, so that lines of several ranks do not mix. */
+    int bytes = snprintf(line, sizeof line, "wirewise%s %s%s:%s %s\n", rank,
+                         colour ? level_colours[level] : "", level_names[level],
+                         colour ? "\033[0m" : "", sentence);
+    if (bytes > (int)sizeof line - 1) {
+        bytes = (int)sizeof line - 1;
+        line[bytes - 1] = '\n';
+    }
+    ssize_t written = write(STDERR_FILENO, line, (size_t)bytes);
+    (void)written; /* there is nowhere left to report a full stderr to */
+}
+
+static void log_line(enum ww_log_level level, const char *sentence)
+{
+    pthread_mutex_lock(&logger.lock);
+    log_sink *sink = logger.sink;
+    void *self = logger.sink_self;
+    int shown = level <= logger.level && !(sink != NULL && logger.quiet);
+    if (sink != NULL) {
+        sink(self, level, sentence);
+    }
+    pthread_mutex_unlock(&logger.lock);
+    if (shown) {
+        write_line(level, sentence);
+    }
+}
+
+enum ww_status log_failure(enum ww_status status, const char *format, ...)
+{
+    char sentence[LOG_SENTENCE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    memcpy(last_error, sentence, sizeof last_error);
+    log_line(WW_LOG_ERROR, sentence);
+    return status;
+}
+
+static void log_formatted(enum ww_log_level level, const char *format, va_list arguments)
+{
+    char sentence[LOG_SENTENCE_BYTES];
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    log_line(level, sentence);
+}
+
+void log_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_formatted(WW_LOG_WARN, format, arguments);
+    va_end(arguments);
+}
+
+void log_info(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_formatted(WW_LOG_INFO, format, arguments);
+    va_end(arguments);
+}
+
+void log_debug(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_formatted(WW_LOG_DEBUG, format, arguments);
+    va_end(arguments);
+}
+
+const char *log_last_error(void)
+{
+    return last_error;
+}
+
+void log_set_level(enum ww_log_level level)
+{
+    pthread_mutex_lock(&logger.lock);
+    logger.level = level;
+    pthread_mutex_unlock(&logger.lock);
+}
+
+void log_set_rank(int rank)
+{
+    thread_rank = rank;
+}
+
+void log_set_sink(log_sink *sink, void *self, int quiet)
+{
+    pthread_mutex_lock(&logger.lock);
+    logger.sink = sink;
+    logger.sink_self = self;
+    logger.quiet = quiet;
+    pthread_mutex_unlock(&logger.lock);
+}

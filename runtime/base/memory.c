@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * memory.c: reserves large memory straight from the kernel, on huge pages where it may. */
+#include "internal/memory.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#define PAGE_BYTES ((size_t)4096)
+#define HUGE_BYTES ((size_t)2 << 20)
+
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
+static void unmap(uint8_t *from, uint8_t *to)
+{
+    if (to > from) {
+        munmap(from, (size_t)(to - from));
+    }
+}
+
+/* Maps more than asked and cuts both ends off, so that huge pages can begin at the start. */
+static void *map_aligned(size_t bytes, size_t alignment)
+{
+    uint8_t *start = mmap(NULL, bytes + alignment, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) {
+        return NULL;
+    }
+    uint8_t *memory = (uint8_t *)round_up((uintptr_t)start, alignment);
+    unmap(start, memory);
+    unmap(memory + bytes, start + bytes + alignment);
+    return memory;
+}
+
+void *memory_reserve(size_t bytes)
+{
+    if (bytes == 0 || bytes > SIZE_MAX / 2) {
+        return NULL;
+    }
+    size_t whole = round_up(bytes, PAGE_BYTES);
+    if (whole < HUGE_BYTES) {
+        return map_aligned(whole, PAGE_BYTES);
+    }
+    void *memory = map_aligned(whole, HUGE_BYTES);
+    if (memory != NULL) {
+        madvise(memory, whole, MADV_HUGEPAGE); /* a wish: small pages serve as well */
+    }
+    return memory;
+}
+
+void memory_release(void *memory, size_t bytes)
+{
+    if (memory != NULL) {
+        munmap(memory, round_up(bytes, PAGE_BYTES));
+    }
+}
