@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * plan.c: writes plans step by step, lays them out in rounds, and prints them. */
+#include "plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal/log.h"
+
+const char *const collective_names[COLLECTIVE_COUNT] = {"all_reduce", "reduce_scatter",
+                                                        "all_gather", "broadcast"};
+
+/* Chunks begin at multiples of so many elements ... */
+#define GRAIN 16
+/* ... once a chunk holds so many grains that rounding down moves it by a few per cent at most. */
+#define GRAINS_MIN 16
+
+/* An action as it was written, with the step it belongs to and the order it came in. */
+struct draft {
+    int step;
+    uint32_t order;
+    struct action action;
+};
+
+struct plan_writer {
+    struct plan *plan;
+    struct draft *drafts;
+    uint32_t draft_room;
+    uint32_t source_room;
+    uint32_t sources_used; /* of plan->sources, by earlier actions */
+    bool no_memory;
+};
+
+size_t plan_boundary(size_t count, uint32_t parts, uint32_t chunk)
+{
+    assert(chunk <= parts);
+    if (chunk == parts) {
+        return count;
+    }
+    /* count / parts * chunk + the rest's share: exact, and cannot overflow as count * chunk can */
+    size_t boundary = count / parts * chunk + count % parts * chunk / parts;
+    if (count / parts >= GRAIN * GRAINS_MIN) {
+        boundary -= boundary % GRAIN;
+    }
+    return boundary;
+}
+
+size_t plan_chunks_max(size_t count, uint32_t parts, uint32_t chunks)
+{
+    size_t even = count / parts * chunks + (count % parts * chunks + parts - 1) / parts;
+    size_t most = even + GRAIN;
+    return most < count ? most : count;
+}
+
+void plan_destroy(struct plan *plan)
+{
+    if (plan == NULL) {
+        return;
+    }
+    free(plan->actions);
+    free(plan->sources);
+    free(plan->rounds);
+    free(plan->slot_chunks);
+    free(plan);
+}
+
+/* ---- Writing ---------------------------------------------------------------------------- */
+
+struct plan_writer *plan_writer_create(const char *name, enum collective collective, int rank,
+                                       int size, uint32_t parts)
+{
+    struct plan_writer *writer = calloc(1, sizeof *writer);
+    if (writer == NULL) {
+        return NULL;
+    }
+    struct plan *plan = calloc(1, sizeof *plan);
+    uint32_t *slot_chunks = calloc(SLOT_SCRATCH, sizeof *slot_chunks);
+    if (plan == NULL || slot_chunks == NULL) {
+        free(plan);
+        free(slot_chunks);
+        free(writer);
+        return NULL;
+    }
+    snprintf(plan->name, sizeof plan->name, "%s", name);
+    plan->collective = collective;
+    plan->rank = rank;
+    plan->size = size;
+    plan->parts = parts;
+    plan->slot_chunks = slot_chunks;
+    plan->slot_count = SLOT_SCRATCH;
+    writer->plan = plan;
+    return writer;
+}
+
+/* Makes room for `more` entries behind `count`; the array keeps its place on failure. */
+static bool grow(void **array, uint32_t *room, uint32_t count, uint32_t more, size_t entry_bytes)
+{
+    if (count + more <= *room) {
+        return true;
+    }
+    uint32_t wanted = *room == 0 ? 16 : *room * 2;
+    if (wanted < count + more) {
+        wanted = count + more;
+    }
+    void *larger = realloc(*array, wanted * entry_bytes);
+    if (larger == NULL) {
+        return false;
+    }
+    *array = larger;
+    *room = wanted;
+    return true;
+}
+
+static void add_action(struct plan_writer *writer, int step, struct action action)
+{
+    struct plan *plan = writer->plan;
+    if (!grow((void **)&writer->drafts, &writer->draft_room, plan->action_count, 1,
+              sizeof *writer->drafts)) {
+        writer->no_memory = true;
+        return;
+    }
+    assert(action.slice.count > 0 && action.slice.first + action.slice.count <= plan->parts);
+    writer->drafts[plan->action_count] = (struct draft){step, plan->action_count, action};
+    plan->action_count++;
+}
+
+static void add_message(struct plan_writer *writer, enum action_kind kind, int step, int peer,
+                        struct slice slice)
+{
+    assert(peer >= 0 && peer < writer->plan->size && peer != writer->plan->rank);
+    add_action(writer, step, (struct action){.kind = kind, .peer = peer, .slice = slice});
+}
+
+void plan_send(struct plan_writer *writer, int step, int peer, struct slice slice)
+{
+    add_message(writer, ACTION_SEND, step, peer, slice);
+}
+
+void plan_receive(struct plan_writer *writer, int step, int peer, struct slice slice)
+{
+    add_message(writer, ACTION_RECEIVE, step, peer, slice);
+}
+
+void plan_source(struct plan_writer *writer, struct slice source)
+{
+    struct plan *plan = writer->plan;
+    if (!grow((void **)&plan->sources, &writer->source_room, plan->source_count, 1,
+              sizeof *plan->sources)) {
+        writer->no_memory = true;
+        return;
+    }
+    plan->sources[plan->source_count++] = source;
+}
+
+/* A local action on the sources named since the last one. */
+static void add_local(struct plan_writer *writer, enum action_kind kind, int step,
+                      struct slice into, bool finish)
+{
+    uint32_t first = writer->sources_used;
+    uint32_t count = writer->plan->source_count - first;
+    assert(writer->no_memory || (count > 0 && count <= UINT16_MAX));
+    writer->sources_used = writer->plan->source_count;
+    add_action(writer, step,
+               (struct action){.kind = kind,
+                               .finish = finish,
+                               .source_count = (uint16_t)count,
+                               .peer = -1,
+                               .sources = first,
+                               .slice = into});
+}
+
+void plan_copy(struct plan_writer *writer, int step, struct slice into, struct slice from)
+{
+    plan_source(writer, from);
+    add_local(writer, ACTION_COPY, step, into, false);
+}
+
+void plan_reduce(struct plan_writer *writer, int step, struct slice into, bool finish)
+{
+    add_local(writer, ACTION_REDUCE, step, into, finish);
+}
+
+uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks)
+{
+    struct plan *plan = writer->plan;
+    assert(plan->slot_count < UINT16_MAX);
+    uint32_t *larger = realloc(plan->slot_chunks,
+                               (plan->slot_count + 1u) * sizeof *plan->slot_chunks);
+    if (larger == NULL) {
+        writer->no_memory = true;
+        return SLOT_OUTPUT; /* never used: finish will fail */
+    }
+    plan->slot_chunks = larger;
+    plan->slot_chunks[plan->slot_count] = chunks;
+    return plan->slot_count++;
+}
+
+static bool is_message(const struct action *action)
+{
+    return action->kind == ACTION_SEND || action->kind == ACTION_RECEIVE;
+}
+
+/* By step, local actions before messages, then as written. */
+static int compare_drafts(const void *a, const void *b)
+{
+    const struct draft *x = a;
+    const struct draft *y = b;
+    if (x->step != y->step) {
+        return x->step < y->step ? -1 : 1;
+    }
+    if (is_message(&x->action) != is_message(&y->action)) {
+        return is_message(&x->action) ? 1 : -1;
+    }
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Copies the sorted drafts into actions and cuts them into rounds: a new one at every step, which
+ * leaves out the steps at which this rank has nothing to do. */
+static void lay_out(struct plan *plan, const struct draft *drafts)
+{
+    int step = -1;
+    for (uint32_t i = 0; i < plan->action_count; i++) {
+        plan->actions[i] = drafts[i].action;
+        if (drafts[i].step != step) {
+            step = drafts[i].step;
+            plan->rounds[plan->round_count++] = (struct round){.first = i};
+        }
+        struct round *round = &plan->rounds[plan->round_count - 1];
+        if (is_message(&drafts[i].action)) {
+            round->messages++;
+            if (round->messages > plan->messages_max) {
+                plan->messages_max = round->messages;
+            }
+        } else {
+            round->locals++;
+        }
+    }
+}
+
+enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan)
+{
+    struct plan *written = writer->plan;
+    uint32_t count = written->action_count;
+    written->actions = calloc(count + 1, sizeof *written->actions);
+    written->rounds = calloc(count + 1, sizeof *written->rounds);
+    enum ww_status status = WW_OK;
+    if (writer->no_memory || written->actions == NULL || written->rounds == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory for a plan of %u actions (%s, %d ranks)",
+                             count, written->name, written->size);
+        plan_destroy(written);
+    } else {
+        if (count > 0) {
+            qsort(writer->drafts, count, sizeof *writer->drafts, compare_drafts);
+        }
+        lay_out(written, writer->drafts);
+        *plan = written;
+    }
+    free(writer->drafts);
+    free(writer);
+    return status;
+}
+
+/* ---- Printing --------------------------------------------------------------------------- */
+
+static void print_slice(const struct slice *slice, FILE *to)
+{
+    static const char *const names[] = {"input", "output"};
+    if (slice->slot < SLOT_SCRATCH) {
+        fprintf(to, "%s", names[slice->slot]);
+    } else {
+        fprintf(to, "scratch%d", slice->slot - SLOT_SCRATCH);
+    }
+    if (slice->count == 1) {
+        fprintf(to, "[%u]", slice->first);
+    } else {
+        fprintf(to, "[%u..%u]", slice->first, slice->first + slice->count - 1);
+    }
+}
+
+static void print_action(const struct plan *plan, const struct action *action, FILE *to)
+{
+    static const char *const names[ACTION_KINDS] = {"copy", "reduce", "send", "receive"};
+    fprintf(to, "    %-8s", names[action->kind]);
+    print_slice(&action->slice, to);
+    if (action->kind == ACTION_SEND) {
+        fprintf(to, " to %d", action->peer);
+    } else if (action->kind == ACTION_RECEIVE) {
+        fprintf(to, " from %d", action->peer);
+    }
+    for (uint32_t i = 0; i < action->source_count; i++) {
+        fprintf(to, "%s", i == 0 ? " = " : " + ");
+        print_slice(&plan->sources[action->sources + i], to);
+    }
+    fprintf(to, "%s\n", action->finish ? ", finish" : "");
+}
+
+void plan_print(const struct plan *plan, FILE *to)
+{
+    fprintf(to, "%s %s, rank %d of %d: %u chunk%s, %u round%s\n", collective_names[plan->collective],
+            plan->name, plan->rank, plan->size, plan->parts, plan->parts == 1 ? "" : "s",
+            plan->round_count, plan->round_count == 1 ? "" : "s");
+    for (uint32_t r = 0; r < plan->round_count; r++) {
+        const struct round *round = &plan->rounds[r];
+        fprintf(to, "  round %u\n", r);
+        for (uint32_t i = 0; i < round->locals + round->messages; i++) {
+            print_action(plan, &plan->actions[round->first + i], to);
+        }
+    }
+}

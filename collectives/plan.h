@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * plan.h: what a collective will do, as plain data.
+ *
+ * A plan is one rank's part in a collective over one segment of a vector. It knows no sizes: it
+ * divides the segment into `parts` chunks and speaks of chunk numbers, so one plan serves every
+ * count and type. A plan is a list of rounds. A round first runs its local actions in order, then
+ * posts its messages together, and ends when all of them are done.
+ *
+ * Slot 0 is the caller's input, slot 1 its output (the same memory when in place). Every further
+ * slot is scratch: it holds one slice at a time, at its beginning. */
+#ifndef COLLECTIVES_PLAN_H
+#define COLLECTIVES_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <wirewise/wirewise.h>
+
+enum collective {
+    COLLECTIVE_ALL_REDUCE,     /* chunks divide the vector */
+    COLLECTIVE_REDUCE_SCATTER, /* chunk c is rank c's share: `parts` equals the ranks */
+    COLLECTIVE_ALL_GATHER,     /* likewise */
+    COLLECTIVE_BROADCAST,      /* chunks divide the vector; slot 1 only */
+    COLLECTIVE_COUNT
+};
+extern const char *const collective_names[COLLECTIVE_COUNT];
+
+enum { SLOT_INPUT, SLOT_OUTPUT, SLOT_SCRATCH };
+
+/* Chunks first .. first + count - 1 of a slot. */
+struct slice {
+    uint16_t slot;
+    uint16_t reserved; /* 0 */
+    uint32_t first;
+    uint32_t count;
+};
+
+enum action_kind {
+    ACTION_COPY,    /* slice = source 0 */
+    ACTION_REDUCE,  /* slice = source 0 op source 1 op ..., in this order */
+    ACTION_SEND,    /* slice to peer */
+    ACTION_RECEIVE, /* slice from peer */
+    ACTION_KINDS
+};
+
+struct action {
+    uint8_t kind;
+    uint8_t finish;        /* REDUCE: every rank's contribution is in now: a mean divides here */
+    uint16_t source_count; /* COPY 1, REDUCE >= 1, messages 0 */
+    int32_t peer;          /* -1 for local actions */
+    uint32_t sources;      /* index of the first source in plan->sources */
+    struct slice slice;
+};
+
+struct round {
+    uint32_t first;    /* index in plan->actions; local actions come first */
+    uint32_t locals;   /* how many of them */
+    uint32_t messages; /* and messages behind them */
+};
+
+struct plan {
+    char name[32]; /* the algorithm */
+    enum collective collective;
+    int rank;
+    int size;
+    uint32_t parts; /* chunks per segment, >= 1 */
+
+    uint32_t action_count;
+    struct action *actions;
+    uint32_t source_count;
+    struct slice *sources;
+    uint32_t round_count;
+    struct round *rounds;
+    uint32_t messages_max; /* of one round */
+
+    uint16_t slot_count;    /* >= 2 */
+    uint32_t *slot_chunks;  /* [slot_count] most chunks that a scratch slot holds; 0 for 0 and 1 */
+};
+
+void plan_destroy(struct plan *plan);
+
+/* Where chunk `chunk` (0 .. parts) begins in a segment of `count` elements: chunks are equal to
+ * within 16 elements and begin at multiples of 16 elements once they are large enough for that to
+ * be fair. plan_boundary(parts) == count. */
+size_t plan_boundary(size_t count, uint32_t parts, uint32_t chunk);
+
+/* The most elements that `chunks` neighbouring chunks of such a segment hold. */
+size_t plan_chunks_max(size_t count, uint32_t parts, uint32_t chunks);
+
+/* Prints the plan, a line per round and action; the format of tests/plans/golden. */
+void plan_print(const struct plan *plan, FILE *to);
+
+/* ---- Writing -------------------------------------------------------------------------------
+ * Algorithms place actions at steps, a clock that all ranks share: a message is sent and received
+ * at the same step on both ends, and a local action at step s runs before the messages of step s.
+ * Hence a plan cannot deadlock, and plans of groups side by side at the same steps cannot either.
+ * Rounds are the steps at which this rank has something to do. */
+
+struct plan_writer;
+
+/* NULL when there is no memory. */
+struct plan_writer *plan_writer_create(const char *name, enum collective collective, int rank,
+                                       int size, uint32_t parts);
+
+/* These remember a failure; plan_writer_finish reports it. A message with the own rank as its
+ * peer is a bug. */
+void plan_send(struct plan_writer *writer, int step, int peer, struct slice slice);
+void plan_receive(struct plan_writer *writer, int step, int peer, struct slice slice);
+void plan_copy(struct plan_writer *writer, int step, struct slice into, struct slice from);
+
+/* Names the next source of the reduction that follows: plan_reduce takes all sources named since
+ * the last one, in this order. */
+void plan_source(struct plan_writer *writer, struct slice source);
+void plan_reduce(struct plan_writer *writer, int step, struct slice into, bool finish);
+
+/* A new scratch slot for slices of up to `chunks` chunks. */
+uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks);
+
+/* Ends writing and frees the writer, also on an error. WW_OK, WW_NO_MEMORY. */
+enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan);
+
+#endif
