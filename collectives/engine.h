@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * engine.h: runs plans. One engine serves one fabric and one thread at a time; several
+ * collectives may be under way in it, each with several segments in flight. It never blocks,
+ * sleeps, allocates after engine_reserve, or reads a clock: the caller hands the time in. */
+#ifndef COLLECTIVES_ENGINE_H
+#define COLLECTIVES_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <wirewise/transport.h>
+
+#include "gate.h"
+#include "kernels/kernels.h"
+#include "plan.h"
+#include "topology.h"
+
+#define ENGINE_RUNS_MAX 4
+#define ENGINE_WINDOW_MAX 16
+
+struct engine;
+
+struct engine_setup {
+    const struct ww_transport *transport;
+    void *fabric; /* the engine closes it */
+    const struct topology *topology;
+    const struct kernels *kernels;
+    double timeout_s;
+    double warn_s; /* says once whom it waits for after so long */
+};
+
+/* One collective to run. */
+struct run_request {
+    const struct plan *plan; /* outlives the run */
+    const void *input;       /* slot 0; for a broadcast the same as output */
+    void *output;            /* slot 1 */
+    size_t count;            /* elements of the vector; of one rank's share for reduce-scatter and
+                                all-gather */
+    enum ww_type type;
+    enum ww_op op; /* WW_OP_COUNT where nothing is reduced */
+    int root;      /* -1 where there is none */
+    size_t segment_bytes; /* of the vector, all ranks' shares together; >= 1 */
+    int window;           /* segments in flight, 1 .. ENGINE_WINDOW_MAX */
+    uint64_t step;
+    uint32_t label;
+};
+
+/* On an error the fabric is closed as well. */
+enum ww_status engine_create(const struct engine_setup *setup, struct engine **engine);
+void engine_destroy(struct engine *engine, bool failed); /* closes the fabric; NULL is fine */
+
+/* Reserves the scratch memory that such a request needs in every run. Idempotent; call it before
+ * engine_start with the largest request of each kind. Not while runs are under way. */
+enum ww_status engine_reserve(struct engine *engine, const struct run_request *request);
+
+/* True when engine_start would find a free run. */
+bool engine_has_room(struct engine *engine);
+
+/* Starts a collective and numbers it: 0 for the engine's first, counting up. All ranks start the
+ * same collectives in the same order. request is copied, its plan is not. */
+enum ww_status engine_start(struct engine *engine, const struct run_request *request,
+                            uint64_t now_ns, uint64_t *number);
+
+/* Advances everything under way as far as it goes without waiting.
+ * Returns WW_OK when nothing is under way any more, WW_PENDING, or the failure; a failure stays. */
+enum ww_status engine_advance(struct engine *engine, uint64_t now_ns);
+
+/* True once collective `number` is done. */
+bool engine_done(const struct engine *engine, uint64_t number);
+
+/* How the caller may wait while engine_advance returns WW_PENDING, and a count that grows with
+ * whatever moves: waiting anew begins when it changes. */
+enum ww_wait engine_wait(const struct engine *engine);
+uint64_t engine_moves(const struct engine *engine);
+
+/* Makes the engine fail now, and tells the peers why. Returns status. */
+enum ww_status engine_fail(struct engine *engine, enum ww_status status, const char *sentence);
+
+/* How a request's vector is cut: `segments` pieces of `count` elements (of every share, where the
+ * collective has shares), the last one of `last`. */
+struct slicing {
+    size_t segments;
+    size_t count;
+    size_t last;
+};
+struct slicing engine_slicing(const struct run_request *request);
+
+/* Totals since creation: by the plans, [levels] bytes sent, and by the transport. */
+void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
+                     struct ww_traffic *traffic);
+
+/* Bytes that this rank sends over each level when the request runs once, by its plan alone;
+ * added to bytes[topology->levels]. */
+void engine_planned_bytes(const struct run_request *request, const struct topology *topology,
+                          uint64_t *bytes);
+
+#endif

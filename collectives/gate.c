@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * gate.c: lets a collective through when all ranks said the same.
+ *
+ * A message (256 bytes, never cut, so its fields need no byte order: all ranks run one build):
+ *
+ *     kind | status | number | signature (48) | waits_for | text, for failures
+ *
+ * One receive per peer stands posted all the time; whatever a peer has to say arrives there, in
+ * the order in which it was said. */
+#include "gate.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal/log.h"
+#include "internal/vote.h"
+#include "plan.h"
+
+#define GATE_TAG 0
+#define TEXT_BYTES 192
+
+enum message_kind {
+    MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from rank 0 of a star: all agree */
+    MESSAGE_FAILED,            /* the sender gave up: status and text say why */
+    MESSAGE_ROLL_CALL,         /* answer, if you can */
+    MESSAGE_HERE               /* the answer */
+};
+
+struct message {
+    uint32_t kind;
+    int32_t status;
+    uint64_t number;
+    struct signature signature;
+    int32_t waits_for;
+    uint32_t reserved;
+    char text[TEXT_BYTES];
+};
+_Static_assert(sizeof(struct message) == 256, "a gate message stays within one eager message");
+_Static_assert(sizeof(struct signature) == 40, "signatures are compared as bytes");
+
+/* A message on its way to one peer or to all of them. */
+struct outgoing {
+    struct message message;
+    struct ww_flight flight;
+    bool under_way;
+};
+
+/* One peer that this rank hears. */
+struct peer {
+    int rank;
+    uint64_t announced;     /* collectives so far */
+    struct signature *said; /* [ahead] the latest of them, by number */
+    bool answered;          /* the roll call */
+    int waits_for;          /* as it said in a roll call */
+    struct ww_flight flight;
+    struct message incoming;
+    struct outgoing answer;
+};
+
+struct gate {
+    const struct ww_transport *transport;
+    void *fabric;
+    const struct topology *topology;
+    bool direct;
+    enum ww_status status;
+    uint64_t announced;
+    uint64_t passed;
+    int depth;
+    uint64_t ahead; /* a peer passes only what this rank announced, and announces depth more */
+    struct signature *own;       /* [depth] by number */
+    struct outgoing *announcing; /* [depth] */
+    struct outgoing verdict;     /* rank 0 of a star */
+    struct outgoing failure;
+    struct outgoing roll_call;
+    int waits_for;
+    int peer_count;
+    struct peer *peers;
+    struct ww_message *round; /* [peer_count] room for one post to all peers */
+    struct signature *said;   /* [peer_count * ahead] */
+    struct signature *votes;  /* [size] */
+};
+
+int signature_print(const struct signature *signature, char *text, size_t bytes)
+{
+    static const char *const types[] = {"f32", "f64", "f16", "bf16", "i32", "i64"};
+    static const char *const ops[] = {" (sum)", " (mean)", " (min)", " (max)", ""};
+    char root[32] = "";
+    char label[64] = "";
+    if (signature->root >= 0) {
+        snprintf(root, sizeof root, " from root %d", signature->root);
+    }
+    if (signature->label > 0) {
+        snprintf(label, sizeof label, ", bucket %u of step %llu", signature->label - 1,
+                 (unsigned long long)signature->step);
+    }
+    return snprintf(text, bytes, "%s of %llu %s%s%s%s",
+                    signature->collective < COLLECTIVE_COUNT
+                        ? collective_names[signature->collective]
+                        : "unknown collective",
+                    (unsigned long long)signature->count,
+                    signature->type < WW_TYPE_COUNT ? types[signature->type] : "unknown type",
+                    signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root, label);
+}
+
+static const char *host_of(const struct gate *gate, int rank)
+{
+    return gate->topology->host_name[gate->topology->host_of[rank]];
+}
+
+static enum ww_status fail(struct gate *gate, enum ww_status status)
+{
+    gate->status = status;
+    return status;
+}
+
+/* ---- Sending ---------------------------------------------------------------------------- */
+
+/* False while the fabric still reads the message. */
+static bool outgoing_free(struct gate *gate, struct outgoing *outgoing)
+{
+    if (outgoing->under_way &&
+        gate->transport->poll(gate->fabric, &outgoing->flight) != WW_PENDING) {
+        outgoing->under_way = false; /* an error shows up in the next receive as well */
+    }
+    return !outgoing->under_way;
+}
+
+static enum ww_status post_to(struct gate *gate, struct outgoing *outgoing, int first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        gate->round[i] = (struct ww_message){.kind = WW_SEND,
+                                             .peer = gate->peers[first + i].rank,
+                                             .memory = &outgoing->message,
+                                             .bytes = sizeof outgoing->message};
+    }
+    enum ww_status status = gate->transport->post(gate->fabric, GATE_TAG, true, gate->round, count,
+                                                  &outgoing->flight);
+    outgoing->under_way = status == WW_OK;
+    return status;
+}
+
+static enum ww_status post_to_all(struct gate *gate, struct outgoing *outgoing)
+{
+    return gate->peer_count == 0 ? WW_OK : post_to(gate, outgoing, 0, gate->peer_count);
+}
+
+/* ---- Hearing ---------------------------------------------------------------------------- */
+
+static enum ww_status listen(struct gate *gate, struct peer *peer)
+{
+    struct ww_message message = {.kind = WW_RECEIVE,
+                                 .peer = peer->rank,
+                                 .memory = &peer->incoming,
+                                 .bytes = sizeof peer->incoming};
+    return gate->transport->post(gate->fabric, GATE_TAG, true, &message, 1, &peer->flight);
+}
+
+static enum ww_status hear_failure(struct gate *gate, struct peer *peer)
+{
+    const struct message *news = &peer->incoming;
+    char text[TEXT_BYTES];
+    memcpy(text, news->text, sizeof text);
+    text[sizeof text - 1] = '\0'; /* never trust a peer's terminator */
+    bool shared = news->status == WW_MISMATCH || news->status == WW_TIMED_OUT;
+    return log_failure(shared ? (enum ww_status)news->status : WW_PEER_FAILED,
+                       "rank %d (%s) reported: %s", peer->rank, host_of(gate, peer->rank), text);
+}
+
+static void answer(struct gate *gate, struct peer *peer)
+{
+    if (outgoing_free(gate, &peer->answer)) {
+        peer->answer.message = (struct message){
+            .kind = MESSAGE_HERE, .number = gate->passed, .waits_for = gate->waits_for};
+        post_to(gate, &peer->answer, (int)(peer - gate->peers), 1);
+    }
+}
+
+static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
+{
+    if (peer->announced >= gate->passed + gate->ahead) {
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "rank %d (%s) is %llu collectives ahead, more than it may be: do all "
+                           "ranks load the same libwirewise?",
+                           peer->rank, host_of(gate, peer->rank), (unsigned long long)gate->ahead);
+    }
+    peer->said[peer->announced % gate->ahead] = peer->incoming.signature;
+    peer->announced++;
+    return WW_OK;
+}
+
+static void hear_presence(struct peer *peer)
+{
+    peer->answered = true;
+    peer->waits_for = peer->incoming.waits_for;
+}
+
+static enum ww_status take_in(struct gate *gate, struct peer *peer)
+{
+    switch (peer->incoming.kind) {
+    case MESSAGE_ANNOUNCE:
+        return hear_announcement(gate, peer);
+    case MESSAGE_FAILED:
+        return hear_failure(gate, peer);
+    case MESSAGE_ROLL_CALL:
+        hear_presence(peer); /* who asks is there, too */
+        answer(gate, peer);
+        return WW_OK;
+    case MESSAGE_HERE:
+        hear_presence(peer);
+        return WW_OK;
+    default:
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "rank %d (%s) sent a control message of unknown kind %u: do all ranks "
+                           "load the same libwirewise?",
+                           peer->rank, host_of(gate, peer->rank), peer->incoming.kind);
+    }
+}
+
+/* Takes in all that a peer said since. */
+static enum ww_status hear(struct gate *gate, struct peer *peer)
+{
+    while (true) {
+        enum ww_status status = gate->transport->poll(gate->fabric, &peer->flight);
+        if (status == WW_PENDING) {
+            return WW_OK;
+        }
+        if (status == WW_OK) {
+            status = take_in(gate, peer);
+        }
+        if (status == WW_OK) {
+            status = listen(gate, peer);
+        }
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+}
+
+/* ---- Verdict ---------------------------------------------------------------------------- */
+
+static bool all_announced(const struct gate *gate)
+{
+    for (int i = 0; i < gate->peer_count; i++) {
+        if (gate->peers[i].announced <= gate->passed) {
+            return false;
+        }
+    }
+    return gate->announced > gate->passed;
+}
+
+/* The odd rank out, by majority; all who hear the same votes come to the same words. */
+static enum ww_status name_mismatch(struct gate *gate, const struct signature *own)
+{
+    uint64_t slot = gate->passed % gate->ahead;
+    gate->votes[gate->topology->rank] = *own;
+    for (int i = 0; i < gate->peer_count; i++) {
+        gate->votes[gate->peers[i].rank] = gate->peers[i].said[slot];
+    }
+    int usual;
+    int odd = vote_odd_one(gate->votes, gate->topology->size, sizeof *gate->votes,
+                           sizeof *gate->votes, &usual);
+    char theirs[128];
+    char ours[128];
+    signature_print(&gate->votes[odd], theirs, sizeof theirs);
+    signature_print(&gate->votes[usual], ours, sizeof ours);
+    return log_failure(WW_MISMATCH, "rank %d (%s) wants %s, rank %d (%s) wants %s", odd,
+                       host_of(gate, odd), theirs, usual, host_of(gate, usual), ours);
+}
+
+static bool hears_all(const struct gate *gate)
+{
+    return gate->direct || gate->topology->rank == 0;
+}
+
+static enum ww_status judge(struct gate *gate)
+{
+    uint64_t slot = gate->passed % gate->ahead;
+    const struct signature *own = &gate->own[gate->passed % (uint64_t)gate->depth];
+    if (!hears_all(gate)) {
+        return WW_OK; /* rank 0 compared; its word was "go" */
+    }
+    for (int i = 0; i < gate->peer_count; i++) {
+        if (memcmp(&gate->peers[i].said[slot], own, sizeof *own) != 0) {
+            return name_mismatch(gate, own);
+        }
+    }
+    return WW_OK;
+}
+
+/* Rank 0 of a star says "go" to all. */
+static enum ww_status tell_verdict(struct gate *gate)
+{
+    gate->verdict.message = (struct message){.kind = MESSAGE_ANNOUNCE, .number = gate->passed};
+    return post_to_all(gate, &gate->verdict);
+}
+
+static enum ww_status pass(struct gate *gate)
+{
+    enum ww_status status = judge(gate);
+    if (status == WW_OK && !gate->direct && gate->topology->rank == 0) {
+        status = tell_verdict(gate);
+    }
+    gate->passed += status == WW_OK;
+    return status;
+}
+
+enum ww_status gate_advance(struct gate *gate, uint64_t *passed)
+{
+    enum ww_status status = gate->status;
+    while (status == WW_OK) {
+        for (int i = 0; status == WW_OK && i < gate->peer_count; i++) {
+            status = hear(gate, &gate->peers[i]);
+        }
+        if (status != WW_OK || !all_announced(gate) || !outgoing_free(gate, &gate->verdict)) {
+            break;
+        }
+        status = pass(gate);
+    }
+    *passed = gate->passed;
+    return fail(gate, status);
+}
+
+bool gate_has_room(struct gate *gate)
+{
+    return outgoing_free(gate, &gate->announcing[gate->announced % (uint64_t)gate->depth]);
+}
+
+enum ww_status gate_announce(struct gate *gate, const struct signature *signature)
+{
+    if (gate->status != WW_OK) {
+        return gate->status;
+    }
+    int slot = (int)(gate->announced % (uint64_t)gate->depth);
+    struct outgoing *outgoing = &gate->announcing[slot];
+    assert(!outgoing->under_way);
+    gate->own[slot] = *signature;
+    outgoing->message = (struct message){
+        .kind = MESSAGE_ANNOUNCE, .number = gate->announced, .signature = *signature};
+    gate->announced++;
+    if (!gate->direct && gate->topology->rank == 0) {
+        return WW_OK; /* its verdict is the announcement */
+    }
+    return fail(gate, post_to_all(gate, outgoing));
+}
+
+/* ---- Trouble ---------------------------------------------------------------------------- */
+
+int gate_missing(const struct gate *gate, int *ranks, int most)
+{
+    int missing = 0;
+    for (int i = 0; i < gate->peer_count; i++) {
+        if (gate->peers[i].announced <= gate->passed) {
+            if (missing < most) {
+                ranks[missing] = gate->peers[i].rank;
+            }
+            missing++;
+        }
+    }
+    return missing;
+}
+
+void gate_waits_for(struct gate *gate, int rank)
+{
+    gate->waits_for = rank;
+}
+
+void gate_call_roll(struct gate *gate)
+{
+    for (int i = 0; i < gate->peer_count; i++) {
+        gate->peers[i].answered = gate->peers[i].announced > gate->passed; /* it went on */
+    }
+    if (outgoing_free(gate, &gate->roll_call)) {
+        gate->roll_call.message = (struct message){
+            .kind = MESSAGE_ROLL_CALL, .number = gate->passed, .waits_for = gate->waits_for};
+        post_to_all(gate, &gate->roll_call);
+    }
+}
+
+static bool somebody_waits_for(const struct gate *gate, int rank)
+{
+    bool waits = gate->waits_for == rank;
+    for (int i = 0; i < gate->peer_count; i++) {
+        waits = waits || (gate->peers[i].answered && gate->peers[i].waits_for == rank);
+    }
+    return waits;
+}
+
+int gate_silent(const struct gate *gate)
+{
+    for (int i = 0; gate->direct && i < gate->peer_count; i++) {
+        const struct peer *peer = &gate->peers[i];
+        if (!peer->answered && somebody_waits_for(gate, peer->rank)) {
+            return peer->rank;
+        }
+    }
+    return -1;
+}
+
+void gate_report_failure(struct gate *gate, enum ww_status status, const char *sentence)
+{
+    if (!outgoing_free(gate, &gate->failure)) {
+        return; /* said already */
+    }
+    gate->failure.message =
+        (struct message){.kind = MESSAGE_FAILED, .status = status, .number = gate->passed};
+    snprintf(gate->failure.message.text, TEXT_BYTES, "%s", sentence);
+    post_to_all(gate, &gate->failure);
+    gate->failure.under_way = true; /* once is enough, and its memory stays as it is */
+}
+
+/* ---- Life ------------------------------------------------------------------------------- */
+
+static enum ww_status allocate(struct gate *gate)
+{
+    const struct topology *topology = gate->topology;
+    gate->direct = topology->size <= GATE_DIRECT_SIZE;
+    gate->peer_count = hears_all(gate) ? topology->size - 1 : 1;
+    size_t peers = (size_t)gate->peer_count + 1; /* never zero */
+    gate->own = calloc((size_t)gate->depth, sizeof *gate->own);
+    gate->announcing = calloc((size_t)gate->depth, sizeof *gate->announcing);
+    gate->peers = calloc(peers, sizeof *gate->peers);
+    gate->round = calloc(peers, sizeof *gate->round);
+    gate->said = calloc(peers * gate->ahead, sizeof *gate->said);
+    gate->votes = calloc((size_t)topology->size, sizeof *gate->votes);
+    if (gate->own == NULL || gate->announcing == NULL || gate->peers == NULL ||
+        gate->round == NULL || gate->said == NULL || gate->votes == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the gate of %d ranks", topology->size);
+    }
+    return WW_OK;
+}
+
+static void name_peers(struct gate *gate)
+{
+    for (int i = 0; i < gate->peer_count; i++) {
+        gate->peers[i].rank = hears_all(gate) ? i + (i >= gate->topology->rank) : 0;
+        gate->peers[i].waits_for = -1;
+        gate->peers[i].said = gate->said + (uint64_t)i * gate->ahead;
+    }
+}
+
+enum ww_status gate_open(struct gate *gate)
+{
+    enum ww_status status = WW_OK;
+    for (int i = 0; status == WW_OK && i < gate->peer_count; i++) {
+        status = listen(gate, &gate->peers[i]);
+    }
+    return fail(gate, status);
+}
+
+enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
+                           const struct topology *topology, int depth, struct gate **gate)
+{
+    struct gate *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for a gate");
+    }
+    made->transport = transport;
+    made->fabric = fabric;
+    made->topology = topology;
+    made->depth = depth;
+    made->ahead = 2 * (uint64_t)depth;
+    made->waits_for = -1;
+    enum ww_status status = allocate(made);
+    if (status != WW_OK) {
+        gate_destroy(made);
+        return status;
+    }
+    name_peers(made);
+    *gate = made;
+    return WW_OK;
+}
+
+void gate_destroy(struct gate *gate)
+{
+    if (gate == NULL) {
+        return;
+    }
+    free(gate->own);
+    free(gate->announcing);
+    free(gate->peers);
+    free(gate->round);
+    free(gate->said);
+    free(gate->votes);
+    free(gate);
+}

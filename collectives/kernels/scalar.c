@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * scalar.c: the definition of every reduction, in portable C. */
+#include "kernels/kernels.h"
+
+#include <stdint.h>
+
+/* ---- f32 ---- */
+
+typedef float vec_f32;
+
+static inline vec_f32 load_f32(const float *from)
+{
+    return *from;
+}
+
+static inline void store_f32(float *into, vec_f32 a)
+{
+    *into = a;
+}
+
+/* Of two NaNs the left one wins. A compiler may swap the operands of +, so it gets one of them
+ * twice. */
+static inline vec_f32 sum_f32(vec_f32 a, vec_f32 b)
+{
+    return a + (a != a ? a : b);
+}
+
+static inline vec_f32 min_f32(vec_f32 a, vec_f32 b)
+{
+    return ((a < b) | (a != a)) ? a : b;
+}
+
+static inline vec_f32 max_f32(vec_f32 a, vec_f32 b)
+{
+    return ((a > b) | (a != a)) ? a : b;
+}
+
+static inline vec_f32 scale_f32(vec_f32 a, double scale)
+{
+    return a * (float)scale;
+}
+
+#define TYPE f32
+#define ELEMENT float
+#define LANES 1
+#include "kernels/reduce_loops.h"
+
+/* ---- f64 ---- */
+
+typedef double vec_f64;
+
+static inline vec_f64 load_f64(const double *from)
+{
+    return *from;
+}
+
+static inline void store_f64(double *into, vec_f64 a)
+{
+    *into = a;
+}
+
+static inline vec_f64 sum_f64(vec_f64 a, vec_f64 b)
+{
+    return a + (a != a ? a : b);
+}
+
+static inline vec_f64 min_f64(vec_f64 a, vec_f64 b)
+{
+    return ((a < b) | (a != a)) ? a : b;
+}
+
+static inline vec_f64 max_f64(vec_f64 a, vec_f64 b)
+{
+    return ((a > b) | (a != a)) ? a : b;
+}
+
+static inline vec_f64 scale_f64(vec_f64 a, double scale)
+{
+    return a * scale;
+}
+
+#define TYPE f64
+#define ELEMENT double
+#define LANES 1
+#include "kernels/reduce_loops.h"
+
+/* ---- f16 and bf16: fp32 between load and store ---- */
+
+static inline uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* f16 has a sign, 5 bits of exponent (bias 15) and 10 of fraction; fp32 has 8 (bias 127) and 23.
+ * Choices are made between finished values, so that a compiler can vectorise them. */
+typedef float vec_f16;
+
+static inline vec_f16 load_f16(const uint16_t *from)
+{
+    const uint32_t smallest_normal = (127 - 14) << 23;
+    uint32_t sign = (uint32_t)(*from & 0x8000) << 16;
+    uint32_t magnitude = *from & 0x7fff;
+    uint32_t normal = (magnitude << 13) + ((127 - 15) << 23);
+    uint32_t special = normal + ((255 - 127 - 16) << 23);
+    uint32_t quiet = special | 1 << 22;
+    /* A denormal's fraction counts units of 2^-24; so do the last bits of 2^-14 + fraction. */
+    uint32_t denormal =
+        bits_of(float_of((magnitude << 13) + smallest_normal) - float_of(smallest_normal));
+    uint32_t bits = magnitude < 0x0400 ? denormal : normal;
+    bits = magnitude >= 0x7c00 ? special : bits;
+    bits = magnitude > 0x7c00 ? quiet : bits;
+    return float_of(sign | bits);
+}
+
+static inline void store_f16(uint16_t *into, vec_f16 a)
+{
+    const uint32_t infinity = 255u << 23;
+    uint32_t sign = bits_of(a) >> 16 & 0x8000;
+    uint32_t magnitude = bits_of(a) & 0x7fffffff;
+    /* Adding just under half of the last place kept, plus that place's own bit, rounds to nearest
+     * even; a carry runs into the exponent, up to infinity. */
+    uint32_t odd = magnitude >> 13 & 1;
+    uint32_t normal = (magnitude - ((127 - 15) << 23) + 0x0fff + odd) >> 13;
+    /* The last place of 0.5 is 2^-24, the unit of f16's denormals: the addition rounds. */
+    uint32_t denormal = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
+    uint32_t quiet = 0x7e00 | (magnitude >> 13 & 0x03ff);
+    uint32_t bits = magnitude < (127 - 14) << 23 ? denormal : normal;
+    bits = magnitude >= (127 + 16) << 23 ? 0x7c00 : bits;
+    bits = magnitude > infinity ? quiet : bits;
+    *into = (uint16_t)(sign | bits);
+}
+
+#define sum_f16 sum_f32
+#define min_f16 min_f32
+#define max_f16 max_f32
+#define scale_f16 scale_f32
+
+#define TYPE f16
+#define ELEMENT uint16_t
+#define LANES 1
+#include "kernels/reduce_loops.h"
+
+typedef float vec_bf16;
+
+static inline vec_bf16 load_bf16(const uint16_t *from)
+{
+    return float_of((uint32_t)*from << 16);
+}
+
+static inline void store_bf16(uint16_t *into, vec_bf16 a)
+{
+    uint32_t bits = bits_of(a);
+    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    uint32_t quiet = bits >> 16 | 1 << 6;
+    *into = (uint16_t)((bits & 0x7fffffff) > 255u << 23 ? quiet : rounded);
+}
+
+#define sum_bf16 sum_f32
+#define min_bf16 min_f32
+#define max_bf16 max_f32
+#define scale_bf16 scale_f32
+
+#define TYPE bf16
+#define ELEMENT uint16_t
+#define LANES 1
+#include "kernels/reduce_loops.h"
+
+/* ---- i32 ---- */
+
+typedef int32_t vec_i32;
+
+static inline vec_i32 load_i32(const int32_t *from)
+{
+    return *from;
+}
+
+static inline void store_i32(int32_t *into, vec_i32 a)
+{
+    *into = a;
+}
+
+static inline vec_i32 sum_i32(vec_i32 a, vec_i32 b)
+{
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
+static inline vec_i32 min_i32(vec_i32 a, vec_i32 b)
+{
+    return a < b ? a : b;
+}
+
+static inline vec_i32 max_i32(vec_i32 a, vec_i32 b)
+{
+    return a > b ? a : b;
+}
+
+#define scale_i32 keep_i32
+
+#define TYPE i32
+#define ELEMENT int32_t
+#define LANES 1
+#include "kernels/reduce_loops.h"
+
+/* ---- i64 ---- */
+
+typedef int64_t vec_i64;
+
+static inline vec_i64 load_i64(const int64_t *from)
+{
+    return *from;
+}
+
+static inline void store_i64(int64_t *into, vec_i64 a)
+{
+    *into = a;
+}
+
+static inline vec_i64 sum_i64(vec_i64 a, vec_i64 b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static inline vec_i64 min_i64(vec_i64 a, vec_i64 b)
+{
+    return a < b ? a : b;
+}
+
+static inline vec_i64 max_i64(vec_i64 a, vec_i64 b)
+{
+    return a > b ? a : b;
+}
+
+#define scale_i64 keep_i64
+
+#define TYPE i64
+#define ELEMENT int64_t
+#define LANES 1
+#include "kernels/reduce_loops.h"
+
+static const struct kernels scalar = {
+    .name = "scalar",
+    .reduce = {
+        [WW_F32] = {reduce_sum_f32, reduce_sum_f32, reduce_min_f32, reduce_max_f32},
+        [WW_F64] = {reduce_sum_f64, reduce_sum_f64, reduce_min_f64, reduce_max_f64},
+        [WW_F16] = {reduce_sum_f16, reduce_sum_f16, reduce_min_f16, reduce_max_f16},
+        [WW_BF16] = {reduce_sum_bf16, reduce_sum_bf16, reduce_min_bf16, reduce_max_bf16},
+        [WW_I32] = {reduce_sum_i32, NULL, reduce_min_i32, reduce_max_i32},
+        [WW_I64] = {reduce_sum_i64, NULL, reduce_min_i64, reduce_max_i64},
+    },
+};
+
+void kernels_init_scalar(struct kernels *kernels)
+{
+    *kernels = scalar;
+}

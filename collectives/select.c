@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * select.c: chooses by size, type and place; keeps the plans that were written. */
+#include "select.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal/log.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+#define HIERARCHICAL "hierarchical"
+
+/* A row serves vectors of up to `bytes` in groups of up to `ranks`; the first that fits wins. The
+ * limits follow algorithms' costs (latency steps against bytes sent) as measured over Open MPI on
+ * one host; see bench/README.md for the command. */
+struct row {
+    size_t bytes;
+    int ranks;
+    const struct algorithm *algorithm;
+};
+
+static const struct row all_reduce_rows[] = {
+    {16 * KIB, 4, &algorithm_direct},
+    {16 * KIB, 1 << 30, &algorithm_doubling},
+    {256 * KIB, 1 << 30, &algorithm_halving},
+    {SIZE_MAX, 16, &algorithm_scatter_gather},
+    {4 * MIB, 1 << 30, &algorithm_halving},
+    {SIZE_MAX, 1 << 30, &algorithm_ring},
+};
+/* 16-bit types: only plans that round once. */
+static const struct row one_rounding_rows[] = {
+    {8 * KIB, 8, &algorithm_direct},
+    {SIZE_MAX, 1 << 30, &algorithm_scatter_gather},
+};
+static const struct row reduce_scatter_rows[] = {
+    {SIZE_MAX, 16, &algorithm_reduce_scatter_pairwise},
+    {4 * MIB, 1 << 30, &algorithm_reduce_scatter_pairwise},
+    {SIZE_MAX, 1 << 30, &algorithm_reduce_scatter_ring},
+};
+static const struct row reduce_scatter_one_rounding_rows[] = {
+    {SIZE_MAX, 1 << 30, &algorithm_reduce_scatter_pairwise},
+};
+static const struct row all_gather_rows[] = {
+    {SIZE_MAX, 16, &algorithm_all_gather_direct},
+    {4 * MIB, 1 << 30, &algorithm_all_gather_direct},
+    {SIZE_MAX, 1 << 30, &algorithm_all_gather_ring},
+};
+static const struct row broadcast_rows[] = {
+    {64 * KIB, 1 << 30, &algorithm_broadcast_tree},
+    {SIZE_MAX, 2, &algorithm_broadcast_tree},
+    {SIZE_MAX, 64, &algorithm_broadcast_scatter},
+    {SIZE_MAX, 1 << 30, &algorithm_broadcast_tree},
+};
+
+static const struct algorithm *first_fit(const struct row *row, size_t bytes, int ranks)
+{
+    while (bytes > row->bytes || ranks > row->ranks) {
+        row++;
+    }
+    return row->algorithm;
+}
+
+static bool is_16_bit(enum ww_type type)
+{
+    return type == WW_F16 || type == WW_BF16;
+}
+
+static const struct row *rows_of(const struct wish *wish)
+{
+    switch (wish->collective) {
+    case COLLECTIVE_REDUCE_SCATTER:
+        return is_16_bit(wish->type) ? reduce_scatter_one_rounding_rows : reduce_scatter_rows;
+    case COLLECTIVE_ALL_GATHER:
+        return all_gather_rows;
+    case COLLECTIVE_BROADCAST:
+        return broadcast_rows;
+    default:
+        return is_16_bit(wish->type) ? one_rounding_rows : all_reduce_rows;
+    }
+}
+
+/* Bytes of the whole vector, all ranks' shares together. */
+static size_t vector_bytes(const struct topology *topology, const struct wish *wish)
+{
+    size_t bytes = wish->count * ww_type_bytes(wish->type);
+    bool shares = wish->collective == COLLECTIVE_REDUCE_SCATTER ||
+                  wish->collective == COLLECTIVE_ALL_GATHER;
+    return shares ? bytes * (size_t)topology->size : bytes;
+}
+
+/* Splits "hierarchical+ring" into its parts; the algorithm is NULL when none is named. */
+static const struct algorithm *parse_name(const char *name, bool *hierarchical)
+{
+    size_t length = strlen(HIERARCHICAL);
+    *hierarchical = strncmp(name, HIERARCHICAL, length) == 0 &&
+                    (name[length] == '\0' || name[length] == '+');
+    if (*hierarchical) {
+        name += length + (name[length] == '+');
+    }
+    return algorithm_find(COLLECTIVE_ALL_REDUCE, name);
+}
+
+enum ww_status select_check(const char *name)
+{
+    bool hierarchical;
+    if (strcmp(name, "auto") == 0 || strcmp(name, HIERARCHICAL) == 0 ||
+        parse_name(name, &hierarchical) != NULL) {
+        return WW_OK;
+    }
+    char known[256] = "auto, " HIERARCHICAL;
+    for (int i = 0; algorithms[i] != NULL; i++) {
+        if (algorithms[i]->collective == COLLECTIVE_ALL_REDUCE) {
+            strncat(known, ", ", sizeof known - strlen(known) - 1);
+            strncat(known, algorithms[i]->name, sizeof known - strlen(known) - 1);
+        }
+    }
+    return log_failure(WW_BAD_CONFIG,
+                       "algorithm is \"%s\"; it can be one of %s, or hierarchical+ one of them",
+                       name, known);
+}
+
+/* Levels pay once the vector is large enough that bytes across the network decide. */
+static void choose_all_reduce(const struct topology *topology, const struct wish *wish,
+                              struct choice *choice)
+{
+    size_t bytes = vector_bytes(topology, wish);
+    bool levels = topology->hierarchy.levels > 0;
+    choice->hierarchical = levels && bytes > 64 * KIB && !is_16_bit(wish->type);
+    int ranks = choice->hierarchical ? topology->hosts : topology->size;
+    choice->algorithm = first_fit(rows_of(wish), bytes, ranks);
+}
+
+/* The setting wins, except where it would round 16-bit sums more than once. */
+static void apply_name(const struct topology *topology, const struct wish *wish, const char *name,
+                       struct choice *choice)
+{
+    bool hierarchical;
+    const struct algorithm *algorithm = parse_name(name, &hierarchical);
+    if (is_16_bit(wish->type) &&
+        (hierarchical || (algorithm != NULL && !algorithm->one_rounding))) {
+        return;
+    }
+    if (hierarchical) {
+        choice->hierarchical = topology->hierarchy.levels > 0;
+    } else if (algorithm != NULL) {
+        choice->hierarchical = false;
+    }
+    if (algorithm != NULL) {
+        choice->algorithm = algorithm;
+    }
+}
+
+/* Inside a host a segment stays in the cache; over a wire it must outlast the latency, and every
+ * rank's part of it should still be a fair message. */
+static void choose_segment(const struct topology *topology, struct choice *choice)
+{
+    bool wire = topology->hosts > 1;
+    size_t part = wire ? 128 * KIB : 64 * KIB;
+    size_t least = part * (size_t)topology->size;
+    size_t usual = wire ? MIB : 512 * KIB;
+    choice->segment_bytes = least > usual ? least : usual;
+    choice->segment_bytes = choice->segment_bytes < 8 * MIB ? choice->segment_bytes : 8 * MIB;
+    choice->window = wire ? 4 : 2;
+}
+
+struct choice select_choice(const struct select_settings *settings,
+                            const struct topology *topology, const struct wish *wish)
+{
+    struct choice choice = {.hierarchical = false};
+    choose_segment(topology, &choice);
+    if (wish->collective == COLLECTIVE_ALL_REDUCE) {
+        choose_all_reduce(topology, wish, &choice);
+        apply_name(topology, wish, settings->algorithm, &choice);
+    } else {
+        choice.algorithm =
+            first_fit(rows_of(wish), vector_bytes(topology, wish), topology->size);
+    }
+    if (settings->segment_bytes > 0) {
+        choice.segment_bytes = settings->segment_bytes;
+    }
+    if (settings->window > 0) {
+        choice.window = settings->window;
+    }
+    return choice;
+}
+
+/* ---- Shelf ------------------------------------------------------------------------------ */
+
+struct entry {
+    const struct algorithm *algorithm;
+    bool hierarchical;
+    int root;
+    struct plan *plan;
+    struct entry *next;
+};
+
+struct shelf {
+    const struct topology *topology;
+    struct entry *entries;
+};
+
+struct shelf *shelf_create(const struct topology *topology)
+{
+    struct shelf *shelf = calloc(1, sizeof *shelf);
+    if (shelf != NULL) {
+        shelf->topology = topology;
+    }
+    return shelf;
+}
+
+void shelf_destroy(struct shelf *shelf)
+{
+    if (shelf == NULL) {
+        return;
+    }
+    while (shelf->entries != NULL) {
+        struct entry *entry = shelf->entries;
+        shelf->entries = entry->next;
+        plan_destroy(entry->plan);
+        free(entry);
+    }
+    free(shelf);
+}
+
+static enum ww_status write_plan(const struct topology *topology, const struct choice *choice,
+                                 int root, struct plan **plan)
+{
+    if (choice->hierarchical) {
+        return plan_hierarchical(choice->algorithm, &topology->hierarchy, topology->rank, plan);
+    }
+    return plan_flat(choice->algorithm, topology->rank, topology->size, root, plan);
+}
+
+enum ww_status shelf_plan(struct shelf *shelf, const struct choice *choice, int root,
+                          const struct plan **plan)
+{
+    for (struct entry *entry = shelf->entries; entry != NULL; entry = entry->next) {
+        if (entry->algorithm == choice->algorithm && entry->hierarchical == choice->hierarchical &&
+            entry->root == root) {
+            *plan = entry->plan;
+            return WW_OK;
+        }
+    }
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to shelve a plan");
+    }
+    enum ww_status status = write_plan(shelf->topology, choice, root, &entry->plan);
+    if (status != WW_OK) {
+        free(entry);
+        return status;
+    }
+    entry->algorithm = choice->algorithm;
+    entry->hierarchical = choice->hierarchical;
+    entry->root = root;
+    entry->next = shelf->entries;
+    shelf->entries = entry;
+    *plan = entry->plan;
+    return WW_OK;
+}
