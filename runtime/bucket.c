@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * bucket.c: fuses neighbouring tensors of one type into buckets, agrees on them with all ranks,
+ * and brings their values together and apart. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/memory.h"
+#include "internal/vote.h"
+
+#define NAME_BYTES 128
+
+/* What a rank says about one tensor. Compared as bytes, so unused ones are zero. */
+struct record {
+    char name[NAME_BYTES];
+    uint64_t shape[8];
+    int32_t type;
+    int32_t dims;
+};
+
+/* ---- Agreement -------------------------------------------------------------------------- */
+
+static void describe(const struct ww_tensor *tensor, struct record *record)
+{
+    memset(record, 0, sizeof *record);
+    if (tensor == NULL) {
+        return; /* this rank has fewer tensors */
+    }
+    snprintf(record->name, sizeof record->name, "%s", tensor->name);
+    record->type = (int32_t)tensor->type;
+    record->dims = tensor->dims;
+    for (int d = 0; d < tensor->dims; d++) {
+        record->shape[d] = tensor->shape[d];
+    }
+}
+
+static void print_record(const struct record *record, char *text, size_t bytes)
+{
+    static const char *const types[] = {"f32", "f64", "f16", "bf16", "i32", "i64"};
+    if (record->name[0] == '\0') {
+        snprintf(text, bytes, "no tensor there");
+        return;
+    }
+    size_t used = (size_t)snprintf(text, bytes, "\"%.100s\" %s[", record->name, types[record->type]);
+    for (int d = 0; d < record->dims && used < bytes; d++) {
+        used += (size_t)snprintf(text + used, bytes - used, "%s%llu", d == 0 ? "" : " ",
+                                 (unsigned long long)record->shape[d]);
+    }
+    if (used < bytes) {
+        snprintf(text + used, bytes - used, "]");
+    }
+}
+
+static enum ww_status ask_all(struct ww_context *context, const void *mine, void *all, size_t bytes)
+{
+    if (context->world.size == 1) {
+        memcpy(all, mine, bytes);
+        return WW_OK;
+    }
+    int failure = context->world.all_gather(context->world.self, mine, all, bytes);
+    if (failure != 0) {
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "the world's all_gather returned %d while ranks agreed on the tensors",
+                           failure);
+    }
+    return WW_OK;
+}
+
+/* FNV-1a over 64 bits: layouts that differ by accident differ in it. */
+static uint64_t hash_more(uint64_t hash, const void *data, size_t bytes)
+{
+    const uint8_t *byte = data;
+    for (size_t i = 0; i < bytes; i++) {
+        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static uint64_t hash_layout(const struct ww_context *context)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
+        struct record record;
+        describe(t, &record);
+        hash = hash_more(hash, &record, sizeof record);
+    }
+    return hash;
+}
+
+/* Goes through the tensors together until one differs; every rank comes to the same words. */
+static enum ww_status name_difference(struct ww_context *context, struct record *all)
+{
+    const struct ww_tensor *tensor = context->tensors;
+    for (int index = 0;; index++) {
+        struct record mine;
+        int usual;
+        describe(tensor, &mine);
+        enum ww_status status = ask_all(context, &mine, all, sizeof mine);
+        if (status != WW_OK) {
+            return status;
+        }
+        int odd = vote_odd_one(all, context->world.size, sizeof *all, sizeof *all, &usual);
+        if (odd >= 0) {
+            char theirs[320];
+            char ours[320];
+            print_record(&all[odd], theirs, sizeof theirs);
+            print_record(&all[usual], ours, sizeof ours);
+            return log_failure(WW_MISMATCH,
+                               "tensor %d: rank %d (%s) registered %s, rank %d (%s) %s: register "
+                               "the same tensors in the same order on all ranks",
+                               index, odd,
+                               context->topology.host_name[context->topology.host_of[odd]], theirs,
+                               usual,
+                               context->topology.host_name[context->topology.host_of[usual]], ours);
+        }
+        if (tensor == NULL) {
+            return log_failure(WW_MISMATCH, "tensor layouts differ in a way that no rank can name");
+        }
+        tensor = tensor->next;
+    }
+}
+
+static enum ww_status agree(struct ww_context *context)
+{
+    size_t size = (size_t)context->world.size;
+    uint64_t own = hash_layout(context);
+    struct record *all = calloc(size, sizeof *all);
+    uint64_t *hashes = calloc(size, sizeof *hashes);
+    enum ww_status status = WW_OK;
+    if (all == NULL || hashes == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory to compare tensors with %zu ranks", size);
+    }
+    if (status == WW_OK) {
+        status = ask_all(context, &own, hashes, sizeof own);
+    }
+    int usual;
+    if (status == WW_OK &&
+        vote_odd_one(hashes, (int)size, sizeof *hashes, sizeof *hashes, &usual) >= 0) {
+        status = name_difference(context, all);
+    }
+    free(all);
+    free(hashes);
+    return status;
+}
+
+/* ---- Fusing ----------------------------------------------------------------------------- */
+
+static size_t tensor_bytes(const struct ww_tensor *tensor)
+{
+    return tensor->count * ww_type_bytes(tensor->type);
+}
+
+/* Where the bucket that ends before `end` begins: as many neighbours of one type as fit. */
+static int bucket_begin(struct ww_tensor *const *list, int end, size_t bucket_bytes)
+{
+    size_t bytes = tensor_bytes(list[end - 1]);
+    int begin = end - 1;
+    while (begin > 0 && list[begin - 1]->type == list[end - 1]->type &&
+           bytes + tensor_bytes(list[begin - 1]) <= bucket_bytes) {
+        begin--;
+        bytes += tensor_bytes(list[begin]);
+    }
+    return begin;
+}
+
+static void fill_bucket(struct bucket *bucket, int index, struct ww_tensor **tensors, int count)
+{
+    *bucket = (struct bucket){
+        .index = index, .type = tensors[0]->type, .tensors = tensors, .tensor_count = count};
+    for (int i = 0; i < count; i++) {
+        tensors[i]->bucket = bucket;
+        tensors[i]->offset = bucket->count;
+        bucket->count += tensors[i]->count;
+    }
+    atomic_init(&bucket->missing, count);
+    atomic_init(&bucket->state, BUCKET_FILLING);
+}
+
+/* The backward pass makes the last tensors' gradients first, so buckets form from the end. */
+static void fuse(struct ww_context *context)
+{
+    int end = context->tensor_count;
+    size_t bucket_bytes = context->settings.values.bucket_bytes;
+    while (end > 0) {
+        int begin = bucket_begin(context->by_bucket, end, bucket_bytes);
+        int index = context->bucket_count++;
+        fill_bucket(&context->buckets[index], index, context->by_bucket + begin, end - begin);
+        context->order[index] = index;
+        end = begin;
+    }
+}
+
+static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *bucket)
+{
+    bucket->memory_bytes = bucket->count * ww_type_bytes(bucket->type);
+    if (bucket->memory_bytes > 0) {
+        bucket->memory = memory_reserve(bucket->memory_bytes);
+        if (bucket->memory == NULL) {
+            return log_failure(WW_NO_MEMORY, "no memory for a bucket of %zu bytes (\"%s\" ...)",
+                               bucket->memory_bytes, bucket->tensors[0]->name);
+        }
+    }
+    const struct ww_config *config = &context->settings.values;
+    struct select_settings settings = {config->algorithm, config->segment_bytes,
+                                       config->segments_in_flight};
+    struct wish wish = {COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0};
+    bucket->choice = select_choice(&settings, &context->topology, &wish);
+    enum ww_status status =
+        shelf_plan(context->steps.shelf, &bucket->choice, 0, &bucket->plan);
+    if (status != WW_OK) {
+        return status;
+    }
+    struct run_request request = {.plan = bucket->plan,
+                                  .count = bucket->count,
+                                  .type = bucket->type,
+                                  .op = config->gradient_op,
+                                  .segment_bytes = bucket->choice.segment_bytes,
+                                  .window = bucket->choice.window};
+    return engine_reserve(context->steps.engine, &request);
+}
+
+enum ww_status buckets_create(struct ww_context *context)
+{
+    enum ww_status status = agree(context);
+    if (status != WW_OK) {
+        return status;
+    }
+    size_t count = (size_t)context->tensor_count;
+    context->by_bucket = calloc(count, sizeof *context->by_bucket);
+    context->buckets = calloc(count, sizeof *context->buckets);
+    context->order = calloc(count, sizeof *context->order);
+    if (context->by_bucket == NULL || context->buckets == NULL || context->order == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the buckets of %zu tensors", count);
+    }
+    struct ww_tensor **place = context->by_bucket;
+    for (struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
+        *place++ = t;
+    }
+    fuse(context);
+    for (int i = 0; status == WW_OK && i < context->bucket_count; i++) {
+        status = reserve_bucket(context, &context->buckets[i]);
+    }
+    return status;
+}
+
+void buckets_destroy(struct ww_context *context)
+{
+    for (int i = 0; i < context->bucket_count; i++) {
+        memory_release(context->buckets[i].memory, context->buckets[i].memory_bytes);
+    }
+    free(context->by_bucket);
+    free(context->buckets);
+    free(context->order);
+}
+
+void buckets_reset(struct ww_context *context)
+{
+    for (int i = 0; i < context->tensor_count; i++) {
+        atomic_store_explicit(&context->by_bucket[i]->state, TENSOR_IDLE, memory_order_relaxed);
+    }
+    for (int i = 0; i < context->bucket_count; i++) {
+        struct bucket *bucket = &context->buckets[i];
+        atomic_store_explicit(&bucket->missing, bucket->tensor_count, memory_order_relaxed);
+        atomic_store_explicit(&bucket->state, BUCKET_FILLING, memory_order_relaxed);
+    }
+}
+
+/* ---- Together and apart ----------------------------------------------------------------- */
+
+static bool was_started(struct ww_tensor *tensor)
+{
+    return atomic_load_explicit(&tensor->state, memory_order_acquire) == TENSOR_STARTED;
+}
+
+/* Where the whole bucket begins when its tensors lie behind one another as in the bucket, else
+ * NULL. */
+static void *common_memory(const struct bucket *bucket)
+{
+    size_t element_bytes = ww_type_bytes(bucket->type);
+    uintptr_t start = 0;
+    for (int i = 0; i < bucket->tensor_count; i++) {
+        struct ww_tensor *tensor = bucket->tensors[i];
+        if (tensor->count == 0) {
+            continue;
+        }
+        uintptr_t begin = (uintptr_t)tensor->values - tensor->offset * element_bytes;
+        if (!was_started(tensor) || (start != 0 && begin != start)) {
+            return NULL;
+        }
+        start = begin;
+    }
+    return (void *)start;
+}
+
+void bucket_gather(struct bucket *bucket)
+{
+    size_t element_bytes = ww_type_bytes(bucket->type);
+    bucket->values = common_memory(bucket);
+    if (bucket->values != NULL || bucket->memory == NULL) {
+        return;
+    }
+    bucket->values = bucket->memory;
+    for (int i = 0; i < bucket->tensor_count; i++) {
+        struct ww_tensor *tensor = bucket->tensors[i];
+        uint8_t *into = (uint8_t *)bucket->memory + tensor->offset * element_bytes;
+        if (was_started(tensor) && tensor->count > 0) {
+            memcpy(into, tensor->values, tensor->count * element_bytes);
+        } else {
+            memset(into, 0, tensor->count * element_bytes);
+        }
+    }
+}
+
+void bucket_scatter(struct bucket *bucket)
+{
+    if (bucket->values != bucket->memory || bucket->memory == NULL) {
+        return;
+    }
+    size_t element_bytes = ww_type_bytes(bucket->type);
+    for (int i = 0; i < bucket->tensor_count; i++) {
+        struct ww_tensor *tensor = bucket->tensors[i];
+        if (tensor->values != NULL && tensor->count > 0) {
+            memcpy(tensor->values, (uint8_t *)bucket->memory + tensor->offset * element_bytes,
+                   tensor->count * element_bytes);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * call.c: single collectives, run here and now by the calling thread. */
+#include "call.h"
+
+#include <string.h>
+
+#include "internal/clock.h"
+
+#define FAREWELL_LABEL UINT32_MAX
+
+/* What a caller asked for. */
+struct call {
+    const char *name;
+    enum collective collective;
+    const void *input;
+    void *output;
+    size_t count;
+    enum ww_type type;
+    enum ww_op op; /* WW_OP_COUNT where nothing is reduced */
+    int root;      /* -1 where there is none */
+    uint32_t label;
+};
+
+/* ---- Checking --------------------------------------------------------------------------- */
+
+static bool is_integer(enum ww_type type)
+{
+    return type == WW_I32 || type == WW_I64;
+}
+
+static enum ww_status check_kinds(const struct ww_context *context, const struct call *call)
+{
+    if ((unsigned)call->type >= WW_TYPE_COUNT) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got unknown type %d (0 to %d exist)", call->name,
+                           (int)call->type, WW_TYPE_COUNT - 1);
+    }
+    if ((unsigned)call->op > WW_OP_COUNT ||
+        (call->op == WW_OP_COUNT && (call->collective == COLLECTIVE_ALL_REDUCE ||
+                                     call->collective == COLLECTIVE_REDUCE_SCATTER))) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got unknown op %d (0 to %d exist)", call->name,
+                           (int)call->op, WW_OP_COUNT - 1);
+    }
+    if (call->op == WW_MEAN && is_integer(call->type)) {
+        return log_failure(WW_UNSUPPORTED,
+                           "%s got WW_MEAN for integers, whose mean is not defined: use WW_SUM",
+                           call->name);
+    }
+    if (call->collective == COLLECTIVE_BROADCAST &&
+        (call->root < 0 || call->root >= context->world.size)) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got root %d; ranks are 0 to %d", call->name,
+                           call->root, context->world.size - 1);
+    }
+    return WW_OK;
+}
+
+static bool misaligned(const void *values, enum ww_type type)
+{
+    return (uintptr_t)values % ww_type_bytes(type) != 0;
+}
+
+/* True when [a, a + a_bytes) and [b, b + b_bytes) share bytes. */
+static bool overlap(uintptr_t a, size_t a_bytes, uintptr_t b, size_t b_bytes)
+{
+    return a < b + b_bytes && b < a + a_bytes;
+}
+
+/* In place is one exact address; anything else must lie apart. */
+static bool bad_overlap(const struct ww_context *context, const struct call *call)
+{
+    size_t size = (size_t)context->world.size;
+    size_t bytes = call->count * ww_type_bytes(call->type);
+    size_t share = (size_t)context->world.rank * bytes;
+    uintptr_t input = (uintptr_t)call->input;
+    uintptr_t output = (uintptr_t)call->output;
+    switch (call->collective) {
+    case COLLECTIVE_REDUCE_SCATTER:
+        return output != input + share && overlap(input, size * bytes, output, bytes);
+    case COLLECTIVE_ALL_GATHER:
+        return input != output + share && overlap(input, bytes, output, size * bytes);
+    default:
+        return input != output && overlap(input, bytes, output, bytes);
+    }
+}
+
+static enum ww_status check_memory(const struct ww_context *context, const struct call *call)
+{
+    if (call->count > PTRDIFF_MAX / ww_type_bytes(call->type) / (size_t)context->world.size) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got count %zu, more than memory can hold on %d ranks",
+                           call->name, call->count, context->world.size);
+    }
+    if (call->count == 0) {
+        return WW_OK;
+    }
+    if (call->input == NULL || call->output == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "%s of %zu elements got NULL for its %s", call->name,
+                           call->count, call->input == NULL ? "input" : "output");
+    }
+    if (misaligned(call->input, call->type) || misaligned(call->output, call->type)) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s got %p and %p; both must be aligned to the type's %zu bytes",
+                           call->name, call->input, call->output, ww_type_bytes(call->type));
+    }
+    if (bad_overlap(context, call)) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s got an input and an output that overlap but are not in place: pass "
+                           "the same address (shifted to the own share) or apart",
+                           call->name);
+    }
+    return WW_OK;
+}
+
+/* ---- Running ---------------------------------------------------------------------------- */
+
+static enum ww_status prepare(struct ww_context *context, const struct call *call,
+                              struct run_request *request)
+{
+    const struct ww_config *config = &context->settings.values;
+    struct select_settings settings = {config->algorithm, config->segment_bytes,
+                                       config->segments_in_flight};
+    int root = call->root < 0 ? 0 : call->root;
+    struct wish wish = {call->collective, call->count, call->type, root};
+    struct choice choice = select_choice(&settings, &context->topology, &wish);
+    const struct plan *plan;
+    enum ww_status status = shelf_plan(context->calls.shelf, &choice, root, &plan);
+    if (status != WW_OK) {
+        return status;
+    }
+    *request = (struct run_request){.plan = plan,
+                                    .input = call->input,
+                                    .output = call->output,
+                                    .count = call->count,
+                                    .type = call->type,
+                                    .op = call->op,
+                                    .root = call->root,
+                                    .segment_bytes = choice.segment_bytes,
+                                    .window = choice.window,
+                                    .label = call->label};
+    return engine_reserve(context->calls.engine, request);
+}
+
+static enum ww_status finish(struct ww_context *context, struct engine *engine)
+{
+    struct patience patience = {.crowded = context->crowded};
+    enum ww_status status;
+    while ((status = engine_advance(engine, clock_now_ns())) == WW_PENDING) {
+        patience_spend(&patience, (struct pulse){engine_wait(engine), engine_moves(engine)});
+    }
+    return status;
+}
+
+/* Runs a checked call; the lane is this thread's. */
+static enum ww_status run(struct ww_context *context, const struct call *call)
+{
+    struct engine *engine = context->calls.engine;
+    struct run_request request;
+    enum ww_status status = prepare(context, call, &request);
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    struct patience patience = {.crowded = context->crowded};
+    while (!engine_has_room(engine)) {
+        patience_spend(&patience, (struct pulse){engine_wait(engine), 0});
+    }
+    uint64_t number;
+    status = engine_start(engine, &request, clock_now_ns(), &number);
+    return status == WW_OK ? finish(context, engine) : status;
+}
+
+static enum ww_status make(struct ww_context *context, const struct call *call)
+{
+    enum ww_status status = context_check(context, call->name);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_kinds(context, call);
+    if (status == WW_OK) {
+        status = check_memory(context, call);
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    if (pthread_mutex_trylock(&context->calls.lock) != 0) {
+        return context_fail(context,
+                            log_failure(WW_BAD_STATE,
+                                        "%s was called while another thread is inside a single call "
+                                        "on the same context: make a context for each",
+                                        call->name));
+    }
+    status = run(context, call);
+    bool broken = status == WW_MISMATCH || status == WW_TIMED_OUT || status == WW_PEER_FAILED ||
+                  status == WW_TRANSPORT_FAILED;
+    pthread_mutex_unlock(&context->calls.lock);
+    return broken ? context_break(context, status) : status;
+}
+
+enum ww_status call_farewell(struct ww_context *context)
+{
+    return make(context, &(struct call){.name = "ww_context_destroy",
+                                        .collective = COLLECTIVE_ALL_REDUCE,
+                                        .type = WW_F32,
+                                        .op = WW_SUM,
+                                        .root = -1,
+                                        .label = FAREWELL_LABEL});
+}
+
+enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void *output,
+                             size_t count, enum ww_type type, enum ww_op op)
+{
+    return make(context, &(struct call){.name = "ww_all_reduce",
+                                        .collective = COLLECTIVE_ALL_REDUCE,
+                                        .input = input,
+                                        .output = output,
+                                        .count = count,
+                                        .type = type,
+                                        .op = op,
+                                        .root = -1});
+}
+
+enum ww_status ww_reduce_scatter(struct ww_context *context, const void *input, void *output,
+                                 size_t count, enum ww_type type, enum ww_op op)
+{
+    return make(context, &(struct call){.name = "ww_reduce_scatter",
+                                        .collective = COLLECTIVE_REDUCE_SCATTER,
+                                        .input = input,
+                                        .output = output,
+                                        .count = count,
+                                        .type = type,
+                                        .op = op,
+                                        .root = -1});
+}
+
+enum ww_status ww_all_gather(struct ww_context *context, const void *input, void *output,
+                             size_t count, enum ww_type type)
+{
+    return make(context, &(struct call){.name = "ww_all_gather",
+                                        .collective = COLLECTIVE_ALL_GATHER,
+                                        .input = input,
+                                        .output = output,
+                                        .count = count,
+                                        .type = type,
+                                        .op = WW_OP_COUNT,
+                                        .root = -1});
+}
+
+enum ww_status ww_broadcast(struct ww_context *context, void *values, size_t count,
+                            enum ww_type type, int root)
+{
+    return make(context, &(struct call){.name = "ww_broadcast",
+                                        .collective = COLLECTIVE_BROADCAST,
+                                        .input = values,
+                                        .output = values,
+                                        .count = count,
+                                        .type = type,
+                                        .op = WW_OP_COUNT,
+                                        .root = root});
+}

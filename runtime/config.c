@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * config.c: the one table of settings: name, kind, limits, help. A new setting is a row here and
+ * a field in struct ww_config. The only file of the library that reads WIREWISE_ variables. */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal/log.h"
+
+extern char **environ;
+
+#define PREFIX "WIREWISE_"
+#define GIB ((double)(1 << 30))
+
+enum kind { KIND_SIZE, KIND_INT, KIND_SECONDS, KIND_BOOL, KIND_NAME, KIND_TEXT };
+
+struct row {
+    const char *name;
+    enum kind kind;
+    size_t offset; /* in struct ww_config */
+    bool shared;   /* all ranks must have the same */
+    double least;
+    double most;
+    const char *const *names; /* KIND_NAME: values from 0, ended by NULL */
+    const char *help;
+};
+
+static const char *const op_names[] = {"sum", "mean", NULL};
+static const char *const progress_names[] = {"auto", "inline", "thread", NULL};
+static const char *const deterministic_names[] = {"off", "plan", NULL};
+static const char *const bool_names[] = {"no", "yes", NULL};
+static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
+
+#define FIELD(field) #field, .offset = offsetof(struct ww_config, field)
+static const struct row rows[] = {
+    {FIELD(bucket_bytes), .kind = KIND_SIZE, .shared = true, .least = 1, .most = 64 * GIB,
+     .help = "small tensors travel together up to this size"},
+    {FIELD(segment_bytes), .kind = KIND_SIZE, .shared = true, .least = 0, .most = GIB,
+     .help = "piece that slides through a plan; 0 = chosen"},
+    {FIELD(segments_in_flight), .kind = KIND_INT, .shared = true, .least = 0, .most = 16,
+     .help = "pieces under way at once; 0 = chosen"},
+    {FIELD(timeout_s), .kind = KIND_SECONDS, .least = 0.01, .most = 1e7,
+     .help = "a collective without any progress for so long fails"},
+    {FIELD(algorithm), .kind = KIND_TEXT, .shared = true,
+     .help = "all-reduce algorithm, or auto"},
+    {FIELD(gradient_op), .kind = KIND_NAME, .shared = true, .names = op_names,
+     .help = "what a step does with gradients"},
+    {FIELD(progress), .kind = KIND_NAME, .names = progress_names,
+     .help = "who moves messages: the caller (inline) or a thread"},
+    {FIELD(deterministic), .kind = KIND_NAME, .shared = true, .names = deterministic_names,
+     .help = "plan: the same plans in the same order in every run"},
+    {FIELD(mpi_quiet), .kind = KIND_BOOL, .names = bool_names,
+     .help = "promise: the program makes no MPI call during a step"},
+    {FIELD(log_level), .kind = KIND_NAME, .names = level_names,
+     .help = "least important line that is printed"},
+    {FIELD(host), .kind = KIND_TEXT, .help = "name of this rank's host; empty = found out"},
+};
+#define ROW_COUNT (sizeof rows / sizeof rows[0])
+_Static_assert(ROW_COUNT <= CONFIG_ROWS_MAX, "room for origins");
+
+/* ---- Values ----------------------------------------------------------------------------- */
+
+static void *field_of(struct ww_config *values, const struct row *row)
+{
+    return (char *)values + row->offset;
+}
+
+static const void *const_field_of(const struct ww_config *values, const struct row *row)
+{
+    return (const char *)values + row->offset;
+}
+
+/* Every number fits a double exactly where it matters (sizes up to 2^53). */
+static double number_of(const struct ww_config *values, const struct row *row)
+{
+    const void *field = const_field_of(values, row);
+    switch (row->kind) {
+    case KIND_SIZE:
+        return (double)*(const size_t *)field;
+    case KIND_SECONDS:
+        return *(const double *)field;
+    case KIND_BOOL:
+        return *(const bool *)field;
+    default:
+        return *(const int *)field; /* enums are ints */
+    }
+}
+
+static void set_number(struct ww_config *values, const struct row *row, double number)
+{
+    void *field = field_of(values, row);
+    switch (row->kind) {
+    case KIND_SIZE:
+        *(size_t *)field = (size_t)number;
+        break;
+    case KIND_SECONDS:
+        *(double *)field = number;
+        break;
+    case KIND_BOOL:
+        *(bool *)field = number != 0;
+        break;
+    default:
+        *(int *)field = (int)number;
+        break;
+    }
+}
+
+static int name_count(const struct row *row)
+{
+    int count = 0;
+    while (row->names[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static void value_print(const struct ww_config *values, const struct row *row, char *text,
+                        size_t bytes)
+{
+    if (row->kind == KIND_TEXT) {
+        const char *value = *(const char *const *)const_field_of(values, row);
+        snprintf(text, bytes, "%s", value == NULL ? "" : value);
+    } else if (row->names != NULL) {
+        snprintf(text, bytes, "%s", row->names[(int)number_of(values, row)]);
+    } else {
+        snprintf(text, bytes, "%.15g", number_of(values, row));
+    }
+}
+
+static void print_variable(const struct row *row, char *text, size_t bytes)
+{
+    size_t used = (size_t)snprintf(text, bytes, PREFIX "%s", row->name);
+    for (size_t i = sizeof PREFIX - 1; i < used && i < bytes; i++) {
+        text[i] = (char)toupper((unsigned char)text[i]);
+    }
+}
+
+/* ---- Checking --------------------------------------------------------------------------- */
+
+static enum ww_status bad_value(const struct row *row, const char *value, const char *from)
+{
+    char allowed[128] = "";
+    if (row->names != NULL) {
+        for (int i = 0; row->names[i] != NULL; i++) {
+            size_t used = strlen(allowed);
+            snprintf(allowed + used, sizeof allowed - used, "%s%s", i == 0 ? "one of " : ", ",
+                     row->names[i]);
+        }
+    } else {
+        snprintf(allowed, sizeof allowed, "%s from %.15g to %.15g",
+                 row->kind == KIND_SIZE ? "bytes (K, M, G allowed)" : "a number", row->least,
+                 row->most);
+    }
+    return log_failure(WW_BAD_CONFIG, "%s is \"%s\" in %s; it must be %s", row->name, value, from,
+                       allowed);
+}
+
+static bool in_range(const struct row *row, double number)
+{
+    if (row->names != NULL) {
+        return number >= 0 && number < name_count(row);
+    }
+    return number >= row->least && number <= row->most; /* false for a NaN */
+}
+
+static enum ww_status check_program(const struct ww_config *values, const struct row *row)
+{
+    if (row->kind == KIND_TEXT || in_range(row, number_of(values, row))) {
+        return WW_OK;
+    }
+    char value[32];
+    snprintf(value, sizeof value, "%.15g", number_of(values, row));
+    return bad_value(row, value, "struct ww_config");
+}
+
+/* "512", "64K", "1.5G"; binary suffixes for sizes only. */
+static bool parse_number(const struct row *row, const char *text, double *number)
+{
+    static const char suffixes[] = "KMG";
+    char *end;
+    if (*text == '\0' || isspace((unsigned char)*text)) {
+        return false;
+    }
+    errno = 0;
+    *number = strtod(text, &end);
+    if (end == text || errno != 0) {
+        return false;
+    }
+    const char *suffix =
+        *end != '\0' ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+    if (row->kind == KIND_SIZE && suffix != NULL) {
+        *number *= (double)((size_t)1 << (10 * (suffix - suffixes + 1)));
+        end++;
+    }
+    bool whole = row->kind == KIND_SECONDS || *number == floor(*number);
+    return *end == '\0' && whole;
+}
+
+static bool parse_name(const struct row *row, const char *text, double *number)
+{
+    for (int i = 0; row->names[i] != NULL; i++) {
+        if (strcmp(row->names[i], text) == 0) {
+            *number = i;
+            return true;
+        }
+    }
+    if (row->kind == KIND_BOOL && (strcmp(text, "0") == 0 || strcmp(text, "1") == 0)) {
+        *number = text[0] - '0';
+        return true;
+    }
+    return false;
+}
+
+/* Copies a text setting to where the settings keep it. */
+static enum ww_status keep_text(struct settings *settings, const struct row *row, const char *text,
+                                const char *from)
+{
+    char *room = row->offset == offsetof(struct ww_config, host) ? settings->host
+                                                                  : settings->algorithm;
+    size_t bytes = sizeof settings->algorithm;
+    if (strlen(text) >= bytes) {
+        return log_failure(WW_BAD_CONFIG, "%s in %s has %zu bytes; %zu are allowed", row->name,
+                           from, strlen(text), bytes - 1);
+    }
+    snprintf(room, bytes, "%s", text);
+    *(const char **)field_of(&settings->values, row) = room;
+    return WW_OK;
+}
+
+static enum ww_status apply_variable(struct settings *settings, const struct row *row)
+{
+    char variable[64];
+    print_variable(row, variable, sizeof variable);
+    const char *text = getenv(variable);
+    if (text == NULL) {
+        return WW_OK;
+    }
+    settings->origins[row - rows] = ORIGIN_ENVIRONMENT;
+    if (row->kind == KIND_TEXT) {
+        return keep_text(settings, row, text, variable);
+    }
+    double number;
+    bool parsed = row->names != NULL ? parse_name(row, text, &number)
+                                     : parse_number(row, text, &number);
+    if (!parsed || !in_range(row, number)) {
+        return bad_value(row, text, variable);
+    }
+    set_number(&settings->values, row, number);
+    return WW_OK;
+}
+
+/* ---- Mistyped variables ----------------------------------------------------------------- */
+
+/* Levenshtein distance, up to 63 characters. */
+static int distance(const char *a, const char *b)
+{
+    int row[64];
+    int length = (int)strlen(b);
+    length = length < 63 ? length : 63;
+    for (int j = 0; j <= length; j++) {
+        row[j] = j;
+    }
+    for (int i = 1; a[i - 1] != '\0'; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= length; j++) {
+            int change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            int edit = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+            row[j] = change < edit ? change : edit;
+        }
+    }
+    return row[length];
+}
+
+static void warn_unknown(const char *name)
+{
+    char nearest[64] = "";
+    int best = 1000;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        char variable[64];
+        print_variable(&rows[i], variable, sizeof variable);
+        int d = distance(name, variable);
+        if (d == 0) {
+            return;
+        }
+        if (d < best) {
+            best = d;
+            snprintf(nearest, sizeof nearest, "%s", variable);
+        }
+    }
+    log_warn("%s is no setting of wirewise and has no effect; did you mean %s?", name, nearest);
+}
+
+static void warn_about_environment(void)
+{
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+        const char *equals = strchr(*entry, '=');
+        char name[64];
+        if (strncmp(*entry, PREFIX, sizeof PREFIX - 1) == 0 && equals != NULL &&
+            equals - *entry < (long)sizeof name) {
+            snprintf(name, sizeof name, "%.*s", (int)(equals - *entry), *entry);
+            warn_unknown(name);
+        }
+    }
+}
+
+/* ---- Resolving -------------------------------------------------------------------------- */
+
+static bool same_value(const struct ww_config *a, const struct ww_config *b, const struct row *row)
+{
+    char x[96];
+    char y[96];
+    value_print(a, row, x, sizeof x);
+    value_print(b, row, y, sizeof y);
+    return strcmp(x, y) == 0;
+}
+
+static enum ww_status keep_program_text(struct settings *settings, const struct row *row)
+{
+    if (row->kind != KIND_TEXT) {
+        return WW_OK;
+    }
+    const char *text = *(const char *const *)const_field_of(&settings->values, row);
+    return text == NULL ? WW_OK : keep_text(settings, row, text, "struct ww_config");
+}
+
+static enum ww_status take_program(const struct ww_config *program, struct settings *settings)
+{
+    static const struct ww_config defaults = WW_CONFIG_INIT;
+    settings->values = defaults;
+    if (program != NULL) {
+        if (program->struct_bytes != sizeof *program) {
+            return log_failure(WW_BAD_ARGUMENT,
+                               "config->struct_bytes is %zu, this library knows %zu: start from "
+                               "WW_CONFIG_INIT and build against this version's header",
+                               program->struct_bytes, sizeof *program);
+        }
+        settings->values = *program;
+    }
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        enum ww_status status = check_program(&settings->values, &rows[i]);
+        if (status != WW_OK) {
+            return status;
+        }
+        settings->origins[i] = same_value(&settings->values, &defaults, &rows[i])
+                                   ? ORIGIN_DEFAULT
+                                   : ORIGIN_PROGRAM;
+        status = keep_program_text(settings, &rows[i]);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    return WW_OK;
+}
+
+enum ww_status config_resolve(const struct ww_config *program, struct settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    enum ww_status status = take_program(program, settings);
+    for (size_t i = 0; status == WW_OK && i < ROW_COUNT; i++) {
+        status = apply_variable(settings, &rows[i]);
+    }
+    if (status == WW_OK && settings->values.algorithm == NULL) {
+        status = log_failure(WW_BAD_CONFIG, "algorithm is NULL; say \"auto\" or a name");
+    }
+    if (status == WW_OK) {
+        log_set_level(settings->values.log_level);
+        warn_about_environment();
+    }
+    return status;
+}
+
+/* ---- Printing --------------------------------------------------------------------------- */
+
+void config_print_shared(const struct settings *settings, char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < ROW_COUNT && used < bytes; i++) {
+        if (rows[i].shared) {
+            char value[96];
+            value_print(&settings->values, &rows[i], value, sizeof value);
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s=%s", used == 0 ? "" : " ",
+                                     rows[i].name, value);
+        }
+    }
+}
+
+size_t config_print(const struct settings *settings, char *text, size_t bytes)
+{
+    static const char *const origins[] = {"default", "program", "environment"};
+    size_t used = 0;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        char value[96];
+        char variable[64];
+        value_print(&settings->values, &rows[i], value, sizeof value);
+        print_variable(&rows[i], variable, sizeof variable);
+        size_t left = used < bytes ? bytes - used : 0;
+        used += (size_t)snprintf(left > 0 ? text + used : NULL, left,
+                                 "%-18s %-14s %-12s %-28s %s\n", rows[i].name, value,
+                                 origins[settings->origins[i]], variable, rows[i].help);
+    }
+    return used;
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * context.c: makes and ends a context, keeps its errors, registers tensors. */
+#include "context.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "internal/cpu.h"
+
+extern const struct ww_transport ww_local_transport;
+
+/* ---- State and errors ------------------------------------------------------------------- */
+
+static atomic_uint process_generation;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void after_fork(void)
+{
+    atomic_fetch_add(&process_generation, 1);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, after_fork);
+}
+
+enum ww_status context_fail(struct ww_context *context, enum ww_status status)
+{
+    pthread_mutex_lock(&context->error_lock);
+    memcpy(context->error, log_last_error(), sizeof context->error);
+    pthread_mutex_unlock(&context->error_lock);
+    return status;
+}
+
+/* Tells the peers on a lane, if it is not in use: whoever uses it hears of the failure anyway. */
+static void tell(struct lane *lane, enum ww_status status, const char *sentence)
+{
+    if (pthread_mutex_trylock(&lane->lock) == 0) {
+        engine_fail(lane->engine, status, sentence);
+        pthread_mutex_unlock(&lane->lock);
+    }
+}
+
+enum ww_status context_break(struct ww_context *context, enum ww_status status)
+{
+    int whole = WW_OK;
+    if (atomic_compare_exchange_strong(&context->failure, &whole, status)) {
+        context_fail(context, status);
+        tell(&context->steps, status, log_last_error());
+        tell(&context->calls, status, log_last_error());
+    }
+    return atomic_load(&context->failure);
+}
+
+enum ww_status context_check(struct ww_context *context, const char *call)
+{
+    if (context == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got NULL for the context", call);
+    }
+    if (context->generation != atomic_load(&process_generation)) {
+        return log_failure(WW_BAD_STATE,
+                           "%s was called in a child process (pid %d) on a context of its parent: "
+                           "make contexts after fork, in the process that uses them",
+                           call, (int)getpid());
+    }
+    return atomic_load(&context->failure);
+}
+
+const char *ww_last_error(const struct ww_context *context)
+{
+    if (context == NULL) {
+        return log_last_error();
+    }
+    /* The copy is what const cannot protect: the caller reads it without the lock. */
+    struct ww_context *owner = (struct ww_context *)(uintptr_t)context;
+    pthread_mutex_lock(&owner->error_lock);
+    memcpy(owner->error_copy, owner->error, sizeof owner->error_copy);
+    pthread_mutex_unlock(&owner->error_lock);
+    return owner->error_copy;
+}
+
+int ww_rank(const struct ww_context *context)
+{
+    return context == NULL ? -1 : context->world.rank;
+}
+
+int ww_size(const struct ww_context *context)
+{
+    return context == NULL ? -1 : context->world.size;
+}
+
+size_t ww_config_print(const struct ww_context *context, char *text, size_t bytes)
+{
+    return context == NULL ? 0 : config_print(&context->settings, text, bytes);
+}
+
+/* ---- Making ----------------------------------------------------------------------------- */
+
+static enum ww_status check_world(const struct ww_world *world)
+{
+    if (world == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_context_create got NULL for the world");
+    }
+    if (world->struct_bytes != sizeof *world) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "world->struct_bytes is %zu, this library knows %zu: start from "
+                           "WW_WORLD_INIT and build against this version's header",
+                           world->struct_bytes, sizeof *world);
+    }
+    if (world->size < 1 || world->rank < 0 || world->rank >= world->size) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "the world says rank %d of %d: ranks count from 0 to size - 1",
+                           world->rank, world->size);
+    }
+    if (world->size > 1 && world->all_gather == NULL) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "a world of %d ranks needs an all_gather: ww_mpi_world makes one",
+                           world->size);
+    }
+    if (world->size > 1 && world->transport == NULL) {
+        return log_failure(WW_UNSUPPORTED,
+                           "the world of %d ranks names no transport, and none is built in that "
+                           "needs only all_gather: use ww_mpi_world or ww_local_world_rank",
+                           world->size);
+    }
+    return WW_OK;
+}
+
+/* A world of one: its messages go nowhere, so any transport does; the local one is always there. */
+static enum ww_status take_world(struct ww_context *context, const struct ww_world *world)
+{
+    context->world = *world;
+    if (world->size > 1 || world->transport != NULL) {
+        return WW_OK;
+    }
+    enum ww_status status = ww_local_world_create(1, &context->alone);
+    return status == WW_OK ? ww_local_world_rank(context->alone, 0, &context->world) : status;
+}
+
+/* A rank whose own settings are unusable still takes part in the exchange, with an unlikely text:
+ * so all ranks fail together instead of waiting for it. */
+static enum ww_status agree_on_settings(struct ww_context *context, const struct ww_config *config)
+{
+    char shared[TOPOLOGY_SETTINGS_BYTES];
+    enum ww_status status = config_resolve(config, &context->settings);
+    if (status == WW_OK) {
+        status = select_check(context->settings.values.algorithm);
+    }
+    if (status == WW_OK) {
+        config_print_shared(&context->settings, shared, sizeof shared);
+    } else {
+        snprintf(shared, sizeof shared, "unusable: %.200s", log_last_error());
+    }
+    const char *host = context->settings.host[0] == '\0' ? NULL : context->settings.host;
+    if (status != WW_OK && context->world.size == 1) {
+        return status;
+    }
+    enum ww_status agreed =
+        topology_exchange(&context->world, host, shared, &context->topology);
+    if (agreed == WW_OK && status != WW_OK) {
+        agreed = status; /* every rank is wrong in the same way */
+        topology_finish(&context->topology);
+    }
+    return status != WW_OK ? status : agreed;
+}
+
+static enum ww_status open_lane(struct ww_context *context, struct lane *lane, bool own_thread)
+{
+    const struct ww_transport *transport = context->world.transport;
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &context->world,
+                                       .levels = context->topology.levels,
+                                       .peer_level = context->topology.peer_level,
+                                       .own_thread = own_thread,
+                                       .program_is_quiet = context->settings.values.mpi_quiet};
+    void *fabric;
+    enum ww_status status = transport->open(&setup, &fabric);
+    if (status != WW_OK) {
+        return status;
+    }
+    struct engine_setup engine_setup = {.transport = transport,
+                                        .fabric = fabric,
+                                        .topology = &context->topology,
+                                        .kernels = &context->kernels,
+                                        .timeout_s = context->settings.values.timeout_s,
+                                        .warn_s = 30};
+    status = engine_create(&engine_setup, &lane->engine);
+    if (status != WW_OK) {
+        return status;
+    }
+    lane->shelf = shelf_create(&context->topology);
+    return lane->shelf == NULL ? log_failure(WW_NO_MEMORY, "no memory for a shelf") : WW_OK;
+}
+
+/* Whether a thread moves messages, and if not although it was asked for, why. */
+static enum ww_status choose_progress(const struct ww_context *context, bool *own_thread)
+{
+    const struct ww_transport *transport = context->world.transport;
+    enum ww_progress wish = context->settings.values.progress;
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &context->world,
+                                       .own_thread = true,
+                                       .program_is_quiet = context->settings.values.mpi_quiet};
+    const char *trouble =
+        transport->thread_trouble == NULL ? NULL : transport->thread_trouble(&setup);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    bool cores = cpu_count() >= 2 && online >= 2L * context->topology.local_size;
+    *own_thread = wish == WW_PROGRESS_THREAD || (wish == WW_PROGRESS_AUTO && cores);
+    if (*own_thread && trouble != NULL) {
+        *own_thread = false;
+        if (wish == WW_PROGRESS_THREAD) {
+            return log_failure(WW_UNSUPPORTED, "progress=thread is not possible: %s", trouble);
+        }
+    }
+    return WW_OK;
+}
+
+/* All ranks learn whether all of them succeeded, so that none waits for one that gave up. */
+static enum ww_status agree_on_status(struct ww_context *context, enum ww_status own)
+{
+    int size = context->world.size;
+    if (size == 1) {
+        return own;
+    }
+    int32_t mine = own;
+    int32_t *all = calloc((size_t)size, sizeof *all);
+    if (all == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", size);
+    }
+    int failure = context->world.all_gather(context->world.self, &mine, all, sizeof mine);
+    enum ww_status status = own;
+    if (failure != 0 && own == WW_OK) {
+        status = log_failure(WW_TRANSPORT_FAILED, "the world's all_gather returned %d", failure);
+    }
+    for (int rank = 0; status == WW_OK && rank < size; rank++) {
+        if (all[rank] != WW_OK) {
+            status = log_failure(WW_PEER_FAILED, "rank %d (%s) could not make its context: %s",
+                                 rank, context->topology.host_name[context->topology.host_of[rank]],
+                                 ww_status_text((enum ww_status)all[rank]));
+        }
+    }
+    free(all);
+    return status;
+}
+
+static void announce(const struct ww_context *context)
+{
+    const struct topology *topology = &context->topology;
+    if (topology->rank == 0) {
+        log_info("%s: %d rank%s on %d host%s over %s, %s progress, %s kernels", WW_VERSION_TEXT,
+                 topology->size, topology->size == 1 ? "" : "s", topology->hosts,
+                 topology->hosts == 1 ? "" : "s",
+                 topology->size == 1 ? "nothing" : context->world.transport->name,
+                 context->thread != NULL ? "threaded" : "inline", context->kernels.name);
+    }
+}
+
+/* Everything that needs the other ranks. */
+static enum ww_status set_up(struct ww_context *context, const struct ww_config *config)
+{
+    enum ww_status status = agree_on_settings(context, config);
+    if (status != WW_OK) {
+        return status;
+    }
+    bool own_thread;
+    status = choose_progress(context, &own_thread);
+    status = agree_on_status(context, status);
+    if (status != WW_OK) {
+        return status;
+    }
+    context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < context->topology.local_size;
+    status = open_lane(context, &context->steps, own_thread);
+    if (status == WW_OK) {
+        status = open_lane(context, &context->calls, own_thread);
+    }
+    if (status == WW_OK && own_thread) {
+        status = progress_start(context, &context->thread);
+    }
+    return agree_on_status(context, status);
+}
+
+static void free_tensors(struct ww_context *context)
+{
+    while (context->tensors != NULL) {
+        struct ww_tensor *tensor = context->tensors;
+        context->tensors = tensor->next;
+        free(tensor->name);
+        free(tensor);
+    }
+}
+
+static void tear_down(struct ww_context *context, bool failed)
+{
+    progress_stop(context->thread);
+    engine_destroy(context->steps.engine, failed);
+    engine_destroy(context->calls.engine, failed);
+    shelf_destroy(context->steps.shelf);
+    shelf_destroy(context->calls.shelf);
+    buckets_destroy(context);
+    free_tensors(context);
+    topology_finish(&context->topology);
+    ww_local_world_destroy(context->alone);
+    pthread_mutex_destroy(&context->steps.lock);
+    pthread_mutex_destroy(&context->calls.lock);
+    pthread_mutex_destroy(&context->error_lock);
+    free(context);
+}
+
+enum ww_status ww_context_create(const struct ww_world *world, const struct ww_config *config,
+                                 struct ww_context **context)
+{
+    if (context == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_context_create got NULL for where to put it");
+    }
+    *context = NULL;
+    enum ww_status status = check_world(world);
+    if (status != WW_OK) {
+        return status;
+    }
+    pthread_once(&fork_once, watch_forks);
+    log_set_rank(world->size > 1 ? world->rank : -1);
+    struct ww_context *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for a context");
+    }
+    made->generation = atomic_load(&process_generation);
+    made->tensors_end = &made->tensors;
+    pthread_mutex_init(&made->steps.lock, NULL);
+    pthread_mutex_init(&made->calls.lock, NULL);
+    pthread_mutex_init(&made->error_lock, NULL);
+    kernels_init(&made->kernels);
+    status = take_world(made, world);
+    if (status == WW_OK) {
+        status = set_up(made, config);
+    }
+    if (status != WW_OK) {
+        tear_down(made, true);
+        return status;
+    }
+    announce(made);
+    *context = made;
+    return WW_OK;
+}
+
+void ww_context_destroy(struct ww_context *context)
+{
+    if (context == NULL) {
+        return;
+    }
+    if (context->generation != atomic_load(&process_generation)) {
+        return; /* the parent's: its threads and messages do not exist here */
+    }
+    progress_stop(context->thread);
+    context->thread = NULL;
+    bool failed = atomic_load(&context->failure) != WW_OK || call_farewell(context) != WW_OK;
+    tear_down(context, failed);
+}
+
+/* ---- Tensors ---------------------------------------------------------------------------- */
+
+#define TENSOR_NAME_MOST 127
+#define TENSOR_DIMS_MOST 8
+
+/* Elements of a shape; false when they do not fit memory. */
+static bool count_elements(enum ww_type type, int dims, const size_t *shape, size_t *count)
+{
+    *count = 1;
+    for (int d = 0; d < dims; d++) {
+        if (__builtin_mul_overflow(*count, shape[d], count)) {
+            return false;
+        }
+    }
+    return *count <= PTRDIFF_MAX / ww_type_bytes(type);
+}
+
+static bool name_taken(const struct ww_context *context, const char *name)
+{
+    for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
+        if (strcmp(t->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum ww_status check_tensor(const struct ww_context *context, const char *name,
+                                   enum ww_type type, int dims, const size_t *shape)
+{
+    if (context->committed) {
+        return log_failure(WW_BAD_STATE, "ww_tensor_add(\"%s\") came after ww_tensors_commit",
+                           name == NULL ? "" : name);
+    }
+    if (name == NULL || name[0] == '\0' || strlen(name) > TENSOR_NAME_MOST) {
+        return log_failure(WW_BAD_ARGUMENT, "a tensor's name must have 1 to %d bytes, this has %zu",
+                           TENSOR_NAME_MOST, name == NULL ? 0 : strlen(name));
+    }
+    if (name_taken(context, name)) {
+        return log_failure(WW_BAD_ARGUMENT, "tensor \"%s\" is registered already", name);
+    }
+    if ((unsigned)type >= WW_TYPE_COUNT) {
+        return log_failure(WW_BAD_ARGUMENT, "tensor \"%s\" has unknown type %d (0 to %d exist)",
+                           name, (int)type, WW_TYPE_COUNT - 1);
+    }
+    if (dims < 0 || dims > TENSOR_DIMS_MOST || (dims > 0 && shape == NULL)) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "tensor \"%s\" has %d dimensions%s; 0 to %d are possible", name, dims,
+                           shape == NULL ? " and no shape" : "", TENSOR_DIMS_MOST);
+    }
+    if ((type == WW_I32 || type == WW_I64) &&
+        context->settings.values.gradient_op == WW_MEAN) {
+        return log_failure(WW_UNSUPPORTED,
+                           "tensor \"%s\" is of integers, whose mean is not defined: set "
+                           "gradient_op to WW_SUM",
+                           name);
+    }
+    return WW_OK;
+}
+
+static struct ww_tensor *tensor_new(const char *name)
+{
+    struct ww_tensor *tensor = calloc(1, sizeof *tensor);
+    char *copy = strdup(name);
+    if (tensor == NULL || copy == NULL) {
+        free(tensor);
+        free(copy);
+        return NULL;
+    }
+    tensor->name = copy;
+    atomic_init(&tensor->state, TENSOR_IDLE);
+    return tensor;
+}
+
+enum ww_status ww_tensor_add(struct ww_context *context, const char *name, enum ww_type type,
+                             int dims, const size_t *shape, struct ww_tensor **tensor)
+{
+    enum ww_status status = context_check(context, "ww_tensor_add");
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_tensor(context, name, type, dims, shape);
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    size_t count;
+    if (tensor == NULL || !count_elements(type, dims, shape, &count)) {
+        return context_fail(context, log_failure(WW_BAD_ARGUMENT, "tensor \"%s\" %s", name,
+                                                 tensor == NULL
+                                                     ? "has nowhere to go: tensor is NULL"
+                                                     : "has more elements than memory can hold"));
+    }
+    struct ww_tensor *made = tensor_new(name);
+    if (made == NULL) {
+        return context_fail(context,
+                            log_failure(WW_NO_MEMORY, "no memory to register \"%s\"", name));
+    }
+    made->context = context;
+    made->type = type;
+    made->dims = dims;
+    made->count = count;
+    if (dims > 0) {
+        memcpy(made->shape, shape, (size_t)dims * sizeof *shape);
+    }
+    *context->tensors_end = made;
+    context->tensors_end = &made->next;
+    context->tensor_count++;
+    *tensor = made;
+    return WW_OK;
+}

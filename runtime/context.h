@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * context.h: what the files of this room share: the context, its lanes, tensors and buckets. */
+#ifndef RUNTIME_CONTEXT_H
+#define RUNTIME_CONTEXT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <wirewise/transport.h>
+#include <wirewise/wirewise.h>
+
+#include "collectives.h"
+#include "config.h"
+#include "internal/log.h"
+#include "progress.h"
+#include "topology.h"
+
+/* One way through the fabric, used by whoever holds its lock. Buckets have one, single calls the
+ * other, so that neither has to agree on an order with the other. */
+struct lane {
+    pthread_mutex_t lock;
+    struct engine *engine;
+    struct shelf *shelf;
+};
+
+enum tensor_state { TENSOR_IDLE, TENSOR_STARTED, TENSOR_SKIPPED };
+
+struct ww_tensor {
+    struct ww_context *context;
+    struct ww_tensor *next; /* in the order of registration */
+    char *name;
+    enum ww_type type;
+    int dims;
+    size_t shape[8];
+    size_t count;
+    struct bucket *bucket;
+    size_t offset; /* in the bucket, elements */
+    void *values;  /* this step's; NULL = the result is not wanted */
+    atomic_int state;
+};
+
+enum bucket_state {
+    BUCKET_FILLING, /* some of its tensors are missing */
+    BUCKET_READY,   /* may leave */
+    BUCKET_MOVING,
+    BUCKET_DONE     /* results are in place */
+};
+
+/* Neighbouring tensors of one type that travel together. */
+struct bucket {
+    int index; /* 0 holds the tensors registered last */
+    enum ww_type type;
+    struct ww_tensor **tensors; /* in the order of registration; points into context->by_bucket */
+    int tensor_count;
+    size_t count;
+    void *memory; /* reserved when there are several tensors; pages appear with the first use */
+    size_t memory_bytes;
+    const struct plan *plan;
+    struct choice choice;
+
+    atomic_int missing; /* tensors not yet started in this step */
+    atomic_int state;
+    uint64_t ready_rank; /* how many buckets were ready before it, this step */
+    void *values;        /* where the collective works: the tensors themselves or memory */
+    uint64_t number;     /* the engine's */
+};
+
+/* The present step. */
+struct step {
+    uint64_t number;
+    atomic_bool open;
+    int launched;            /* buckets that left */
+    int moving;              /* of these, not yet done */
+    uint64_t begin_ns;
+    uint64_t moving_since_ns;
+    uint64_t communication_ns;
+    atomic_ullong exposed_ns;
+    atomic_ullong ready_count;
+    atomic_int wait;     /* the engine's, for those who wait without the lock */
+    atomic_ullong moves; /* likewise */
+    struct ww_traffic traffic[WW_LEVELS_MAX]; /* at the begin */
+    uint64_t planned[WW_LEVELS_MAX];
+    uint64_t order_bytes; /* sent to agree on the order, since the last report */
+};
+
+struct ww_context {
+    struct ww_world world;
+    struct ww_local_world *alone; /* a world of one needs no transport of the program's */
+    struct settings settings;
+    struct topology topology;
+    struct kernels kernels;
+    struct lane steps;
+    struct lane calls;
+    unsigned generation; /* of the process: differs after fork */
+    bool crowded;        /* more ranks than cores on this host */
+
+    pthread_mutex_t error_lock;
+    _Atomic int failure; /* the status that broke the context, WW_OK while it is whole */
+    char error[LOG_SENTENCE_BYTES];
+    char error_copy[LOG_SENTENCE_BYTES]; /* what ww_last_error handed out */
+
+    struct ww_tensor *tensors;
+    struct ww_tensor **tensors_end;
+    int tensor_count;
+    bool committed;
+    struct ww_tensor **by_bucket; /* [tensor_count] */
+    struct bucket *buckets;
+    int bucket_count;
+    int *order; /* [bucket_count] in which buckets leave */
+    struct step step;
+    struct progress_thread *thread; /* NULL = inline */
+};
+
+/* Keeps the thread's latest error as the context's; a failure of a collective breaks it.
+ * Returns status. */
+enum ww_status context_fail(struct ww_context *context, enum ww_status status);
+enum ww_status context_break(struct ww_context *context, enum ww_status status);
+
+/* WW_OK when the context may be used here and now: not NULL, not forked, not broken. */
+enum ww_status context_check(struct ww_context *context, const char *call);
+
+/* bucket.c: fusing tensors. */
+enum ww_status buckets_create(struct ww_context *context);
+void buckets_destroy(struct ww_context *context);
+void buckets_reset(struct ww_context *context);
+void bucket_gather(struct bucket *bucket);
+void bucket_scatter(struct bucket *bucket);
+
+/* step.c: moves the step on; the caller holds no lock. WW_OK when nothing is under way,
+ * WW_PENDING, or the failure. */
+enum ww_status step_advance(struct ww_context *context);
+struct pulse step_pulse(const struct ww_context *context);
+
+/* report.c: snapshots at the begin (lane locked), bytes, then seconds. */
+void report_begin(struct ww_context *context);
+void report_counters(struct ww_context *context, struct ww_report *report);
+void report_times(struct ww_context *context, struct ww_report *report);
+
+#endif

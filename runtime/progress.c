@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * progress.c: how this library waits; the only file that sleeps. */
+#include "progress.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/clock.h"
+#include "internal/cpu.h"
+
+/* A core's answer comes within a microsecond or so: pause so often before yielding. */
+#define PAUSES 200
+/* After so long without an answer the other side computes or is away: sleeping costs little then
+ * (at most 2.5 % of what was waited already) and leaves the core to others. */
+#define AWAKE_NS UINT64_C(2000000)
+#define SLEEP_NS UINT64_C(50000)
+/* On a wire: a few yields, because yielding for ever keeps the kernel's network work waiting for
+ * the next scheduler tick. */
+#define NETWORK_YIELDS 20
+#define NETWORK_SLEEP_NS UINT64_C(20000)
+/* An idle thread stays awake so long after its last work: hand-over then costs no system call. */
+#define IDLE_NS UINT64_C(100000)
+
+static bool long_since(struct patience *patience, uint64_t limit_ns)
+{
+    uint64_t now = clock_now_ns();
+    if (patience->since_ns == 0) {
+        patience->since_ns = now;
+    }
+    return now - patience->since_ns > limit_ns;
+}
+
+static void wait_for_memory(struct patience *patience)
+{
+    if (!patience->crowded && patience->turns < PAUSES) {
+        cpu_pause();
+    } else if (patience->turns % 16 == 0 && long_since(patience, AWAKE_NS)) {
+        clock_sleep_ns(SLEEP_NS);
+    } else {
+        sched_yield();
+    }
+}
+
+void patience_spend(struct patience *patience, struct pulse pulse)
+{
+    if (pulse.moves != patience->moves) {
+        patience->moves = pulse.moves;
+        patience->turns = 0;
+        patience->since_ns = 0;
+    }
+    if (pulse.wait == WW_WAIT_MEMORY) {
+        wait_for_memory(patience);
+    } else if (patience->turns < NETWORK_YIELDS) {
+        sched_yield();
+    } else {
+        clock_sleep_ns(NETWORK_SLEEP_NS);
+    }
+    patience->turns++;
+}
+
+/* ---- Thread ----------------------------------------------------------------------------- */
+
+struct progress_thread {
+    struct ww_context *context;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    atomic_bool ending;
+    atomic_bool asleep;
+    atomic_uint calls; /* of progress_wake */
+};
+
+/* Sleeps until somebody wakes it, unless that happened since `seen`. */
+static void sleep_until_woken(struct progress_thread *self, unsigned seen)
+{
+    pthread_mutex_lock(&self->lock);
+    atomic_store(&self->asleep, true);
+    while (atomic_load(&self->calls) == seen && !atomic_load(&self->ending)) {
+        pthread_cond_wait(&self->wake, &self->lock);
+    }
+    atomic_store(&self->asleep, false);
+    pthread_mutex_unlock(&self->lock);
+}
+
+static void *run(void *argument)
+{
+    struct progress_thread *self = argument;
+    struct ww_context *context = self->context;
+    struct patience patience = {.crowded = context->crowded};
+    uint64_t idle_since = clock_now_ns();
+    log_set_rank(context->world.rank);
+    while (!atomic_load(&self->ending)) {
+        unsigned seen = atomic_load(&self->calls);
+        enum ww_status status = step_advance(context);
+        if (status == WW_PENDING) {
+            patience_spend(&patience, step_pulse(context));
+            idle_since = 0;
+            continue;
+        }
+        uint64_t now = clock_now_ns();
+        idle_since = idle_since == 0 ? now : idle_since;
+        if (now - idle_since > IDLE_NS || status != WW_OK) {
+            sleep_until_woken(self, seen);
+            idle_since = 0;
+        } else {
+            patience_spend(&patience, (struct pulse){WW_WAIT_MEMORY, patience.moves});
+        }
+    }
+    return NULL;
+}
+
+void progress_wake(struct progress_thread *thread)
+{
+    atomic_fetch_add(&thread->calls, 1);
+    if (atomic_load(&thread->asleep)) {
+        pthread_mutex_lock(&thread->lock);
+        pthread_cond_signal(&thread->wake);
+        pthread_mutex_unlock(&thread->lock);
+    }
+}
+
+/* The program's signals are not this thread's business. */
+static int start_without_signals(struct progress_thread *self)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&self->thread, NULL, run, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
+}
+
+enum ww_status progress_start(struct ww_context *context, struct progress_thread **thread)
+{
+    struct progress_thread *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for a progress thread");
+    }
+    self->context = context;
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->wake, NULL);
+    int failure = start_without_signals(self);
+    if (failure != 0) {
+        free(self);
+        return log_failure(WW_UNSUPPORTED, "a progress thread cannot be started: %s",
+                           strerror(failure));
+    }
+    *thread = self;
+    return WW_OK;
+}
+
+void progress_stop(struct progress_thread *thread)
+{
+    if (thread == NULL) {
+        return;
+    }
+    atomic_store(&thread->ending, true);
+    pthread_mutex_lock(&thread->lock);
+    pthread_cond_signal(&thread->wake);
+    pthread_mutex_unlock(&thread->lock);
+    pthread_join(thread->thread, NULL);
+    pthread_mutex_destroy(&thread->lock);
+    pthread_cond_destroy(&thread->wake);
+    free(thread);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * progress.h: waiting without burning, and the thread that makes progress by itself. */
+#ifndef RUNTIME_PROGRESS_H
+#define RUNTIME_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <wirewise/transport.h>
+
+/* What waiting depends on: what for, and whether anything moved since the last look. */
+struct pulse {
+    enum ww_wait wait;
+    uint64_t moves;
+};
+
+/* One stretch of waiting; crowded is set at its begin, the rest zero. */
+struct patience {
+    bool crowded; /* more ranks than cores: never spin */
+    unsigned turns;
+    uint64_t since_ns;
+    uint64_t moves;
+};
+
+/* Spends a moment: a pause, a yield or a short sleep, the longer nothing moves. */
+void patience_spend(struct patience *patience, struct pulse pulse);
+
+struct ww_context;
+struct progress_thread;
+
+/* Starts a thread that advances the context's steps. WW_OK, WW_NO_MEMORY, WW_UNSUPPORTED. */
+enum ww_status progress_start(struct ww_context *context, struct progress_thread **thread);
+
+/* Ends and joins it; NULL is fine. */
+void progress_stop(struct progress_thread *thread);
+
+/* Tells the thread that there is something to do. Cheap while it is awake. */
+void progress_wake(struct progress_thread *thread);
+
+#endif

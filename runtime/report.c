@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * report.c: what a step sent and how long it took, from the transport's own counters. */
+#include <stdio.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/clock.h"
+
+#define NS_PER_S 1e9
+#define MIB 1048576.0
+#define DENSE_BYTES 4 /* the yardstick is fp32 */
+
+void report_begin(struct ww_context *context)
+{
+    engine_counters(context->steps.engine, context->step.planned, context->step.traffic);
+}
+
+static void count_tensors(struct ww_context *context, struct ww_report *report)
+{
+    uint64_t elements = 0;
+    for (int i = 0; i < context->tensor_count; i++) {
+        struct ww_tensor *tensor = context->by_bucket[i];
+        elements += tensor->count;
+        report->payload_bytes += tensor->count * ww_type_bytes(tensor->type);
+        report->skipped += atomic_load(&tensor->state) == TENSOR_SKIPPED;
+    }
+    uint64_t size = (uint64_t)context->world.size;
+    report->dense_bytes = 2 * (size - 1) * elements * DENSE_BYTES / size;
+    report->tensors = context->tensor_count;
+    report->buckets = context->bucket_count;
+}
+
+void report_counters(struct ww_context *context, struct ww_report *report)
+{
+    struct step *step = &context->step;
+    struct ww_traffic traffic[WW_LEVELS_MAX];
+    uint64_t planned[WW_LEVELS_MAX];
+    pthread_mutex_lock(&context->steps.lock);
+    engine_counters(context->steps.engine, planned, traffic);
+    pthread_mutex_unlock(&context->steps.lock);
+    report->step = step->number;
+    report->size = context->world.size;
+    report->levels = context->topology.levels;
+    report->control_bytes = step->order_bytes;
+    step->order_bytes = 0;
+    for (int level = 0; level < report->levels; level++) {
+        struct ww_level_report *line = &report->level[level];
+        line->name = context->topology.level_name[level];
+        line->sent_bytes = traffic[level].data_bytes - step->traffic[level].data_bytes;
+        line->messages = traffic[level].data_messages - step->traffic[level].data_messages;
+        line->planned_bytes = planned[level] - step->planned[level];
+        report->sent_bytes += line->sent_bytes;
+        report->control_bytes += traffic[level].control_bytes - step->traffic[level].control_bytes;
+    }
+    count_tensors(context, report);
+}
+
+void report_times(struct ww_context *context, struct ww_report *report)
+{
+    const struct step *step = &context->step;
+    report->step_s = (double)(clock_now_ns() - step->begin_ns) / NS_PER_S;
+    report->communication_s = (double)step->communication_ns / NS_PER_S;
+    report->exposed_s = (double)atomic_load(&step->exposed_ns) / NS_PER_S;
+}
+
+size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes)
+{
+    char levels[256] = "";
+    size_t used = 0;
+    for (int level = 0; report->levels > 1 && level < report->levels && used < sizeof levels;
+         level++) {
+        used += (size_t)snprintf(levels + used, sizeof levels - used, "%s%s %.2f",
+                                 level == 0 ? " (" : ", ", report->level[level].name,
+                                 (double)report->level[level].sent_bytes / MIB);
+    }
+    char skipped[32] = "";
+    if (report->skipped > 0) {
+        snprintf(skipped, sizeof skipped, ", %d skipped", report->skipped);
+    }
+    int needed = snprintf(text, bytes,
+                          "step %llu: sent %.2f MiB%s%s of %.2f dense in %d bucket%s%s; "
+                          "step %.4f s, communication %.4f s, exposed %.4f s",
+                          (unsigned long long)report->step, (double)report->sent_bytes / MIB, levels,
+                          used > 0 ? ")" : "", (double)report->dense_bytes / MIB, report->buckets,
+                          report->buckets == 1 ? "" : "s", skipped, report->step_s,
+                          report->communication_s, report->exposed_s);
+    return needed < 0 ? 0 : (size_t)needed;
+}

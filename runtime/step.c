@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * step.c: one training step: gradients come in, buckets leave in the agreed order, results come
+ * back. The caller and the progress meet at two points only: a bucket's state and the lane's
+ * lock. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/clock.h"
+
+#define NS_PER_S 1e9
+
+/* ---- Moving ----------------------------------------------------------------------------- */
+
+static int bucket_state(struct bucket *bucket)
+{
+    return atomic_load_explicit(&bucket->state, memory_order_acquire);
+}
+
+static struct run_request request_of(const struct ww_context *context, const struct bucket *bucket)
+{
+    return (struct run_request){.plan = bucket->plan,
+                                .input = bucket->values,
+                                .output = bucket->values,
+                                .count = bucket->count,
+                                .type = bucket->type,
+                                .op = context->settings.values.gradient_op,
+                                .root = -1,
+                                .segment_bytes = bucket->choice.segment_bytes,
+                                .window = bucket->choice.window,
+                                .step = context->step.number,
+                                .label = (uint32_t)bucket->index + 1};
+}
+
+/* Lets the next bucket of the order leave; false when it is not ready or there is no room. */
+static bool launch_next(struct ww_context *context, enum ww_status *status)
+{
+    struct step *step = &context->step;
+    if (step->launched == context->bucket_count) {
+        return false;
+    }
+    struct bucket *bucket = &context->buckets[context->order[step->launched]];
+    if (bucket_state(bucket) != BUCKET_READY || !engine_has_room(context->steps.engine)) {
+        return false;
+    }
+    bucket_gather(bucket);
+    uint64_t now = clock_now_ns();
+    struct run_request request = request_of(context, bucket);
+    *status = engine_start(context->steps.engine, &request, now, &bucket->number);
+    if (*status != WW_OK) {
+        return false;
+    }
+    if (step->moving++ == 0) {
+        step->moving_since_ns = now;
+    }
+    step->launched++;
+    atomic_store_explicit(&bucket->state, BUCKET_MOVING, memory_order_relaxed);
+    return true;
+}
+
+/* Hands results back. Launched buckets that still move are few: the engine has few runs. */
+static void finish_buckets(struct ww_context *context)
+{
+    struct step *step = &context->step;
+    int first = step->launched - 1;
+    for (int left = step->moving; left > 0 && first >= 0; first--) {
+        struct bucket *bucket = &context->buckets[context->order[first]];
+        if (bucket_state(bucket) != BUCKET_MOVING) {
+            continue;
+        }
+        left--;
+        if (engine_done(context->steps.engine, bucket->number)) {
+            bucket_scatter(bucket);
+            if (--step->moving == 0) {
+                step->communication_ns += clock_now_ns() - step->moving_since_ns;
+            }
+            atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
+        }
+    }
+}
+
+static void note_pulse(struct ww_context *context)
+{
+    const struct engine *engine = context->steps.engine;
+    atomic_store_explicit(&context->step.wait, engine_wait(engine), memory_order_relaxed);
+    atomic_store_explicit(&context->step.moves, engine_moves(engine), memory_order_relaxed);
+}
+
+static enum ww_status advance_locked(struct ww_context *context)
+{
+    enum ww_status status = WW_OK;
+    if (atomic_load_explicit(&context->step.open, memory_order_acquire)) {
+        while (launch_next(context, &status)) {
+            continue;
+        }
+    }
+    if (status == WW_OK) {
+        status = engine_advance(context->steps.engine, clock_now_ns());
+        note_pulse(context);
+    }
+    if (context->step.moving > 0) {
+        finish_buckets(context);
+    }
+    return status;
+}
+
+enum ww_status step_advance(struct ww_context *context)
+{
+    enum ww_status status = atomic_load(&context->failure);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (pthread_mutex_trylock(&context->steps.lock) != 0) {
+        return WW_PENDING; /* somebody else is at it */
+    }
+    status = advance_locked(context);
+    pthread_mutex_unlock(&context->steps.lock);
+    return status < 0 ? context_break(context, status) : status;
+}
+
+struct pulse step_pulse(const struct ww_context *context)
+{
+    return (struct pulse){
+        (enum ww_wait)atomic_load_explicit(&context->step.wait, memory_order_relaxed),
+        atomic_load_explicit(&context->step.moves, memory_order_relaxed)};
+}
+
+enum ww_status ww_progress(struct ww_context *context)
+{
+    enum ww_status status = context_check(context, "ww_progress");
+    if (status != WW_OK || context->thread != NULL) {
+        return status;
+    }
+    status = step_advance(context);
+    return status == WW_PENDING ? WW_OK : status;
+}
+
+/* ---- Handing over ----------------------------------------------------------------------- */
+
+static void note_exposed(struct ww_context *context, uint64_t since_ns)
+{
+    atomic_fetch_add_explicit(&context->step.exposed_ns, clock_now_ns() - since_ns,
+                              memory_order_relaxed);
+}
+
+static enum ww_status check_handover(struct ww_tensor *tensor, const void *values, const char *call)
+{
+    struct ww_context *context = tensor->context;
+    if (!atomic_load_explicit(&context->step.open, memory_order_acquire)) {
+        return log_failure(WW_BAD_STATE, "%s(\"%s\") came outside of a step: call ww_step_begin",
+                           call, tensor->name);
+    }
+    int state = atomic_load_explicit(&tensor->state, memory_order_acquire);
+    if (state != TENSOR_IDLE) {
+        return log_failure(WW_BAD_STATE, "%s(\"%s\"): it was %s already in step %llu", call,
+                           tensor->name, state == TENSOR_STARTED ? "started" : "skipped",
+                           (unsigned long long)context->step.number);
+    }
+    if ((uintptr_t)values % ww_type_bytes(tensor->type) != 0) {
+        return log_failure(WW_BAD_ARGUMENT, "%s(\"%s\") got %p, which is not aligned to %zu bytes",
+                           call, tensor->name, values, ww_type_bytes(tensor->type));
+    }
+    return WW_OK;
+}
+
+/* The last tensor of a bucket makes it ready. */
+static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum tensor_state state)
+{
+    struct ww_context *context = tensor->context;
+    struct bucket *bucket = tensor->bucket;
+    tensor->values = values;
+    atomic_store_explicit(&tensor->state, state, memory_order_release);
+    if (atomic_fetch_sub_explicit(&bucket->missing, 1, memory_order_acq_rel) == 1) {
+        bucket->ready_rank =
+            atomic_fetch_add_explicit(&context->step.ready_count, 1, memory_order_relaxed);
+        atomic_store_explicit(&bucket->state, BUCKET_READY, memory_order_release);
+        if (context->thread != NULL) {
+            progress_wake(context->thread);
+        }
+    }
+    if (context->thread != NULL) {
+        return WW_OK;
+    }
+    uint64_t since = clock_now_ns();
+    enum ww_status status = step_advance(context);
+    note_exposed(context, since);
+    return status < 0 ? status : WW_OK;
+}
+
+static enum ww_status take_over(struct ww_tensor *tensor, void *values, enum tensor_state state,
+                                const char *call)
+{
+    if (tensor == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got NULL for the tensor", call);
+    }
+    enum ww_status status = context_check(tensor->context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_handover(tensor, values, call);
+    if (status == WW_OK && values == NULL && tensor->count > 0 && state == TENSOR_STARTED) {
+        status = log_failure(WW_BAD_ARGUMENT,
+                             "ww_tensor_start(\"%s\") got NULL for %zu elements: ww_tensor_skip says "
+                             "that there is no gradient",
+                             tensor->name, tensor->count);
+    }
+    return status == WW_OK ? hand_over(tensor, values, state)
+                           : context_fail(tensor->context, status);
+}
+
+enum ww_status ww_tensor_start(struct ww_tensor *tensor, void *values)
+{
+    return take_over(tensor, values, TENSOR_STARTED, "ww_tensor_start");
+}
+
+enum ww_status ww_tensor_skip(struct ww_tensor *tensor, void *values)
+{
+    return take_over(tensor, values, TENSOR_SKIPPED, "ww_tensor_skip");
+}
+
+/* ---- Waiting ---------------------------------------------------------------------------- */
+
+/* A tensor of a bucket that was neither started nor skipped; NULL when there is none. */
+static struct ww_tensor *missing_tensor(struct bucket *bucket)
+{
+    for (int i = 0; i < bucket->tensor_count; i++) {
+        if (atomic_load_explicit(&bucket->tensors[i]->state, memory_order_acquire) == TENSOR_IDLE) {
+            return bucket->tensors[i];
+        }
+    }
+    return NULL;
+}
+
+/* The tensor that holds a bucket up: in it or in one that must leave before it. */
+static struct ww_tensor *holding_up(struct ww_context *context, const struct bucket *bucket)
+{
+    for (int i = 0; i < context->bucket_count; i++) {
+        struct bucket *earlier = &context->buckets[context->order[i]];
+        struct ww_tensor *missing = missing_tensor(earlier);
+        if (missing != NULL || earlier == bucket) {
+            return missing;
+        }
+    }
+    return NULL;
+}
+
+/* Waits for one bucket. Inline progress is made here; a thread's is only watched. A bucket that
+ * cannot leave, because nobody hands over what must leave before it, is waited for as long as a
+ * peer would be. */
+static enum ww_status await(struct ww_context *context, struct bucket *bucket)
+{
+    struct patience patience = {.crowded = context->crowded};
+    uint64_t since = clock_now_ns();
+    while (bucket_state(bucket) != BUCKET_DONE) {
+        enum ww_status status = context->thread != NULL ? (enum ww_status)atomic_load(&context->failure)
+                                                        : step_advance(context);
+        if (status < 0) {
+            return status;
+        }
+        if (bucket_state(bucket) == BUCKET_DONE) {
+            break;
+        }
+        bool leaving = bucket_state(bucket) == BUCKET_MOVING;
+        patience_spend(&patience, step_pulse(context));
+        struct ww_tensor *missing = leaving ? NULL : holding_up(context, bucket);
+        double waited_s = (double)(clock_now_ns() - since) / NS_PER_S;
+        if (missing != NULL && waited_s > context->settings.values.timeout_s) {
+            return log_failure(WW_BAD_STATE,
+                               "waited %.3g s for \"%s\", which leaves only after \"%s\" was started "
+                               "or skipped",
+                               waited_s, bucket->tensors[0]->name, missing->name);
+        }
+    }
+    return WW_OK;
+}
+
+enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
+{
+    if (tensor == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_tensor_wait got NULL for the tensor");
+    }
+    struct ww_context *context = tensor->context;
+    enum ww_status status = context_check(context, "ww_tensor_wait");
+    if (status != WW_OK) {
+        return status;
+    }
+    struct ww_tensor *missing =
+        tensor->bucket == NULL ? tensor : missing_tensor(tensor->bucket);
+    if (missing != NULL) {
+        return context_fail(context, log_failure(WW_BAD_STATE,
+                                                 "ww_tensor_wait(\"%s\"): \"%s\", which travels in "
+                                                 "the same bucket, was neither started nor skipped",
+                                                 tensor->name, missing->name));
+    }
+    uint64_t since = clock_now_ns();
+    status = await(context, tensor->bucket);
+    note_exposed(context, since);
+    return status == WW_OK ? WW_OK : context_fail(context, status);
+}
+
+/* ---- Order ------------------------------------------------------------------------------ */
+
+static struct run_request order_request(struct ww_context *context, const struct plan *plan,
+                                        const struct choice *choice)
+{
+    return (struct run_request){.plan = plan,
+                                .input = context->order,
+                                .output = context->order,
+                                .count = (size_t)context->bucket_count,
+                                .type = WW_I32,
+                                .op = WW_OP_COUNT,
+                                .root = 0,
+                                .segment_bytes = choice->segment_bytes,
+                                .window = choice->window,
+                                .step = context->step.number,
+                                .label = 0};
+}
+
+static enum ww_status plan_order(struct ww_context *context, struct run_request *request)
+{
+    struct select_settings settings = {"auto", 0, 0};
+    struct wish wish = {COLLECTIVE_BROADCAST, (size_t)context->bucket_count, WW_I32, 0};
+    struct choice choice = select_choice(&settings, &context->topology, &wish);
+    const struct plan *plan;
+    enum ww_status status = shelf_plan(context->steps.shelf, &choice, 0, &plan);
+    if (status == WW_OK) {
+        *request = order_request(context, plan, &choice);
+    }
+    return status;
+}
+
+/* Rank 0's observation: buckets in the order in which they became ready. */
+static void sort_by_readiness(struct ww_context *context)
+{
+    for (int i = 0; i < context->bucket_count; i++) {
+        context->order[context->buckets[i].ready_rank] = i;
+    }
+}
+
+/* After steps 1, 2, 4, 8 ... rank 0 tells the order it saw: early enough to help, rarely enough
+ * to cost nothing. */
+static bool order_is_due(const struct ww_context *context)
+{
+    uint64_t number = context->step.number;
+    return context->settings.values.deterministic == WW_DETERMINISTIC_OFF &&
+           context->world.size > 1 && context->bucket_count > 1 && (number & (number - 1)) == 0;
+}
+
+static void note_order_bytes(struct ww_context *context, const struct run_request *request)
+{
+    uint64_t bytes[WW_LEVELS_MAX] = {0};
+    engine_planned_bytes(request, &context->topology, bytes);
+    for (int level = 0; level < context->topology.levels; level++) {
+        context->step.order_bytes += bytes[level];
+    }
+}
+
+static enum ww_status share_order(struct ww_context *context)
+{
+    struct run_request request;
+    uint64_t number = 0;
+    struct patience patience = {.crowded = context->crowded};
+    if (context->world.rank == 0) {
+        sort_by_readiness(context);
+    }
+    pthread_mutex_lock(&context->steps.lock);
+    enum ww_status status = plan_order(context, &request);
+    if (status == WW_OK) {
+        note_order_bytes(context, &request);
+        status = engine_start(context->steps.engine, &request, clock_now_ns(), &number);
+    }
+    while (status == WW_OK || status == WW_PENDING) {
+        status = engine_advance(context->steps.engine, clock_now_ns());
+        if (engine_done(context->steps.engine, number)) {
+            break;
+        }
+        note_pulse(context);
+        pthread_mutex_unlock(&context->steps.lock);
+        patience_spend(&patience, step_pulse(context));
+        pthread_mutex_lock(&context->steps.lock);
+    }
+    pthread_mutex_unlock(&context->steps.lock);
+    return status < 0 ? context_break(context, status) : WW_OK;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------ */
+
+enum ww_status ww_tensors_commit(struct ww_context *context)
+{
+    enum ww_status status = context_check(context, "ww_tensors_commit");
+    if (status != WW_OK) {
+        return status;
+    }
+    if (context->committed || context->tensor_count == 0) {
+        return context_fail(context, log_failure(WW_BAD_STATE, "ww_tensors_commit was called %s",
+                                                 context->committed ? "twice"
+                                                                    : "before any ww_tensor_add"));
+    }
+    pthread_mutex_lock(&context->steps.lock);
+    status = buckets_create(context);
+    struct run_request request;
+    if (status == WW_OK) {
+        status = plan_order(context, &request);
+    }
+    if (status == WW_OK) {
+        status = engine_reserve(context->steps.engine, &request);
+    }
+    pthread_mutex_unlock(&context->steps.lock);
+    context->committed = status == WW_OK;
+    return status == WW_OK ? WW_OK : context_fail(context, status);
+}
+
+enum ww_status ww_step_begin(struct ww_context *context)
+{
+    enum ww_status status = context_check(context, "ww_step_begin");
+    if (status != WW_OK) {
+        return status;
+    }
+    bool open = atomic_load(&context->step.open);
+    if (!context->committed || open) {
+        return context_fail(context,
+                            log_failure(WW_BAD_STATE, "ww_step_begin was called %s",
+                                        open ? "while the step before it is still open"
+                                             : "before ww_tensors_commit"));
+    }
+    struct step *step = &context->step;
+    pthread_mutex_lock(&context->steps.lock);
+    buckets_reset(context);
+    step->number++;
+    step->launched = 0;
+    step->moving = 0;
+    step->communication_ns = 0;
+    atomic_store(&step->exposed_ns, 0);
+    atomic_store(&step->ready_count, 0);
+    report_begin(context);
+    step->begin_ns = clock_now_ns();
+    pthread_mutex_unlock(&context->steps.lock);
+    atomic_store_explicit(&step->open, true, memory_order_release);
+    return WW_OK;
+}
+
+/* A step that cannot end: the peers wait for what will not come, so they are told. */
+static enum ww_status refuse_end(struct ww_context *context, const struct ww_tensor *missing)
+{
+    enum ww_status status = log_failure(WW_BAD_STATE,
+                                        "tensor \"%s\" was neither started nor skipped in step %llu",
+                                        missing->name, (unsigned long long)context->step.number);
+    return context_break(context, status);
+}
+
+static enum ww_status await_all(struct ww_context *context)
+{
+    for (int i = 0; i < context->bucket_count; i++) {
+        struct ww_tensor *missing = missing_tensor(&context->buckets[i]);
+        if (missing != NULL) {
+            return refuse_end(context, missing);
+        }
+    }
+    for (int i = 0; i < context->bucket_count; i++) {
+        enum ww_status status = await(context, &context->buckets[context->order[i]]);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    return WW_OK;
+}
+
+enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
+{
+    enum ww_status status = context_check(context, "ww_step_end");
+    if (status != WW_OK) {
+        return status;
+    }
+    if (!atomic_load(&context->step.open)) {
+        return context_fail(context, log_failure(WW_BAD_STATE,
+                                                 "ww_step_end was called without ww_step_begin"));
+    }
+    if (report != NULL && report->struct_bytes != sizeof *report) {
+        return context_fail(context,
+                            log_failure(WW_BAD_ARGUMENT,
+                                        "report->struct_bytes is %zu, this library knows %zu: start "
+                                        "from WW_REPORT_INIT",
+                                        report->struct_bytes, sizeof *report));
+    }
+    uint64_t since = clock_now_ns();
+    status = await_all(context);
+    atomic_store_explicit(&context->step.open, false, memory_order_release);
+    struct ww_report made = WW_REPORT_INIT;
+    if (status == WW_OK) {
+        report_counters(context, &made);
+        status = order_is_due(context) ? share_order(context) : WW_OK;
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    note_exposed(context, since);
+    report_times(context, &made);
+    if (report != NULL) {
+        *report = made;
+    }
+    return WW_OK;
+}
