@@ -222,6 +222,9 @@ static void lay_out(struct plan *plan, const struct draft *drafts)
     int step = -1;
     for (uint32_t i = 0; i < plan->action_count; i++) {
         plan->actions[i] = drafts[i].action;
+        if (drafts[i].action.source_count > plan->sources_max) {
+            plan->sources_max = drafts[i].action.source_count;
+        }
         if (drafts[i].step != step) {
             step = drafts[i].step;
             plan->rounds[plan->round_count++] = (struct round){.first = i};

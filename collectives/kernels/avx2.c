@@ -122,37 +122,62 @@ static inline void store_f16(uint16_t *into, vec_f16 a)
 #define LANES 8
 #include "kernels/reduce_loops.h"
 
-typedef __m256 vec_bf16;
+/* 16 elements, seen as 8 pairs of 32 bits: the first of each pair, and the second. */
+typedef struct {
+    __m256 low;
+    __m256 high;
+} vec_bf16;
 
 static inline vec_bf16 load_bf16(const uint16_t *from)
 {
-    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+    __m256i pairs = _mm256_loadu_si256((const __m256i *)from);
+    __m256i low = _mm256_slli_epi32(pairs, 16);
+    __m256i high = _mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000));
+    return (vec_bf16){_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)};
+}
+
+/* The upper half of each lane is the bf16; the lower is left over. */
+static inline __m256i round_bf16(__m256 a)
+{
+    __m256i bits = _mm256_castps_si256(a);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    __m256i rounded = _mm256_add_epi32(bits, half);
+    __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(1 << 22));
+    __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(rounded, quiet, is_nan);
 }
 
 static inline void store_bf16(uint16_t *into, vec_bf16 a)
 {
-    __m256i bits = _mm256_castps_si256(a);
-    __m256i high = _mm256_srli_epi32(bits, 16);
-    __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
-    __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
-    __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
-    __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(1 << 6));
-    __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
-    __m256i kept = _mm256_blendv_epi8(rounded, quiet, is_nan);
-    __m128i packed =
-        _mm_packus_epi32(_mm256_castsi256_si128(kept), _mm256_extracti128_si256(kept, 1));
-    _mm_storeu_si128((__m128i *)into, packed);
+    __m256i low = _mm256_srli_epi32(round_bf16(a.low), 16);
+    __m256i pairs = _mm256_blend_epi16(low, round_bf16(a.high), 0xaa);
+    _mm256_storeu_si256((__m256i *)into, pairs);
 }
 
-#define sum_bf16 sum_f32
-#define min_bf16 min_f32
-#define max_bf16 max_f32
-#define scale_bf16 scale_f32
+static inline vec_bf16 sum_bf16(vec_bf16 a, vec_bf16 b)
+{
+    return (vec_bf16){sum_f32(a.low, b.low), sum_f32(a.high, b.high)};
+}
+
+static inline vec_bf16 min_bf16(vec_bf16 a, vec_bf16 b)
+{
+    return (vec_bf16){min_f32(a.low, b.low), min_f32(a.high, b.high)};
+}
+
+static inline vec_bf16 max_bf16(vec_bf16 a, vec_bf16 b)
+{
+    return (vec_bf16){max_f32(a.low, b.low), max_f32(a.high, b.high)};
+}
+
+static inline vec_bf16 scale_bf16(vec_bf16 a, double scale)
+{
+    return (vec_bf16){scale_f32(a.low, scale), scale_f32(a.high, scale)};
+}
 
 #define TYPE bf16
 #define ELEMENT uint16_t
-#define LANES 8
+#define LANES 16
 #include "kernels/reduce_loops.h"
 
 /* ---- i32 ---- */

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * run.c: slides one plan along a vector: several segments in flight, each at its own round. */
+#include "run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_BYTES 64
+
+/* A piece of memory that a slice stands for. */
+struct span {
+    uint8_t *memory;
+    size_t count;
+};
+
+/* ---- Cutting ---------------------------------------------------------------------------- */
+
+static bool has_shares(enum collective collective)
+{
+    return collective == COLLECTIVE_REDUCE_SCATTER || collective == COLLECTIVE_ALL_GATHER;
+}
+
+/* The most elements a segment may have, counting one share only where there are shares. */
+static size_t segment_room(const struct run_request *request)
+{
+    size_t elements = request->segment_bytes / ww_type_bytes(request->type);
+    if (has_shares(request->plan->collective)) {
+        elements /= (size_t)request->plan->size;
+    }
+    return elements > 0 ? elements : 1;
+}
+
+struct slicing engine_slicing(const struct run_request *request)
+{
+    if (request->count == 0) {
+        return (struct slicing){0, 0, 0};
+    }
+    size_t room = segment_room(request);
+    size_t segments = (request->count + room - 1) / room;
+    /* Equal segments, on line boundaries where they still fit. */
+    size_t count = (request->count + segments - 1) / segments;
+    size_t rounded = (count + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    count = rounded <= room ? rounded : count;
+    segments = (request->count + count - 1) / count;
+    return (struct slicing){segments, count, request->count - (segments - 1) * count};
+}
+
+static size_t slice_count(const struct plan *plan, const struct slice *slice, size_t segment_count)
+{
+    if (has_shares(plan->collective)) {
+        return slice->count * segment_count;
+    }
+    return plan_boundary(segment_count, plan->parts, slice->first + slice->count) -
+           plan_boundary(segment_count, plan->parts, slice->first);
+}
+
+void engine_planned_bytes(const struct run_request *request, const struct topology *topology,
+                          uint64_t *bytes)
+{
+    const struct plan *plan = request->plan;
+    struct slicing slicing = engine_slicing(request);
+    size_t element_bytes = ww_type_bytes(request->type);
+    if (slicing.segments == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < plan->action_count; i++) {
+        const struct action *action = &plan->actions[i];
+        if (action->kind == ACTION_SEND) {
+            size_t full = slice_count(plan, &action->slice, slicing.count);
+            size_t last = slice_count(plan, &action->slice, slicing.last);
+            bytes[topology->peer_level[action->peer]] +=
+                ((slicing.segments - 1) * full + last) * element_bytes;
+        }
+    }
+}
+
+/* ---- Room ------------------------------------------------------------------------------- */
+
+static size_t round_to_line(size_t bytes)
+{
+    return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+}
+
+static size_t slot_bytes(const struct run_request *request, uint16_t slot)
+{
+    const struct plan *plan = request->plan;
+    size_t room = segment_room(request);
+    size_t segment = room < request->count ? room : request->count;
+    size_t chunks = plan->slot_chunks[slot];
+    size_t elements = has_shares(plan->collective)
+                          ? chunks * segment
+                          : plan_chunks_max(segment, plan->parts, (uint32_t)chunks);
+    return round_to_line(elements * ww_type_bytes(request->type));
+}
+
+size_t run_scratch_bytes(const struct run_request *request)
+{
+    size_t bytes = 0;
+    for (uint16_t slot = SLOT_SCRATCH; slot < request->plan->slot_count; slot++) {
+        bytes += slot_bytes(request, slot);
+    }
+    return bytes;
+}
+
+static bool regrow(size_t **array, size_t count)
+{
+    size_t *larger = realloc(*array, count * sizeof **array);
+    if (larger == NULL) {
+        return false;
+    }
+    *array = larger;
+    return true;
+}
+
+bool run_grow(struct run *run, uint32_t parts, uint32_t slots)
+{
+    return regrow(&run->boundaries[0], parts + 1) && regrow(&run->boundaries[1], parts + 1) &&
+           regrow(&run->slot_offsets, slots);
+}
+
+void run_finish(struct run *run)
+{
+    free(run->boundaries[0]);
+    free(run->boundaries[1]);
+    free(run->slot_offsets);
+}
+
+/* ---- Running one segment ---------------------------------------------------------------- */
+
+static struct span resolve(const struct run *run, const struct place *place,
+                           const struct slice *slice)
+{
+    size_t first = slice->first;
+    struct span span;
+    if (run->shares) {
+        size_t share = first - (slice->slot < SLOT_SCRATCH ? run->origin[slice->slot] : first);
+        span.count = slice->count * place->count;
+        first = share * run->request.count;
+    } else {
+        span.count = place->boundaries[first + slice->count] - place->boundaries[first];
+        first = place->boundaries[first];
+    }
+    if (slice->slot >= SLOT_SCRATCH) {
+        span.memory = place->scratch + run->slot_offsets[slice->slot];
+        return span;
+    }
+    /* The input is only read; slots share one pointer type. */
+    uint8_t *base = slice->slot == SLOT_INPUT ? (uint8_t *)(uintptr_t)run->request.input
+                                              : (uint8_t *)run->request.output;
+    span.memory = base + (first + place->first) * run->element_bytes;
+    return span;
+}
+
+static void copy(const struct run *run, struct span into, const struct slice *source,
+                 const struct place *place)
+{
+    struct span from = resolve(run, place, source);
+    if (into.memory != from.memory) {
+        memcpy(into.memory, from.memory, into.count * run->element_bytes);
+    }
+}
+
+static void reduce(const struct workspace *space, const struct run *run, const struct place *place,
+                   const struct action *action, struct span into)
+{
+    const struct slice *sources = &run->request.plan->sources[action->sources];
+    for (uint32_t i = 0; i < action->source_count; i++) {
+        space->sources[i] = resolve(run, place, &sources[i]).memory;
+    }
+    run->reduce(into.memory, space->sources, action->source_count, into.count,
+                action->finish ? run->scale : 1.0);
+}
+
+static void run_local(const struct workspace *space, const struct run *run,
+                      const struct place *place, const struct action *action)
+{
+    struct span into = resolve(run, place, &action->slice);
+    if (into.count == 0) {
+        return;
+    }
+    if (action->kind == ACTION_COPY) {
+        copy(run, into, &run->request.plan->sources[action->sources], place);
+    } else {
+        reduce(space, run, place, action, into);
+    }
+}
+
+/* Fills space->messages with the round's; empty slices do not travel. */
+static int gather_messages(struct workspace *space, const struct run *run, const struct place *place,
+                           const struct action *actions, uint32_t count)
+{
+    int filled = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct span span = resolve(run, place, &actions[i].slice);
+        if (span.count == 0) {
+            continue;
+        }
+        space->messages[filled++] = (struct ww_message){
+            .kind = actions[i].kind == ACTION_SEND ? WW_SEND : WW_RECEIVE,
+            .peer = actions[i].peer,
+            .memory = span.memory,
+            .bytes = span.count * run->element_bytes};
+    }
+    return filled;
+}
+
+/* Local actions, then the messages: WW_PENDING when some are under way. */
+static enum ww_status begin_round(struct workspace *space, const struct run *run,
+                                  struct place *place)
+{
+    const struct plan *plan = run->request.plan;
+    const struct round *round = &plan->rounds[place->round];
+    const struct action *actions = &plan->actions[round->first];
+    for (uint32_t i = 0; i < round->locals; i++) {
+        run_local(space, run, place, &actions[i]);
+    }
+    int count = gather_messages(space, run, place, actions + round->locals, round->messages);
+    if (count == 0) {
+        return WW_OK;
+    }
+    enum ww_status status = space->transport->post(space->fabric, place->tag, false,
+                                                    space->messages, count, &place->flight);
+    place->posted = status == WW_OK;
+    return status == WW_OK ? WW_PENDING : status;
+}
+
+/* Takes a segment as far as it goes: WW_OK at its end, WW_PENDING, or an error. */
+static enum ww_status advance_place(struct workspace *space, const struct run *run,
+                                    struct place *place)
+{
+    while (true) {
+        if (place->posted) {
+            enum ww_status status = space->transport->poll(space->fabric, &place->flight);
+            if (status != WW_OK) {
+                return status;
+            }
+            place->posted = false;
+            place->round++;
+            space->moves++;
+        }
+        if (place->round == run->request.plan->round_count) {
+            return WW_OK;
+        }
+        enum ww_status status = begin_round(space, run, place);
+        if (status == WW_OK) {
+            place->round++;
+        } else if (status != WW_PENDING) {
+            return status;
+        }
+    }
+}
+
+/* ---- Running one collective ------------------------------------------------------------- */
+
+static void place_segment(struct run *run, struct place *place)
+{
+    bool last = run->next_segment + 1 == run->slicing.segments;
+    place->busy = true;
+    place->posted = false;
+    place->round = 0;
+    place->first = run->next_segment * run->slicing.count;
+    place->count = last ? run->slicing.last : run->slicing.count;
+    place->boundaries = run->boundaries[last];
+    run->next_segment++;
+}
+
+/* Segment s always travels at place s % window, on every rank: tags match. */
+enum ww_status run_advance(struct run *run, struct workspace *space)
+{
+    size_t window = (size_t)run->request.window;
+    for (size_t s = run->segments_done; s < run->slicing.segments; s++) {
+        struct place *place = &run->places[s % window];
+        if (s >= run->next_segment) {
+            if (s >= run->segments_done + window) {
+                break;
+            }
+            place_segment(run, place);
+        }
+        if (!place->busy) {
+            continue;
+        }
+        enum ww_status status = advance_place(space, run, place);
+        if (status == WW_PENDING) {
+            if (place->flight.wait == WW_WAIT_NETWORK) {
+                space->wait = WW_WAIT_NETWORK;
+            }
+            continue;
+        }
+        if (status != WW_OK) {
+            return status;
+        }
+        place->busy = false;
+        while (run->segments_done < run->next_segment &&
+               !run->places[run->segments_done % window].busy) {
+            run->segments_done++;
+        }
+    }
+    return run->segments_done == run->slicing.segments ? WW_OK : WW_PENDING;
+}
+
+static void fill_boundaries(size_t *boundaries, size_t count, uint32_t parts)
+{
+    for (uint32_t chunk = 0; chunk <= parts; chunk++) {
+        boundaries[chunk] = plan_boundary(count, parts, chunk);
+    }
+}
+
+static void place_scratch(struct run *run, uint8_t *scratch, size_t place_bytes, int first_tag)
+{
+    size_t offset = 0;
+    const struct plan *plan = run->request.plan;
+    for (uint16_t slot = SLOT_SCRATCH; slot < plan->slot_count; slot++) {
+        run->slot_offsets[slot] = offset;
+        offset += slot_bytes(&run->request, slot);
+    }
+    for (int w = 0; w < run->request.window; w++) {
+        struct place *place = &run->places[w];
+        place->busy = false;
+        place->tag = first_tag + w;
+        place->scratch = scratch == NULL ? NULL : scratch + (size_t)w * place_bytes;
+    }
+}
+
+void run_prepare(struct run *run, const struct run_request *request, const struct kernels *kernels,
+                 uint8_t *scratch, size_t place_bytes, int first_tag)
+{
+    const struct plan *plan = request->plan;
+    bool reduces = request->op != WW_OP_COUNT;
+    bool gathers = plan->collective == COLLECTIVE_ALL_GATHER;
+    bool scatters = plan->collective == COLLECTIVE_REDUCE_SCATTER;
+    run->request = *request;
+    run->slicing = engine_slicing(request);
+    run->shares = gathers || scatters;
+    run->element_bytes = ww_type_bytes(request->type);
+    run->reduce = reduces ? kernels->reduce[request->type][request->op] : NULL;
+    run->scale = request->op == WW_MEAN ? 1.0 / plan->size : 1.0;
+    run->origin[SLOT_INPUT] = gathers ? (uint32_t)plan->rank : 0;
+    run->origin[SLOT_OUTPUT] = scatters ? (uint32_t)plan->rank : 0;
+    run->next_segment = 0;
+    run->segments_done = 0;
+    if (!run->shares) {
+        fill_boundaries(run->boundaries[0], run->slicing.count, plan->parts);
+        fill_boundaries(run->boundaries[1], run->slicing.last, plan->parts);
+    }
+    place_scratch(run, scratch, place_bytes, first_tag);
+}
+
+int run_awaited_peer(const struct run *run, const struct workspace *space)
+{
+    if (space->transport->waits_for == NULL || run->state != RUN_MOVING) {
+        return -1;
+    }
+    for (int w = 0; w < run->request.window; w++) {
+        const struct place *place = &run->places[w];
+        if (place->busy && place->posted) {
+            int peer = space->transport->waits_for(space->fabric, &place->flight);
+            if (peer >= 0) {
+                return peer;
+            }
+        }
+    }
+    return -1;
+}
+
+struct signature run_signature(const struct run_request *request)
+{
+    return (struct signature){.count = request->count,
+                              .step = request->step,
+                              .collective = request->plan->collective,
+                              .type = request->type,
+                              .op = request->op,
+                              .root = request->root,
+                              .label = request->label,
+                              .reserved = 0};
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * watch.c: at a gate the absent are known; amid data only neighbours are, so when nothing moves
+ * any more everybody is asked, and who is silent while others wait for it is named. */
+#include "watch.h"
+
+#include <stdio.h>
+
+#include "internal/log.h"
+
+#define NS_PER_S 1e9
+#define NAMED_MOST 4
+/* How long silent ranks have to answer a roll call; an error comes within a second of its time. */
+#define ROLL_CALL_NS UINT64_C(400000000)
+/* Ranks of a star wait so much longer for rank 0, which is the one to name the absent. */
+#define STAR_PATIENCE_NS UINT64_C(500000000)
+
+static int find_awaited(const struct watched *watched, int *ranks)
+{
+    if (watched->run->state == RUN_AT_GATE) {
+        return gate_missing(watched->gate, ranks, NAMED_MOST);
+    }
+    ranks[0] = gate_silent(watched->gate);
+    if (ranks[0] < 0) {
+        ranks[0] = run_awaited_peer(watched->run, watched->space);
+    }
+    return ranks[0] >= 0;
+}
+
+/* "rank 3 (node7), rank 5 (node8) and 2 more" */
+static void name_awaited(const struct watched *watched, char *text, size_t bytes)
+{
+    int ranks[NAMED_MOST];
+    int count = find_awaited(watched, ranks);
+    const struct topology *topology = watched->topology;
+    size_t used = 0;
+    snprintf(text, bytes, "its peers");
+    for (int i = 0; i < count && i < NAMED_MOST && used < bytes; i++) {
+        used += (size_t)snprintf(text + used, bytes - used, "%srank %d (%s)", i == 0 ? "" : ", ",
+                                 ranks[i], topology->host_name[topology->host_of[ranks[i]]]);
+    }
+    if (count > NAMED_MOST && used < bytes) {
+        snprintf(text + used, bytes - used, " and %d more", count - NAMED_MOST);
+    }
+}
+
+static enum ww_status time_out(const struct watch *watch, const struct watched *watched)
+{
+    struct signature signature = run_signature(&watched->run->request);
+    char who[256];
+    char what[160];
+    name_awaited(watched, who, sizeof who);
+    signature_print(&signature, what, sizeof what);
+    return log_failure(WW_TIMED_OUT, "%s %s %s within %.3g s (timeout_s)", who,
+                       watched->run->state == RUN_AT_GATE ? "did not come to" : "went silent in",
+                       what, (double)watch->timeout_ns / NS_PER_S);
+}
+
+static void warn_once(struct watch *watch, const struct watched *watched, uint64_t quiet_ns)
+{
+    if (watch->warned || quiet_ns < watch->warn_ns) {
+        return;
+    }
+    watch->warned = true;
+    char who[256];
+    name_awaited(watched, who, sizeof who);
+    log_warn("waiting for %s since %.3g s; gives up after %.3g s (timeout_s)", who,
+             (double)quiet_ns / NS_PER_S, (double)watch->timeout_ns / NS_PER_S);
+}
+
+static uint64_t limit_ns(const struct watch *watch, const struct watched *watched)
+{
+    bool at_gate = watched->run->state == RUN_AT_GATE;
+    bool in_star = watched->topology->size > GATE_DIRECT_SIZE && watched->topology->rank != 0;
+    return watch->timeout_ns + (at_gate && in_star ? STAR_PATIENCE_NS : 0);
+}
+
+/* True while ranks may still answer the roll, which is called first. */
+static bool roll_call_runs(struct watch *watch, const struct watched *watched, uint64_t now_ns)
+{
+    if (watched->run->state == RUN_AT_GATE) {
+        return false;
+    }
+    if (!watch->roll_called) {
+        watch->roll_called = true;
+        watch->roll_called_ns = now_ns;
+        gate_call_roll(watched->gate);
+    }
+    return now_ns - watch->roll_called_ns < ROLL_CALL_NS;
+}
+
+enum ww_status watch_look(struct watch *watch, const struct watched *watched, uint64_t moves,
+                          uint64_t now_ns)
+{
+    if (moves != watch->moves) {
+        watch->moves = moves;
+        watch_begin(watch, now_ns);
+        return WW_PENDING;
+    }
+    uint64_t quiet_ns = now_ns > watch->last_move_ns ? now_ns - watch->last_move_ns : 0;
+    warn_once(watch, watched, quiet_ns);
+    if (quiet_ns < watch->timeout_ns / 4) {
+        return WW_PENDING;
+    }
+    gate_waits_for(watched->gate, run_awaited_peer(watched->run, watched->space));
+    if (quiet_ns < limit_ns(watch, watched) || roll_call_runs(watch, watched, now_ns)) {
+        return WW_PENDING;
+    }
+    return time_out(watch, watched);
+}
+
+void watch_begin(struct watch *watch, uint64_t now_ns)
+{
+    watch->last_move_ns = now_ns;
+    watch->warned = false;
+    watch->roll_called = false;
+}
+
+void watch_init(struct watch *watch, double timeout_s, double warn_s)
+{
+    *watch = (struct watch){.timeout_ns = (uint64_t)(timeout_s * NS_PER_S),
+                            .warn_ns = (uint64_t)(warn_s * NS_PER_S)};
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * watch.h: notices that nothing moves, finds out who is missing, and gives up in time. */
+#ifndef COLLECTIVES_WATCH_H
+#define COLLECTIVES_WATCH_H
+
+#include "gate.h"
+#include "run.h"
+
+struct watch {
+    uint64_t timeout_ns;
+    uint64_t warn_ns;
+    uint64_t moves; /* at last_move_ns */
+    uint64_t last_move_ns;
+    bool warned;
+    bool roll_called;
+    uint64_t roll_called_ns;
+};
+
+/* What is looked at: the oldest collective that is under way. */
+struct watched {
+    struct gate *gate;
+    const struct topology *topology;
+    const struct workspace *space;
+    const struct run *run;
+};
+
+void watch_init(struct watch *watch, double timeout_s, double warn_s);
+
+/* Waiting begins now. */
+void watch_begin(struct watch *watch, uint64_t now_ns);
+
+/* Looks at the clock: WW_PENDING, or WW_TIMED_OUT with whoever is missing named in the log. */
+enum ww_status watch_look(struct watch *watch, const struct watched *watched, uint64_t moves,
+                          uint64_t now_ns);
+
+#endif
