@@ -35,8 +35,8 @@ struct plan_writer {
 size_t plan_boundary(size_t count, uint32_t parts, uint32_t chunk)
 {
     assert(chunk <= parts);
-    if (chunk == parts) {
-        return count;
+    if (chunk == 0 || chunk == parts) {
+        return chunk == 0 ? 0 : count; /* also spares small plans all divisions */
     }
     /* count / parts * chunk + the rest's share: exact, and cannot overflow as count * chunk can */
     size_t boundary = count / parts * chunk + count % parts * chunk / parts;
@@ -48,6 +48,9 @@ size_t plan_boundary(size_t count, uint32_t parts, uint32_t chunk)
 
 size_t plan_chunks_max(size_t count, uint32_t parts, uint32_t chunks)
 {
+    if (chunks >= parts) {
+        return count;
+    }
     size_t even = count / parts * chunks + (count % parts * chunks + parts - 1) / parts;
     size_t most = even + GRAIN;
     return most < count ? most : count;

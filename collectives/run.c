@@ -20,10 +20,11 @@ static bool has_shares(enum collective collective)
     return collective == COLLECTIVE_REDUCE_SCATTER || collective == COLLECTIVE_ALL_GATHER;
 }
 
-/* The most elements a segment may have, counting one share only where there are shares. */
+/* The most elements a segment may have, counting one share only where there are shares. Element
+ * sizes are powers of two, so this is a shift, and only shares need a division. */
 static size_t segment_room(const struct run_request *request)
 {
-    size_t elements = request->segment_bytes / ww_type_bytes(request->type);
+    size_t elements = request->segment_bytes >> __builtin_ctzl(ww_type_bytes(request->type));
     if (has_shares(request->plan->collective)) {
         elements /= (size_t)request->plan->size;
     }
@@ -36,6 +37,9 @@ struct slicing engine_slicing(const struct run_request *request)
         return (struct slicing){0, 0, 0};
     }
     size_t room = segment_room(request);
+    if (request->count <= room) {
+        return (struct slicing){1, request->count, request->count};
+    }
     size_t segments = (request->count + room - 1) / room;
     /* Equal segments, on line boundaries where they still fit. */
     size_t count = (request->count + segments - 1) / segments;
@@ -60,16 +64,15 @@ void engine_planned_bytes(const struct run_request *request, const struct topolo
     const struct plan *plan = request->plan;
     struct slicing slicing = engine_slicing(request);
     size_t element_bytes = ww_type_bytes(request->type);
-    if (slicing.segments == 0) {
-        return;
-    }
-    for (uint32_t i = 0; i < plan->action_count; i++) {
+    for (uint32_t i = 0; slicing.segments > 0 && i < plan->action_count; i++) {
         const struct action *action = &plan->actions[i];
         if (action->kind == ACTION_SEND) {
-            size_t full = slice_count(plan, &action->slice, slicing.count);
+            size_t before_last = slicing.segments - 1;
+            size_t full =
+                before_last > 0 ? slice_count(plan, &action->slice, slicing.count) : 0;
             size_t last = slice_count(plan, &action->slice, slicing.last);
             bytes[topology->peer_level[action->peer]] +=
-                ((slicing.segments - 1) * full + last) * element_bytes;
+                (before_last * full + last) * element_bytes;
         }
     }
 }
@@ -84,8 +87,7 @@ static size_t round_to_line(size_t bytes)
 static size_t slot_bytes(const struct run_request *request, uint16_t slot)
 {
     const struct plan *plan = request->plan;
-    size_t room = segment_room(request);
-    size_t segment = room < request->count ? room : request->count;
+    size_t segment = engine_slicing(request).count;
     size_t chunks = plan->slot_chunks[slot];
     size_t elements = has_shares(plan->collective)
                           ? chunks * segment
@@ -339,8 +341,10 @@ void run_prepare(struct run *run, const struct run_request *request, const struc
     run->next_segment = 0;
     run->segments_done = 0;
     if (!run->shares) {
-        fill_boundaries(run->boundaries[0], run->slicing.count, plan->parts);
         fill_boundaries(run->boundaries[1], run->slicing.last, plan->parts);
+        if (run->slicing.segments > 1) {
+            fill_boundaries(run->boundaries[0], run->slicing.count, plan->parts);
+        }
     }
     place_scratch(run, scratch, place_bytes, first_tag);
 }

@@ -90,8 +90,7 @@ static size_t vector_bytes(const struct topology *topology, const struct wish *w
     return shares ? bytes * (size_t)topology->size : bytes;
 }
 
-/* Splits "hierarchical+ring" into its parts; the algorithm is NULL when none is named. */
-static const struct algorithm *parse_name(const char *name, bool *hierarchical)
+const struct algorithm *select_parse(const char *name, bool *hierarchical)
 {
     size_t length = strlen(HIERARCHICAL);
     *hierarchical = strncmp(name, HIERARCHICAL, length) == 0 &&
@@ -106,7 +105,7 @@ enum ww_status select_check(const char *name)
 {
     bool hierarchical;
     if (strcmp(name, "auto") == 0 || strcmp(name, HIERARCHICAL) == 0 ||
-        parse_name(name, &hierarchical) != NULL) {
+        select_parse(name, &hierarchical) != NULL) {
         return WW_OK;
     }
     char known[256] = "auto, " HIERARCHICAL;
@@ -137,7 +136,7 @@ static void apply_name(const struct topology *topology, const struct wish *wish,
                        struct choice *choice)
 {
     bool hierarchical;
-    const struct algorithm *algorithm = parse_name(name, &hierarchical);
+    const struct algorithm *algorithm = select_parse(name, &hierarchical);
     if (is_16_bit(wish->type) &&
         (hierarchical || (algorithm != NULL && !algorithm->one_rounding))) {
         return;

@@ -36,6 +36,9 @@ struct select_settings {
  * "hierarchical" or "hierarchical+<algorithm>". */
 enum ww_status select_check(const char *name);
 
+/* Splits "hierarchical+ring" into its parts; NULL when no all-reduce algorithm is named. */
+const struct algorithm *select_parse(const char *name, bool *hierarchical);
+
 /* The decision: a pure function, equal on all ranks. */
 struct choice select_choice(const struct select_settings *settings,
                             const struct topology *topology, const struct wish *wish);

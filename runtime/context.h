@@ -129,7 +129,7 @@ void bucket_scatter(struct bucket *bucket);
 
 /* step.c: moves the step on; the caller holds no lock. WW_OK when nothing is under way,
  * WW_PENDING, or the failure. */
-enum ww_status step_advance(struct ww_context *context);
+enum ww_status step_advance(struct ww_context *context, uint64_t now_ns);
 struct pulse step_pulse(const struct ww_context *context);
 
 /* report.c: snapshots at the begin (lane locked), bytes, then seconds. */

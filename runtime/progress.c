@@ -96,7 +96,7 @@ static void *run(void *argument)
     log_set_rank(context->world.rank);
     while (!atomic_load(&self->ending)) {
         unsigned seen = atomic_load(&self->calls);
-        enum ww_status status = step_advance(context);
+        enum ww_status status = step_advance(context, clock_now_ns());
         if (status == WW_PENDING) {
             patience_spend(&patience, step_pulse(context));
             idle_since = 0;

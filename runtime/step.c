@@ -33,7 +33,7 @@ static struct run_request request_of(const struct ww_context *context, const str
 }
 
 /* Lets the next bucket of the order leave; false when it is not ready or there is no room. */
-static bool launch_next(struct ww_context *context, enum ww_status *status)
+static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_status *status)
 {
     struct step *step = &context->step;
     if (step->launched == context->bucket_count) {
@@ -44,14 +44,13 @@ static bool launch_next(struct ww_context *context, enum ww_status *status)
         return false;
     }
     bucket_gather(bucket);
-    uint64_t now = clock_now_ns();
     struct run_request request = request_of(context, bucket);
-    *status = engine_start(context->steps.engine, &request, now, &bucket->number);
+    *status = engine_start(context->steps.engine, &request, now_ns, &bucket->number);
     if (*status != WW_OK) {
         return false;
     }
     if (step->moving++ == 0) {
-        step->moving_since_ns = now;
+        step->moving_since_ns = now_ns;
     }
     step->launched++;
     atomic_store_explicit(&bucket->state, BUCKET_MOVING, memory_order_relaxed);
@@ -86,16 +85,16 @@ static void note_pulse(struct ww_context *context)
     atomic_store_explicit(&context->step.moves, engine_moves(engine), memory_order_relaxed);
 }
 
-static enum ww_status advance_locked(struct ww_context *context)
+static enum ww_status advance_locked(struct ww_context *context, uint64_t now_ns)
 {
     enum ww_status status = WW_OK;
     if (atomic_load_explicit(&context->step.open, memory_order_acquire)) {
-        while (launch_next(context, &status)) {
+        while (launch_next(context, now_ns, &status)) {
             continue;
         }
     }
     if (status == WW_OK) {
-        status = engine_advance(context->steps.engine, clock_now_ns());
+        status = engine_advance(context->steps.engine, now_ns);
         note_pulse(context);
     }
     if (context->step.moving > 0) {
@@ -104,7 +103,7 @@ static enum ww_status advance_locked(struct ww_context *context)
     return status;
 }
 
-enum ww_status step_advance(struct ww_context *context)
+enum ww_status step_advance(struct ww_context *context, uint64_t now_ns)
 {
     enum ww_status status = atomic_load(&context->failure);
     if (status != WW_OK) {
@@ -113,7 +112,7 @@ enum ww_status step_advance(struct ww_context *context)
     if (pthread_mutex_trylock(&context->steps.lock) != 0) {
         return WW_PENDING; /* somebody else is at it */
     }
-    status = advance_locked(context);
+    status = advance_locked(context, now_ns);
     pthread_mutex_unlock(&context->steps.lock);
     return status < 0 ? context_break(context, status) : status;
 }
@@ -131,7 +130,7 @@ enum ww_status ww_progress(struct ww_context *context)
     if (status != WW_OK || context->thread != NULL) {
         return status;
     }
-    status = step_advance(context);
+    status = step_advance(context, clock_now_ns());
     return status == WW_PENDING ? WW_OK : status;
 }
 
@@ -182,7 +181,7 @@ static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum ten
         return WW_OK;
     }
     uint64_t since = clock_now_ns();
-    enum ww_status status = step_advance(context);
+    enum ww_status status = step_advance(context, since);
     note_exposed(context, since);
     return status < 0 ? status : WW_OK;
 }
@@ -253,7 +252,7 @@ static enum ww_status await(struct ww_context *context, struct bucket *bucket)
     uint64_t since = clock_now_ns();
     while (bucket_state(bucket) != BUCKET_DONE) {
         enum ww_status status = context->thread != NULL ? (enum ww_status)atomic_load(&context->failure)
-                                                        : step_advance(context);
+                                                        : step_advance(context, clock_now_ns());
         if (status < 0) {
             return status;
         }
@@ -291,6 +290,9 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
                                                  "ww_tensor_wait(\"%s\"): \"%s\", which travels in "
                                                  "the same bucket, was neither started nor skipped",
                                                  tensor->name, missing->name));
+    }
+    if (bucket_state(tensor->bucket) == BUCKET_DONE) {
+        return WW_OK;
     }
     uint64_t since = clock_now_ns();
     status = await(context, tensor->bucket);

@@ -11,6 +11,7 @@ static const struct variant {
 } variants[] = {
     {0, kernels_init_scalar},
     {CPU_AVX2, kernels_init_avx2},
+    {CPU_AVX512, kernels_init_avx512},
 };
 
 void kernels_init(struct kernels *kernels)

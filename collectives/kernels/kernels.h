@@ -32,5 +32,6 @@ void kernels_init(struct kernels *kernels);
 /* Each overwrites the slots it does better. */
 void kernels_init_scalar(struct kernels *kernels);
 void kernels_init_avx2(struct kernels *kernels);
+void kernels_init_avx512(struct kernels *kernels);
 
 #endif

@@ -384,11 +384,11 @@ static int pieces_under_way(struct fabric *fabric, int *receives)
 }
 
 /* What is left cannot be cancelled in MPI. A send that was never received does no harm: its
- * request is left to MPI, and its memory is read by nobody. */
-static void requests_leave(struct fabric *fabric)
+ * request is left to MPI, and its memory is read by nobody. Returns how many there were. */
+static int requests_leave(struct fabric *fabric)
 {
     int receives = 0;
-    pieces_under_way(fabric, &receives);
+    int left = pieces_under_way(fabric, &receives);
     if (receives > 0) {
         log_warn("%d messages were still arriving when their context ended: their memory must not "
                  "be used before MPI_Finalize",
@@ -402,6 +402,7 @@ static void requests_leave(struct fabric *fabric)
         }
         flight->first = flight->count;
     }
+    return left;
 }
 
 /* One look at the fabric: true while close should look again. */
@@ -426,11 +427,10 @@ static void transfers_end(struct fabric *fabric, bool failed)
         sched_yield();
     }
     pthread_mutex_lock(fabric->lock);
-    if (!fabric->dead) {
-        requests_leave(fabric);
-        if (!failed) {
-            MPI_Comm_free(&fabric->comm); /* collective: after a failure it is left to MPI */
-        }
+    /* Freeing is collective, so not after a failure; and a communicator with messages under way
+     * keeps its number, or they would turn up in the next one that gets it. */
+    if (!fabric->dead && requests_leave(fabric) == 0 && !failed) {
+        MPI_Comm_free(&fabric->comm);
     }
     pthread_mutex_unlock(fabric->lock);
 }

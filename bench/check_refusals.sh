@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# check_refusals.sh: what cannot be run is refused with a sentence on stderr, nothing on stdout,
+# and exit code 2; what only informs prints on stdout and starts nothing.
+#   check_refusals.sh WIREWISE
+set -u
+wirewise=$1
+bad=0
+
+# refuses WORD ARGUMENT...: the sentence must hold WORD.
+refuses()
+{
+    word=$1
+    shift
+    said=$("$wirewise" "$@" 2>&1 >/dev/null)
+    code=$?
+    printed=$("$wirewise" "$@" 2>/dev/null)
+    if [ "$code" -ne 2 ] || [ -n "$printed" ]; then
+        echo "exit code $code, expected 2 and an empty stdout: wirewise $*"
+        bad=1
+    fi
+    case $said in
+    *"$word"*) ;;
+    *)
+        echo "'$word' is missing in: $said"
+        bad=1
+        ;;
+    esac
+}
+
+informs()
+{
+    word=$1
+    shift
+    printed=$("$wirewise" "$@" 2>&1)
+    code=$?
+    case $code:$printed in
+    0:*"$word"*) ;;
+    *)
+        echo "exit code $code, expected 0 and '$word': wirewise $*: $printed"
+        bad=1
+        ;;
+    esac
+}
+
+informs 'wirewise COMMAND' --help
+informs 'wirewise 0.' --version
+informs 'minbytes' bench --help
+
+refuses 'command is missing'
+refuses 'wirewise bench' bnech
+refuses '1048576 > 1024' bench -b 1M -e 1K
+refuses '-b 0: not a size' bench -b 0
+refuses 'not a size' bench -b ''
+refuses 'not a size' bench -b 12X
+refuses 'not a size' bench -b 1KB
+refuses 'not a size' bench -e -5
+refuses 'not a size' bench -e 99999999999999999999
+refuses 'not a size' bench -e 99999999999999G
+refuses 'not a size' bench -i 0
+refuses '-f 1:' bench -f 1
+refuses '-n 0:' bench -n 0
+refuses '-n x:' bench -n x
+refuses '-w -1:' bench -w -1
+refuses '-t 0:' bench -t 0
+refuses '-t 2000:' bench -t 2000
+refuses '-T -1:' bench -T -1
+refuses '-T nan:' bench -T nan
+refuses '-a 4:' bench -a 4
+refuses 'int64' bench -d floot
+refuses 'avg' bench -o prod
+refuses 'integers have no average' bench -o avg -d int32
+refuses 'known is none' bench --codec int8
+refuses 'reduce_scatter' bench bcast
+refuses 'one collective' bench broadcast all_gather
+refuses 'known is mpi' bench --versus nccl
+refuses 'threads' bench --versus mpi -t 2
+refuses 'unrecognized' bench --nonsense
+refuses 'ranks are 0 to 1' bench broadcast -t 2 -r 2 -e 8
+refuses 'lower -e' bench -b 8 -e 900000G -f 2
+
+exit $bad

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * command.h: the subcommands of `wirewise`, and the exit codes they share. */
+#ifndef BENCH_COMMAND_H
+#define BENCH_COMMAND_H
+
+enum exit_code {
+    EXIT_FINE = 0,
+    EXIT_WRONG = 1,  /* a result differs from what it must be */
+    EXIT_USAGE = 2,  /* the command line cannot be used */
+    EXIT_NO_MPI = 4, /* the run needs MPI and this build or this machine has none */
+    EXIT_FAILED = 5  /* communication, memory or the system failed */
+};
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is "wirewise <name>"; returns an exit_code */
+};
+
+int bench_command(int argc, char **argv);
+int plan_command(int argc, char **argv);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * launch.c: reads what launchers leave in the environment of the ranks they start. */
+#include "launch.h"
+
+#include <stdlib.h>
+
+/* Only variables that a started rank has: SLURM_PROCID, for one, is also set in the batch script
+ * around the ranks, where nobody waits for MPI_Init. */
+static const struct {
+    const char *rank;
+    const char *size; /* NULL = this launcher does not tell */
+} launchers[] = {
+    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+    {"PMI_RANK", "PMI_SIZE"},
+    {"PMIX_RANK", NULL},
+};
+
+static int number(const char *variable)
+{
+    const char *text = variable != NULL ? getenv(variable) : NULL;
+    return text != NULL ? atoi(text) : 0;
+}
+
+struct launch launch_read(void)
+{
+    for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++) {
+        if (getenv(launchers[i].rank) != NULL) {
+            return (struct launch){true, number(launchers[i].rank), number(launchers[i].size)};
+        }
+    }
+    return (struct launch){false, 0, 1};
+}

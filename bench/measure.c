@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * measure.c: times one collective at one size, in one placement, and checks its result. */
+#include "measure.h"
+
+#include <string.h>
+
+#define CALLS_LEAST 3
+#define STALE 0xa5 /* what an output holds before the call */
+
+static struct pattern pattern_of(const struct meter *meter, const struct job *job)
+{
+    return (struct pattern){job->type, job->op, meter->world.size, meter->round};
+}
+
+/* Where this rank's share begins in a buffer of all shares. */
+static size_t share_offset(const struct meter *meter, const struct job *job)
+{
+    return (size_t)meter->world.rank * job->shape.count * ww_type_bytes(job->type);
+}
+
+static char *input_of(const struct meter *meter, const struct job *job, bool in_place)
+{
+    if (!in_place) {
+        return meter->input;
+    }
+    bool shared = meter->options->collective->input_is_share;
+    return meter->output + (shared ? share_offset(meter, job) : 0);
+}
+
+static char *output_of(const struct meter *meter, const struct job *job, bool in_place)
+{
+    bool shared = in_place && meter->options->collective->output_is_share;
+    return meter->output + (shared ? share_offset(meter, job) : 0);
+}
+
+static struct call make_call(const struct meter *meter, const struct job *job, bool in_place)
+{
+    return (struct call){
+        .input = input_of(meter, job, in_place),
+        .output = output_of(meter, job, in_place),
+        .count = job->shape.count,
+        .type = job->type,
+        .op = job->op,
+        .root = meter->options->root,
+    };
+}
+
+/* New values in the input; nothing in the output looks like a result. */
+static void fill(struct meter *meter, const struct job *job, bool in_place)
+{
+    meter->round++;
+    struct pattern pattern = pattern_of(meter, job);
+    memset(meter->output, STALE, job->bytes);
+    pattern_fill(&pattern, meter->world.rank, 0, job->shape.input_count,
+                 input_of(meter, job, in_place));
+}
+
+static size_t count_wrong(const struct meter *meter, const struct job *job, const char *output)
+{
+    struct pattern pattern = pattern_of(meter, job);
+    size_t count = job->shape.count;
+    size_t wrong = 0;
+    switch (meter->options->collective->outcome) {
+    case OUTCOME_REDUCED:
+        return pattern_wrong_sums(&pattern, 0, count, output);
+    case OUTCOME_REDUCED_SHARE:
+        return pattern_wrong_sums(&pattern, (size_t)meter->world.rank * count, count, output);
+    case OUTCOME_COPIED:
+        return pattern_wrong_copies(&pattern, meter->options->root, 0, count, output);
+    case OUTCOME_GATHERED:
+        for (int rank = 0; rank < meter->world.size; rank++) {
+            size_t offset = (size_t)rank * count * ww_type_bytes(job->type);
+            wrong += pattern_wrong_copies(&pattern, rank, 0, count, output + offset);
+        }
+    }
+    return wrong;
+}
+
+static void run_once(const struct meter *meter, const struct job *job, const struct call *call)
+{
+    enum ww_status status = meter->options->collective->run(meter->context, call);
+    if (status != WW_OK) {
+        measure_fail(meter, job, status);
+    }
+}
+
+/* Runs one call on fresh values and counts the wrong elements of all ranks. */
+static uint64_t check(struct meter *meter, const struct job *job, bool in_place)
+{
+    fill(meter, job, in_place);
+    struct call call = make_call(meter, job, in_place);
+    run_once(meter, job, &call);
+    char *output = output_of(meter, job, in_place);
+    if (meter->options->corrupt && meter->world.rank == meter->world.size - 1 &&
+        job->shape.output_count > 0) {
+        output[0] ^= 1;
+    }
+    return team_sum(&meter->world, count_wrong(meter, job, output));
+}
+
+/* Returns the seconds of a warm call on the slowest rank: all ranks must get the same number of
+ * timed calls out of it. Gives up early where a quarter of the budget is gone. */
+static double warm_up(struct meter *meter, const struct job *job, const struct call *call)
+{
+    const struct options *options = meter->options;
+    double spent = 0.0;
+    double seconds = 0.0;
+    for (int i = 0; i < options->warmup_iters || (i == 0 && options->budget_s > 0.0); i++) {
+        double begin = seconds_now();
+        run_once(meter, job, call);
+        seconds = seconds_now() - begin;
+        team_combine(&meter->world, COMBINE_MAX, &seconds, 1);
+        spent += seconds;
+        if (options->budget_s > 0.0 && spent > options->budget_s / 4) {
+            break;
+        }
+    }
+    return seconds;
+}
+
+/* As nccl-tests does: calls back to back, one time for all, divided by their number. The clock
+ * is also read between calls, which costs some 20 ns each. */
+static double time_calls(struct meter *meter, const struct job *job, const struct call *call,
+                         int calls)
+{
+    team_barrier(&meter->world);
+    double begin = seconds_now();
+    double last = begin;
+    for (int i = 0; i < calls; i++) {
+        run_once(meter, job, call);
+        double now = seconds_now();
+        meter->seconds[i] = now - last;
+        last = now;
+    }
+    return (last - begin) / calls;
+}
+
+void measure_fail(const struct meter *meter, const struct job *job, enum ww_status status)
+{
+    team_fail(&meter->world, "%s of %zu elements failed with %s: %s",
+              meter->options->collective->name, job->shape.count, ww_status_name(status),
+              ww_last_error(meter->context));
+}
+
+int measure_calls(double budget_s, double seconds, int most)
+{
+    if (budget_s <= 0.0 || seconds * most <= budget_s) {
+        return most;
+    }
+    int calls = (int)(budget_s / seconds);
+    int least = most < CALLS_LEAST ? most : CALLS_LEAST;
+    return calls > least ? calls : least;
+}
+
+struct figures measure(struct meter *meter, const struct job *job, bool in_place)
+{
+    const struct options *options = meter->options;
+    fill(meter, job, in_place);
+    struct call call = make_call(meter, job, in_place);
+    double warm_s = warm_up(meter, job, &call);
+
+    struct figures figures = {.checked = options->checks > 0};
+    figures.calls = measure_calls(options->budget_s / 2, warm_s, options->iters);
+    figures.seconds = time_calls(meter, job, &call, figures.calls);
+    team_combine(&meter->world, (enum combine)options->average, &figures.seconds, 1);
+    team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)figures.calls);
+    figures.per_call = summarize(meter->seconds, (size_t)figures.calls);
+    figures.algorithm_gbps = (double)job->bytes / figures.seconds / 1e9;
+    figures.bus_gbps = figures.algorithm_gbps * options->collective->bus_factor(meter->world.size);
+    for (int i = 0; i < options->checks && figures.wrong == 0; i++) {
+        figures.wrong = check(meter, job, in_place);
+    }
+    return figures;
+}

@@ -1,0 +1,48 @@
+# How tests are declared. Labels say what a test enters: unit, plans, sim, kernels, mpi, ...; beside
+# it "threads" for what ThreadSanitizer should see and "long" for what takes more than seconds.
+
+set(criterion_found "")
+if(PkgConfig_FOUND)
+    pkg_check_modules(CRITERION QUIET IMPORTED_TARGET GLOBAL criterion)
+endif()
+if(CRITERION_FOUND)
+    set(WIREWISE_HAVE_CRITERION ON)
+    wirewise_summary(Criterion AUTO "Criterion ${CRITERION_VERSION}" "unit tests")
+else()
+    set(WIREWISE_HAVE_CRITERION OFF)
+    wirewise_summary(Criterion AUTO "not found"
+                     "unit tests are SKIPPED; apt-get install libcriterion-dev pkg-config")
+endif()
+
+# wirewise_unit_test(NAME SOURCES... [LINK targets...] [LABELS labels...] [TIMEOUT seconds])
+# One Criterion program and one ctest entry. It may enter every room. Without LABELS it is "unit".
+# One test at a time within the program: ctest keeps the cores busy.
+function(wirewise_unit_test name)
+    if(NOT WIREWISE_HAVE_CRITERION)
+        return()
+    endif()
+    cmake_parse_arguments(TEST "" "TIMEOUT" "LINK;LABELS" ${ARGN})
+    if(NOT TEST_LABELS)
+        set(TEST_LABELS unit)
+    endif()
+    if(NOT TEST_TIMEOUT)
+        set(TEST_TIMEOUT 120)
+    endif()
+    set(top ${PROJECT_SOURCE_DIR})
+    add_executable(${name} ${TEST_UNPARSED_ARGUMENTS} ${top}/tests/support/capture.c)
+    if(WIREWISE_SANITIZE MATCHES "thread" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+        target_sources(${name} PRIVATE ${top}/tests/support/tsan_arena.c)
+    endif()
+    wirewise_compile_options(${name})
+    target_include_directories(${name} PRIVATE ${top}/include ${top}/runtime ${top}/collectives
+                               ${top}/topology ${top}/tests/support)
+    target_link_libraries(${name} PRIVATE ${TEST_LINK} wirewise_static PkgConfig::CRITERION
+                          Threads::Threads m)
+    add_test(NAME ${name} COMMAND ${name} --jobs 1 --color=never)
+    set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${TEST_TIMEOUT})
+    if(WIREWISE_SANITIZE)
+        # A leak is found when a test has passed already: Criterion prints it and is content.
+        set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION
+                             "(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
+    endif()
+endfunction()

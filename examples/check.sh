@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# check.sh: the trainer's tests. check.sh TRAIN MPIRUN falls|ranks_agree|repeats|refuses|help
+# Exit: 0 passed, 1 failed, 2 wrong use.
+set -uo pipefail
+
+if [ $# -ne 3 ]; then
+    echo "check.sh: usage: check.sh TRAIN MPIRUN CHECK" >&2
+    exit 2
+fi
+train=$1
+mpirun=$2
+check=$3
+
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OPENBLAS_NUM_THREADS=1 OMPI_MCA_btl_base_warn_component_unused=0
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+
+# ranks N, then the trainer's arguments; output in $folder/out and $folder/err
+ranks() {
+    local count=$1
+    shift
+    timeout -k 5 60 "$mpirun" --oversubscribe -n "$count" "$train" "$@" \
+        >"$folder/out" 2>"$folder/err"
+}
+
+must_train() {
+    ranks "$@" || fail "exit $? of: $*
+$(tail -5 "$folder/out" "$folder/err")"
+}
+
+# The held-out loss must end below 0.6 of where it began (about 5.6 -> 2.8 in 80 steps): guessing
+# bytes by how frequent they are does not get there (0.61).
+falls() {
+    must_train 4 --size small --steps 80 --lr 0.003
+    awk '/^held-out loss .* -> / { first = $3; last = $5 }
+         END { print "held-out loss", first, "->", last
+               exit !(first > 5 && last > 0 && last < 0.6 * first) }' "$folder/out" ||
+        fail "the held-out loss did not fall to 0.6 of its first value"
+    [ "$(grep -c '| step [0-9]*: sent ' "$folder/out")" -eq 80 ] ||
+        fail "not one report line per step:
+$(head -5 "$folder/out")"
+}
+
+# p ranks with a p-th of the batch each follow one rank with the whole batch.
+ranks_agree() {
+    local count
+    for count in 1 2 3 4; do
+        must_train "$count" --size small --steps 100 --batch 24 --optimizer sgd --quiet \
+            --log-losses "$folder/losses$count"
+        [ "$(wc -l <"$folder/losses$count")" -eq 100 ] || fail "not 100 losses with $count ranks"
+    done
+    for count in 2 3 4; do
+        paste -d ' ' "$folder/losses1" "$folder/losses$count" |
+            awk -v count="$count" '{ off = ($4 - $2) / $2; off = off < 0 ? -off : off
+                                     most = off > most ? off : most; first = first ? first : $2 }
+                 END { printf "%d ranks: losses differ by at most %.2g; %.4f -> %.4f\n",
+                              count, most, first, $2
+                       exit !(most <= 1e-5 && NR == 100 && $2 < 0.8 * first) }' ||
+            fail "$count ranks do not follow one rank to 1e-5, or nothing was learned"
+    done
+}
+
+# The same command gives the same losses, digit for digit; another seed does not.
+repeats() {
+    local seed
+    for seed in 5 5 6; do
+        WIREWISE_DETERMINISTIC=plan must_train 3 --size small --steps 20 --seed "$seed" --quiet \
+            --log-losses "$folder/losses"
+        mv "$folder/losses" "$folder/losses.$((++run))"
+    done
+    cmp "$folder/losses.1" "$folder/losses.2" || fail "two equal runs differ"
+    ! cmp -s "$folder/losses.1" "$folder/losses.3" || fail "another seed changed nothing"
+}
+
+# refused EXIT PATTERN RANKS arguments: ends with EXIT, one sentence that matches PATTERN on
+# stderr, and nothing trained.
+refused() {
+    local want=$1 pattern=$2 got
+    shift 2
+    ranks "$@"
+    got=$?
+    [ "$got" -eq "$want" ] || fail "exit $got, not $want, of: $*
+$(cat "$folder/err")"
+    [ "$(grep -cE -- "$pattern" "$folder/err")" -eq 1 ] || fail "no single '$pattern' of: $*
+$(cat "$folder/err")"
+    ! grep -q 'loss' "$folder/out" || fail "it trained all the same: $*"
+}
+
+refuses() {
+    local here=$folder
+    : >"$here/empty.txt"
+    printf 'A text of a few words.\n' >"$here/short.txt"
+    refused 4 "$here/missing.txt cannot be read: No such file" 2 --size small "$here/missing.txt"
+    refused 4 "$here is not a regular file" 1 --size small "$here"
+    refused 4 "$here/empty.txt is empty \(0 bytes\)" 2 --size small "$here/empty.txt"
+    refused 4 "too short: 1 file\(s\) with 23 bytes" 2 --size small "$here/short.txt"
+    refused 4 "--log-losses=$here/no/losses cannot be written" 2 --size small \
+        --log-losses "$here/no/losses"
+    if [ "$(id -u)" -ne 0 ]; then
+        chmod 000 "$here/short.txt"
+        refused 4 "$here/short.txt cannot be read: Permission" 1 --size small "$here/short.txt"
+    fi
+    refused 2 "unrecognized option '--bogus'" 2 --bogus
+    refused 2 "--steps=many: give a whole number from 1 to" 2 --steps many
+    refused 2 "--steps=0: give a whole number from 1 to" 1 --steps 0
+    refused 2 "--batch=-4: give a whole number from 1 to" 1 --batch=-4
+    refused 2 "--lr=1x: give a number from 0 to" 1 --lr 1x
+    refused 2 "--momentum=1: give a number from 0 to less than 1" 1 --momentum 1
+    refused 2 "--size=huge: there are the sizes default and small" 1 --size huge
+    refused 2 "--optimizer=lamb: there are the optimizers adam and sgd" 1 --optimizer lamb
+    refused 2 "a batch of 10 sequences cannot be shared by 3 ranks; .* for example 12" 3 \
+        --size small --batch 10
+    refused 2 "the training diverged; lower --lr \(900\)" 2 --size small --lr 900 --quiet
+    WIREWISE_BUCKET_BYTES=abc refused 4 "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" \
+        2 --size small
+}
+
+help() {
+    must_train 2 --help
+    [ "$(grep -c -- '--log-losses=FILE' "$folder/out")" -eq 1 ] || fail "--help is not printed once"
+    [ ! -s "$folder/err" ] || fail "--help complains: $(cat "$folder/err")"
+    must_train 2 --version
+    [ "$(grep -cE 'wirewise [0-9]+\.[0-9]+\.[0-9]+' "$folder/out")" -eq 1 ] || fail "no version"
+}
+
+run=0
+case $check in
+falls | ranks_agree | repeats | refuses | help) "$check" ;;
+*)
+    echo "check.sh: '$check' is no check" >&2
+    exit 2
+    ;;
+esac
+echo "passed: $check"

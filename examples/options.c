@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * options.c: the command line of the trainer, by argp. */
+#include "options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wirewise/wirewise.h>
+
+static const struct model_size sizes[] = {
+    {"default", 6, 256, 8, 64, 24},
+    {"small", 2, 64, 4, 32, 24},
+};
+
+enum key {
+    KEY_STEPS = 256,
+    KEY_BATCH,
+    KEY_SIZE,
+    KEY_OPTIMIZER,
+    KEY_RATE,
+    KEY_MOMENTUM,
+    KEY_SEED,
+    KEY_EVAL,
+    KEY_LOSSES,
+    KEY_PROGRESS,
+    KEY_NO_PROGRESS,
+    KEY_USAGE,
+    KEY_VERSION
+};
+
+static const struct argp_option rows[] = {
+    {NULL, 0, NULL, 0, "Training", 1},
+    {"steps", KEY_STEPS, "N", 0, "Steps to train (50)", 0},
+    {"batch", KEY_BATCH, "N", 0, "Sequences per step, all ranks together (24)", 0},
+    {"size", KEY_SIZE, "NAME", 0, "Model: default (18.6 MiB of gradients) or small (0.5 MiB)", 0},
+    {"optimizer", KEY_OPTIMIZER, "NAME", 0, "adam (the default) or sgd", 0},
+    {"lr", KEY_RATE, "X", 0, "Learning rate (adam 0.001, sgd 0.1)", 0},
+    {"momentum", KEY_MOMENTUM, "X", 0, "Momentum of sgd, 0 up to less than 1 (0.9)", 0},
+    {"seed", KEY_SEED, "N", 0, "Seed of the first parameters and of the samples (1)", 0},
+    {NULL, 0, NULL, 0, "What is shown", 2},
+    {"eval-every", KEY_EVAL, "N", 0, "Steps between two held-out losses (10)", 0},
+    {"log-losses", KEY_LOSSES, "FILE", 0, "Write the loss of every step to FILE, with all digits",
+     0},
+    {"quiet", 'q', NULL, 0, "Print the last line only", 0},
+    {"progress", KEY_PROGRESS, NULL, 0,
+     "Draw the progress bar even where stderr is no terminal, as under mpirun", 0},
+    {"no-progress", KEY_NO_PROGRESS, NULL, 0, "Draw no progress bar", 0},
+    {NULL, 0, NULL, 0, "Nothing is trained", 3},
+    {"help", '?', NULL, 0, "Print this", 0},
+    {"usage", KEY_USAGE, NULL, 0, "Print the options in short", 0},
+    {"version", KEY_VERSION, NULL, 0, "Print the version of the library", 0},
+    {0}};
+
+/* What the parser fills besides the options. */
+struct parsing {
+    struct options *options;
+    bool first_rank;
+    bool printed;
+    bool batch_named;
+    bool rate_named;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state);
+static const struct argp command = {
+    rows,
+    parse,
+    "[TEXT...]",
+    "Trains a language model on text files, data parallel over the ranks that mpirun starts; every "
+    "gradient goes through wirewise.\v"
+    "Without TEXT it reads the licence texts in /usr/share/common-licenses. The last tenth of each "
+    "file is held out.\n\n"
+    "Exit codes: 0 done, 2 usage, 4 environment (texts, memory, settings), 5 communication.",
+    NULL,
+    NULL,
+    NULL};
+
+/* ---- Values -------------------------------------------------------------------------------- */
+
+/* A whole number from least to most; complains otherwise. */
+static error_t parse_count(struct argp_state *state, const char *name, const char *value,
+                           uint64_t least, uint64_t most, uint64_t *count)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long parsed = strtoull(value, &end, 10);
+    if (errno != 0 || *value < '0' || *value > '9' || *end != '\0' || parsed < least ||
+        parsed > most) {
+        argp_error(state, "--%s=%s: give a whole number from %llu to %llu", name, value,
+                   (unsigned long long)least, (unsigned long long)most);
+        return EINVAL;
+    }
+    *count = parsed;
+    return 0;
+}
+
+static error_t parse_size_t(struct argp_state *state, const char *name, const char *value,
+                            size_t *count)
+{
+    uint64_t parsed = 0;
+    error_t error = parse_count(state, name, value, 1, 1000000, &parsed);
+    if (error == 0) {
+        *count = (size_t)parsed;
+    }
+    return error;
+}
+
+/* A number from 0 to less than `below`; complains otherwise. */
+static error_t parse_real(struct argp_state *state, const char *name, const char *value,
+                          double below, double *number)
+{
+    char *end = NULL;
+    double parsed = strtod(value, &end);
+    if (end == value || *end != '\0' || !(parsed >= 0) || !(parsed < below)) {
+        argp_error(state, "--%s=%s: give a number from 0 to less than %g", name, value, below);
+        return EINVAL;
+    }
+    *number = parsed;
+    return 0;
+}
+
+static error_t parse_model(struct argp_state *state, const char *value, struct options *options)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        if (strcmp(sizes[i].name, value) == 0) {
+            options->size = &sizes[i];
+            return 0;
+        }
+    }
+    argp_error(state, "--size=%s: there are the sizes default and small", value);
+    return EINVAL;
+}
+
+static error_t parse_optimizer(struct argp_state *state, const char *value, struct options *options)
+{
+    const struct optimizer_kind *kind = optimizer_kind_find(value);
+    if (kind == NULL) {
+        argp_error(state, "--optimizer=%s: there are the optimizers adam and sgd", value);
+        return EINVAL;
+    }
+    options->optimizer = kind;
+    return 0;
+}
+
+/* ---- The parser ---------------------------------------------------------------------------- */
+
+/* Prints what was asked for and has the parser stop quietly: ECANCELED is no complaint. */
+static error_t print_and_stop(struct argp_state *state, int key)
+{
+    struct parsing *parsing = state->input;
+    parsing->printed = true;
+    if (parsing->first_rank && key == KEY_VERSION) {
+        printf("wirewise_train, wirewise %s\n", ww_version());
+    } else if (parsing->first_rank) {
+        argp_help(&command, stdout, key == KEY_USAGE ? ARGP_HELP_USAGE : ARGP_HELP_STD_HELP,
+                  state->name);
+    }
+    return ECANCELED;
+}
+
+/* Options that only set something. */
+static error_t parse_display(int key, char *value, struct options *options)
+{
+    switch (key) {
+    case KEY_LOSSES:
+        options->losses_path = value;
+        return 0;
+    case 'q':
+        options->quiet = true;
+        return 0;
+    case KEY_PROGRESS:
+        options->bar = BAR_ALWAYS;
+        return 0;
+    case KEY_NO_PROGRESS:
+        options->bar = BAR_NEVER;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct parsing *parsing = state->input;
+    struct options *options = parsing->options;
+    switch (key) {
+    case KEY_STEPS:
+        return parse_size_t(state, "steps", value, &options->steps);
+    case KEY_BATCH:
+        parsing->batch_named = true;
+        return parse_size_t(state, "batch", value, &options->batch);
+    case KEY_SIZE:
+        return parse_model(state, value, options);
+    case KEY_OPTIMIZER:
+        return parse_optimizer(state, value, options);
+    case KEY_RATE:
+        parsing->rate_named = true;
+        return parse_real(state, "lr", value, 1000, &options->rate);
+    case KEY_MOMENTUM:
+        return parse_real(state, "momentum", value, 1, &options->momentum);
+    case KEY_SEED:
+        return parse_count(state, "seed", value, 0, UINT64_MAX, &options->seed);
+    case KEY_EVAL:
+        return parse_size_t(state, "eval-every", value, &options->eval_every);
+    case '?':
+    case KEY_USAGE:
+    case KEY_VERSION:
+        return print_and_stop(state, key);
+    case ARGP_KEY_ARGS:
+        options->texts = state->argv + state->next;
+        options->text_count = (size_t)(state->argc - state->next);
+        return 0;
+    default:
+        return parse_display(key, value, options);
+    }
+}
+
+/* ---- The door ------------------------------------------------------------------------------ */
+
+static bool is_first_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                        "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *rank = getenv(names[i]);
+        if (rank != NULL) {
+            return strcmp(rank, "0") == 0;
+        }
+    }
+    return true;
+}
+
+enum errand options_parse(int argc, char **argv, struct options *options)
+{
+    *options = (struct options){.size = &sizes[0],
+                                .optimizer = optimizer_kind_find("adam"),
+                                .steps = 50,
+                                .momentum = 0.9,
+                                .seed = 1,
+                                .eval_every = 10,
+                                .bar = BAR_AUTO};
+    struct parsing parsing = {options, is_first_rank(), false, false, false};
+    unsigned flags = ARGP_NO_HELP | ARGP_NO_EXIT | (parsing.first_rank ? 0 : ARGP_NO_ERRS);
+    error_t error = argp_parse(&command, argc, argv, flags, NULL, &parsing);
+    if (parsing.printed) {
+        return ERRAND_NONE;
+    }
+    if (error != 0) {
+        return ERRAND_REFUSED;
+    }
+    options->batch = parsing.batch_named ? options->batch : options->size->batch;
+    options->rate = parsing.rate_named ? options->rate : options->optimizer->rate;
+    return ERRAND_TRAIN;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * replica.c: everything a trainer does with wirewise: register the gradients, start each as soon
+ * as the backward pass has finished it, end the step, and a few single calls. */
+#include "replica.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "matrix.h"
+#include "model.h"
+
+#define WINDOWS_MAX 64 /* of the held-out text */
+
+struct replica {
+    const struct options *options;
+    const struct text *text;
+    struct ww_context *context;
+    struct model *model;
+    struct parameters *parameters; /* the model's */
+    struct ww_tensor **tensors;    /* [parameters->tensor_count] */
+    struct optimizer optimizer;
+    uint8_t *sequences;    /* [share][context + 1] */
+    size_t share;          /* of the batch, in sequences */
+    enum ww_status status; /* the first failure while gradients were started */
+};
+
+/* ---- Failures ------------------------------------------------------------------------------ */
+
+static enum exit_code out_of_memory(int rank)
+{
+    fprintf(stderr, "train: rank %d: no memory for the model; try --size small or fewer ranks\n",
+            rank);
+    return EXIT_ENVIRONMENT;
+}
+
+/* Says which call ended the training, and whether the job or its surroundings are to blame. The
+ * sentence with the numbers is in ww_last_error; the library has logged it already. */
+static enum exit_code complain(int rank, const char *call, enum ww_status status)
+{
+    fprintf(stderr, "train: rank %d: %s failed with %s: %s\n", rank, call, ww_status_name(status),
+            ww_status_text(status));
+    switch (status) {
+    case WW_BAD_CONFIG:
+    case WW_NO_MEMORY:
+    case WW_UNSUPPORTED:
+        return EXIT_ENVIRONMENT;
+    default:
+        return EXIT_COMMUNICATION;
+    }
+}
+
+static enum exit_code judge(const struct replica *replica, const char *call, enum ww_status status)
+{
+    if (status == WW_OK) {
+        return EXIT_DONE;
+    }
+    return complain(ww_rank(replica->context), call, status);
+}
+
+/* ---- A step -------------------------------------------------------------------------------- */
+
+/* Rank r's share begins behind those of the ranks before it, so that p ranks together see the
+ * very batch that one rank would. */
+static void take_samples(struct replica *replica, size_t step)
+{
+    size_t context = replica->options->size->context;
+    size_t first = (size_t)ww_rank(replica->context) * replica->share;
+    for (size_t i = 0; i < replica->share; i++) {
+        text_sample(replica->text, replica->options->seed, step, first + i, context,
+                    replica->sequences + i * (context + 1));
+    }
+}
+
+/* The backward pass has finished a gradient: off it goes, while the pass works on the next. */
+static void start_gradient(void *self, size_t index)
+{
+    struct replica *replica = self;
+    if (replica->status == WW_OK) {
+        real *gradient = replica->parameters->gradients + replica->parameters->tensors[index].first;
+        replica->status = ww_tensor_start(replica->tensors[index], gradient);
+    }
+}
+
+enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
+                            struct ww_report *report)
+{
+    enum exit_code code = judge(replica, "ww_step_begin", ww_step_begin(replica->context));
+    if (code != EXIT_DONE) {
+        return code;
+    }
+    take_samples(replica, step);
+    double mean = model_forward(replica->model, replica->sequences, replica->share);
+    model_backward(replica->model, start_gradient, replica);
+    code = judge(replica, "ww_tensor_start", replica->status);
+    if (code != EXIT_DONE) {
+        return code;
+    }
+    code = judge(replica, "ww_step_end", ww_step_end(replica->context, report));
+    if (code != EXIT_DONE) {
+        return code;
+    }
+    /* The step left the mean of all ranks in place of this rank's gradients. */
+    optimizer_apply(&replica->optimizer, replica->parameters->gradients,
+                    replica->parameters->values);
+    enum ww_status status = ww_all_reduce(replica->context, &mean, &mean, 1, WW_F64, WW_MEAN);
+    if (status == WW_OK) {
+        *loss = mean;
+    }
+    return judge(replica, "ww_all_reduce of the loss", status);
+}
+
+/* ---- The held-out loss --------------------------------------------------------------------- */
+
+/* Windows rank, rank + size, ... up to a model's batch of them. Returns how many. */
+static size_t take_windows(struct replica *replica, size_t next, size_t windows)
+{
+    size_t context = replica->options->size->context;
+    size_t size = (size_t)ww_size(replica->context);
+    size_t taken = 0;
+    for (; next < windows && taken < replica->share; next += size) {
+        text_window(replica->text, next, windows, context,
+                    replica->sequences + taken * (context + 1));
+        taken++;
+    }
+    return taken;
+}
+
+enum exit_code replica_held_out(struct replica *replica, double *loss)
+{
+    size_t windows = text_windows(replica->text, replica->options->size->context, WINDOWS_MAX);
+    size_t size = (size_t)ww_size(replica->context);
+    size_t next = (size_t)ww_rank(replica->context);
+    double sum = 0;
+    size_t taken;
+    while ((taken = take_windows(replica, next, windows)) > 0) {
+        sum += model_forward(replica->model, replica->sequences, taken) * (double)taken;
+        next += taken * size;
+    }
+    enum ww_status status = ww_all_reduce(replica->context, &sum, &sum, 1, WW_F64, WW_SUM);
+    if (status == WW_OK) {
+        *loss = sum / (double)windows;
+    }
+    return judge(replica, "ww_all_reduce of the held-out loss", status);
+}
+
+/* ---- Life ---------------------------------------------------------------------------------- */
+
+static enum exit_code register_gradients(struct replica *replica)
+{
+    const struct parameters *parameters = replica->parameters;
+    enum ww_status status = WW_OK;
+    for (size_t i = 0; status == WW_OK && i < parameters->tensor_count; i++) {
+        const struct tensor *tensor = &parameters->tensors[i];
+        status = ww_tensor_add(replica->context, tensor->name, WW_F32, tensor->dims, tensor->shape,
+                               &replica->tensors[i]);
+    }
+    if (status != WW_OK) {
+        return judge(replica, "ww_tensor_add", status);
+    }
+    return judge(replica, "ww_tensors_commit", ww_tensors_commit(replica->context));
+}
+
+static enum exit_code share_first_parameters(struct replica *replica)
+{
+    if (ww_rank(replica->context) == 0) {
+        parameters_draw(replica->parameters, replica->options->seed);
+    }
+    return judge(replica, "ww_broadcast of the first parameters",
+                 ww_broadcast(replica->context, replica->parameters->values,
+                              replica->parameters->count, WW_F32, 0));
+}
+
+static bool take_memory(struct replica *replica)
+{
+    const struct options *options = replica->options;
+    replica->model = model_create(options->size, replica->share);
+    if (replica->model == NULL) {
+        return false;
+    }
+    replica->parameters = model_parameters(replica->model);
+    replica->optimizer = (struct optimizer){.kind = options->optimizer,
+                                            .rate = options->rate,
+                                            .momentum = options->momentum,
+                                            .count = replica->parameters->count};
+    replica->tensors = calloc(replica->parameters->tensor_count, sizeof(struct ww_tensor *));
+    replica->sequences = calloc(replica->share, options->size->context + 1);
+    return replica->tensors != NULL && replica->sequences != NULL &&
+           optimizer_init(&replica->optimizer);
+}
+
+static enum exit_code connect(struct replica *replica, const struct ww_world *world)
+{
+    struct ww_config config = WW_CONFIG_INIT;
+    config.mpi_quiet = true; /* between begin and end of a step this program leaves MPI alone */
+    enum ww_status status = ww_context_create(world, &config, &replica->context);
+    if (status != WW_OK) {
+        return complain(world->rank, "ww_context_create", status);
+    }
+    enum exit_code code = register_gradients(replica);
+    return code == EXIT_DONE ? share_first_parameters(replica) : code;
+}
+
+size_t replica_parameter_count(const struct replica *replica)
+{
+    return replica->parameters->count;
+}
+
+void replica_destroy(struct replica *replica)
+{
+    if (replica == NULL) {
+        return;
+    }
+    ww_context_destroy(replica->context);
+    optimizer_finish(&replica->optimizer);
+    free(replica->sequences);
+    free(replica->tensors);
+    model_destroy(replica->model);
+    free(replica);
+}
+
+enum exit_code replica_create(const struct options *options, const struct text *text,
+                              const struct ww_world *world, struct replica **replica)
+{
+    assert(options->batch % (size_t)world->size == 0);
+    struct replica *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return out_of_memory(world->rank);
+    }
+    matrix_use_one_thread();
+    made->options = options;
+    made->text = text;
+    made->share = options->batch / (size_t)world->size;
+    enum exit_code code = EXIT_DONE;
+    if (!take_memory(made)) {
+        code = out_of_memory(world->rank);
+    }
+    if (code == EXIT_DONE) {
+        code = connect(made, world);
+    }
+    if (code != EXIT_DONE) {
+        replica_destroy(made);
+        return code;
+    }
+    *replica = made;
+    return EXIT_DONE;
+}

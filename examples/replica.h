@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * replica.h: one rank's copy of the model, kept equal to the others' through wirewise. */
+#ifndef TRAIN_REPLICA_H
+#define TRAIN_REPLICA_H
+
+#include <wirewise/wirewise.h>
+
+#include "options.h"
+#include "text.h"
+
+struct replica;
+
+/* Makes the copy and gives every rank the parameters that rank 0 draws. All ranks call it.
+ * options, text   borrowed until replica_destroy
+ * Returns  EXIT_DONE, or after a sentence on stderr EXIT_ENVIRONMENT or EXIT_COMMUNICATION. Then
+ *          the other ranks may be left waiting: end the job. */
+enum exit_code replica_create(const struct options *options, const struct text *text,
+                              const struct ww_world *world, struct replica **replica);
+void replica_destroy(struct replica *replica);
+
+/* Parameters of the model. */
+size_t replica_parameter_count(const struct replica *replica);
+
+/* One training step on the batch's samples that belong to this rank. All ranks call it.
+ * step    1 for the first; chooses the samples
+ * *loss   the mean over the global batch, before the parameters move, same bits on all ranks
+ * Returns as replica_create. */
+enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
+                            struct ww_report *report);
+
+/* The mean loss over windows of the held-out text, which the ranks share. All ranks call it. */
+enum exit_code replica_held_out(struct replica *replica, double *loss);
+
+#endif

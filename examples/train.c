@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * train.c: trains a byte-level language model, data parallel over the ranks of an MPI job. */
+#include <errno.h>
+#include <math.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wirewise/mpi.h>
+
+#include "console.h"
+#include "options.h"
+#include "replica.h"
+#include "text.h"
+
+/* Nats per byte; knowing nothing costs log(256), which is less than 6. */
+#define DIVERGED 1000
+
+/* A training on this rank. */
+struct run {
+    struct options options;
+    struct ww_world world;
+    struct text text;
+    struct replica *replica;
+    struct console console;
+    FILE *losses; /* of the first rank, or NULL */
+};
+
+/* The figures of the last line. */
+struct summary {
+    double first; /* held-out losses */
+    double last;
+    double start_s;
+    uint64_t sent_bytes;
+    double communication_s;
+    double exposed_s;
+};
+
+static bool is_first(const struct run *run)
+{
+    return run->world.rank == 0;
+}
+
+/* ---- Before the training: refuse what cannot work, on all ranks alike ---------------------- */
+
+static bool batch_divides(const struct run *run)
+{
+    size_t size = (size_t)run->world.size;
+    if (run->options.batch % size == 0) {
+        return true;
+    }
+    if (is_first(run)) {
+        fprintf(stderr,
+                "train: a batch of %zu sequences cannot be shared by %zu ranks; give --batch a "
+                "multiple of %zu, for example %zu\n",
+                run->options.batch, size, size, (run->options.batch / size + 1) * size);
+    }
+    return false;
+}
+
+static bool open_losses(struct run *run, struct complaint *complaint)
+{
+    const char *path = run->options.losses_path;
+    if (path == NULL || !is_first(run)) {
+        return true;
+    }
+    run->losses = fopen(path, "w");
+    if (run->losses == NULL) {
+        snprintf(complaint->text, sizeof complaint->text,
+                 "--log-losses=%s cannot be written: %s; name a file in a folder that this user "
+                 "may write to",
+                 path, strerror(errno));
+    }
+    return run->losses != NULL;
+}
+
+/* Hosts may differ in their files: if one rank fails all stop, and the first that failed says
+ * why. */
+static bool all_ready(const struct run *run, bool ready, const struct complaint *complaint)
+{
+    int mine = ready ? run->world.size : run->world.rank;
+    int first = 0;
+    MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    if (first == run->world.rank) {
+        fprintf(stderr, "train: rank %d: %s\n", first, complaint->text);
+    }
+    return first == run->world.size;
+}
+
+static enum exit_code prepare(struct run *run)
+{
+    if (!batch_divides(run)) {
+        return EXIT_USAGE;
+    }
+    struct complaint complaint = {""};
+    bool ready = text_load(run->options.texts, run->options.text_count, run->options.size->context,
+                           &run->text, &complaint) &&
+                 open_losses(run, &complaint);
+    return all_ready(run, ready, &complaint) ? EXIT_DONE : EXIT_ENVIRONMENT;
+}
+
+/* ---- The training -------------------------------------------------------------------------- */
+
+static double mib(uint64_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+static void print_head(const struct run *run)
+{
+    const struct options *options = &run->options;
+    const struct model_size *size = options->size;
+    size_t count = replica_parameter_count(run->replica);
+    if (!run->console.lines) {
+        return;
+    }
+    printf("%d rank%s, %zu of %zu sequences each; %s with learning rate %g\n", run->world.size,
+           run->world.size == 1 ? "" : "s", options->batch / (size_t)run->world.size,
+           options->batch, options->optimizer->name, options->rate);
+    printf("model %s: %zu layers, width %zu, context %zu; %zu parameters, %.1f MiB of gradients\n",
+           size->name, size->layers, size->width, size->context, count, mib(count * sizeof(float)));
+    printf("%zu texts: %zu bytes to train on, %zu held out\n", run->text.files,
+           run->text.training.count, run->text.held_out.count);
+}
+
+static void print_tail(const struct run *run, const struct summary *summary)
+{
+    size_t steps = run->options.steps;
+    if (!is_first(run)) {
+        return;
+    }
+    printf("held-out loss %.4f -> %.4f in %zu steps, %.1f s", summary->first, summary->last, steps,
+           MPI_Wtime() - summary->start_s);
+    if (summary->sent_bytes > 0 && summary->communication_s > 0) {
+        double shown = fmin(1, summary->exposed_s / summary->communication_s);
+        printf("; rank 0 sent %.1f MiB a step, %.0f %% of the communication was hidden",
+               mib(summary->sent_bytes / steps), 100 * (1 - shown));
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+static void log_loss(const struct run *run, size_t step, double loss)
+{
+    if (run->losses != NULL) {
+        fprintf(run->losses, "%zu %.9g\n", step, loss);
+    }
+}
+
+static enum exit_code refuse_divergence(const struct run *run, size_t step, double loss)
+{
+    console_clear(&run->console);
+    if (is_first(run)) {
+        fprintf(stderr,
+                "train: the loss is %g at step %zu: the training diverged; lower --lr (%g)\n", loss,
+                step, run->options.rate);
+    }
+    return EXIT_USAGE;
+}
+
+static bool is_judged(const struct options *options, size_t step)
+{
+    return step % options->eval_every == 0 || step == options->steps;
+}
+
+static enum exit_code one_step(struct run *run, size_t step, struct summary *summary)
+{
+    struct ww_report report = WW_REPORT_INIT;
+    double loss = 0;
+    double held_out = NAN;
+    enum exit_code code = replica_step(run->replica, step, &loss, &report);
+    if (code == EXIT_DONE && is_judged(&run->options, step)) {
+        code = replica_held_out(run->replica, &held_out);
+    }
+    if (code != EXIT_DONE) {
+        return code;
+    }
+    log_loss(run, step, loss);
+    if (!(loss < DIVERGED)) {
+        return refuse_divergence(run, step, loss);
+    }
+    summary->last = held_out;
+    summary->sent_bytes += report.sent_bytes;
+    summary->communication_s += report.communication_s;
+    summary->exposed_s += report.exposed_s;
+    console_step(&run->console, step, loss, held_out, &report);
+    console_bar(&run->console, step, loss, MPI_Wtime() - summary->start_s);
+    return EXIT_DONE;
+}
+
+static enum exit_code train(struct run *run)
+{
+    struct summary summary = {.start_s = MPI_Wtime()};
+    print_head(run);
+    enum exit_code code = replica_held_out(run->replica, &summary.first);
+    if (code == EXIT_DONE && run->console.lines) {
+        printf("held-out loss %.4f before the first step\n", summary.first);
+        fflush(stdout);
+    }
+    for (size_t step = 1; code == EXIT_DONE && step <= run->options.steps; step++) {
+        code = one_step(run, step, &summary);
+    }
+    console_clear(&run->console);
+    if (code == EXIT_DONE) {
+        print_tail(run, &summary);
+    }
+    return code;
+}
+
+/* ---- Life ---------------------------------------------------------------------------------- */
+
+/* The other ranks wait in a collective that this one will not join, so all are ended. */
+static void end_job(enum exit_code code)
+{
+    fflush(NULL);
+    MPI_Abort(MPI_COMM_WORLD, (int)code);
+}
+
+static enum exit_code close_losses(struct run *run, enum exit_code code)
+{
+    if (run->losses == NULL) {
+        return code;
+    }
+    bool bad = ferror(run->losses) != 0;
+    bad = fclose(run->losses) != 0 || bad;
+    run->losses = NULL;
+    if (bad && code == EXIT_DONE) {
+        fprintf(stderr, "train: --log-losses=%s could not be written to its end: %s\n",
+                run->options.losses_path, strerror(errno));
+        return EXIT_ENVIRONMENT;
+    }
+    return code;
+}
+
+static enum exit_code run_training(struct run *run)
+{
+    enum ww_status status = ww_mpi_world(MPI_COMM_WORLD, &run->world);
+    if (status != WW_OK) {
+        fprintf(stderr, "train: ww_mpi_world: %s\n", ww_last_error(NULL));
+        end_job(EXIT_ENVIRONMENT);
+    }
+    console_init(&run->console, &run->options, is_first(run));
+    enum exit_code code = prepare(run);
+    if (code == EXIT_DONE) {
+        code = replica_create(&run->options, &run->text, &run->world, &run->replica);
+        if (code != EXIT_DONE) {
+            end_job(code);
+        }
+        code = train(run);
+        if (code == EXIT_COMMUNICATION || code == EXIT_ENVIRONMENT) {
+            end_job(code);
+        }
+    }
+    code = close_losses(run, code);
+    replica_destroy(run->replica);
+    text_finish(&run->text);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct run run = {.world = WW_WORLD_INIT};
+    enum errand errand = options_parse(argc, argv, &run.options);
+    if (errand == ERRAND_NONE) {
+        return EXIT_DONE;
+    }
+    int level = 0;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
+    /* A refused rank still meets the others here: mpirun would otherwise end the job before the
+     * first rank has said why. */
+    enum exit_code code = errand == ERRAND_TRAIN ? run_training(&run) : EXIT_USAGE;
+    MPI_Finalize();
+    return (int)code;
+}

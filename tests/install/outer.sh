@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# outer.sh: a C++ project takes the sources in by add_subdirectory and gets the two libraries, and
+# none of our tests, examples or install rules.
+# shellcheck source=tests/install/common.sh
+. "$(dirname "$0")/common.sh"
+
+if [ -z "${CXX:-}" ]; then
+    echo "SKIPPED: no C++ compiler here"
+    exit 77
+fi
+cp "$here/alone.c" "$work/alone.cpp"
+cp "$here/outer/CMakeLists.txt" "$work/"
+quietly "$CMAKE" -S "$work" -B "$work/build" -DWIREWISE_SOURCE="$SOURCE"
+quietly "$CMAKE" --build "$work/build" --target alone_wirewise alone_static -j 2
+for library in wirewise static; do
+    run_alone "$work/build/alone_$library" "$VERSION"
+done
+(cd "$work/build" && ctest -N) | grep -q 'Total Tests: 0' || fail "our tests became theirs"
+[ ! -e "$work/build/wirewise-config.cmake" ] || fail "our install rules became theirs"
+echo "a C++ project took the sources in, shared and static"

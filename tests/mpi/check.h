@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * check.h: what every rank program needs: counted checks, caught log lines, fabrics.
+ *
+ * A check that fails prints a line and the program goes on, so that no rank leaves its peers
+ * waiting. checks_end makes the exit status. Log lines are caught from checks_begin on; a warning
+ * or error that nobody asked for fails the program. */
+#ifndef TESTS_MPI_CHECK_H
+#define TESTS_MPI_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <mpi.h>
+#include <wirewise/mpi.h>
+#include <wirewise/transport.h>
+
+#define EXIT_SKIPPED 77 /* ctest counts it as skipped */
+#define PEERS_MAX 16
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+
+void checks_begin(void);
+void check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Fails unless a warning or error since the last call holds the text; forgets them all. */
+void check_line(const char *text);
+
+/* 0 or 1, for main to return. Needs no MPI. */
+int checks_end(void);
+
+/* This rank's end over MPI_COMM_WORLD, with all peers on `level` (0 or 1) of two. It stays where
+ * it is while it is open: the fabric looks at peer_level. */
+struct end {
+    struct ww_world world;
+    const struct ww_transport *transport;
+    uint8_t peer_level[PEERS_MAX];
+    void *fabric; /* NULL unless the status is WW_OK */
+    enum ww_status status;
+};
+void end_open(struct end *end, uint8_t level, bool own_thread, bool program_is_quiet);
+void end_close(struct end *end, bool failed);
+
+enum ww_status end_post(struct end *end, int tag, const struct ww_message *messages, int count,
+                        struct ww_flight *flight);
+
+/* Polls until the flight is done or has failed; after 20 seconds it gives up with WW_PENDING. */
+enum ww_status end_wait(struct end *end, struct ww_flight *flight);
+
+#endif

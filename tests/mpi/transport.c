@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * transport.c: the MPI fabric carries messages whole, in order, and counts them exactly. */
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t sizes[] = {0, 1, 8, 61440, 61441, 2 * 61440, (3 << 20) + 7};
+
+static unsigned char pattern(int sender, size_t seed, size_t index)
+{
+    return (unsigned char)((size_t)sender * 37 + seed * 131 + index * 7 + (index >> 8));
+}
+
+static void fill(unsigned char *memory, size_t bytes, int sender, size_t seed)
+{
+    for (size_t index = 0; index < bytes; index++) {
+        memory[index] = pattern(sender, seed, index);
+    }
+}
+
+static bool holds(const unsigned char *memory, size_t bytes, int sender, size_t seed)
+{
+    for (size_t index = 0; index < bytes; index++) {
+        if (memory[index] != pattern(sender, seed, index)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void opened(struct end *end, uint8_t level)
+{
+    end_open(end, level, false, false);
+    check(end->status == WW_OK, "open returned %s", ww_status_name(end->status));
+}
+
+/* Every rank sends to the next and receives from the one before. */
+static void ring(struct end *end, size_t bytes, int tag)
+{
+    int rank = end->world.rank, size = end->world.size;
+    int next = (rank + 1) % size, before = (rank + size - 1) % size;
+    unsigned char *from = malloc(bytes + 1), *into = malloc(bytes + 1);
+    fill(from, bytes, rank, bytes);
+    memset(into, 42, bytes + 1);
+    struct ww_message round[2] = {{WW_SEND, next, from, bytes}, {WW_RECEIVE, before, into, bytes}};
+    struct ww_flight flight;
+    check(end_post(end, tag, round, 2, &flight) == WW_OK, "post of %zu bytes", bytes);
+    check(flight.wait == (end->peer_level[0] > 0 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY),
+          "%zu bytes wait for %d", bytes, flight.wait);
+    check(end_wait(end, &flight) == WW_OK, "%zu bytes did not arrive", bytes);
+    check(holds(into, bytes, before, bytes), "%zu bytes from rank %d changed", bytes, before);
+    check(into[bytes] == 42, "%zu bytes were written past their end", bytes);
+    free(from);
+    free(into);
+}
+
+static void every_size_arrives_whole_and_is_counted(uint8_t level)
+{
+    struct end end;
+    opened(&end, level);
+    uint64_t bytes = 0, messages = 0;
+    for (size_t index = 0; end.world.size > 1 && index < LENGTH(sizes); index++) {
+        ring(&end, sizes[index], (int)index % 2 * (WW_TRANSPORT_TAGS - 1));
+        bytes += sizes[index];
+        messages += level == 0 || sizes[index] == 0 ? 1 : (sizes[index] + 61439) / 61440;
+    }
+    struct ww_traffic traffic[2];
+    end.transport->counters(end.fabric, traffic);
+    check(traffic[level].data_bytes == bytes, "%llu bytes counted instead of %llu",
+          (unsigned long long)traffic[level].data_bytes, (unsigned long long)bytes);
+    check(traffic[level].data_messages == messages, "%llu messages counted instead of %llu",
+          (unsigned long long)traffic[level].data_messages, (unsigned long long)messages);
+    check(traffic[level].control_bytes == 0, "control bytes were counted");
+    check(traffic[!level].data_messages == 0, "messages were counted on the other level");
+    end_close(&end, false);
+}
+
+/* One round with everybody; odd peers are a network away, and it is control. */
+static void a_round_with_all_peers_is_done_with_its_last_message(void)
+{
+    enum { BYTES = 100000 };
+    struct end end;
+    opened(&end, 0);
+    int rank = end.world.rank, size = end.world.size, count = 0;
+    unsigned char *memory = malloc((size_t)2 * PEERS_MAX * BYTES);
+    struct ww_message round[2 * PEERS_MAX];
+    for (int peer = 0; peer < size; peer++) {
+        unsigned char *place = memory + (size_t)peer * 2 * BYTES;
+        end.peer_level[peer] = (uint8_t)((rank ^ peer) & 1);
+        if (peer != rank) {
+            fill(place, BYTES, rank, (size_t)peer);
+            round[count++] = (struct ww_message){WW_SEND, peer, place, BYTES};
+            round[count++] = (struct ww_message){WW_RECEIVE, peer, place + BYTES, BYTES};
+        }
+    }
+    struct ww_flight flight;
+    check(end.transport->post(end.fabric, 9, true, round, count, &flight) == WW_OK, "post");
+    check(flight.wait == (size > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY), "the wrong wait");
+    check(end_wait(&end, &flight) == WW_OK, "the round did not end");
+    for (int index = 1; index < count; index += 2) {
+        check(holds(round[index].memory, BYTES, round[index].peer, (size_t)rank),
+              "bytes from rank %d changed", round[index].peer);
+    }
+    struct ww_traffic traffic[2];
+    end.transport->counters(end.fabric, traffic);
+    uint64_t far = (uint64_t)(rank % 2 == 0 ? size / 2 : (size + 1) / 2);
+    check(traffic[1].control_bytes == far * BYTES, "control bytes to the other host");
+    check(traffic[0].control_bytes == ((uint64_t)size - 1 - far) * BYTES, "control bytes inside");
+    check(traffic[0].data_bytes + traffic[1].data_bytes == 0, "control was counted as data");
+    free(memory);
+    end_close(&end, false);
+}
+
+/* Rank 0 sends twelve values on three tags; rank 1 asks for the tags in another order. */
+static void messages_of_one_tag_keep_their_order_and_tags_do_not_mix(void)
+{
+    enum { TAGS = 3, EACH = 4, COUNT = TAGS * EACH };
+    struct end end;
+    opened(&end, 1);
+    int values[COUNT];
+    struct ww_flight flights[COUNT];
+    for (int index = 0; end.world.rank < 2 && end.world.size > 1 && index < COUNT; index++) {
+        bool sends = end.world.rank == 0;
+        /* sent as 0 1 2 0 1 2 ..., received as 2 2 2 2 1 1 1 1 0 0 0 0 */
+        int tag = sends ? index % TAGS : TAGS - 1 - index / EACH;
+        values[index] = sends ? index : -1;
+        struct ww_message message = {sends ? WW_SEND : WW_RECEIVE, !end.world.rank, &values[index],
+                                     sizeof(int)};
+        end_post(&end, tag, &message, 1, &flights[index]);
+    }
+    for (int index = 0; end.world.rank < 2 && end.world.size > 1 && index < COUNT; index++) {
+        check(end_wait(&end, &flights[index]) == WW_OK, "message %d", index);
+        int expected = index % EACH * TAGS + TAGS - 1 - index / EACH;
+        check(end.world.rank == 0 || values[index] == expected, "receive %d got %d instead of %d",
+              index, values[index], expected);
+    }
+    end_close(&end, false);
+}
+
+static void fabrics_of_one_world_do_not_hear_each_other(void)
+{
+    struct end ends[2];
+    opened(&ends[0], 0);
+    opened(&ends[1], 0);
+    int size = ends[0].world.size, rank = ends[0].world.rank;
+    int next = (rank + 1) % size, before = (rank + size - 1) % size;
+    int sent[2] = {1000 + rank, 2000 + rank}, got[2] = {0, 0};
+    struct ww_flight flights[2][2];
+    for (int index = 1; size > 1 && index >= 0; index--) {
+        struct ww_message send = {WW_SEND, next, &sent[index], sizeof(int)};
+        end_post(&ends[index], 0, &send, 1, &flights[index][0]);
+    }
+    for (int index = 0; size > 1 && index < 2; index++) {
+        struct ww_message receive = {WW_RECEIVE, before, &got[index], sizeof(int)};
+        end_post(&ends[index], 0, &receive, 1, &flights[index][1]);
+    }
+    for (int index = 0; size > 1 && index < 2; index++) {
+        check(end_wait(&ends[index], &flights[index][0]) == WW_OK, "send on fabric %d", index);
+        check(end_wait(&ends[index], &flights[index][1]) == WW_OK, "receive on fabric %d", index);
+        check(got[index] == (index + 1) * 1000 + before, "fabric %d got %d", index, got[index]);
+    }
+    end_close(&ends[0], false);
+    end_close(&ends[1], false);
+}
+
+/* Rank 0 sends, rank 1 expects another size: rank 1 at least must see it. */
+static void a_size_disagreement_fails_where_it_arrives(uint8_t level, size_t sent, size_t expected,
+                                                       const char *words)
+{
+    struct end end;
+    opened(&end, level);
+    unsigned char *memory = calloc(1, (sent > expected ? sent : expected) + 1);
+    struct ww_flight flight;
+    if (end.world.size > 1 && end.world.rank == 0) {
+        struct ww_message send = {WW_SEND, 1, memory, sent};
+        check(end_post(&end, 3, &send, 1, &flight) == WW_OK, "send");
+    } else if (end.world.rank == 1) {
+        struct ww_message receive = {WW_RECEIVE, 0, memory, expected};
+        check(end_post(&end, 3, &receive, 1, &flight) == WW_OK, "receive");
+        check(end_wait(&end, &flight) == WW_TRANSPORT_FAILED, "%zu bytes passed for %zu", sent,
+              expected);
+        check_line(words);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    end_close(&end, true);
+    free(memory);
+}
+
+/* Receives that nobody answers, as an idle context has them: the memory is free afterwards. */
+static void close_takes_back_receives_that_nobody_answers(bool failed)
+{
+    struct end end;
+    opened(&end, 0);
+    int size = end.world.size, rank = end.world.rank;
+    unsigned char *memory = malloc(4096);
+    for (int tag = 0; size > 1 && tag < 8; tag++) {
+        struct ww_message receive = {WW_RECEIVE, (rank + 1) % size, memory, 4096};
+        struct ww_flight flight;
+        check(end_post(&end, tag, &receive, 1, &flight) == WW_OK, "receive");
+        check(end.transport->poll(end.fabric, &flight) == WW_PENDING, "done by nobody");
+        check(end.transport->waits_for(end.fabric, &flight) == (rank + 1) % size, "waits for");
+    }
+    double begin_s = MPI_Wtime();
+    end_close(&end, failed);
+    check(MPI_Wtime() - begin_s < 0.1, "an idle close took %g s", MPI_Wtime() - begin_s);
+    free(memory);
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+/* A large send that nobody receives cannot be cancelled: close gives up on it in time. */
+static void close_does_not_wait_for_ever_for_a_send(bool failed)
+{
+    enum { BYTES = 1 << 20 };
+    struct end end;
+    opened(&end, 0);
+    unsigned char *memory = calloc(1, BYTES);
+    struct ww_message send = {WW_SEND, (end.world.rank + 1) % end.world.size, memory, BYTES};
+    struct ww_flight flight;
+    if (end.world.size > 1) {
+        check(end_post(&end, 0, &send, 1, &flight) == WW_OK, "send");
+    }
+    double begin_s = MPI_Wtime();
+    end_close(&end, failed);
+    check(MPI_Wtime() - begin_s < 2, "close took %g s", MPI_Wtime() - begin_s);
+    MPI_Barrier(MPI_COMM_WORLD);
+    free(memory);
+}
+
+static void all_gather_brings_everyone_everything(void)
+{
+    struct end end;
+    opened(&end, 0);
+    int mine[2] = {end.world.rank, -end.world.rank}, all[PEERS_MAX][2];
+    check(end.world.all_gather(end.world.self, mine, all, sizeof mine) == 0, "all_gather");
+    for (int rank = 0; rank < end.world.size; rank++) {
+        check(all[rank][0] == rank && all[rank][1] == -rank, "all_gather of rank %d", rank);
+    }
+    end_close(&end, false);
+}
+
+static void a_world_takes_a_part_of_the_ranks(void)
+{
+    int rank, size;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    MPI_Comm part;
+    MPI_Comm_split(MPI_COMM_WORLD, rank % 2, -rank, &part);
+    struct ww_world world = WW_WORLD_INIT;
+    check(ww_mpi_world(part, &world) == WW_OK, "a world of a part");
+    int alike = (size - rank % 2 + 1) / 2, place = (size - 1 - rank) / 2;
+    check(world.size == alike && world.rank == place, "rank %d of %d", world.rank, world.size);
+    int mine = rank, all[PEERS_MAX];
+    check(world.all_gather(world.self, &mine, all, sizeof mine) == 0, "all_gather in a part");
+    check(all[place] == rank && all[alike - 1] == rank % 2, "another part answered");
+    MPI_Comm_free(&part);
+}
+
+static void worlds_that_are_none_are_refused(void)
+{
+    struct ww_world world = WW_WORLD_INIT;
+    check(ww_mpi_world(MPI_COMM_NULL, &world) == WW_BAD_ARGUMENT, "MPI_COMM_NULL");
+    check_line("communicator is MPI_COMM_NULL");
+    check(ww_mpi_world(MPI_COMM_WORLD, NULL) == WW_BAD_ARGUMENT, "NULL");
+    check_line("world is NULL");
+    check(world.all_gather == NULL, "written although it failed");
+    ww_mpi_world(MPI_COMM_WORLD, &world);
+    struct ww_world other = world;
+    other.size++;
+    uint8_t levels[PEERS_MAX + 1] = {0};
+    struct ww_transport_setup setup = {
+        .struct_bytes = sizeof setup, .world = &other, .levels = 1, .peer_level = levels};
+    void *fabric = NULL;
+    check(world.transport->open(&setup, &fabric) == WW_BAD_ARGUMENT, "a world of another size");
+    check_line("fill the world with ww_mpi_world");
+    check(fabric == NULL, "written although it failed");
+}
+
+static void an_intercommunicator_is_refused(void)
+{
+    int rank, size;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (size < 2) {
+        return;
+    }
+    MPI_Comm half, inter;
+    MPI_Comm_split(MPI_COMM_WORLD, rank > 0, rank, &half);
+    MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, rank > 0 ? 0 : 1, 1, &inter);
+    struct ww_world world = WW_WORLD_INIT;
+    check(ww_mpi_world(inter, &world) == WW_BAD_ARGUMENT, "an intercommunicator passed");
+    check_line("MPI_Intercomm_merge");
+    MPI_Comm_free(&inter);
+    MPI_Comm_free(&half);
+}
+
+int main(int argc, char **argv)
+{
+    checks_begin();
+    MPI_Init(&argc, &argv);
+    for (uint8_t level = 0; level < 2; level++) {
+        every_size_arrives_whole_and_is_counted(level);
+        a_size_disagreement_fails_where_it_arrives(level, 100, 50, "could not receive 50 bytes");
+        a_size_disagreement_fails_where_it_arrives(level, 50, 100, "sent 50 bytes with tag 3");
+        a_size_disagreement_fails_where_it_arrives(level, 200000, 100000, "could not receive");
+        close_takes_back_receives_that_nobody_answers(level);
+        close_does_not_wait_for_ever_for_a_send(level);
+    }
+    a_size_disagreement_fails_where_it_arrives(1, 70000, 130000, "sent 8560 bytes");
+    a_round_with_all_peers_is_done_with_its_last_message();
+    messages_of_one_tag_keep_their_order_and_tags_do_not_mix();
+    fabrics_of_one_world_do_not_hear_each_other();
+    all_gather_brings_everyone_everything();
+    a_world_takes_a_part_of_the_ranks();
+    worlds_that_are_none_are_refused();
+    an_intercommunicator_is_refused();
+    MPI_Finalize();
+    return checks_end();
+}

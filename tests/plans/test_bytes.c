@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_bytes.c: proves that plans send what the formulas of the literature say, to the byte, for
+ * counts around every chunk boundary, and that the engine plans the same. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "company.h"
+#include "engine.h"
+
+static const size_t counts[] = {0, 1, 2, 15, 16, 17, 255, 256, 257, 1000, 4099, 65536, 1000003};
+#define COUNTS (sizeof(counts) / sizeof(counts[0]))
+
+/* Elements where chunk `chunk` of a collective over `count` elements begins; shares are equal. */
+static size_t begin_of(const struct plan *plan, size_t count, uint32_t chunk)
+{
+    bool by_rank = plan->collective == COLLECTIVE_REDUCE_SCATTER ||
+                   plan->collective == COLLECTIVE_ALL_GATHER;
+    return by_rank ? count * chunk : plan_boundary(count, plan->parts, chunk);
+}
+
+static size_t sent_by_rank(const struct plan *plan, size_t count)
+{
+    size_t sent = 0;
+    for (uint32_t i = 0; i < plan->action_count; i++) {
+        const struct action *action = &plan->actions[i];
+        if (action->kind == ACTION_SEND) {
+            const struct slice *slice = &action->slice;
+            sent += begin_of(plan, count, slice->first + slice->count) -
+                    begin_of(plan, count, slice->first);
+        }
+    }
+    return sent;
+}
+
+static size_t sent_by_all(const struct company *company, size_t count)
+{
+    size_t sent = 0;
+    for (int rank = 0; rank < company->size; rank++) {
+        sent += sent_by_rank(company->plans[rank], count);
+    }
+    return sent;
+}
+
+/* ---- Formulas: elements sent by all of p ranks together, n elements in the vector ------------- */
+
+static size_t power_below(size_t p)
+{
+    size_t power = 1;
+    while (power * 2 <= p) {
+        power *= 2;
+    }
+    return power;
+}
+
+static size_t log_2(size_t power)
+{
+    return (size_t)__builtin_ctzll(power);
+}
+
+static size_t least(size_t p, size_t n)
+{
+    return 2 * (p - 1) * n;
+}
+
+static size_t everything(size_t p, size_t n)
+{
+    return p * (p - 1) * n;
+}
+
+/* p = 2^k + e: e whole vectors in, e out, and k exchanges among 2^k. */
+static size_t doubling(size_t p, size_t n)
+{
+    size_t core = power_below(p);
+    return core * log_2(core) * n + 2 * (p - core) * n;
+}
+
+/* p = 2^k + e: each of e pairs exchanges halves, hands one half over and one result back. */
+static size_t halving(size_t p, size_t n)
+{
+    size_t core = power_below(p);
+    size_t upper = core == 1 ? 0 : n - plan_boundary(n, (uint32_t)core, (uint32_t)core / 2);
+    return least(core, n) + (p - core) * (2 * n + upper);
+}
+
+/* Shares of n elements each; every share goes to or comes from p - 1 others. */
+static size_t shares(size_t p, size_t n)
+{
+    return p * (p - 1) * n;
+}
+
+static size_t once_each(size_t p, size_t n)
+{
+    return (p - 1) * n;
+}
+
+/* The root deals out all parts but its own, then every part goes to all others, except that the
+ * root needs none. */
+static size_t deal_and_pass(size_t p, size_t n)
+{
+    size_t own = plan_boundary(n, (uint32_t)p, 1);
+    return p == 1 ? 0 : (n - own) + (p - 1) * own + (p - 2) * (n - own);
+}
+
+struct formula {
+    enum collective collective;
+    const char *name;
+    size_t (*elements)(size_t p, size_t n);
+};
+
+static const struct formula formulas[] = {
+    {COLLECTIVE_ALL_REDUCE, "direct", everything},
+    {COLLECTIVE_ALL_REDUCE, "doubling", doubling},
+    {COLLECTIVE_ALL_REDUCE, "halving", halving},
+    {COLLECTIVE_ALL_REDUCE, "ring", least},
+    {COLLECTIVE_ALL_REDUCE, "tree", least},
+    {COLLECTIVE_ALL_REDUCE, "scatter_gather", least},
+    {COLLECTIVE_REDUCE_SCATTER, "pairwise", shares},
+    {COLLECTIVE_REDUCE_SCATTER, "ring", shares},
+    {COLLECTIVE_ALL_GATHER, "direct", shares},
+    {COLLECTIVE_ALL_GATHER, "ring", shares},
+    {COLLECTIVE_BROADCAST, "tree", once_each},
+    {COLLECTIVE_BROADCAST, "scatter_gather", deal_and_pass},
+};
+
+static const struct formula *formula_of(const struct algorithm *algorithm)
+{
+    for (size_t i = 0; i < sizeof(formulas) / sizeof(formulas[0]); i++) {
+        if (formulas[i].collective == algorithm->collective &&
+            strcmp(formulas[i].name, algorithm->name) == 0) {
+            return &formulas[i];
+        }
+    }
+    return NULL;
+}
+
+static void expect_elements(const struct company *company, const struct formula *formula,
+                            size_t count)
+{
+    size_t wanted = formula->elements((size_t)company->size, count);
+    size_t sent = sent_by_all(company, count);
+    cr_expect(sent == wanted, "%s %s, %d ranks, %zu elements: all send %zu, not %zu",
+              collective_names[formula->collective], formula->name, company->size, count, sent,
+              wanted);
+}
+
+Test(bytes, all_ranks_together_send_what_the_formula_says)
+{
+    for (int a = 0; algorithms[a] != NULL; a++) {
+        const struct formula *formula = formula_of(algorithms[a]);
+        cr_assert(formula != NULL, "%s %s has no formula",
+                  collective_names[algorithms[a]->collective], algorithms[a]->name);
+        for (int size = 1; size <= 33; size++) {
+            struct company company = company_flat(algorithms[a], size, 0);
+            for (size_t i = 0; i < COUNTS; i++) {
+                expect_elements(&company, formula, counts[i]);
+            }
+            for (int near = size - 1; near <= size + 1; near++) {
+                expect_elements(&company, formula, (size_t)near);
+            }
+            company_finish(&company);
+        }
+    }
+}
+
+Test(bytes, the_busiest_rank_of_a_least_plan_sends_its_even_share)
+{
+    static const char *const names[] = {"ring", "scatter_gather", "halving"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (int size = 2; size <= 16; size *= 2) {
+            struct company company =
+                company_flat(algorithm_find(COLLECTIVE_ALL_REDUCE, names[i]), size, 0);
+            size_t count = (size_t)size * 4096;
+            for (int rank = 0; rank < size; rank++) {
+                cr_expect_eq(sent_by_rank(company.plans[rank], count),
+                             2 * (count - count / (size_t)size), "%s, rank %d of %d", names[i],
+                             rank, size);
+            }
+            company_finish(&company);
+        }
+    }
+}
+
+/* ---- Hierarchies: counted per level, by which pair of ranks a message joins ------------------- */
+
+/* The innermost level on which two ranks share a group; the number of levels when on none. */
+static int level_between(const struct hierarchy *hierarchy, int one, int other)
+{
+    int level = 0;
+    while (level < hierarchy->levels &&
+           hierarchy->group[level][one] != hierarchy->group[level][other]) {
+        level++;
+    }
+    return level;
+}
+
+static void sent_per_level(const struct company *company, const struct hierarchy *hierarchy,
+                           size_t count, size_t *sent)
+{
+    for (int rank = 0; rank < company->size; rank++) {
+        const struct plan *plan = company->plans[rank];
+        for (uint32_t i = 0; i < plan->action_count; i++) {
+            const struct action *action = &plan->actions[i];
+            if (action->kind == ACTION_SEND) {
+                sent[level_between(hierarchy, rank, action->peer)] +=
+                    begin_of(plan, count, action->slice.first + action->slice.count) -
+                    begin_of(plan, count, action->slice.first);
+            }
+        }
+    }
+}
+
+/* What stands on a level: its groups, and the groups (or ranks) that these are made of. */
+static size_t groups_on(const struct hierarchy *hierarchy, int level)
+{
+    if (level < 0) {
+        return (size_t)hierarchy->size;
+    }
+    return level < hierarchy->levels ? (size_t)hierarchy->group_count[level] : 1;
+}
+
+/* A group of m members sends 2 (m - 1) n inside; so a level sends 2 n (members - groups). */
+static void expect_levels(const struct algorithm *top, const struct shape *shape, size_t count)
+{
+    struct hierarchy hierarchy;
+    cr_assert(hierarchy_init(&hierarchy, shape->size, shape->levels, shape->labels) == WW_OK);
+    struct company company = company_nested(top, shape);
+    size_t sent[SHAPE_LEVELS_MAX + 1] = {0};
+    sent_per_level(&company, &hierarchy, count, sent);
+    for (int level = 0; level < hierarchy.levels; level++) {
+        size_t members = groups_on(&hierarchy, level - 1);
+        cr_expect_eq(sent[level], 2 * count * (members - groups_on(&hierarchy, level)),
+                     "%s on %s, %zu elements, level %d", top->name, shape->name, count, level);
+    }
+    size_t outermost = groups_on(&hierarchy, hierarchy.levels - 1);
+    /* Halving cuts every shard in two for itself, which rounds elsewhere: exact for powers. */
+    if (strcmp(top->name, "halving") != 0 || outermost == power_below(outermost)) {
+        cr_expect_eq(sent[hierarchy.levels], formula_of(top)->elements(outermost, count),
+                     "%s on %s, %zu elements, between the groups: %zu", top->name, shape->name,
+                     count, sent[hierarchy.levels]);
+    }
+    company_finish(&company);
+    hierarchy_finish(&hierarchy);
+}
+
+Test(bytes, hierarchies_send_the_least_inside_and_what_their_top_says_between)
+{
+    static const int uneven[][6] = {{2, 2}, {3, 1}, {4, 2, 1}, {5, 1, 1, 3}, {4, 4, 4, 4}, {8, 8}};
+    for (int a = 0; algorithms[a] != NULL && algorithms[a]->collective == COLLECTIVE_ALL_REDUCE;
+         a++) {
+        for (size_t i = 0; i < COUNTS; i++) {
+            for (size_t u = 0; u < sizeof(uneven) / sizeof(uneven[0]); u++) {
+                struct shape shape = shape_groups(uneven[u]);
+                expect_levels(algorithms[a], &shape, counts[i]);
+            }
+            struct shape nested = shape_nested(2, 3, 2, 2);
+            struct shape dealt = shape_uniform(4, 3, true);
+            expect_levels(algorithms[a], &nested, counts[i]);
+            expect_levels(algorithms[a], &dealt, counts[i]);
+        }
+    }
+}
+
+/* ---- Boundaries ------------------------------------------------------------------------------- */
+
+Test(bytes, chunks_cover_the_segment_and_fit_the_room_for_them)
+{
+    for (uint32_t parts = 1; parts <= 130; parts++) {
+        for (size_t i = 0; i < COUNTS; i++) {
+            size_t count = counts[i];
+            cr_expect_eq(plan_boundary(count, parts, 0), 0);
+            cr_expect_eq(plan_boundary(count, parts, parts), count);
+            for (uint32_t chunk = 0; chunk < parts; chunk++) {
+                size_t begin = plan_boundary(count, parts, chunk);
+                size_t end = plan_boundary(count, parts, chunk + 1);
+                cr_assert(begin <= end, "%zu elements in %u parts, chunk %u", count, parts, chunk);
+                size_t even = count / parts;
+                cr_expect(end - begin <= even + 16 && end - begin + 16 >= even,
+                          "%zu elements in %u parts: chunk %u has %zu", count, parts, chunk,
+                          end - begin);
+            }
+        }
+    }
+}
+
+static void expect_room(size_t count, uint32_t parts, uint32_t chunks)
+{
+    size_t room = plan_chunks_max(count, parts, chunks);
+    for (uint32_t first = 0; first + chunks <= parts; first++) {
+        size_t held = plan_boundary(count, parts, first + chunks) -
+                      plan_boundary(count, parts, first);
+        cr_expect(held <= room, "%zu elements, chunks %u + %u of %u: %zu in room for %zu", count,
+                  first, chunks, parts, held, room);
+    }
+}
+
+Test(bytes, the_room_for_chunks_suffices_for_any_neighbours)
+{
+    for (uint32_t parts = 1; parts <= 40; parts++) {
+        for (uint32_t chunks = 1; chunks <= parts; chunks++) {
+            for (size_t i = 0; i < COUNTS; i++) {
+                expect_room(counts[i], parts, chunks);
+            }
+            expect_room(SIZE_MAX / 8, parts, chunks);
+        }
+    }
+}
+
+Test(bytes, huge_counts_do_not_overflow)
+{
+    size_t count = SIZE_MAX / 8;
+    for (uint32_t parts = 1; parts <= 2000; parts += 37) {
+        size_t before = 0;
+        for (uint32_t chunk = 1; chunk <= parts; chunk++) {
+            size_t begin = plan_boundary(count, parts, chunk);
+            cr_assert(begin > before && begin - before <= count / parts + 17,
+                      "chunk %u of %u begins at %zu after %zu", chunk, parts, begin, before);
+            before = begin;
+        }
+    }
+}
+
+/* ---- The engine's own account ------------------------------------------------------------------ */
+
+/* A topology of two levels by hand: what engine_planned_bytes looks at. */
+static void fill_levels(struct topology *topology, int rank, int size, int each)
+{
+    topology->rank = rank;
+    topology->size = size;
+    topology->levels = 2;
+    for (int peer = 0; peer < size; peer++) {
+        topology->peer_level[peer] = peer / each != rank / each;
+    }
+}
+
+static void add_planned(const struct plan *plan, const struct topology *topology, size_t count,
+                        enum ww_type type, size_t segment_bytes, uint64_t *bytes)
+{
+    struct run_request request = {
+        .plan = plan, .count = count, .type = type, .segment_bytes = segment_bytes, .window = 1};
+    engine_planned_bytes(&request, topology, bytes);
+}
+
+static void expect_account(const struct plan *plan, struct topology *topology, size_t count,
+                           size_t segment_bytes, uint64_t wanted)
+{
+    uint64_t bytes[2] = {5, 7};
+    add_planned(plan, topology, count, WW_F32, segment_bytes, bytes);
+    cr_expect_eq(bytes[0] + bytes[1] - 12, wanted,
+                 "%s %s, rank %d of %d, %zu elements in segments of %zu bytes: %llu, not %llu",
+                 collective_names[plan->collective], plan->name, plan->rank, plan->size, count,
+                 segment_bytes, (unsigned long long)(bytes[0] + bytes[1] - 12),
+                 (unsigned long long)wanted);
+}
+
+Test(bytes, the_engine_plans_the_same_bytes_in_one_segment)
+{
+    for (int a = 0; algorithms[a] != NULL; a++) {
+        for (int size = 1; size <= 9; size++) {
+            struct company company = company_flat(algorithms[a], size, 0);
+            uint8_t levels[9];
+            struct topology topology = {.peer_level = levels};
+            for (int rank = 0; rank < size; rank++) {
+                fill_levels(&topology, rank, size, 2);
+                for (size_t i = 0; i < COUNTS; i++) {
+                    uint64_t wanted = sizeof(float) * sent_by_rank(company.plans[rank], counts[i]);
+                    expect_account(company.plans[rank], &topology, counts[i], (size_t)1 << 40,
+                                   wanted);
+                }
+            }
+            company_finish(&company);
+        }
+    }
+}
+
+/* Where the total is a multiple of n it does not depend on the segments. */
+Test(bytes, segments_do_not_change_what_all_send_together)
+{
+    for (int a = 0; algorithms[a] != NULL; a++) {
+        if (formula_of(algorithms[a])->elements == halving ||
+            formula_of(algorithms[a])->elements == deal_and_pass) {
+            continue;
+        }
+        for (size_t i = 0; i < COUNTS; i++) {
+            struct company company = company_flat(algorithms[a], 7, 3);
+            uint8_t levels[7];
+            struct topology topology = {.peer_level = levels};
+            uint64_t bytes[2] = {0, 0};
+            for (int rank = 0; rank < company.size; rank++) {
+                fill_levels(&topology, rank, company.size, 3);
+                add_planned(company.plans[rank], &topology, counts[i], WW_F32, 4096, bytes);
+            }
+            cr_expect_eq(bytes[0] + bytes[1],
+                         sizeof(float) * formula_of(algorithms[a])->elements(7, counts[i]),
+                         "%s %s, %zu elements in segments of 4096 bytes",
+                         collective_names[algorithms[a]->collective], algorithms[a]->name,
+                         counts[i]);
+            company_finish(&company);
+        }
+    }
+}
+
+Test(bytes, hierarchical_bytes_are_split_by_level)
+{
+    struct shape shape = shape_uniform(4, 3, false);
+    struct company company = company_nested(algorithm_find(COLLECTIVE_ALL_REDUCE, "ring"), &shape);
+    uint8_t levels[12];
+    struct topology topology = {.peer_level = levels};
+    uint64_t bytes[2] = {0, 0};
+    for (int rank = 0; rank < company.size; rank++) {
+        fill_levels(&topology, rank, company.size, 3);
+        add_planned(company.plans[rank], &topology, 100003, WW_F16, 8192, bytes);
+    }
+    cr_expect_eq(bytes[0], 2 * 4 * least(3, 100003), "inside the groups");
+    cr_expect_eq(bytes[1], 2 * least(4, 100003), "between the groups");
+    company_finish(&company);
+}

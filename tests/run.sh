@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# run.sh [--quick]: the main job. Installs what is missing, builds, and passes every test: the
+# whole suite, then a build without any optional component, then sanitizers. --quick stops after
+# the first part and leaves out what takes minutes.
+# Folders: build/ (yours to use), build-bare/, build-asan/, build-tsan/. Exit 1 when a test failed.
+set -u -o pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+
+quick=no
+case "${1:-}" in
+"") ;;
+--quick) quick=yes ;;
+*)
+    echo "usage: tests/run.sh [--quick]" >&2
+    exit 2
+    ;;
+esac
+
+# Every rank of a test is a process or thread of its own: more jobs than cores help nobody.
+cores=$(nproc)
+jobs=$((cores < 8 ? cores : 8))
+
+# Open MPI refuses root unless it is told twice that this is meant.
+if [ "$(id -u)" -eq 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+names=()
+seconds=()
+verdicts=()
+skipped=()
+failed=()
+
+# section NAME FUNCTION: runs it, times it, remembers how it went.
+section() {
+    local begin=$SECONDS
+    echo
+    echo "==== $1"
+    if "$2"; then
+        verdicts+=(passed)
+    else
+        verdicts+=(FAILED)
+    fi
+    names+=("$1")
+    seconds+=($((SECONDS - begin)))
+}
+
+# configure_and_build FOLDER OPTIONS...
+configure_and_build() {
+    local folder=$1
+    shift
+    cmake -S . -B "$folder" -DCMAKE_BUILD_TYPE=RelWithDebInfo "$@" || return 1
+    cmake --build "$folder" -j "$jobs" || return 1
+}
+
+# The tests that ctest lists after this headline, one a line.
+listed_after() {
+    sed -n "/^The following tests $1:/,/^\$/s/^[[:space:]]*[0-9]* - //p" "$2"
+}
+
+# run_tests FOLDER CTEST-OPTIONS...
+run_tests() {
+    local folder=$1 log=$1/ctest.log status line
+    shift
+    ctest --test-dir "$folder" -j "$jobs" --output-on-failure --no-tests=error --timeout 300 \
+        "$@" 2>&1 | tee "$log"
+    status=$?
+    while read -r line; do skipped+=("$folder: $line"); done < <(listed_after "did not run" "$log")
+    while read -r line; do failed+=("$folder: $line"); done < <(listed_after FAILED "$log")
+    return "$status"
+}
+
+no_components=(-DWIREWISE_MPI=OFF -DWIREWISE_UCX=OFF -DWIREWISE_NCCL=OFF -DWIREWISE_EXAMPLES=OFF)
+# What the first part has judged already, whatever the build.
+seen_already='^(tidy|install|long)$'
+
+packages() {
+    bash cmake/install-packages.sh test
+}
+
+whole_suite() {
+    configure_and_build build || return 1
+    if [ "$quick" = yes ]; then
+        run_tests build -LE '^long$'
+    else
+        run_tests build
+    fi
+}
+
+bare_build() {
+    configure_and_build build-bare "${no_components[@]}" && run_tests build-bare -LE "$seen_already"
+}
+
+address_and_undefined() {
+    configure_and_build build-asan "${no_components[@]}" -DWIREWISE_SANITIZE=address,undefined &&
+        ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
+            run_tests build-asan -LE "$seen_already"
+}
+
+# gcc's ThreadSanitizer cannot place its shadow where the kernel scatters addresses too widely; a
+# process may ask for less. Prints the words to put in front of a program, or fails.
+thread_sanitizer_prefix() {
+    local probe=build-tsan/probe prefix
+    mkdir -p build-tsan
+    echo 'int main(void) { return 0; }' | cc -fsanitize=thread -x c - -o "$probe" || return 1
+    for prefix in "" "setarch -R"; do
+        if $prefix "$probe" >/dev/null 2>&1; then
+            echo "$prefix"
+            return 0
+        fi
+    done
+    return 1
+}
+
+thread_sanitizer() {
+    local prefix
+    if ! prefix=$(thread_sanitizer_prefix); then
+        echo "SKIPPED: ThreadSanitizer does not run on this machine"
+        skipped+=("build-tsan: everything (ThreadSanitizer does not run on this machine)")
+        return 0
+    fi
+    configure_and_build build-tsan "${no_components[@]}" -DWIREWISE_SANITIZE=thread || return 1
+    # Programs inherit the wish for fewer address bits from the shell that starts ctest.
+    if [ -n "$prefix" ]; then
+        ctest() { setarch -R ctest "$@"; }
+    fi
+    TSAN_OPTIONS=halt_on_error=1 run_tests build-tsan -L '^threads$' -LE '^long$'
+    local status=$?
+    unset -f ctest
+    return "$status"
+}
+
+summary() {
+    local i status=0
+    echo
+    echo "==== summary"
+    for i in "${!names[@]}"; do
+        printf '%-8s %4d s  %s\n' "${verdicts[i]}" "${seconds[i]}" "${names[i]}"
+        [ "${verdicts[i]}" = passed ] || status=1
+    done
+    for i in "${skipped[@]+"${skipped[@]}"}"; do echo "skipped   $i"; done
+    for i in "${failed[@]+"${failed[@]}"}"; do echo "failed    $i"; done
+    printf 'all in %d s\n' "$SECONDS"
+    return "$status"
+}
+
+section "packages" packages
+if [ "${verdicts[0]}" != passed ]; then
+    summary
+    exit 1
+fi
+section "the whole suite" whole_suite
+if [ "$quick" = no ]; then
+    section "without optional components" bare_build
+    section "address and undefined-behaviour sanitizers" address_and_undefined
+    section "thread sanitizer" thread_sanitizer
+fi
+summary

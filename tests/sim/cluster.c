@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cluster.c: makes topologies and engines by hand and advances whoever a message touched. */
+#include "cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+/* Everybody looks at the clock so often, touched or not. */
+#define TICK_NS (NS_PER_S / 20)
+
+static void *demand(void *memory)
+{
+    if (memory == NULL) {
+        fprintf(stderr, "no memory for the cluster\n");
+        abort();
+    }
+    return memory;
+}
+
+static void demand_ok(enum ww_status status, const char *what)
+{
+    if (status != WW_OK) {
+        fprintf(stderr, "%s: %s: %s\n", what, ww_status_name(status), log_last_error());
+        abort();
+    }
+}
+
+/* ---- Topology ------------------------------------------------------------------------------ */
+
+static void make_hierarchy(struct topology *topology)
+{
+    uint64_t *labels = demand(calloc((size_t)topology->size, sizeof(*labels)));
+    for (int rank = 0; rank < topology->size; rank++) {
+        labels[rank] = (uint64_t)topology->host_of[rank];
+    }
+    demand_ok(hierarchy_init(&topology->hierarchy, topology->size, 1, labels), "hierarchy");
+    free(labels);
+}
+
+static void make_topology(struct topology *topology, int rank, int size, int per_host)
+{
+    *topology = (struct topology){.rank = rank,
+                                  .size = size,
+                                  .hosts = (size + per_host - 1) / per_host,
+                                  .local_rank = rank % per_host,
+                                  .level_name = {"host", "network"}};
+    topology->levels = topology->hosts > 1 ? 2 : 1;
+    int first = rank / per_host * per_host;
+    topology->local_size = size - first < per_host ? size - first : per_host;
+    topology->peer_level = demand(calloc((size_t)size, sizeof(*topology->peer_level)));
+    topology->host_of = demand(calloc((size_t)size, sizeof(*topology->host_of)));
+    topology->host_name =
+        demand(calloc((size_t)topology->hosts, sizeof(*topology->host_name)));
+    for (int peer = 0; peer < size; peer++) {
+        topology->host_of[peer] = peer / per_host;
+        topology->peer_level[peer] = peer / per_host != rank / per_host;
+    }
+    for (int host = 0; host < topology->hosts; host++) {
+        snprintf(topology->host_name[host], HOST_NAME_BYTES, "node%d", host);
+    }
+    make_hierarchy(topology);
+}
+
+static void free_topology(struct topology *topology)
+{
+    free(topology->peer_level);
+    free(topology->host_of);
+    free(topology->host_name);
+    hierarchy_finish(&topology->hierarchy);
+}
+
+/* ---- Cluster ------------------------------------------------------------------------------- */
+
+static void keep_sentence(void *self, enum ww_log_level level, const char *line)
+{
+    struct cluster *cluster = self;
+    if (level == WW_LOG_ERROR && cluster->current >= 0) {
+        struct member *member = &cluster->members[cluster->current];
+        if (member->sentence[0] == '\0') {
+            snprintf(member->sentence, sizeof(member->sentence), "%s", line);
+        }
+    }
+}
+
+struct cluster_options cluster_options(int size, uint64_t seed)
+{
+    return (struct cluster_options){
+        .sim = sim_options(size, seed), .ranks_per_host = 4, .timeout_s = 10.0};
+}
+
+static void make_member(struct cluster *cluster, int rank)
+{
+    struct member *member = &cluster->members[rank];
+    make_topology(&member->topology, rank, cluster->size, cluster->options.ranks_per_host);
+    struct ww_world world;
+    sim_world(cluster->sim, rank, &world);
+    struct ww_transport_setup open = {.struct_bytes = sizeof(open),
+                                      .world = &world,
+                                      .levels = member->topology.levels,
+                                      .peer_level = member->topology.peer_level};
+    struct engine_setup setup = {.transport =
+                                     cluster->options.bare ? &sim_transport_bare : &sim_transport,
+                                 .topology = &member->topology,
+                                 .kernels = &cluster->kernels,
+                                 .timeout_s = cluster->options.timeout_s,
+                                 .warn_s = cluster->options.timeout_s / 2};
+    demand_ok(setup.transport->open(&open, &setup.fabric), "open");
+    demand_ok(engine_create(&setup, &member->engine), "engine_create");
+}
+
+struct cluster *cluster_create(const struct cluster_options *options)
+{
+    struct cluster *cluster = demand(calloc(1, sizeof(*cluster)));
+    cluster->options = *options;
+    cluster->size = options->sim.size;
+    cluster->current = -1;
+    cluster->sim = demand(sim_create(&options->sim));
+    cluster->members = demand(calloc((size_t)cluster->size, sizeof(*cluster->members)));
+    kernels_init(&cluster->kernels);
+    for (int rank = 0; rank < cluster->size; rank++) {
+        make_member(cluster, rank);
+    }
+    log_set_sink(keep_sentence, cluster, 1);
+    return cluster;
+}
+
+void cluster_destroy(struct cluster *cluster)
+{
+    log_set_sink(NULL, NULL, 0);
+    for (int rank = 0; rank < cluster->size; rank++) {
+        engine_destroy(cluster->members[rank].engine, cluster->members[rank].status != WW_OK);
+        free_topology(&cluster->members[rank].topology);
+    }
+    sim_destroy(cluster->sim);
+    free(cluster->members);
+    free(cluster);
+}
+
+/* ---- The loop ------------------------------------------------------------------------------ */
+
+static bool is_pending(const struct cluster *cluster, int rank)
+{
+    return cluster->members[rank].status == WW_PENDING && !sim_is_dead(cluster->sim, rank);
+}
+
+static void start_next(struct cluster *cluster, int rank)
+{
+    struct member *member = &cluster->members[rank];
+    while (member->status == WW_PENDING && member->next < cluster->programme_length &&
+           engine_has_room(member->engine)) {
+        exercise_start(&cluster->programme[member->next++], rank);
+    }
+}
+
+static void advance(struct cluster *cluster, int rank)
+{
+    struct member *member = &cluster->members[rank];
+    if (!is_pending(cluster, rank)) {
+        return;
+    }
+    enum ww_status status;
+    int started;
+    do {
+        start_next(cluster, rank);
+        started = member->next;
+        cluster->current = rank;
+        status = engine_advance(member->engine, sim_now_ns(cluster->sim));
+        cluster->current = -1;
+        if (status >= WW_OK && member->next < cluster->programme_length) {
+            start_next(cluster, rank);
+            status = WW_PENDING;
+        }
+    } while (status == WW_PENDING && member->next > started);
+    member->status = status;
+    if (status != WW_PENDING) {
+        member->ended_ns = sim_now_ns(cluster->sim);
+    }
+}
+
+static int advance_all(struct cluster *cluster)
+{
+    int pending = 0;
+    for (int rank = 0; rank < cluster->size; rank++) {
+        advance(cluster, rank);
+    }
+    for (int rank = 0; rank < cluster->size; rank++) {
+        pending += is_pending(cluster, rank);
+    }
+    return pending;
+}
+
+/* Advances those whom one message touched; returns how many of them ended with it. */
+static int advance_touched(struct cluster *cluster, const int *ranks, int count)
+{
+    int ended = 0;
+    for (int i = 0; i < count; i++) {
+        if (is_pending(cluster, ranks[i])) {
+            advance(cluster, ranks[i]);
+            ended += !is_pending(cluster, ranks[i]);
+        }
+    }
+    return ended;
+}
+
+bool cluster_run(struct cluster *cluster, double limit_s)
+{
+    uint64_t limit_ns = sim_now_ns(cluster->sim) + (uint64_t)(limit_s * (double)NS_PER_S);
+    uint64_t tick_ns = sim_now_ns(cluster->sim) + TICK_NS;
+    int pending = advance_all(cluster);
+    while (pending > 0 && sim_now_ns(cluster->sim) < limit_ns) {
+        int touched[2];
+        int count = sim_deliver(cluster->sim, tick_ns, touched);
+        if (count > 0) {
+            pending -= advance_touched(cluster, touched, count);
+        } else {
+            tick_ns += TICK_NS;
+            pending = advance_all(cluster);
+        }
+    }
+    return pending == 0;
+}
+
+void cluster_schedule(struct cluster *cluster, struct exercise *programme, int length)
+{
+    cluster->programme = programme;
+    cluster->programme_length = length;
+    for (int rank = 0; rank < cluster->size; rank++) {
+        cluster->members[rank].next = 0;
+        cluster->members[rank].status = WW_PENDING;
+    }
+}
+
+void cluster_bytes(const struct cluster *cluster, uint64_t *sent, uint64_t *planned)
+{
+    *sent = 0;
+    *planned = 0;
+    for (int rank = 0; rank < cluster->size; rank++) {
+        uint64_t plans[WW_LEVELS_MAX];
+        struct ww_traffic traffic[WW_LEVELS_MAX];
+        engine_counters(cluster->members[rank].engine, plans, traffic);
+        for (int level = 0; level < cluster->members[rank].topology.levels; level++) {
+            *sent += traffic[level].data_bytes;
+            *planned += plans[level];
+        }
+    }
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_faults.c: ranks that disagree, stay away or die: everybody else learns it in time, with
+ * the rank's name. WIREWISE_SIM_SEED=<seed> replays one seed. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster.h"
+
+#define TIMEOUT_S 3.0
+#define NS_PER_S 1e9
+
+static struct cluster_options fault_options(int size, uint64_t seed)
+{
+    struct cluster_options options = cluster_options(size, sim_seed(seed));
+    options.timeout_s = TIMEOUT_S;
+    return options;
+}
+
+static void expect_sentence(const struct cluster *cluster, int rank, enum ww_status status,
+                            const char *text)
+{
+    const struct member *member = &cluster->members[rank];
+    cr_expect(member->status == status, "rank %d of %d has %s, not %s, WIREWISE_SIM_SEED=%llu: %s",
+              rank, cluster->size, ww_status_name(member->status), ww_status_name(status),
+              (unsigned long long)cluster->options.sim.seed, member->sentence);
+    cr_expect(strstr(member->sentence, text) != NULL,
+              "rank %d of %d does not say \"%s\", WIREWISE_SIM_SEED=%llu: \"%s\"", rank,
+              cluster->size, text, (unsigned long long)cluster->options.sim.seed,
+              member->sentence);
+}
+
+static void expect_no_complaint(const struct cluster *cluster)
+{
+    cr_expect_str_empty(sim_complaint(cluster->sim), "%s", sim_complaint(cluster->sim));
+}
+
+/* ---- Disagreement ----------------------------------------------------------------------------- */
+
+struct disagreement {
+    size_t count;
+    enum ww_type type;
+    enum ww_op op;
+    const char *usual; /* words that every sentence holds, beside the odd rank */
+    const char *odd;
+};
+
+static const struct disagreement disagreements[] = {
+    {1001, WW_F32, WW_SUM, "1000 ", "1001 "},
+    {0, WW_F32, WW_SUM, "1000 ", " 0 "},
+    {1000, WW_I32, WW_SUM, "f32", "i32"},
+    {1000, WW_F32, WW_MEAN, "sum", "mean"},
+    {1000, WW_F32, WW_MAX, "sum", "max"},
+};
+
+static void run_disagreement(const struct disagreement *row, int size, int odd)
+{
+    struct cluster_options options = fault_options(size, (uint64_t)(size + odd));
+    struct cluster *cluster = cluster_create(&options);
+    struct job usual = job_of(COLLECTIVE_ALL_REDUCE, "scatter_gather", 1000);
+    struct job other = usual;
+    other.count = row->count;
+    other.type = row->type;
+    other.op = row->op;
+    struct exercise asked = exercise_init(cluster, &usual);
+    struct exercise oddly = exercise_init(cluster, &other);
+    for (int rank = 0; rank < size; rank++) {
+        exercise_start(rank == odd ? &oddly : &asked, rank);
+    }
+    cr_expect(cluster_run(cluster, TIMEOUT_S + 2), "somebody still waits");
+    char name[32];
+    snprintf(name, sizeof(name), "rank %d ", odd);
+    for (int rank = 0; rank < size; rank++) {
+        expect_sentence(cluster, rank, WW_MISMATCH, name);
+        expect_sentence(cluster, rank, WW_MISMATCH, row->usual);
+        expect_sentence(cluster, rank, WW_MISMATCH, row->odd);
+        cr_expect(cluster->members[rank].ended_ns < 1e9, "rank %d of %d knew after %.3f s", rank,
+                  size, (double)cluster->members[rank].ended_ns / NS_PER_S);
+    }
+    expect_no_complaint(cluster);
+    exercise_finish(&asked);
+    exercise_finish(&oddly);
+    cluster_destroy(cluster);
+}
+
+Test(faults, a_different_request_is_named_on_every_rank_with_both_values)
+{
+    static const int sizes[] = {3, 4, 16, 17, 20};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        for (size_t i = 0; i < sizeof(disagreements) / sizeof(disagreements[0]); i++) {
+            run_disagreement(&disagreements[i], sizes[s], 0);
+            run_disagreement(&disagreements[i], sizes[s], sizes[s] / 2);
+            run_disagreement(&disagreements[i], sizes[s], sizes[s] - 1);
+        }
+    }
+}
+
+Test(faults, a_different_root_is_named_on_every_rank)
+{
+    struct cluster_options options = fault_options(5, 1);
+    struct cluster *cluster = cluster_create(&options);
+    struct job usual = job_of(COLLECTIVE_BROADCAST, "tree", 100);
+    struct job other = usual;
+    other.root = 4;
+    struct exercise asked = exercise_init(cluster, &usual);
+    struct exercise oddly = exercise_init(cluster, &other);
+    for (int rank = 0; rank < cluster->size; rank++) {
+        exercise_start(rank == 2 ? &oddly : &asked, rank);
+    }
+    cr_expect(cluster_run(cluster, TIMEOUT_S + 2));
+    for (int rank = 0; rank < cluster->size; rank++) {
+        expect_sentence(cluster, rank, WW_MISMATCH, "rank 2 ");
+        expect_sentence(cluster, rank, WW_MISMATCH, "root 4");
+        expect_sentence(cluster, rank, WW_MISMATCH, "root 0");
+    }
+    expect_no_complaint(cluster);
+    exercise_finish(&asked);
+    exercise_finish(&oddly);
+    cluster_destroy(cluster);
+}
+
+/* ---- Absence ---------------------------------------------------------------------------------- */
+
+static void run_absence(int size, int absent)
+{
+    struct cluster_options options = fault_options(size, (uint64_t)(size * 3 + absent));
+    struct cluster *cluster = cluster_create(&options);
+    struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 1000);
+    struct exercise exercise = exercise_init(cluster, &job);
+    for (int rank = 0; rank < size; rank++) {
+        if (rank != absent) {
+            exercise_start(&exercise, rank);
+        }
+    }
+    cr_expect(cluster_run(cluster, 2 * TIMEOUT_S), "somebody still waits for rank %d of %d",
+              absent, size);
+    char name[32];
+    snprintf(name, sizeof(name), "rank %d ", absent);
+    for (int rank = 0; rank < size; rank++) {
+        if (rank == absent) {
+            continue;
+        }
+        expect_sentence(cluster, rank, WW_TIMED_OUT, name);
+        double ended_s = (double)cluster->members[rank].ended_ns / NS_PER_S;
+        cr_expect(ended_s >= TIMEOUT_S && ended_s <= TIMEOUT_S + 1.0,
+                  "rank %d of %d gave up after %.3f s", rank, size, ended_s);
+    }
+    expect_no_complaint(cluster);
+    exercise_finish(&exercise);
+    cluster_destroy(cluster);
+}
+
+Test(faults, a_rank_that_never_starts_is_named_by_all_others_after_the_timeout)
+{
+    static const int sizes[] = {2, 3, 8, 16, 17, 24};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        run_absence(sizes[s], 0);
+        run_absence(sizes[s], sizes[s] / 2);
+        run_absence(sizes[s], sizes[s] - 1);
+    }
+}
+
+/* ---- Death ------------------------------------------------------------------------------------ */
+
+static void expect_all_told(const struct cluster *cluster, const struct exercise *exercise,
+                            double died_s, int dead)
+{
+    (void)exercise;
+    char name[32];
+    snprintf(name, sizeof(name), "rank %d ", dead);
+    for (int rank = 0; rank < cluster->size; rank++) {
+        const struct member *member = &cluster->members[rank];
+        if (rank == dead || member->status == WW_OK) {
+            continue; /* its part was done before */
+        }
+        cr_expect(member->status < 0 && strstr(member->sentence, "rank ") != NULL,
+                  "rank %d of %d has %s and says \"%s\"", rank, cluster->size,
+                  ww_status_name(member->status), member->sentence);
+        cr_expect(cluster->size > GATE_DIRECT_SIZE || strstr(member->sentence, name) != NULL,
+                  "rank %d of %d does not name rank %d, WIREWISE_SIM_SEED=%llu: \"%s\"", rank,
+                  cluster->size, dead, (unsigned long long)cluster->options.sim.seed,
+                  member->sentence);
+        double ended_s = (double)member->ended_ns / NS_PER_S;
+        cr_expect(ended_s <= died_s + TIMEOUT_S + 1.0,
+                  "rank %d of %d learnt it %.3f s after the death, WIREWISE_SIM_SEED=%llu", rank,
+                  cluster->size, ended_s - died_s,
+                  (unsigned long long)cluster->options.sim.seed);
+    }
+}
+
+static int run_death(const char *algorithm, bool hierarchical, int size, int posts)
+{
+    struct cluster_options options = fault_options(size, (uint64_t)(size * 5 + posts));
+    options.sim.dying_rank = size / 2;
+    options.sim.dies_after_posts = posts;
+    struct cluster *cluster = cluster_create(&options);
+    struct job job = job_of(COLLECTIVE_ALL_REDUCE, algorithm, 10000);
+    job.hierarchical = hierarchical;
+    struct exercise exercise = exercise_init(cluster, &job);
+    exercise_start_all(&exercise);
+    cr_expect(cluster_run(cluster, 2 * TIMEOUT_S + 2), "%s on %d ranks: somebody still waits",
+              algorithm, size);
+    bool died = sim_is_dead(cluster->sim, size / 2);
+    int failed = 0;
+    for (int rank = 0; rank < size; rank++) {
+        failed += rank != size / 2 && cluster->members[rank].status < 0;
+    }
+    cr_expect(!died || failed > 0, "%s on %d ranks: nobody missed rank %d", algorithm, size,
+              size / 2);
+    expect_all_told(cluster, &exercise, 0.1, size / 2);
+    expect_no_complaint(cluster);
+    exercise_finish(&exercise);
+    cluster_destroy(cluster);
+    return died;
+}
+
+Test(faults, a_rank_that_dies_amid_the_data_is_told_to_all_others)
+{
+    static const int sizes[] = {2, 3, 6, 16, 20};
+    int deaths = 0;
+    for (int a = 0; algorithms[a]->collective == COLLECTIVE_ALL_REDUCE; a++) {
+        for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+            for (int posts = 0; posts <= 4; posts += 2) {
+                deaths += run_death(algorithms[a]->name, false, sizes[s], posts);
+                deaths += run_death(algorithms[a]->name, true, sizes[s], posts);
+            }
+        }
+    }
+    cr_expect(deaths > 100, "only %d deaths", deaths);
+}
+
+Test(faults, a_rank_that_dies_at_a_moment_is_told_to_all_others)
+{
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct cluster_options options = fault_options(7, seed);
+        options.sim.dying_rank = (int)(seed % 7);
+        options.sim.dies_at_ns = seed * 17000;
+        struct cluster *cluster = cluster_create(&options);
+        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 30000);
+        struct exercise exercise = exercise_init(cluster, &job);
+        exercise_start_all(&exercise);
+        cr_expect(cluster_run(cluster, 2 * TIMEOUT_S + 2));
+        expect_all_told(cluster, &exercise, (double)options.sim.dies_at_ns / NS_PER_S,
+                        options.sim.dying_rank);
+        expect_no_complaint(cluster);
+        exercise_finish(&exercise);
+        cluster_destroy(cluster);
+    }
+}
+
+/* ---- A rank that gives up ---------------------------------------------------------------------- */
+
+Test(faults, a_rank_that_gives_up_says_so_to_all)
+{
+    static const int sizes[] = {3, 8, 20};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct cluster_options options = fault_options(sizes[s], s);
+        struct cluster *cluster = cluster_create(&options);
+        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 1000);
+        struct exercise exercise = exercise_init(cluster, &job);
+        for (int rank = 0; rank < cluster->size; rank++) {
+            if (rank != 1) {
+                exercise_start(&exercise, rank);
+            }
+        }
+        cluster->members[1].status = engine_fail(cluster->members[1].engine, WW_BAD_STATE,
+                                                 "tensor \"bias\" was not started");
+        cr_expect(cluster_run(cluster, TIMEOUT_S + 2));
+        for (int rank = 0; rank < cluster->size; rank++) {
+            if (rank != 1) {
+                expect_sentence(cluster, rank, WW_PEER_FAILED, "rank 1 ");
+                expect_sentence(cluster, rank, WW_PEER_FAILED, "tensor \"bias\"");
+            }
+        }
+        expect_no_complaint(cluster);
+        exercise_finish(&exercise);
+        cluster_destroy(cluster);
+    }
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_memory.c: reserved memory is aligned, whole, and really given back. */
+#include "internal/memory.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "capture.h"
+
+#define KIB ((size_t)1024)
+#define MIB ((size_t)1024 * KIB)
+
+TestSuite(memory, .init = capture_start, .fini = capture_finish);
+
+Test(memory, it_is_aligned_and_every_byte_is_usable)
+{
+    static const struct {
+        size_t bytes;
+        size_t alignment;
+    } cases[] = {{1, 4 * KIB},       {4095, 4 * KIB},           {4096, 4 * KIB},
+                 {4097, 4 * KIB},    {2 * MIB - 4097, 4 * KIB}, {2 * MIB - 1, 2 * MIB},
+                 {2 * MIB, 2 * MIB}, {2 * MIB + 1, 2 * MIB},    {33 * MIB, 2 * MIB}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned char *memory = memory_reserve(cases[i].bytes);
+        cr_assert_not_null(memory, "%zu bytes", cases[i].bytes);
+        cr_expect_eq((uintptr_t)memory % cases[i].alignment, 0u, "%zu bytes", cases[i].bytes);
+        memset(memory, 0xa5, cases[i].bytes);
+        cr_expect_eq(memory[cases[i].bytes - 1], 0xa5);
+        memory_release(memory, cases[i].bytes);
+    }
+}
+
+Test(memory, nothing_and_too_much_give_null)
+{
+    cr_expect_null(memory_reserve(0));
+    cr_expect_null(memory_reserve(SIZE_MAX));
+    cr_expect_null(memory_reserve(SIZE_MAX - 4096));
+    cr_expect_null(memory_reserve(SIZE_MAX / 2));
+}
+
+Test(memory, releasing_null_is_fine)
+{
+    memory_release(NULL, 0);
+    memory_release(NULL, 4096);
+}
+
+/* msync knows pages that are not mapped: it fails with ENOMEM there. */
+static int is_mapped(void *page)
+{
+    return msync(page, 4096, MS_ASYNC) == 0 || errno != ENOMEM;
+}
+
+Test(memory, releasing_returns_every_page)
+{
+    static const size_t sizes[] = {1, 5000, 2 * MIB, 3 * MIB + 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *memory = memory_reserve(sizes[i]);
+        size_t last = (sizes[i] - 1) / 4096 * 4096;
+        cr_expect(is_mapped(memory) && is_mapped(memory + last));
+        memory_release(memory, sizes[i]);
+        cr_expect(!is_mapped(memory), "first page of %zu bytes", sizes[i]);
+        cr_expect(!is_mapped(memory + last), "last page of %zu bytes", sizes[i]);
+    }
+}
