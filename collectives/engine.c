@@ -30,6 +30,7 @@ struct engine {
     int window_room;
     uint32_t parts_room;
     uint32_t slots_room;
+    struct run_request reserved; /* the latest that engine_reserve found room for */
     uint64_t planned[WW_LEVELS_MAX];
 };
 
@@ -38,7 +39,8 @@ struct engine {
 static void release_scratch(struct engine *engine)
 {
     if (engine->space.transport->release != NULL && engine->scratch != NULL) {
-        engine->space.transport->release(engine->space.fabric, engine->scratch, engine->scratch_bytes);
+        engine->space.transport->release(engine->space.fabric, engine->scratch,
+                                         engine->scratch_bytes);
     } else {
         memory_release(engine->scratch, engine->scratch_bytes);
     }
@@ -130,11 +132,19 @@ static bool fits(const struct engine *engine, const struct run_request *request)
            run_scratch_bytes(request) <= engine->place_bytes;
 }
 
+/* Spares a caller that repeats itself all the arithmetic. */
+static bool needs_the_same(const struct run_request *a, const struct run_request *b)
+{
+    return a->plan == b->plan && a->count == b->count && a->type == b->type &&
+           a->segment_bytes == b->segment_bytes && a->window == b->window;
+}
+
 enum ww_status engine_reserve(struct engine *engine, const struct run_request *request)
 {
     assert(engine->oldest == engine->started);
     const struct plan *plan = request->plan;
-    if (fits(engine, request)) {
+    if (needs_the_same(&engine->reserved, request) || fits(engine, request)) {
+        engine->reserved = *request;
         return WW_OK;
     }
     if (!grow_runs(engine, plan) || !grow_space(&engine->space, plan)) {
@@ -206,7 +216,7 @@ static enum ww_status advance_runs(struct engine *engine)
         struct run *run = &engine->runs[number % ENGINE_RUNS_MAX];
         if (run->state == RUN_AT_GATE && number < engine->passed) {
             run->state = RUN_MOVING;
-            engine_planned_bytes(&run->request, engine->topology, engine->planned);
+            run_planned_bytes(run, engine->topology, engine->planned);
         }
         if (run->state == RUN_MOVING) {
             enum ww_status status = run_advance(run, &engine->space);
@@ -239,8 +249,7 @@ enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
     }
     enum ww_status status = pass_gate(engine);
     bool at_gate = engine->passed < engine->started;
-    engine->space.wait =
-        at_gate && engine->topology->levels > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY;
+    engine->space.wait = at_gate && engine->topology->levels > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY;
     if (status == WW_OK) {
         status = advance_runs(engine);
     }
@@ -255,8 +264,7 @@ enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
 
 bool engine_done(const struct engine *engine, uint64_t number)
 {
-    return number < engine->oldest ||
-           engine->runs[number % ENGINE_RUNS_MAX].state == RUN_DONE;
+    return number < engine->oldest || engine->runs[number % ENGINE_RUNS_MAX].state == RUN_DONE;
 }
 
 enum ww_wait engine_wait(const struct engine *engine)

@@ -37,8 +37,8 @@ struct run_request {
     size_t count;            /* elements of the vector; of one rank's share for reduce-scatter and
                                 all-gather */
     enum ww_type type;
-    enum ww_op op; /* WW_OP_COUNT where nothing is reduced */
-    int root;      /* -1 where there is none */
+    enum ww_op op;        /* WW_OP_COUNT where nothing is reduced */
+    int root;             /* -1 where there is none */
     size_t segment_bytes; /* of the vector, all ranks' shares together; >= 1 */
     int window;           /* segments in flight, 1 .. ENGINE_WINDOW_MAX */
     uint64_t step;

@@ -95,13 +95,13 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
         snprintf(label, sizeof label, ", bucket %u of step %llu", signature->label - 1,
                  (unsigned long long)signature->step);
     }
-    return snprintf(text, bytes, "%s of %llu %s%s%s%s",
-                    signature->collective < COLLECTIVE_COUNT
-                        ? collective_names[signature->collective]
-                        : "unknown collective",
-                    (unsigned long long)signature->count,
-                    signature->type < WW_TYPE_COUNT ? types[signature->type] : "unknown type",
-                    signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root, label);
+    return snprintf(
+        text, bytes, "%s of %llu %s%s%s%s",
+        signature->collective < COLLECTIVE_COUNT ? collective_names[signature->collective]
+                                                 : "unknown collective",
+        (unsigned long long)signature->count,
+        signature->type < WW_TYPE_COUNT ? types[signature->type] : "unknown type",
+        signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root, label);
 }
 
 static const char *host_of(const struct gate *gate, int rank)
@@ -403,8 +403,8 @@ void gate_report_failure(struct gate *gate, enum ww_status status, const char *s
     if (!outgoing_free(gate, &gate->failure)) {
         return; /* said already */
     }
-    gate->failure.message =
-        (struct message){.kind = MESSAGE_FAILED, .status = status, .number = gate->passed};
+    gate->failure.message = (struct message){
+        .kind = MESSAGE_FAILED, .status = status, .number = gate->passed};
     snprintf(gate->failure.message.text, TEXT_BYTES, "%s", sentence);
     post_to_all(gate, &gate->failure);
     gate->failure.under_way = true; /* once is enough, and its memory stays as it is */

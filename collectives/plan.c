@@ -303,9 +303,9 @@ static void print_action(const struct plan *plan, const struct action *action, F
 
 void plan_print(const struct plan *plan, FILE *to)
 {
-    fprintf(to, "%s %s, rank %d of %d: %u chunk%s, %u round%s\n", collective_names[plan->collective],
-            plan->name, plan->rank, plan->size, plan->parts, plan->parts == 1 ? "" : "s",
-            plan->round_count, plan->round_count == 1 ? "" : "s");
+    fprintf(to, "%s %s, rank %d of %d: %u chunk%s, %u round%s\n",
+            collective_names[plan->collective], plan->name, plan->rank, plan->size, plan->parts,
+            plan->parts == 1 ? "" : "s", plan->round_count, plan->round_count == 1 ? "" : "s");
     for (uint32_t r = 0; r < plan->round_count; r++) {
         const struct round *round = &plan->rounds[r];
         fprintf(to, "  round %u\n", r);

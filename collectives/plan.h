@@ -76,8 +76,8 @@ struct plan {
     uint32_t messages_max; /* of one round */
     uint32_t sources_max;  /* of one action */
 
-    uint16_t slot_count;    /* >= 2 */
-    uint32_t *slot_chunks;  /* [slot_count] most chunks that a scratch slot holds; 0 for 0 and 1 */
+    uint16_t slot_count;   /* >= 2 */
+    uint32_t *slot_chunks; /* [slot_count] most chunks that a scratch slot holds; 0 for 0 and 1 */
 };
 
 void plan_destroy(struct plan *plan);

@@ -58,23 +58,32 @@ static size_t slice_count(const struct plan *plan, const struct slice *slice, si
            plan_boundary(segment_count, plan->parts, slice->first);
 }
 
+static void add_planned_bytes(const struct plan *plan, const struct slicing *slicing,
+                              size_t element_bytes, const uint8_t *peer_level, uint64_t *bytes)
+{
+    for (uint32_t i = 0; slicing->segments > 0 && i < plan->action_count; i++) {
+        const struct action *action = &plan->actions[i];
+        if (action->kind == ACTION_SEND) {
+            size_t before = slicing->segments - 1;
+            size_t full = before > 0 ? slice_count(plan, &action->slice, slicing->count) : 0;
+            size_t last = slice_count(plan, &action->slice, slicing->last);
+            bytes[peer_level[action->peer]] += (before * full + last) * element_bytes;
+        }
+    }
+}
+
 void engine_planned_bytes(const struct run_request *request, const struct topology *topology,
                           uint64_t *bytes)
 {
-    const struct plan *plan = request->plan;
     struct slicing slicing = engine_slicing(request);
-    size_t element_bytes = ww_type_bytes(request->type);
-    for (uint32_t i = 0; slicing.segments > 0 && i < plan->action_count; i++) {
-        const struct action *action = &plan->actions[i];
-        if (action->kind == ACTION_SEND) {
-            size_t before_last = slicing.segments - 1;
-            size_t full =
-                before_last > 0 ? slice_count(plan, &action->slice, slicing.count) : 0;
-            size_t last = slice_count(plan, &action->slice, slicing.last);
-            bytes[topology->peer_level[action->peer]] +=
-                (before_last * full + last) * element_bytes;
-        }
-    }
+    add_planned_bytes(request->plan, &slicing, ww_type_bytes(request->type), topology->peer_level,
+                      bytes);
+}
+
+void run_planned_bytes(const struct run *run, const struct topology *topology, uint64_t *bytes)
+{
+    add_planned_bytes(run->request.plan, &run->slicing, run->element_bytes, topology->peer_level,
+                      bytes);
 }
 
 /* ---- Room ------------------------------------------------------------------------------- */
@@ -84,10 +93,9 @@ static size_t round_to_line(size_t bytes)
     return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
 }
 
-static size_t slot_bytes(const struct run_request *request, uint16_t slot)
+static size_t slot_bytes(const struct run_request *request, size_t segment, uint16_t slot)
 {
     const struct plan *plan = request->plan;
-    size_t segment = engine_slicing(request).count;
     size_t chunks = plan->slot_chunks[slot];
     size_t elements = has_shares(plan->collective)
                           ? chunks * segment
@@ -98,8 +106,9 @@ static size_t slot_bytes(const struct run_request *request, uint16_t slot)
 size_t run_scratch_bytes(const struct run_request *request)
 {
     size_t bytes = 0;
+    size_t segment = engine_slicing(request).count;
     for (uint16_t slot = SLOT_SCRATCH; slot < request->plan->slot_count; slot++) {
-        bytes += slot_bytes(request, slot);
+        bytes += slot_bytes(request, segment, slot);
     }
     return bytes;
 }
@@ -188,8 +197,8 @@ static void run_local(const struct workspace *space, const struct run *run,
 }
 
 /* Fills space->messages with the round's; empty slices do not travel. */
-static int gather_messages(struct workspace *space, const struct run *run, const struct place *place,
-                           const struct action *actions, uint32_t count)
+static int gather_messages(struct workspace *space, const struct run *run,
+                           const struct place *place, const struct action *actions, uint32_t count)
 {
     int filled = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -221,7 +230,7 @@ static enum ww_status begin_round(struct workspace *space, const struct run *run
         return WW_OK;
     }
     enum ww_status status = space->transport->post(space->fabric, place->tag, false,
-                                                    space->messages, count, &place->flight);
+                                                   space->messages, count, &place->flight);
     place->posted = status == WW_OK;
     return status == WW_OK ? WW_PENDING : status;
 }
@@ -313,7 +322,7 @@ static void place_scratch(struct run *run, uint8_t *scratch, size_t place_bytes,
     const struct plan *plan = run->request.plan;
     for (uint16_t slot = SLOT_SCRATCH; slot < plan->slot_count; slot++) {
         run->slot_offsets[slot] = offset;
-        offset += slot_bytes(&run->request, slot);
+        offset += slot_bytes(&run->request, run->slicing.count, slot);
     }
     for (int w = 0; w < run->request.window; w++) {
         struct place *place = &run->places[w];

@@ -72,6 +72,9 @@ enum ww_status run_advance(struct run *run, struct workspace *space);
 /* A peer that the run's messages wait for, -1 when there is none or the fabric cannot tell. */
 int run_awaited_peer(const struct run *run, const struct workspace *space);
 
+/* What engine_planned_bytes says, for a run that is set up. */
+void run_planned_bytes(const struct run *run, const struct topology *topology, uint64_t *bytes);
+
 struct signature run_signature(const struct run_request *request);
 
 #endif

@@ -10,6 +10,7 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
+#define AUTOMATIC "auto"
 #define HIERARCHICAL "hierarchical"
 
 /* A row serves vectors of up to `bytes` in groups of up to `ranks`; the first that fits wins. The
@@ -22,12 +23,9 @@ struct row {
 };
 
 static const struct row all_reduce_rows[] = {
-    {16 * KIB, 4, &algorithm_direct},
-    {16 * KIB, 1 << 30, &algorithm_doubling},
-    {256 * KIB, 1 << 30, &algorithm_halving},
-    {SIZE_MAX, 16, &algorithm_scatter_gather},
-    {4 * MIB, 1 << 30, &algorithm_halving},
-    {SIZE_MAX, 1 << 30, &algorithm_ring},
+    {16 * KIB, 4, &algorithm_direct},         {16 * KIB, 1 << 30, &algorithm_doubling},
+    {256 * KIB, 1 << 30, &algorithm_halving}, {SIZE_MAX, 16, &algorithm_scatter_gather},
+    {4 * MIB, 1 << 30, &algorithm_halving},   {SIZE_MAX, 1 << 30, &algorithm_ring},
 };
 /* 16-bit types: only plans that round once. */
 static const struct row one_rounding_rows[] = {
@@ -104,11 +102,11 @@ const struct algorithm *select_parse(const char *name, bool *hierarchical)
 enum ww_status select_check(const char *name)
 {
     bool hierarchical;
-    if (strcmp(name, "auto") == 0 || strcmp(name, HIERARCHICAL) == 0 ||
+    if (strcmp(name, AUTOMATIC) == 0 || strcmp(name, HIERARCHICAL) == 0 ||
         select_parse(name, &hierarchical) != NULL) {
         return WW_OK;
     }
-    char known[256] = "auto, " HIERARCHICAL;
+    char known[256] = AUTOMATIC ", " HIERARCHICAL;
     for (int i = 0; algorithms[i] != NULL; i++) {
         if (algorithms[i]->collective == COLLECTIVE_ALL_REDUCE) {
             strncat(known, ", ", sizeof known - strlen(known) - 1);
@@ -164,17 +162,18 @@ static void choose_segment(const struct topology *topology, struct choice *choic
     choice->window = wire ? 4 : 2;
 }
 
-struct choice select_choice(const struct select_settings *settings,
-                            const struct topology *topology, const struct wish *wish)
+struct choice select_choice(const struct select_settings *settings, const struct topology *topology,
+                            const struct wish *wish)
 {
     struct choice choice = {.hierarchical = false};
     choose_segment(topology, &choice);
     if (wish->collective == COLLECTIVE_ALL_REDUCE) {
         choose_all_reduce(topology, wish, &choice);
-        apply_name(topology, wish, settings->algorithm, &choice);
+        if (strcmp(settings->algorithm, AUTOMATIC) != 0) {
+            apply_name(topology, wish, settings->algorithm, &choice);
+        }
     } else {
-        choice.algorithm =
-            first_fit(rows_of(wish), vector_bytes(topology, wish), topology->size);
+        choice.algorithm = first_fit(rows_of(wish), vector_bytes(topology, wish), topology->size);
     }
     if (settings->segment_bytes > 0) {
         choice.segment_bytes = settings->segment_bytes;

@@ -40,8 +40,8 @@ enum ww_status select_check(const char *name);
 const struct algorithm *select_parse(const char *name, bool *hierarchical);
 
 /* The decision: a pure function, equal on all ranks. */
-struct choice select_choice(const struct select_settings *settings,
-                            const struct topology *topology, const struct wish *wish);
+struct choice select_choice(const struct select_settings *settings, const struct topology *topology,
+                            const struct wish *wish);
 
 /* Keeps one plan per (algorithm, hierarchical, root), written when first asked for. */
 struct shelf;

@@ -41,7 +41,8 @@ static void print_record(const struct record *record, char *text, size_t bytes)
         snprintf(text, bytes, "no tensor there");
         return;
     }
-    size_t used = (size_t)snprintf(text, bytes, "\"%.100s\" %s[", record->name, types[record->type]);
+    size_t used = (size_t)snprintf(text, bytes, "\"%.100s\" %s[", record->name,
+                                   types[record->type]);
     for (int d = 0; d < record->dims && used < bytes; d++) {
         used += (size_t)snprintf(text + used, bytes - used, "%s%llu", d == 0 ? "" : " ",
                                  (unsigned long long)record->shape[d]);
@@ -105,13 +106,12 @@ static enum ww_status name_difference(struct ww_context *context, struct record 
             char ours[320];
             print_record(&all[odd], theirs, sizeof theirs);
             print_record(&all[usual], ours, sizeof ours);
-            return log_failure(WW_MISMATCH,
-                               "tensor %d: rank %d (%s) registered %s, rank %d (%s) %s: register "
-                               "the same tensors in the same order on all ranks",
-                               index, odd,
-                               context->topology.host_name[context->topology.host_of[odd]], theirs,
-                               usual,
-                               context->topology.host_name[context->topology.host_of[usual]], ours);
+            return log_failure(
+                WW_MISMATCH,
+                "tensor %d: rank %d (%s) registered %s, rank %d (%s) %s: register "
+                "the same tensors in the same order on all ranks",
+                index, odd, context->topology.host_name[context->topology.host_of[odd]], theirs,
+                usual, context->topology.host_name[context->topology.host_of[usual]], ours);
         }
         if (tensor == NULL) {
             return log_failure(WW_MISMATCH, "tensor layouts differ in a way that no rank can name");
@@ -205,8 +205,7 @@ static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *
                                        config->segments_in_flight};
     struct wish wish = {COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0};
     bucket->choice = select_choice(&settings, &context->topology, &wish);
-    enum ww_status status =
-        shelf_plan(context->steps.shelf, &bucket->choice, 0, &bucket->plan);
+    enum ww_status status = shelf_plan(context->steps.shelf, &bucket->choice, 0, &bucket->plan);
     if (status != WW_OK) {
         return status;
     }

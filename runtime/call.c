@@ -85,8 +85,9 @@ static bool bad_overlap(const struct ww_context *context, const struct call *cal
 static enum ww_status check_memory(const struct ww_context *context, const struct call *call)
 {
     if (call->count > PTRDIFF_MAX / ww_type_bytes(call->type) / (size_t)context->world.size) {
-        return log_failure(WW_BAD_ARGUMENT, "%s got count %zu, more than memory can hold on %d ranks",
-                           call->name, call->count, context->world.size);
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s got count %zu, more than memory can hold on %d ranks", call->name,
+                           call->count, context->world.size);
     }
     if (call->count == 0) {
         return WW_OK;
@@ -180,11 +181,11 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
         return context_fail(context, status);
     }
     if (pthread_mutex_trylock(&context->calls.lock) != 0) {
-        return context_fail(context,
-                            log_failure(WW_BAD_STATE,
-                                        "%s was called while another thread is inside a single call "
-                                        "on the same context: make a context for each",
-                                        call->name));
+        return context_fail(
+            context, log_failure(WW_BAD_STATE,
+                                 "%s was called while another thread is inside a single call "
+                                 "on the same context: make a context for each",
+                                 call->name));
     }
     status = run(context, call);
     bool broken = status == WW_MISMATCH || status == WW_TIMED_OUT || status == WW_PEER_FAILED ||

@@ -46,8 +46,7 @@ static const struct row rows[] = {
      .help = "pieces under way at once; 0 = chosen"},
     {FIELD(timeout_s), .kind = KIND_SECONDS, .least = 0.01, .most = 1e7,
      .help = "a collective without any progress for so long fails"},
-    {FIELD(algorithm), .kind = KIND_TEXT, .shared = true,
-     .help = "all-reduce algorithm, or auto"},
+    {FIELD(algorithm), .kind = KIND_TEXT, .shared = true, .help = "all-reduce algorithm, or auto"},
     {FIELD(gradient_op), .kind = KIND_NAME, .shared = true, .names = op_names,
      .help = "what a step does with gradients"},
     {FIELD(progress), .kind = KIND_NAME, .names = progress_names,
@@ -191,8 +190,7 @@ static bool parse_number(const struct row *row, const char *text, double *number
     if (end == text || errno != 0) {
         return false;
     }
-    const char *suffix =
-        *end != '\0' ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+    const char *suffix = *end != '\0' ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
     if (row->kind == KIND_SIZE && suffix != NULL) {
         *number *= (double)((size_t)1 << (10 * (suffix - suffixes + 1)));
         end++;
@@ -221,7 +219,7 @@ static enum ww_status keep_text(struct settings *settings, const struct row *row
                                 const char *from)
 {
     char *room = row->offset == offsetof(struct ww_config, host) ? settings->host
-                                                                  : settings->algorithm;
+                                                                 : settings->algorithm;
     size_t bytes = sizeof settings->algorithm;
     if (strlen(text) >= bytes) {
         return log_failure(WW_BAD_CONFIG, "%s in %s has %zu bytes; %zu are allowed", row->name,
@@ -348,9 +346,8 @@ static enum ww_status take_program(const struct ww_config *program, struct setti
         if (status != WW_OK) {
             return status;
         }
-        settings->origins[i] = same_value(&settings->values, &defaults, &rows[i])
-                                   ? ORIGIN_DEFAULT
-                                   : ORIGIN_PROGRAM;
+        settings->origins[i] = same_value(&settings->values, &defaults, &rows[i]) ? ORIGIN_DEFAULT
+                                                                                  : ORIGIN_PROGRAM;
         status = keep_program_text(settings, &rows[i]);
         if (status != WW_OK) {
             return status;

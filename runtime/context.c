@@ -158,8 +158,7 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
     if (status != WW_OK && context->world.size == 1) {
         return status;
     }
-    enum ww_status agreed =
-        topology_exchange(&context->world, host, shared, &context->topology);
+    enum ww_status agreed = topology_exchange(&context->world, host, shared, &context->topology);
     if (agreed == WW_OK && status != WW_OK) {
         agreed = status; /* every rank is wrong in the same way */
         topology_finish(&context->topology);
@@ -204,8 +203,8 @@ static enum ww_status choose_progress(const struct ww_context *context, bool *ow
                                        .world = &context->world,
                                        .own_thread = true,
                                        .program_is_quiet = context->settings.values.mpi_quiet};
-    const char *trouble =
-        transport->thread_trouble == NULL ? NULL : transport->thread_trouble(&setup);
+    const char *trouble = transport->thread_trouble == NULL ? NULL
+                                                            : transport->thread_trouble(&setup);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     bool cores = cpu_count() >= 2 && online >= 2L * context->topology.local_size;
     *own_thread = wish == WW_PROGRESS_THREAD || (wish == WW_PROGRESS_AUTO && cores);
@@ -409,8 +408,7 @@ static enum ww_status check_tensor(const struct ww_context *context, const char 
                            "tensor \"%s\" has %d dimensions%s; 0 to %d are possible", name, dims,
                            shape == NULL ? " and no shape" : "", TENSOR_DIMS_MOST);
     }
-    if ((type == WW_I32 || type == WW_I64) &&
-        context->settings.values.gradient_op == WW_MEAN) {
+    if ((type == WW_I32 || type == WW_I64) && context->settings.values.gradient_op == WW_MEAN) {
         return log_failure(WW_UNSUPPORTED,
                            "tensor \"%s\" is of integers, whose mean is not defined: set "
                            "gradient_op to WW_SUM",
@@ -446,10 +444,10 @@ enum ww_status ww_tensor_add(struct ww_context *context, const char *name, enum 
     }
     size_t count;
     if (tensor == NULL || !count_elements(type, dims, shape, &count)) {
-        return context_fail(context, log_failure(WW_BAD_ARGUMENT, "tensor \"%s\" %s", name,
-                                                 tensor == NULL
-                                                     ? "has nowhere to go: tensor is NULL"
-                                                     : "has more elements than memory can hold"));
+        return context_fail(context,
+                            log_failure(WW_BAD_ARGUMENT, "tensor \"%s\" %s", name,
+                                        tensor == NULL ? "has nowhere to go: tensor is NULL"
+                                                       : "has more elements than memory can hold"));
     }
     struct ww_tensor *made = tensor_new(name);
     if (made == NULL) {

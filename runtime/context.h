@@ -44,7 +44,7 @@ enum bucket_state {
     BUCKET_FILLING, /* some of its tensors are missing */
     BUCKET_READY,   /* may leave */
     BUCKET_MOVING,
-    BUCKET_DONE     /* results are in place */
+    BUCKET_DONE /* results are in place */
 };
 
 /* Neighbouring tensors of one type that travel together. */
@@ -70,8 +70,8 @@ struct bucket {
 struct step {
     uint64_t number;
     atomic_bool open;
-    int launched;            /* buckets that left */
-    int moving;              /* of these, not yet done */
+    int launched; /* buckets that left */
+    int moving;   /* of these, not yet done */
     uint64_t begin_ns;
     uint64_t moving_since_ns;
     uint64_t communication_ns;
@@ -127,9 +127,9 @@ void buckets_reset(struct ww_context *context);
 void bucket_gather(struct bucket *bucket);
 void bucket_scatter(struct bucket *bucket);
 
-/* step.c: moves the step on; the caller holds no lock. WW_OK when nothing is under way,
- * WW_PENDING, or the failure. */
-enum ww_status step_advance(struct ww_context *context, uint64_t now_ns);
+/* step.c: moves the step on; the caller holds no lock. *now_ns is the time, and becomes a later one
+ * where it had to be read again. WW_OK when nothing is under way, WW_PENDING, or the failure. */
+enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns);
 struct pulse step_pulse(const struct ww_context *context);
 
 /* report.c: snapshots at the begin (lane locked), bytes, then seconds. */

@@ -96,13 +96,13 @@ static void *run(void *argument)
     log_set_rank(context->world.rank);
     while (!atomic_load(&self->ending)) {
         unsigned seen = atomic_load(&self->calls);
-        enum ww_status status = step_advance(context, clock_now_ns());
+        uint64_t now = clock_now_ns();
+        enum ww_status status = step_advance(context, &now);
         if (status == WW_PENDING) {
             patience_spend(&patience, step_pulse(context));
             idle_since = 0;
             continue;
         }
-        uint64_t now = clock_now_ns();
         idle_since = idle_since == 0 ? now : idle_since;
         if (now - idle_since > IDLE_NS || status != WW_OK) {
             sleep_until_woken(self, seen);

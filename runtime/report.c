@@ -80,9 +80,9 @@ size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes)
     int needed = snprintf(text, bytes,
                           "step %llu: sent %.2f MiB%s%s of %.2f dense in %d bucket%s%s; "
                           "step %.4f s, communication %.4f s, exposed %.4f s",
-                          (unsigned long long)report->step, (double)report->sent_bytes / MIB, levels,
-                          used > 0 ? ")" : "", (double)report->dense_bytes / MIB, report->buckets,
-                          report->buckets == 1 ? "" : "s", skipped, report->step_s,
+                          (unsigned long long)report->step, (double)report->sent_bytes / MIB,
+                          levels, used > 0 ? ")" : "", (double)report->dense_bytes / MIB,
+                          report->buckets, report->buckets == 1 ? "" : "s", skipped, report->step_s,
                           report->communication_s, report->exposed_s);
     return needed < 0 ? 0 : (size_t)needed;
 }

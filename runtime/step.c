@@ -58,7 +58,7 @@ static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_sta
 }
 
 /* Hands results back. Launched buckets that still move are few: the engine has few runs. */
-static void finish_buckets(struct ww_context *context)
+static void finish_buckets(struct ww_context *context, uint64_t *now_ns)
 {
     struct step *step = &context->step;
     int first = step->launched - 1;
@@ -71,7 +71,8 @@ static void finish_buckets(struct ww_context *context)
         if (engine_done(context->steps.engine, bucket->number)) {
             bucket_scatter(bucket);
             if (--step->moving == 0) {
-                step->communication_ns += clock_now_ns() - step->moving_since_ns;
+                *now_ns = clock_now_ns();
+                step->communication_ns += *now_ns - step->moving_since_ns;
             }
             atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
         }
@@ -85,25 +86,25 @@ static void note_pulse(struct ww_context *context)
     atomic_store_explicit(&context->step.moves, engine_moves(engine), memory_order_relaxed);
 }
 
-static enum ww_status advance_locked(struct ww_context *context, uint64_t now_ns)
+static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_ns)
 {
     enum ww_status status = WW_OK;
     if (atomic_load_explicit(&context->step.open, memory_order_acquire)) {
-        while (launch_next(context, now_ns, &status)) {
+        while (launch_next(context, *now_ns, &status)) {
             continue;
         }
     }
     if (status == WW_OK) {
-        status = engine_advance(context->steps.engine, now_ns);
+        status = engine_advance(context->steps.engine, *now_ns);
         note_pulse(context);
     }
     if (context->step.moving > 0) {
-        finish_buckets(context);
+        finish_buckets(context, now_ns);
     }
     return status;
 }
 
-enum ww_status step_advance(struct ww_context *context, uint64_t now_ns)
+enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns)
 {
     enum ww_status status = atomic_load(&context->failure);
     if (status != WW_OK) {
@@ -130,16 +131,16 @@ enum ww_status ww_progress(struct ww_context *context)
     if (status != WW_OK || context->thread != NULL) {
         return status;
     }
-    status = step_advance(context, clock_now_ns());
+    uint64_t now_ns = clock_now_ns();
+    status = step_advance(context, &now_ns);
     return status == WW_PENDING ? WW_OK : status;
 }
 
 /* ---- Handing over ----------------------------------------------------------------------- */
 
-static void note_exposed(struct ww_context *context, uint64_t since_ns)
+static void note_exposed(struct ww_context *context, uint64_t since_ns, uint64_t now_ns)
 {
-    atomic_fetch_add_explicit(&context->step.exposed_ns, clock_now_ns() - since_ns,
-                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&context->step.exposed_ns, now_ns - since_ns, memory_order_relaxed);
 }
 
 static enum ww_status check_handover(struct ww_tensor *tensor, const void *values, const char *call)
@@ -170,8 +171,8 @@ static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum ten
     tensor->values = values;
     atomic_store_explicit(&tensor->state, state, memory_order_release);
     if (atomic_fetch_sub_explicit(&bucket->missing, 1, memory_order_acq_rel) == 1) {
-        bucket->ready_rank =
-            atomic_fetch_add_explicit(&context->step.ready_count, 1, memory_order_relaxed);
+        bucket->ready_rank = atomic_fetch_add_explicit(&context->step.ready_count, 1,
+                                                       memory_order_relaxed);
         atomic_store_explicit(&bucket->state, BUCKET_READY, memory_order_release);
         if (context->thread != NULL) {
             progress_wake(context->thread);
@@ -181,8 +182,9 @@ static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum ten
         return WW_OK;
     }
     uint64_t since = clock_now_ns();
-    enum ww_status status = step_advance(context, since);
-    note_exposed(context, since);
+    uint64_t now = since;
+    enum ww_status status = step_advance(context, &now);
+    note_exposed(context, since, now > since ? now : clock_now_ns());
     return status < 0 ? status : WW_OK;
 }
 
@@ -198,10 +200,11 @@ static enum ww_status take_over(struct ww_tensor *tensor, void *values, enum ten
     }
     status = check_handover(tensor, values, call);
     if (status == WW_OK && values == NULL && tensor->count > 0 && state == TENSOR_STARTED) {
-        status = log_failure(WW_BAD_ARGUMENT,
-                             "ww_tensor_start(\"%s\") got NULL for %zu elements: ww_tensor_skip says "
-                             "that there is no gradient",
-                             tensor->name, tensor->count);
+        status = log_failure(
+            WW_BAD_ARGUMENT,
+            "ww_tensor_start(\"%s\") got NULL for %zu elements: ww_tensor_skip says "
+            "that there is no gradient",
+            tensor->name, tensor->count);
     }
     return status == WW_OK ? hand_over(tensor, values, state)
                            : context_fail(tensor->context, status);
@@ -243,31 +246,50 @@ static struct ww_tensor *holding_up(struct ww_context *context, const struct buc
     return NULL;
 }
 
-/* Waits for one bucket. Inline progress is made here; a thread's is only watched. A bucket that
- * cannot leave, because nobody hands over what must leave before it, is waited for as long as a
- * peer would be. */
+/* A bucket that cannot leave, because nobody hands over what must leave before it, is waited for
+ * as long as a peer would be. */
+static enum ww_status check_patience(struct ww_context *context, const struct bucket *bucket,
+                                     uint64_t since_ns)
+{
+    double waited_s = (double)(clock_now_ns() - since_ns) / NS_PER_S;
+    if (waited_s <= context->settings.values.timeout_s) {
+        return WW_OK;
+    }
+    struct ww_tensor *missing = holding_up(context, bucket);
+    if (missing == NULL) {
+        return WW_OK;
+    }
+    return log_failure(WW_BAD_STATE,
+                       "waited %.3g s for \"%s\", which leaves only after \"%s\" was started or "
+                       "skipped",
+                       waited_s, bucket->tensors[0]->name, missing->name);
+}
+
+/* Inline progress is made here; a thread's is only watched. */
+static enum ww_status await_moment(struct ww_context *context)
+{
+    if (context->thread != NULL) {
+        return (enum ww_status)atomic_load(&context->failure);
+    }
+    uint64_t now_ns = clock_now_ns();
+    return step_advance(context, &now_ns);
+}
+
+/* Waits for one bucket. */
 static enum ww_status await(struct ww_context *context, struct bucket *bucket)
 {
     struct patience patience = {.crowded = context->crowded};
     uint64_t since = clock_now_ns();
-    while (bucket_state(bucket) != BUCKET_DONE) {
-        enum ww_status status = context->thread != NULL ? (enum ww_status)atomic_load(&context->failure)
-                                                        : step_advance(context, clock_now_ns());
+    for (unsigned turn = 0; bucket_state(bucket) != BUCKET_DONE; turn++) {
+        enum ww_status status = await_moment(context);
+        if (status >= 0 && bucket_state(bucket) != BUCKET_DONE) {
+            patience_spend(&patience, step_pulse(context));
+        }
+        if (turn % 64 == 63 && bucket_state(bucket) == BUCKET_READY && status >= 0) {
+            status = check_patience(context, bucket, since);
+        }
         if (status < 0) {
             return status;
-        }
-        if (bucket_state(bucket) == BUCKET_DONE) {
-            break;
-        }
-        bool leaving = bucket_state(bucket) == BUCKET_MOVING;
-        patience_spend(&patience, step_pulse(context));
-        struct ww_tensor *missing = leaving ? NULL : holding_up(context, bucket);
-        double waited_s = (double)(clock_now_ns() - since) / NS_PER_S;
-        if (missing != NULL && waited_s > context->settings.values.timeout_s) {
-            return log_failure(WW_BAD_STATE,
-                               "waited %.3g s for \"%s\", which leaves only after \"%s\" was started "
-                               "or skipped",
-                               waited_s, bucket->tensors[0]->name, missing->name);
         }
     }
     return WW_OK;
@@ -283,8 +305,7 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     if (status != WW_OK) {
         return status;
     }
-    struct ww_tensor *missing =
-        tensor->bucket == NULL ? tensor : missing_tensor(tensor->bucket);
+    struct ww_tensor *missing = tensor->bucket == NULL ? tensor : missing_tensor(tensor->bucket);
     if (missing != NULL) {
         return context_fail(context, log_failure(WW_BAD_STATE,
                                                  "ww_tensor_wait(\"%s\"): \"%s\", which travels in "
@@ -296,7 +317,7 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     }
     uint64_t since = clock_now_ns();
     status = await(context, tensor->bucket);
-    note_exposed(context, since);
+    note_exposed(context, since, clock_now_ns());
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
 
@@ -394,9 +415,9 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
         return status;
     }
     if (context->committed || context->tensor_count == 0) {
-        return context_fail(context, log_failure(WW_BAD_STATE, "ww_tensors_commit was called %s",
-                                                 context->committed ? "twice"
-                                                                    : "before any ww_tensor_add"));
+        return context_fail(context,
+                            log_failure(WW_BAD_STATE, "ww_tensors_commit was called %s",
+                                        context->committed ? "twice" : "before any ww_tensor_add"));
     }
     pthread_mutex_lock(&context->steps.lock);
     status = buckets_create(context);
@@ -420,10 +441,9 @@ enum ww_status ww_step_begin(struct ww_context *context)
     }
     bool open = atomic_load(&context->step.open);
     if (!context->committed || open) {
-        return context_fail(context,
-                            log_failure(WW_BAD_STATE, "ww_step_begin was called %s",
-                                        open ? "while the step before it is still open"
-                                             : "before ww_tensors_commit"));
+        return context_fail(context, log_failure(WW_BAD_STATE, "ww_step_begin was called %s",
+                                                 open ? "while the step before it is still open"
+                                                      : "before ww_tensors_commit"));
     }
     struct step *step = &context->step;
     pthread_mutex_lock(&context->steps.lock);
@@ -444,9 +464,9 @@ enum ww_status ww_step_begin(struct ww_context *context)
 /* A step that cannot end: the peers wait for what will not come, so they are told. */
 static enum ww_status refuse_end(struct ww_context *context, const struct ww_tensor *missing)
 {
-    enum ww_status status = log_failure(WW_BAD_STATE,
-                                        "tensor \"%s\" was neither started nor skipped in step %llu",
-                                        missing->name, (unsigned long long)context->step.number);
+    enum ww_status status = log_failure(
+        WW_BAD_STATE, "tensor \"%s\" was neither started nor skipped in step %llu", missing->name,
+        (unsigned long long)context->step.number);
     return context_break(context, status);
 }
 
@@ -474,15 +494,15 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
         return status;
     }
     if (!atomic_load(&context->step.open)) {
-        return context_fail(context, log_failure(WW_BAD_STATE,
-                                                 "ww_step_end was called without ww_step_begin"));
+        return context_fail(
+            context, log_failure(WW_BAD_STATE, "ww_step_end was called without ww_step_begin"));
     }
     if (report != NULL && report->struct_bytes != sizeof *report) {
-        return context_fail(context,
-                            log_failure(WW_BAD_ARGUMENT,
-                                        "report->struct_bytes is %zu, this library knows %zu: start "
-                                        "from WW_REPORT_INIT",
-                                        report->struct_bytes, sizeof *report));
+        return context_fail(
+            context, log_failure(WW_BAD_ARGUMENT,
+                                 "report->struct_bytes is %zu, this library knows %zu: start "
+                                 "from WW_REPORT_INIT",
+                                 report->struct_bytes, sizeof *report));
     }
     uint64_t since = clock_now_ns();
     status = await_all(context);
@@ -495,7 +515,7 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     if (status != WW_OK) {
         return context_fail(context, status);
     }
-    note_exposed(context, since);
+    note_exposed(context, since, clock_now_ns());
     report_times(context, &made);
     if (report != NULL) {
         *report = made;

@@ -43,8 +43,8 @@ static enum ww_status no_algorithm(const struct ww_plan_query *query)
                        query->algorithm == NULL ? "" : query->algorithm, query->collective);
 }
 
-static enum ww_status write_nested(const struct ww_plan_query *query,
-                                   const struct algorithm *top, struct plan **plan)
+static enum ww_status write_nested(const struct ww_plan_query *query, const struct algorithm *top,
+                                   struct plan **plan)
 {
     uint64_t *labels = calloc((size_t)query->size, sizeof *labels);
     if (labels == NULL) {
@@ -77,9 +77,8 @@ static enum ww_status write_plan(const struct ww_plan_query *query, enum collect
     if (algorithm == NULL) {
         return no_algorithm(query);
     }
-    return hierarchical
-               ? write_nested(query, algorithm, plan)
-               : plan_flat(algorithm, query->rank, query->size, query->root, plan);
+    return hierarchical ? write_nested(query, algorithm, plan)
+                        : plan_flat(algorithm, query->rank, query->size, query->root, plan);
 }
 
 enum ww_status ww_plan_print(const struct ww_plan_query *query, FILE *to)

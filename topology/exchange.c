@@ -56,9 +56,9 @@ static enum ww_status odd_text(const struct descriptor *all, int odd, int usual,
 {
     const char *theirs = (const char *)&all[odd] + offset;
     const char *ours = (const char *)&all[usual] + offset;
-    return log_failure(WW_MISMATCH,
-                       "rank %d (%s) has %s \"%s\", rank %d (%s) has \"%s\": give all ranks the same",
-                       odd, all[odd].host_name, what, theirs, usual, all[usual].host_name, ours);
+    return log_failure(
+        WW_MISMATCH, "rank %d (%s) has %s \"%s\", rank %d (%s) has \"%s\": give all ranks the same",
+        odd, all[odd].host_name, what, theirs, usual, all[usual].host_name, ours);
 }
 
 static enum ww_status check_agreement(const struct ww_world *world, const struct descriptor *all)
@@ -141,8 +141,8 @@ static enum ww_status learn(struct topology *topology, const struct ww_world *wo
     return find_levels(topology);
 }
 
-static enum ww_status gather_descriptors(const struct ww_world *world,
-                                         const struct descriptor *own, struct descriptor *all)
+static enum ww_status gather_descriptors(const struct ww_world *world, const struct descriptor *own,
+                                         struct descriptor *all)
 {
     if (world->size == 1) {
         *all = *own;

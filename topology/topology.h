@@ -34,14 +34,14 @@ struct topology {
     int rank;
     int size;
     int hosts;
-    int local_size;               /* ranks on this rank's host */
-    int local_rank;               /* 0 .. local_size - 1, by rank */
-    int levels;                   /* 1 = one host, 2 = hosts and a network */
+    int local_size; /* ranks on this rank's host */
+    int local_rank; /* 0 .. local_size - 1, by rank */
+    int levels;     /* 1 = one host, 2 = hosts and a network */
     const char *level_name[WW_LEVELS_MAX];
-    uint8_t *peer_level;          /* [size] level that a message to the peer crosses */
-    int *host_of;                 /* [size] host number, in the order of the lowest rank */
+    uint8_t *peer_level;                /* [size] level that a message to the peer crosses */
+    int *host_of;                       /* [size] host number, in the order of the lowest rank */
     char (*host_name)[HOST_NAME_BYTES]; /* [hosts] */
-    struct hierarchy hierarchy;   /* hosts, where both hosts and ranks per host exceed one */
+    struct hierarchy hierarchy;         /* hosts, where both hosts and ranks per host exceed one */
 };
 
 /* Tells all ranks who is where, before anything else is opened. All ranks call it.

@@ -12,13 +12,13 @@
 struct task {
     const int *ranks; /* [count], ordered; everybody in the group passes the same */
     int count;
-    int me;           /* own index in ranks */
+    int me; /* own index in ranks */
     uint32_t first;
     uint32_t unit;
-    uint16_t source;  /* slot that holds the own contribution: SLOT_INPUT or SLOT_OUTPUT */
-    bool finish;      /* the sum is complete after this task */
-    int step;         /* first step to use */
-    int root;         /* broadcast: index in ranks */
+    uint16_t source; /* slot that holds the own contribution: SLOT_INPUT or SLOT_OUTPUT */
+    bool finish;     /* the sum is complete after this task */
+    int step;        /* first step to use */
+    int root;        /* broadcast: index in ranks */
 };
 
 /* Parts `part` .. part + parts - 1 of a task, in a slot. */

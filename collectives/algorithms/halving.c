@@ -65,8 +65,8 @@ static int halve(struct plan_writer *writer, const struct task *task, const stru
     return step;
 }
 
-static int double_back(struct plan_writer *writer, const struct task *task,
-                       const struct fold *fold, int step)
+static int double_back(struct plan_writer *writer, const struct task *task, const struct fold *fold,
+                       int step)
 {
     for (int distance = 1; distance < fold->core; distance *= 2, step++) {
         int partner = fold->index ^ distance;

@@ -26,10 +26,10 @@ struct node {
 /* The hierarchy as a tree. */
 struct atlas {
     int size;
-    int levels;                      /* below the top */
+    int levels;                            /* below the top */
     struct node *nodes[WW_LEVELS_MAX + 1]; /* by level and group; the last level is the top */
     int node_count[WW_LEVELS_MAX + 1];
-    uint32_t shards[WW_LEVELS_MAX]; /* per piece */
+    uint32_t shards[WW_LEVELS_MAX];    /* per piece */
     uint32_t parts[WW_LEVELS_MAX + 1]; /* chunks in a piece that enters the level */
     int *members[WW_LEVELS_MAX + 1];
 };
@@ -158,8 +158,8 @@ static void find_owners(struct composer *composer, const struct node *node,
                         const struct piece *piece)
 {
     for (int i = 0; i < node->count; i++) {
-        composer->owners[i] =
-            owner_of(composer->atlas, piece->level - 1, node->members[i], piece->path);
+        composer->owners[i] = owner_of(composer->atlas, piece->level - 1, node->members[i],
+                                       piece->path);
     }
 }
 

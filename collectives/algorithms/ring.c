@@ -36,7 +36,8 @@ static int scatter(struct plan_writer *writer, const struct task *task, bool kee
         struct slice arrived = task_slice(task, arriving[k % 2], part, 1);
         plan_send(writer, step, next_rank(task), leaving);
         plan_receive(writer, step, previous_rank(task), arrived);
-        struct slice sum = keep_in_output || last ? task_slice(task, SLOT_OUTPUT, part, 1) : arrived;
+        struct slice sum = keep_in_output || last ? task_slice(task, SLOT_OUTPUT, part, 1)
+                                                  : arrived;
         plan_source(writer, arrived);
         plan_source(writer, task_slice(task, task->source, part, 1));
         plan_reduce(writer, step + 1, sum, task->finish && last);

@@ -62,8 +62,8 @@ static enum ww_status write_all_ranks(const struct algorithm *algorithm, int ran
                                       int root, const int *ranks, struct plan **plan)
 {
     uint32_t parts = algorithm->parts(size);
-    struct plan_writer *writer =
-        plan_writer_create(algorithm->name, algorithm->collective, rank, size, parts);
+    struct plan_writer *writer = plan_writer_create(algorithm->name, algorithm->collective, rank,
+                                                    size, parts);
     if (writer == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to write a plan for %d ranks", size);
     }

@@ -67,11 +67,11 @@ static int root_of(int count)
 static struct node node_of(int label, int count)
 {
     int low = label & -label;
-    struct node node = {.label = label,
-                        .parent = parent_of(label, count),
-                        .children = {low > 1 ? label - low / 2 : NO_LABEL,
-                                     right_child(label, count)},
-                        .height = height_of(label, count)};
+    struct node node = {
+        .label = label,
+        .parent = parent_of(label, count),
+        .children = {low > 1 ? label - low / 2 : NO_LABEL, right_child(label, count)},
+        .height = height_of(label, count)};
     for (int up = node.parent; up != NO_LABEL; up = parent_of(up, count)) {
         node.depth++;
     }
@@ -122,7 +122,8 @@ static void write_down(struct plan_writer *writer, const struct task *task, cons
 {
     struct slice result = task_slice(task, SLOT_OUTPUT, (uint32_t)tree, 1);
     if (node->parent != NO_LABEL) {
-        plan_receive(writer, root_step + node->depth - 1, rank_of(task, node->parent, tree), result);
+        plan_receive(writer, root_step + node->depth - 1, rank_of(task, node->parent, tree),
+                     result);
     }
     for (int c = 0; c < 2; c++) {
         if (node->children[c] != NO_LABEL) {

@@ -254,14 +254,15 @@ static inline vec_i64 max_i64(vec_i64 a, vec_i64 b)
 
 static const struct kernels avx2 = {
     .name = "avx2",
-    .reduce = {
-        [WW_F32] = {reduce_sum_f32, reduce_sum_f32, reduce_min_f32, reduce_max_f32},
-        [WW_F64] = {reduce_sum_f64, reduce_sum_f64, reduce_min_f64, reduce_max_f64},
-        [WW_F16] = {reduce_sum_f16, reduce_sum_f16, reduce_min_f16, reduce_max_f16},
-        [WW_BF16] = {reduce_sum_bf16, reduce_sum_bf16, reduce_min_bf16, reduce_max_bf16},
-        [WW_I32] = {reduce_sum_i32, NULL, reduce_min_i32, reduce_max_i32},
-        [WW_I64] = {reduce_sum_i64, NULL, reduce_min_i64, reduce_max_i64},
-    },
+    .reduce =
+        {
+            [WW_F32] = {reduce_sum_f32, reduce_sum_f32, reduce_min_f32, reduce_max_f32},
+            [WW_F64] = {reduce_sum_f64, reduce_sum_f64, reduce_min_f64, reduce_max_f64},
+            [WW_F16] = {reduce_sum_f16, reduce_sum_f16, reduce_min_f16, reduce_max_f16},
+            [WW_BF16] = {reduce_sum_bf16, reduce_sum_bf16, reduce_min_bf16, reduce_max_bf16},
+            [WW_I32] = {reduce_sum_i32, NULL, reduce_min_i32, reduce_max_i32},
+            [WW_I64] = {reduce_sum_i64, NULL, reduce_min_i64, reduce_max_i64},
+        },
 };
 
 void kernels_init_avx2(struct kernels *kernels)

@@ -24,6 +24,9 @@
 #define JOIN_EXPANDED(a, b) a##_##b
 #define JOIN(a, b) JOIN_EXPANDED(a, b)
 #define NAME(word) JOIN(word, TYPE)
+#define VEC NAME(vec)
+#define COMBINE NAME(combine) /* two vecs to one */
+#define FINISH NAME(finish)   /* before it is stored */
 
 /* The operation is an argument; only inlining makes straight code of it. */
 #if defined(__GNUC__)
@@ -35,10 +38,10 @@
 #define GROUP_BYTES 128 /* two cache lines of every source at a time */
 #endif
 
-typedef NAME(vec) NAME(combine)(NAME(vec) a, NAME(vec) b);
-typedef NAME(vec) NAME(finish)(NAME(vec) a, double scale);
+typedef VEC COMBINE(VEC a, VEC b);
+typedef VEC FINISH(VEC a, double scale);
 
-static inline NAME(vec) NAME(keep)(NAME(vec) a, double scale)
+static inline VEC NAME(keep)(VEC a, double scale)
 {
     (void)scale;
     return a;
@@ -46,9 +49,9 @@ static inline NAME(vec) NAME(keep)(NAME(vec) a, double scale)
 
 /* The elements first .. first + vecs * LANES - 1. vecs is a constant. */
 LOOP NAME(group)(ELEMENT *into, const void *const *from, int ways, size_t first, size_t vecs,
-                 NAME(combine) *op, NAME(finish) *finish, double scale)
+                 COMBINE *op, FINISH *finish, double scale)
 {
-    NAME(vec) group[GROUP_BYTES / sizeof(ELEMENT) / LANES];
+    VEC group[GROUP_BYTES / sizeof(ELEMENT) / LANES];
     const ELEMENT *values = (const ELEMENT *)from[0] + first;
     for (size_t i = 0; i < vecs; i++) {
         group[i] = NAME(load)(values + i * LANES);
@@ -66,12 +69,12 @@ LOOP NAME(group)(ELEMENT *into, const void *const *from, int ways, size_t first,
 
 /* The last elements, too few for a vec: padded with zeros they are one. */
 LOOP NAME(rest)(ELEMENT *into, const void *const *from, int ways, size_t first, size_t count,
-                NAME(combine) *op, NAME(finish) *finish, double scale)
+                COMBINE *op, FINISH *finish, double scale)
 {
     ELEMENT values[LANES] = {0};
     size_t bytes = count * sizeof(ELEMENT);
     memcpy(values, (const ELEMENT *)from[0] + first, bytes);
-    NAME(vec) result = NAME(load)(values);
+    VEC result = NAME(load)(values);
     for (int way = 1; way < ways; way++) {
         memcpy(values, (const ELEMENT *)from[way] + first, bytes);
         result = op(result, NAME(load)(values));
@@ -80,8 +83,8 @@ LOOP NAME(rest)(ELEMENT *into, const void *const *from, int ways, size_t first, 
     memcpy(into + first, values, bytes);
 }
 
-LOOP NAME(run)(ELEMENT *into, const void *const *from, int ways, size_t count, NAME(combine) *op,
-               NAME(finish) *finish, double scale)
+LOOP NAME(run)(ELEMENT *into, const void *const *from, int ways, size_t count, COMBINE *op,
+               FINISH *finish, double scale)
 {
     const size_t vecs = GROUP_BYTES / sizeof(ELEMENT) / LANES;
     size_t first = 0;
@@ -98,7 +101,7 @@ LOOP NAME(run)(ELEMENT *into, const void *const *from, int ways, size_t count, N
 
 /* Two ways, the common case, get loops of their own. */
 LOOP NAME(reduce)(void *into, const void *const *from, int ways, size_t count, double scale,
-                  NAME(combine) *op, NAME(finish) *finish)
+                  COMBINE *op, FINISH *finish)
 {
     assert(ways >= 1);
     if (ways == 1 && scale == 1.0) {

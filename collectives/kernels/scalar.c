@@ -111,13 +111,11 @@ static inline vec_f16 load_f16(const uint16_t *from)
     uint32_t magnitude = *from & 0x7fff;
     uint32_t normal = (magnitude << 13) + ((127 - 15) << 23);
     uint32_t special = normal + ((255 - 127 - 16) << 23);
-    uint32_t quiet = special | 1 << 22;
     /* A denormal's fraction counts units of 2^-24; so do the last bits of 2^-14 + fraction. */
-    uint32_t denormal =
-        bits_of(float_of((magnitude << 13) + smallest_normal) - float_of(smallest_normal));
+    uint32_t denormal = bits_of(float_of((magnitude << 13) + smallest_normal) -
+                                float_of(smallest_normal));
     uint32_t bits = magnitude < 0x0400 ? denormal : normal;
     bits = magnitude >= 0x7c00 ? special : bits;
-    bits = magnitude > 0x7c00 ? quiet : bits;
     return float_of(sign | bits);
 }
 
@@ -248,14 +246,15 @@ static inline vec_i64 max_i64(vec_i64 a, vec_i64 b)
 
 static const struct kernels scalar = {
     .name = "scalar",
-    .reduce = {
-        [WW_F32] = {reduce_sum_f32, reduce_sum_f32, reduce_min_f32, reduce_max_f32},
-        [WW_F64] = {reduce_sum_f64, reduce_sum_f64, reduce_min_f64, reduce_max_f64},
-        [WW_F16] = {reduce_sum_f16, reduce_sum_f16, reduce_min_f16, reduce_max_f16},
-        [WW_BF16] = {reduce_sum_bf16, reduce_sum_bf16, reduce_min_bf16, reduce_max_bf16},
-        [WW_I32] = {reduce_sum_i32, NULL, reduce_min_i32, reduce_max_i32},
-        [WW_I64] = {reduce_sum_i64, NULL, reduce_min_i64, reduce_max_i64},
-    },
+    .reduce =
+        {
+            [WW_F32] = {reduce_sum_f32, reduce_sum_f32, reduce_min_f32, reduce_max_f32},
+            [WW_F64] = {reduce_sum_f64, reduce_sum_f64, reduce_min_f64, reduce_max_f64},
+            [WW_F16] = {reduce_sum_f16, reduce_sum_f16, reduce_min_f16, reduce_max_f16},
+            [WW_BF16] = {reduce_sum_bf16, reduce_sum_bf16, reduce_min_bf16, reduce_max_bf16},
+            [WW_I32] = {reduce_sum_i32, NULL, reduce_min_i32, reduce_max_i32},
+            [WW_I64] = {reduce_sum_i64, NULL, reduce_min_i64, reduce_max_i64},
+        },
 };
 
 void kernels_init_scalar(struct kernels *kernels)

@@ -5,7 +5,7 @@
 
 /* Instruction sets that kernels use. */
 enum cpu_feature {
-    CPU_AVX2 = 1 << 0, /* with FMA and F16C */
+    CPU_AVX2 = 1 << 0,  /* with FMA and F16C */
     CPU_AVX512 = 1 << 1 /* F, BW, DQ, VL */
 };
 

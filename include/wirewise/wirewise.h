@@ -176,9 +176,8 @@ WW_API size_t ww_config_print(const struct ww_context *context, char *text, size
  * Thread   one at a time, before ww_tensors_commit
  * Returns  WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE, WW_NO_MEMORY, WW_UNSUPPORTED (an integer type
  *          while gradient_op is WW_MEAN). */
-WW_API enum ww_status ww_tensor_add(struct ww_context *context, const char *name,
-                                    enum ww_type type, int dims, const size_t *shape,
-                                    struct ww_tensor **tensor);
+WW_API enum ww_status ww_tensor_add(struct ww_context *context, const char *name, enum ww_type type,
+                                    int dims, const size_t *shape, struct ww_tensor **tensor);
 
 /* Agrees on the layout with all ranks and makes the buckets. All ranks call it, once.
  * Returns  WW_OK; WW_MISMATCH names the first tensor that differs, the rank and both forms;
@@ -241,7 +240,7 @@ struct ww_report {
 };
 #define WW_REPORT_INIT                                                                             \
     {                                                                                              \
-        .struct_bytes = sizeof(struct ww_report)                                                   \
+        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0}}, 0, 0, 0         \
     }
 
 /* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor

@@ -19,6 +19,7 @@
 
 #include "internal/clock.h"
 #include "internal/log.h"
+#include "internal/memory.h"
 
 /* Larger messages ask for permission first, and such questions and answers queue behind bulk data
  * on the one socket between two hosts. Up to 64 KiB, less a header, Open MPI sends at once. */
@@ -31,6 +32,9 @@
 #define CLOSE_NS (CLOCK_NS_PER_S / 5)
 #define CLOSE_FAILED_NS (CLOCK_NS_PER_S / 50)
 
+/* Control messages are copied, so that their memory is free once close has returned. */
+#define CONTROL_BYTES_MAX 256
+
 extern const struct ww_transport ww_mpi_transport;
 
 /* One MPI message. */
@@ -39,12 +43,16 @@ struct piece {
     enum ww_message_kind kind;
     int peer;
     int bytes;
+    const void *memory;
 };
 
 /* A posted round. */
 struct flight {
     struct piece *pieces;
+    unsigned char (*copies)[CONTROL_BYTES_MAX]; /* of control sends; index as in pieces */
+    int copies_capacity;
     int tag;
+    bool control;
     int first; /* pieces before it are done */
     int count; /* posted */
     int capacity;
@@ -52,16 +60,25 @@ struct flight {
     struct flight *next_free;
 };
 
+/* Memory that mpi_reserve gave away. */
+struct block {
+    struct block *next;
+    unsigned char *memory;
+    size_t bytes;
+};
+
 struct fabric {
     struct fabric *next; /* in the registry */
     MPI_Comm comm;
     pthread_mutex_t *lock; /* own_lock, or the one that all share */
     pthread_mutex_t own_lock;
+    int left;  /* pieces that MPI keeps beyond the fabric */
     bool dead; /* MPI_Finalize came first: MPI must not be called any more */
     int levels;
     const uint8_t *peer_level;
     struct flight *flights;
     struct flight *free;
+    struct block *blocks;
     struct ww_traffic traffic[WW_LEVELS_MAX];
 };
 
@@ -124,37 +141,40 @@ static int collective_wait(MPI_Request *request)
     }
 }
 
-static const char *level_name(int level)
+/* What is said when a progress thread is not possible, by MPI's thread level. */
+#define NEEDS_MULTIPLE(level)                                                                      \
+    "a progress thread needs MPI_THREAD_MULTIPLE, but MPI runs at " level                          \
+    ": start MPI with MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided)"
+
+static const char *mpi_thread_trouble(const struct ww_transport_setup *setup)
 {
-    switch (level) {
-    case MPI_THREAD_SINGLE:
-        return "MPI_THREAD_SINGLE";
-    case MPI_THREAD_FUNNELED:
-        return "MPI_THREAD_FUNNELED";
-    case MPI_THREAD_SERIALIZED:
-        return "MPI_THREAD_SERIALIZED";
-    default:
-        return "MPI_THREAD_MULTIPLE";
+    int initialised = 0, finalised = 0, level = MPI_THREAD_SINGLE;
+    MPI_Initialized(&initialised);
+    MPI_Finalized(&finalised);
+    if (!initialised || finalised) {
+        return "MPI is not initialised, or already finalised";
     }
+    MPI_Query_thread(&level);
+    if (level == MPI_THREAD_SINGLE) {
+        return NEEDS_MULTIPLE("MPI_THREAD_SINGLE");
+    }
+    if (level == MPI_THREAD_FUNNELED) {
+        return NEEDS_MULTIPLE("MPI_THREAD_FUNNELED");
+    }
+    if (level == MPI_THREAD_SERIALIZED && !setup->program_is_quiet) {
+        return NEEDS_MULTIPLE("MPI_THREAD_SERIALIZED") ", or set mpi_quiet when the program makes "
+                                                       "no MPI call between ww_step_begin and "
+                                                       "ww_step_end";
+    }
+    return NULL;
 }
 
-/* May the fabric's calls be made as setup says they will be? */
+/* May this thread, or the runtime's own, use the fabric? */
 static enum ww_status threads_allow(const struct ww_transport_setup *setup, int level)
 {
-    if (setup->own_thread) {
-        if (level == MPI_THREAD_MULTIPLE ||
-            (level == MPI_THREAD_SERIALIZED && setup->program_is_quiet)) {
-            return WW_OK;
-        }
-        return log_failure(
-            WW_UNSUPPORTED,
-            "a progress thread needs MPI_THREAD_MULTIPLE, but MPI runs at %s: start MPI with "
-            "MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided)%s",
-            level_name(level),
-            level == MPI_THREAD_SERIALIZED
-                ? ", or set mpi_quiet when the program makes no MPI call between ww_step_begin "
-                  "and ww_step_end"
-                : "");
+    const char *trouble = setup->own_thread ? mpi_thread_trouble(setup) : NULL;
+    if (trouble != NULL) {
+        return log_failure(WW_UNSUPPORTED, "%s", trouble);
     }
     int main_thread = 1;
     if (level < MPI_THREAD_SERIALIZED) {
@@ -166,7 +186,7 @@ static enum ww_status threads_allow(const struct ww_transport_setup *setup, int 
             "MPI runs at %s, so only the thread that initialised it may call: create "
             "and use the context there, or start MPI with MPI_Init_thread(&argc, "
             "&argv, MPI_THREAD_SERIALIZED, &provided)",
-            level_name(level));
+            level == MPI_THREAD_SINGLE ? "MPI_THREAD_SINGLE" : "MPI_THREAD_FUNNELED");
     }
     return WW_OK;
 }
@@ -213,24 +233,40 @@ static struct flight *flight_create(struct fabric *fabric)
     return flight;
 }
 
+static bool flight_grow(struct flight *flight, int count)
+{
+    struct piece *pieces = realloc(flight->pieces, (size_t)count * sizeof *pieces);
+    if (pieces == NULL) {
+        return false;
+    }
+    flight->pieces = pieces;
+    flight->capacity = count;
+    return true;
+}
+
+static bool flight_grow_copies(struct flight *flight, int count)
+{
+    void *copies = realloc(flight->copies, (size_t)count * sizeof *flight->copies);
+    if (copies == NULL) {
+        return false;
+    }
+    flight->copies = copies;
+    flight->copies_capacity = count;
+    return true;
+}
+
 /* The first free flight, grown when it is too small. NULL when there is no memory. */
-static struct flight *flight_take(struct fabric *fabric, int count)
+static struct flight *flight_take(struct fabric *fabric, int count, bool control)
 {
     struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
-    if (flight == NULL) {
+    if (flight == NULL || (count > flight->capacity && !flight_grow(flight, count)) ||
+        (control && count > flight->copies_capacity && !flight_grow_copies(flight, count))) {
         return NULL;
-    }
-    if (count > flight->capacity) {
-        struct piece *pieces = realloc(flight->pieces, (size_t)count * sizeof *pieces);
-        if (pieces == NULL) {
-            return NULL;
-        }
-        flight->pieces = pieces;
-        flight->capacity = count;
     }
     fabric->free = flight->next_free;
     flight->first = 0;
     flight->count = 0;
+    flight->control = control;
     return flight;
 }
 
@@ -252,6 +288,11 @@ static enum ww_status piece_failed(const struct flight *flight, const struct pie
 static enum ww_status piece_post(struct fabric *fabric, struct flight *flight, void *memory,
                                  struct piece piece)
 {
+    if (flight->control && piece.kind == WW_SEND && piece.bytes > 0) {
+        assert(piece.bytes <= CONTROL_BYTES_MAX);
+        memory = memcpy(flight->copies[flight->count], memory, (size_t)piece.bytes);
+    }
+    piece.memory = memory;
     int code = piece.kind == WW_SEND ? MPI_Isend(memory, piece.bytes, MPI_BYTE, piece.peer,
                                                  flight->tag, fabric->comm, &piece.request)
                                      : MPI_Irecv(memory, piece.bytes, MPI_BYTE, piece.peer,
@@ -272,7 +313,7 @@ static enum ww_status message_post(struct fabric *fabric, struct flight *flight,
     size_t left = message->bytes;
     do {
         size_t bytes = left < limit ? left : limit;
-        struct piece piece = {MPI_REQUEST_NULL, message->kind, message->peer, (int)bytes};
+        struct piece piece = {MPI_REQUEST_NULL, message->kind, message->peer, (int)bytes, NULL};
         enum ww_status status = piece_post(fabric, flight, memory, piece);
         if (status != WW_OK) {
             return status;
@@ -364,43 +405,58 @@ static void receives_cancel(struct fabric *fabric)
     }
 }
 
-/* Lets MPI go on, and counts what is still not done: all of it, and receives alone. */
-static int pieces_under_way(struct fabric *fabric, int *receives)
+/* True when the piece is done; lets MPI go on otherwise. */
+static bool piece_done(struct piece *piece)
 {
-    int all = 0;
-    *receives = 0;
+    int done = 1;
+    if (piece->request != MPI_REQUEST_NULL) {
+        MPI_Test(&piece->request, &done, MPI_STATUS_IGNORE);
+    }
+    return done;
+}
+
+static int pieces_under_way(struct fabric *fabric)
+{
+    int under_way = 0;
+    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+        for (int index = flight->first; index < flight->count; index++) {
+            under_way += !piece_done(&flight->pieces[index]);
+        }
+    }
+    return under_way;
+}
+
+/* Does the fabric itself keep this memory for as long as MPI may touch it? */
+static bool memory_is_kept(const struct fabric *fabric, const struct flight *flight,
+                           const struct piece *piece)
+{
+    const struct block *block = fabric->blocks;
+    const unsigned char *memory = piece->memory;
+    while (block != NULL && (memory < block->memory || memory >= block->memory + block->bytes)) {
+        block = block->next;
+    }
+    return block != NULL || (flight->control && piece->kind == WW_SEND) || piece->bytes == 0;
+}
+
+/* Leaves to MPI what is still under way. Returns how many pieces that were. */
+static int requests_leave(struct fabric *fabric)
+{
+    int left = 0, lent = 0;
     for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
         for (int index = flight->first; index < flight->count; index++) {
             struct piece *piece = &flight->pieces[index];
-            int done = 1;
-            if (piece->request != MPI_REQUEST_NULL) {
-                MPI_Test(&piece->request, &done, MPI_STATUS_IGNORE);
-            }
-            all += !done;
-            *receives += !done && piece->kind == WW_RECEIVE;
-        }
-    }
-    return all;
-}
-
-/* What is left cannot be cancelled in MPI. A send that was never received does no harm: its
- * request is left to MPI, and its memory is read by nobody. Returns how many there were. */
-static int requests_leave(struct fabric *fabric)
-{
-    int receives = 0;
-    int left = pieces_under_way(fabric, &receives);
-    if (receives > 0) {
-        log_warn("%d messages were still arriving when their context ended: their memory must not "
-                 "be used before MPI_Finalize",
-                 receives);
-    }
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
-        for (int index = flight->first; index < flight->count; index++) {
-            if (flight->pieces[index].request != MPI_REQUEST_NULL) {
-                MPI_Request_free(&flight->pieces[index].request);
+            if (!piece_done(piece)) {
+                left++;
+                lent += !memory_is_kept(fabric, flight, piece);
+                MPI_Request_free(&piece->request);
             }
         }
         flight->first = flight->count;
+    }
+    if (lent > 0) {
+        log_warn("MPI cannot take back %d messages of a context that ended early: keep the "
+                 "gradients or buffers handed to it until MPI_Finalize",
+                 lent);
     }
     return left;
 }
@@ -408,14 +464,14 @@ static int requests_leave(struct fabric *fabric)
 /* One look at the fabric: true while close should look again. */
 static bool transfers_go_on(struct fabric *fabric)
 {
-    int receives = 0;
     pthread_mutex_lock(fabric->lock);
-    bool go_on = !fabric->dead && pieces_under_way(fabric, &receives) > 0;
+    bool go_on = !fabric->dead && pieces_under_way(fabric) > 0;
     pthread_mutex_unlock(fabric->lock);
     return go_on;
 }
 
-static void transfers_end(struct fabric *fabric, bool failed)
+/* Returns how many pieces MPI keeps, and with them the memory of the fabric. */
+static int transfers_end(struct fabric *fabric, bool failed)
 {
     pthread_mutex_lock(fabric->lock);
     if (!fabric->dead) {
@@ -427,12 +483,16 @@ static void transfers_end(struct fabric *fabric, bool failed)
         sched_yield();
     }
     pthread_mutex_lock(fabric->lock);
+    if (!fabric->dead) {
+        fabric->left += requests_leave(fabric);
+    }
     /* Freeing is collective, so not after a failure; and a communicator with messages under way
      * keeps its number, or they would turn up in the next one that gets it. */
-    if (!fabric->dead && requests_leave(fabric) == 0 && !failed) {
+    if (!fabric->dead && fabric->left == 0 && !failed) {
         MPI_Comm_free(&fabric->comm);
     }
     pthread_mutex_unlock(fabric->lock);
+    return fabric->left;
 }
 
 /* MPI calls this first of all in MPI_Finalize, while it may still be called itself. */
@@ -444,7 +504,7 @@ static int on_finalize(MPI_Comm comm, int keyval, void *value, void *extra)
     for (struct fabric *fabric = registry.open; fabric != NULL; fabric = fabric->next) {
         pthread_mutex_lock(fabric->lock);
         receives_cancel(fabric);
-        requests_leave(fabric);
+        fabric->left += requests_leave(fabric);
         fabric->dead = true;
         open++;
         pthread_mutex_unlock(fabric->lock);
@@ -596,19 +656,66 @@ free_made:
     return status;
 }
 
-static void mpi_close(void *self, bool failed)
+/* With kept, what MPI may still touch stays where it is, for good. */
+static void fabric_free(struct fabric *fabric, bool kept)
 {
-    struct fabric *fabric = self;
-    transfers_end(fabric, failed);
-    registry_remove(fabric);
     while (fabric->flights != NULL) {
         struct flight *flight = fabric->flights;
         fabric->flights = flight->next;
+        if (!kept) {
+            free(flight->copies);
+        }
         free(flight->pieces);
         free(flight);
     }
+    while (fabric->blocks != NULL) {
+        struct block *block = fabric->blocks;
+        fabric->blocks = block->next;
+        if (!kept) {
+            memory_release(block->memory, block->bytes);
+        }
+        free(block);
+    }
     pthread_mutex_destroy(&fabric->own_lock);
     free(fabric);
+}
+
+static void mpi_close(void *self, bool failed)
+{
+    struct fabric *fabric = self;
+    int left = transfers_end(fabric, failed);
+    registry_remove(fabric);
+    fabric_free(fabric, left > 0);
+}
+
+/* Plain memory; but the fabric knows it, and keeps it when MPI does not let go of it. */
+static enum ww_status mpi_reserve(void *self, size_t bytes, void **memory)
+{
+    struct fabric *fabric = self;
+    struct block *block = malloc(sizeof *block);
+    void *made = block == NULL ? NULL : memory_reserve(bytes);
+    if (made == NULL) {
+        free(block);
+        return log_failure(WW_NO_MEMORY, "no memory to reserve %zu bytes for messages", bytes);
+    }
+    *block = (struct block){fabric->blocks, made, bytes};
+    fabric->blocks = block;
+    *memory = made;
+    return WW_OK;
+}
+
+static void mpi_release(void *self, void *memory, size_t bytes)
+{
+    struct fabric *fabric = self;
+    struct block **link = &fabric->blocks;
+    while ((*link)->memory != memory) {
+        link = &(*link)->next;
+    }
+    struct block *block = *link;
+    assert(block->bytes == bytes);
+    *link = block->next;
+    memory_release(memory, bytes);
+    free(block);
 }
 
 static enum ww_status fabric_lock(struct fabric *fabric)
@@ -638,7 +745,7 @@ static enum ww_status mpi_post(void *self, int tag, bool control, const struct w
 {
     assert(tag >= 0 && tag < WW_TRANSPORT_TAGS);
     struct fabric *fabric = self;
-    struct flight *flight = flight_take(fabric, pieces_count(fabric, messages, count));
+    struct flight *flight = flight_take(fabric, pieces_count(fabric, messages, count), control);
     if (flight == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
@@ -692,10 +799,11 @@ static void mpi_counters(void *self, struct ww_traffic *traffic)
 
 const struct ww_transport ww_mpi_transport = {
     .name = "mpi",
+    .thread_trouble = mpi_thread_trouble,
     .open = mpi_open,
     .close = mpi_close,
-    .reserve = NULL,
-    .release = NULL,
+    .reserve = mpi_reserve,
+    .release = mpi_release,
     .post = mpi_post,
     .poll = mpi_poll,
     .waits_for = mpi_waits_for,

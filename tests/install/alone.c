@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <wirewise/tools.h>
 #include <wirewise/wirewise.h>
 
 int main(int count, char **words)
@@ -12,8 +13,14 @@ int main(int count, char **words)
         return 1;
     }
     struct ww_world world = WW_WORLD_INIT;
+    struct ww_config config = WW_CONFIG_INIT;
+    struct ww_report report = WW_REPORT_INIT;
+    struct ww_plan_query query = WW_PLAN_QUERY_INIT;
     struct ww_context *context = NULL;
-    if (ww_context_create(&world, NULL, &context) != WW_OK) {
+    if (report.struct_bytes != sizeof report || query.struct_bytes != sizeof query) {
+        return 1;
+    }
+    if (ww_context_create(&world, &config, &context) != WW_OK) {
         fprintf(stderr, "%s\n", ww_last_error(NULL));
         return 1;
     }

@@ -57,7 +57,7 @@ prepare() { # prepare FOLDER ENDING
 
 by_cmake() { # by_cmake LANGUAGE FOLDER
     quietly "$CMAKE" -S "$2" -B "$2/build" -DLANGUAGE="$1" -DCMAKE_PREFIX_PATH="$prefix" \
-        "-DCMAKE_$1_FLAGS=-Wall -Wextra -Werror"
+        "-DCMAKE_$1_FLAGS=-Wall -Wextra -pedantic -Werror"
     quietly "$CMAKE" --build "$2/build"
     for library in wirewise static; do
         run_alone "$2/build/alone_$library" "$VERSION"

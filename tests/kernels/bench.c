@@ -56,8 +56,7 @@ static double rate(const struct timing *timing, void *into, const void *const *f
     return (double)bytes * (timing->ways + 1) / best_s / 1e9;
 }
 
-static void line(const char *name, const struct timing *timing, void *into,
-                 const void *const *from)
+static void line(const char *name, const struct timing *timing, void *into, const void *const *from)
 {
     printf("%-30s %4d %-8s", name, timing->ways, timing->in_place ? "in place" : "out");
     for (size_t i = 0; i < SIZE_COUNT; i++) {

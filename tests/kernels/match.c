@@ -74,8 +74,8 @@ static void call_describe(const struct call *call, char *text, size_t bytes)
         snprintf(place, sizeof place, "in place on source %d", call->in_place);
     }
     snprintf(text, bytes, "%s %s %s, %d ways, %zu elements, scale %.17g, %s, --seed %llu",
-             call->variant->name, type_name(call->type), op_name(call->op), call->ways,
-             call->count, call->scale, place, (unsigned long long)call->seed);
+             call->variant->name, type_name(call->type), op_name(call->op), call->ways, call->count,
+             call->scale, place, (unsigned long long)call->seed);
 }
 
 /* Says where the first difference lies: in an element or outside. */

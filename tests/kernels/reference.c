@@ -119,9 +119,8 @@ static bool trial(const struct variant *variant, enum ww_type type, enum ww_op o
         for (int way = 0; way < ways; way++) {
             operands[way] = element_bits(type, memory[way], i);
         }
-        struct expected expected = is_integer(type)
-                                       ? expect_integer(type, op, operands, ways)
-                                       : expect_float(type, op, operands, ways, scale);
+        struct expected expected = is_integer(type) ? expect_integer(type, op, operands, ways)
+                                                    : expect_float(type, op, operands, ways, scale);
         uint64_t bits = element_bits(type, into, i);
         if (!satisfies(type, bits, expected)) {
             fprintf(stderr,

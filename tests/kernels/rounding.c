@@ -43,8 +43,8 @@ static bool edges_are_rounded(const struct variant *variant, enum ww_type type)
         double number = number_of(format, bits);
         int exponent = bits == 0 ? 1 : (int)(bits >> format->fraction_bits);
         exponent = exponent == 0 ? 1 : exponent;
-        float middle =
-            (float)(number + ldexp(0.5, exponent - format->bias - format->fraction_bits));
+        float middle = (float)(number +
+                               ldexp(0.5, exponent - format->bias - format->fraction_bits));
         float near[] = {(float)number, nextafterf(middle, 0.0f), middle,
                         nextafterf(middle, INFINITY)};
         for (size_t i = 0; i < sizeof near / sizeof near[0]; i++) {

@@ -26,8 +26,8 @@ struct layout {
 };
 
 static const struct layout layouts[WW_TYPE_COUNT] = {
-    [WW_F32] = {"f32", 4, 23}, [WW_F64] = {"f64", 8, 52}, [WW_F16] = {"f16", 2, 10},
-    [WW_BF16] = {"bf16", 2, 7}, [WW_I32] = {"i32", 4, 0}, [WW_I64] = {"i64", 8, 0},
+    [WW_F32] = {"f32", 4, 23},  [WW_F64] = {"f64", 8, 52}, [WW_F16] = {"f16", 2, 10},
+    [WW_BF16] = {"bf16", 2, 7}, [WW_I32] = {"i32", 4, 0},  [WW_I64] = {"i64", 8, 0},
 };
 
 size_t element_bytes(enum ww_type type)

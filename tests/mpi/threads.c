@@ -44,6 +44,13 @@ static void expect_open(enum ww_status expected, bool own_thread, bool quiet, co
     end_open(&end, 0, own_thread, quiet);
     check(end.status == expected, "own_thread %d, quiet %d: %s instead of %s", own_thread, quiet,
           ww_status_name(end.status), ww_status_name(expected));
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &end.world,
+                                       .own_thread = true,
+                                       .program_is_quiet = quiet};
+    const char *trouble = own_thread ? end.transport->thread_trouble(&setup) : NULL;
+    check((trouble == NULL) == (expected == WW_OK || !own_thread), "trouble beside %s: %s",
+          ww_status_name(expected), trouble == NULL ? "none" : trouble);
     check((end.fabric != NULL) == (expected == WW_OK), "a fabric beside %s",
           ww_status_name(end.status));
     if (expected != WW_OK) {

@@ -2,6 +2,7 @@
  * transport.c: the MPI fabric carries messages whole, in order, and counts them exactly. */
 #include "check.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,38 +77,41 @@ static void every_size_arrives_whole_and_is_counted(uint8_t level)
     end_close(&end, false);
 }
 
-/* One round with everybody; odd peers are a network away, and it is control. */
-static void a_round_with_all_peers_is_done_with_its_last_message(void)
+/* One round with everybody; odd peers are a network away. Control is counted apart. */
+static void a_round_with_all_peers_is_done_with_its_last_message(bool control, size_t bytes)
 {
-    enum { BYTES = 100000 };
     struct end end;
     opened(&end, 0);
     int rank = end.world.rank, size = end.world.size, count = 0;
-    unsigned char *memory = malloc((size_t)2 * PEERS_MAX * BYTES);
+    unsigned char *memory = malloc(2 * PEERS_MAX * bytes);
     struct ww_message round[2 * PEERS_MAX];
     for (int peer = 0; peer < size; peer++) {
-        unsigned char *place = memory + (size_t)peer * 2 * BYTES;
+        unsigned char *place = memory + (size_t)peer * 2 * bytes;
         end.peer_level[peer] = (uint8_t)((rank ^ peer) & 1);
         if (peer != rank) {
-            fill(place, BYTES, rank, (size_t)peer);
-            round[count++] = (struct ww_message){WW_SEND, peer, place, BYTES};
-            round[count++] = (struct ww_message){WW_RECEIVE, peer, place + BYTES, BYTES};
+            fill(place, bytes, rank, (size_t)peer);
+            round[count++] = (struct ww_message){WW_SEND, peer, place, bytes};
+            round[count++] = (struct ww_message){WW_RECEIVE, peer, place + bytes, bytes};
         }
     }
     struct ww_flight flight;
-    check(end.transport->post(end.fabric, 9, true, round, count, &flight) == WW_OK, "post");
+    check(end.transport->post(end.fabric, 9, control, round, count, &flight) == WW_OK, "post");
     check(flight.wait == (size > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY), "the wrong wait");
     check(end_wait(&end, &flight) == WW_OK, "the round did not end");
     for (int index = 1; index < count; index += 2) {
-        check(holds(round[index].memory, BYTES, round[index].peer, (size_t)rank),
+        check(holds(round[index].memory, bytes, round[index].peer, (size_t)rank),
               "bytes from rank %d changed", round[index].peer);
     }
     struct ww_traffic traffic[2];
     end.transport->counters(end.fabric, traffic);
     uint64_t far = (uint64_t)(rank % 2 == 0 ? size / 2 : (size + 1) / 2);
-    check(traffic[1].control_bytes == far * BYTES, "control bytes to the other host");
-    check(traffic[0].control_bytes == ((uint64_t)size - 1 - far) * BYTES, "control bytes inside");
-    check(traffic[0].data_bytes + traffic[1].data_bytes == 0, "control was counted as data");
+    uint64_t sends[2] = {(uint64_t)size - 1 - far, far};
+    for (int level = 0; level < 2; level++) {
+        uint64_t counted = control ? traffic[level].control_bytes : traffic[level].data_bytes;
+        uint64_t other = control ? traffic[level].data_bytes : traffic[level].control_bytes;
+        check(counted == sends[level] * bytes && other == 0, "level %d counts %llu and %llu", level,
+              (unsigned long long)counted, (unsigned long long)other);
+    }
     free(memory);
     end_close(&end, false);
 }
@@ -208,14 +212,18 @@ static void close_takes_back_receives_that_nobody_answers(bool failed)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-/* A large send that nobody receives cannot be cancelled: close gives up on it in time. */
-static void close_does_not_wait_for_ever_for_a_send(bool failed)
+/* A large send that nobody receives cannot be cancelled: close gives up on it in time, keeps
+ * memory that the fabric reserved, and says so of memory that it did not. */
+static void close_does_not_wait_for_ever_for_a_send(bool failed, bool reserved)
 {
     enum { BYTES = 1 << 20 };
     struct end end;
     opened(&end, 0);
-    unsigned char *memory = calloc(1, BYTES);
-    struct ww_message send = {WW_SEND, (end.world.rank + 1) % end.world.size, memory, BYTES};
+    void *memory = NULL, *plain = malloc(BYTES);
+    check(end.transport->reserve(end.fabric, BYTES, &memory) == WW_OK, "reserve");
+    memset(reserved ? memory : plain, 1, BYTES);
+    struct ww_message send = {WW_SEND, (end.world.rank + 1) % end.world.size,
+                              reserved ? memory : plain, BYTES};
     struct ww_flight flight;
     if (end.world.size > 1) {
         check(end_post(&end, 0, &send, 1, &flight) == WW_OK, "send");
@@ -223,8 +231,57 @@ static void close_does_not_wait_for_ever_for_a_send(bool failed)
     double begin_s = MPI_Wtime();
     end_close(&end, failed);
     check(MPI_Wtime() - begin_s < 2, "close took %g s", MPI_Wtime() - begin_s);
+    if (end.world.size > 1 && !reserved) {
+        check_line("MPI cannot take back 1 messages");
+    }
+    if (end.world.size > 1 && reserved) {
+        check(*(unsigned char *)memory == 1, "reserved memory went while MPI may read it");
+    }
     MPI_Barrier(MPI_COMM_WORLD);
-    free(memory);
+    free(plain);
+}
+
+static void reserved_memory_is_aligned_and_given_back(void)
+{
+    struct end end;
+    opened(&end, 0);
+    static const size_t rows[] = {1, 4096, 100000, (size_t)5 << 20};
+    void *memory[LENGTH(rows)];
+    for (size_t row = 0; row < LENGTH(rows); row++) {
+        check(end.transport->reserve(end.fabric, rows[row], &memory[row]) == WW_OK, "reserve");
+        check((uintptr_t)memory[row] % 4096 == 0, "%zu bytes are not aligned", rows[row]);
+        memset(memory[row], 1, rows[row]);
+    }
+    end.transport->release(end.fabric, memory[2], rows[2]);
+    end.transport->release(end.fabric, memory[0], rows[0]);
+    void *none = &end;
+    check(end.transport->reserve(end.fabric, SIZE_MAX, &none) == WW_NO_MEMORY, "all memory");
+    check(none == &end, "written although it failed");
+    check_line("no memory to reserve");
+    end_close(&end, false); /* gives back the rest */
+}
+
+/* The receive is late; by then the sender has used its memory for something else. */
+static void control_is_copied_and_may_change_at_once(void)
+{
+    struct end end;
+    opened(&end, 1);
+    int size = end.world.size, rank = end.world.rank;
+    int next = (rank + 1) % size, before = (rank + size - 1) % size;
+    int sent = 700 + rank, got = 0;
+    struct ww_message send = {WW_SEND, next, &sent, sizeof sent};
+    struct ww_message receive = {WW_RECEIVE, before, &got, sizeof got};
+    struct ww_flight flights[2];
+    if (size > 1) {
+        end.transport->post(end.fabric, 0, true, &send, 1, &flights[0]);
+        sent = -1;
+        MPI_Barrier(MPI_COMM_WORLD);
+        end.transport->post(end.fabric, 0, true, &receive, 1, &flights[1]);
+        check(end_wait(&end, &flights[0]) == WW_OK, "send of control");
+        check(end_wait(&end, &flights[1]) == WW_OK, "receive of control");
+        check(got == 700 + before, "control brought %d", got);
+    }
+    end_close(&end, false);
 }
 
 static void all_gather_brings_everyone_everything(void)
@@ -304,10 +361,14 @@ int main(int argc, char **argv)
         a_size_disagreement_fails_where_it_arrives(level, 50, 100, "sent 50 bytes with tag 3");
         a_size_disagreement_fails_where_it_arrives(level, 200000, 100000, "could not receive");
         close_takes_back_receives_that_nobody_answers(level);
-        close_does_not_wait_for_ever_for_a_send(level);
+        close_does_not_wait_for_ever_for_a_send(level, false);
+        close_does_not_wait_for_ever_for_a_send(level, true);
     }
     a_size_disagreement_fails_where_it_arrives(1, 70000, 130000, "sent 8560 bytes");
-    a_round_with_all_peers_is_done_with_its_last_message();
+    a_round_with_all_peers_is_done_with_its_last_message(false, 100000);
+    a_round_with_all_peers_is_done_with_its_last_message(true, 256);
+    control_is_copied_and_may_change_at_once();
+    reserved_memory_is_aligned_and_given_back();
     messages_of_one_tag_keep_their_order_and_tags_do_not_mix();
     fabrics_of_one_world_do_not_hear_each_other();
     all_gather_brings_everyone_everything();

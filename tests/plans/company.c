@@ -88,8 +88,7 @@ static void demand_ok(enum ww_status status)
 
 struct company company_flat(const struct algorithm *algorithm, int size, int root)
 {
-    struct company company = {
-        .size = size, .root = root, .one_rounding = algorithm->one_rounding};
+    struct company company = {.size = size, .root = root, .one_rounding = algorithm->one_rounding};
     company.plans = demand(calloc((size_t)size, sizeof(*company.plans)));
     for (int rank = 0; rank < size; rank++) {
         demand_ok(plan_flat(algorithm, rank, size, root, &company.plans[rank]));
@@ -149,8 +148,8 @@ void company_finish(struct company *company)
     *company = (struct company){0};
 }
 
-bool company_prove(const struct company *company, bool in_place, uint32_t segments,
-                   uint32_t window, uint64_t seed, struct verdict *verdict)
+bool company_prove(const struct company *company, bool in_place, uint32_t segments, uint32_t window,
+                   uint64_t seed, struct verdict *verdict)
 {
     struct claim claim = {.plans = (const struct plan *const *)company->plans,
                           .size = company->size,

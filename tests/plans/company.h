@@ -43,8 +43,8 @@ struct company company_copy(const struct company *company);
 void company_finish(struct company *company);
 
 /* Proves the company under one schedule. */
-bool company_prove(const struct company *company, bool in_place, uint32_t segments,
-                   uint32_t window, uint64_t seed, struct verdict *verdict);
+bool company_prove(const struct company *company, bool in_place, uint32_t segments, uint32_t window,
+                   uint64_t seed, struct verdict *verdict);
 
 /* Proves it in place and out of place, alone and with a seeded number of segments in flight;
  * prints the first flaw with what replays it. */

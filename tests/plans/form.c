@@ -78,8 +78,8 @@ static bool overlap(const struct claim *claim, const struct slice *one, const st
     if (!same_memory(claim, one->slot, other->slot)) {
         return false;
     }
-    return one->slot >= SLOT_SCRATCH || (one->first < other->first + other->count &&
-                                         other->first < one->first + one->count);
+    return one->slot >= SLOT_SCRATCH ||
+           (one->first < other->first + other->count && other->first < one->first + one->count);
 }
 
 static bool same_range(const struct slice *one, const struct slice *other)
@@ -152,8 +152,8 @@ static bool check_message(const struct place *place, const struct action *action
 }
 
 /* Nothing of a round may touch what another message of it receives. */
-static bool check_hazards(const struct claim *claim, struct place *place,
-                          const struct round *round, struct verdict *verdict)
+static bool check_hazards(const struct claim *claim, struct place *place, const struct round *round,
+                          struct verdict *verdict)
 {
     const struct action *messages = place->plan->actions + round->first + round->locals;
     for (uint32_t i = 0; i < round->messages; i++) {

@@ -114,8 +114,8 @@ static void visit_flat(struct session *session, const struct algorithm *algorith
 {
     static const int all_reduce_sizes[] = {2, 3, 4, 7, 8, 0};
     static const int other_sizes[] = {3, 4, 0};
-    const int *sizes =
-        algorithm->collective == COLLECTIVE_ALL_REDUCE ? all_reduce_sizes : other_sizes;
+    const int *sizes = algorithm->collective == COLLECTIVE_ALL_REDUCE ? all_reduce_sizes
+                                                                      : other_sizes;
     for (int i = 0; sizes[i] != 0; i++) {
         char name[128];
         snprintf(name, sizeof(name), "%s_%s_%d", collective_names[algorithm->collective],

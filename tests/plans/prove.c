@@ -12,9 +12,9 @@
 
 #include "state.h"
 
-const char *const flaw_names[FLAW_KINDS] = {
-    "none",  "form",   "peer",     "slice",    "slot",   "hazard", "undefined", "range",
-    "twice", "finish", "mismatch", "deadlock", "result", "bits",   "rounding"};
+const char *const flaw_names[FLAW_KINDS] = {"none",     "form",      "peer",   "slice", "slot",
+                                            "hazard",   "undefined", "range",  "twice", "finish",
+                                            "mismatch", "deadlock",  "result", "bits",  "rounding"};
 
 #define NOBODY UINT32_MAX
 
@@ -51,8 +51,8 @@ struct proof {
     uint64_t chance;
 };
 
-bool flawed(struct verdict *verdict, enum flaw flaw, const struct place *place,
-            const char *format, ...)
+bool flawed(struct verdict *verdict, enum flaw flaw, const struct place *place, const char *format,
+            ...)
 {
     if (verdict->flaw != FLAW_NONE) {
         return false;
@@ -177,8 +177,8 @@ static bool run_local(struct proof *proof, const struct lane *lane, struct memor
     if (action->kind == ACTION_REDUCE) {
         return run_reduce(proof, memory, place, action);
     }
-    const struct value *values =
-        memory_read(memory, place, &place->plan->sources[action->sources], proof->verdict);
+    const struct value *values = memory_read(memory, place, &place->plan->sources[action->sources],
+                                             proof->verdict);
     if (values == NULL) {
         return false;
     }
@@ -188,8 +188,7 @@ static bool run_local(struct proof *proof, const struct lane *lane, struct memor
 
 /* ---- Messages ----------------------------------------------------------------------------- */
 
-static const struct action *waiting_action(const struct proof *proof,
-                                           const struct waiting *waiting)
+static const struct action *waiting_action(const struct proof *proof, const struct waiting *waiting)
 {
     return &proof->lanes[waiting->lane].place.plan->actions[waiting->action];
 }
@@ -242,8 +241,8 @@ static bool meet(struct proof *proof, struct place *from, struct place *to)
                       from->action, from->plan->rank, send->slice.count, send->slice.first,
                       from->segment);
     }
-    const struct value *values = memory_read(&proof->memories[from->plan->rank], from,
-                                             &send->slice, proof->verdict);
+    const struct value *values = memory_read(&proof->memories[from->plan->rank], from, &send->slice,
+                                             proof->verdict);
     if (values == NULL) {
         return false;
     }
@@ -350,8 +349,9 @@ static bool check_all_over(struct proof *proof)
         }
         const struct round *round = &lane->place.plan->rounds[lane->place.round];
         struct place place = lane->place;
-        for (uint32_t n = 0; n < proof->claim->window * (uint32_t)proof->claim->size *
-                                     (uint32_t)proof->claim->size; n++) {
+        for (uint32_t n = 0;
+             n < proof->claim->window * (uint32_t)proof->claim->size * (uint32_t)proof->claim->size;
+             n++) {
             for (uint32_t w = proof->queues[n].head; w != NOBODY; w = proof->waiting[w].next) {
                 if (proof->waiting[w].lane == i) {
                     place.action = proof->waiting[w].action;
@@ -363,8 +363,7 @@ static bool check_all_over(struct proof *proof)
                       "waits for ever for rank %d to %s %u chunks from %u (%u of %u messages of "
                       "the round are left)",
                       action->peer, action->kind == ACTION_SEND ? "receive" : "send",
-                      action->slice.count, action->slice.first, lane->outstanding,
-                      round->messages);
+                      action->slice.count, action->slice.first, lane->outstanding, round->messages);
     }
     return true;
 }
@@ -389,8 +388,7 @@ static bool run_lanes(struct proof *proof)
 /* ---- Results ------------------------------------------------------------------------------ */
 
 /* The contributions that a chunk of the output must hold in the end. */
-static uint64_t wanted_ranks(const struct claim *claim, enum collective collective,
-                             uint32_t chunk)
+static uint64_t wanted_ranks(const struct claim *claim, enum collective collective, uint32_t chunk)
 {
     switch (collective) {
     case COLLECTIVE_ALL_GATHER:
@@ -456,9 +454,8 @@ static void init_lanes(struct proof *proof)
     uint32_t window = proof->claim->window;
     for (uint32_t i = 0; i < proof->lane_count; i++) {
         uint32_t position = i % window;
-        proof->lanes[i].place = (struct place){.plan = proof->claim->plans[i / window],
-                                               .segment = position,
-                                               .position = position};
+        proof->lanes[i].place = (struct place){
+            .plan = proof->claim->plans[i / window], .segment = position, .position = position};
         make_ready(proof, i);
     }
 }

@@ -13,8 +13,7 @@ static uint64_t leaf_order(int rank)
 }
 
 /* Whether the caller's memory holds something in this chunk before anything ran. */
-static bool given(const struct claim *claim, const struct plan *plan, uint16_t slot,
-                  uint32_t chunk)
+static bool given(const struct claim *claim, const struct plan *plan, uint16_t slot, uint32_t chunk)
 {
     bool input = slot == SLOT_INPUT || claim->in_place;
     switch (plan->collective) {
@@ -75,8 +74,7 @@ void memory_finish(struct memory *memory)
     *memory = (struct memory){0};
 }
 
-static struct scratch *find_scratch(struct memory *memory, const struct place *place,
-                                    uint16_t slot)
+static struct scratch *find_scratch(struct memory *memory, const struct place *place, uint16_t slot)
 {
     uint32_t slots = memory->plan->slot_count - SLOT_SCRATCH;
     return &memory->scratch[place->position * slots + slot - SLOT_SCRATCH];

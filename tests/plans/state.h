@@ -39,8 +39,8 @@ struct memory {
 };
 
 /* Remembers the first flaw with its place; returns false, so that `return flawed(...)` works. */
-bool flawed(struct verdict *verdict, enum flaw flaw, const struct place *place,
-            const char *format, ...) __attribute__((format(printf, 4, 5)));
+bool flawed(struct verdict *verdict, enum flaw flaw, const struct place *place, const char *format,
+            ...) __attribute__((format(printf, 4, 5)));
 
 /* Checks one rank's plan by itself: what needs no other rank and no contents. */
 bool form_check(const struct claim *claim, const struct plan *plan, struct verdict *verdict);

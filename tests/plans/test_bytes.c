@@ -42,7 +42,7 @@ static size_t sent_by_all(const struct company *company, size_t count)
     return sent;
 }
 
-/* ---- Formulas: elements sent by all of p ranks together, n elements in the vector ------------- */
+/* ---- Formulas: elements sent by all of p ranks together, n elements in the vector ------------ */
 
 static size_t power_below(size_t p)
 {
@@ -168,8 +168,8 @@ Test(bytes, the_busiest_rank_of_a_least_plan_sends_its_even_share)
     static const char *const names[] = {"ring", "scatter_gather", "halving"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         for (int size = 2; size <= 16; size *= 2) {
-            struct company company =
-                company_flat(algorithm_find(COLLECTIVE_ALL_REDUCE, names[i]), size, 0);
+            struct company company = company_flat(algorithm_find(COLLECTIVE_ALL_REDUCE, names[i]),
+                                                  size, 0);
             size_t count = (size_t)size * 4096;
             for (int rank = 0; rank < size; rank++) {
                 cr_expect_eq(sent_by_rank(company.plans[rank], count),
@@ -181,7 +181,7 @@ Test(bytes, the_busiest_rank_of_a_least_plan_sends_its_even_share)
     }
 }
 
-/* ---- Hierarchies: counted per level, by which pair of ranks a message joins ------------------- */
+/* ---- Hierarchies: counted per level, by which pair of ranks a message joins ------------------ */
 
 /* The innermost level on which two ranks share a group; the number of levels when on none. */
 static int level_between(const struct hierarchy *hierarchy, int one, int other)
@@ -261,7 +261,7 @@ Test(bytes, hierarchies_send_the_least_inside_and_what_their_top_says_between)
     }
 }
 
-/* ---- Boundaries ------------------------------------------------------------------------------- */
+/* ---- Boundaries ------------------------------------------------------------------------------ */
 
 Test(bytes, chunks_cover_the_segment_and_fit_the_room_for_them)
 {
@@ -320,7 +320,7 @@ Test(bytes, huge_counts_do_not_overflow)
     }
 }
 
-/* ---- The engine's own account ------------------------------------------------------------------ */
+/* ---- The engine's own account ---------------------------------------------------------------- */
 
 /* A topology of two levels by hand: what engine_planned_bytes looks at. */
 static void fill_levels(struct topology *topology, int rank, int size, int each)

@@ -84,8 +84,7 @@ static bool drop_message(struct wound *wound)
  * more than one rank matters out of place. */
 static bool drop_local(struct wound *wound)
 {
-    struct action *action =
-        draw_action(wound, draw(wound, 4) == 0 ? ACTION_COPY : ACTION_REDUCE);
+    struct action *action = draw_action(wound, draw(wound, 4) == 0 ? ACTION_COPY : ACTION_REDUCE);
     if (action != NULL) {
         remove_action(wound->plan, action);
     }
@@ -192,8 +191,8 @@ static bool change_source(struct wound *wound)
     if (action == NULL) {
         return false;
     }
-    struct slice *source =
-        wound->plan->sources + action->sources + draw(wound, action->source_count);
+    struct slice *source = wound->plan->sources + action->sources +
+                           draw(wound, action->source_count);
     uint16_t slot = (uint16_t)draw(wound, wound->plan->slot_count);
     bool known = slot == source->slot;
     for (uint32_t i = 0; i < action->source_count; i++) {
@@ -340,10 +339,10 @@ static bool delay_local(struct wound *wound)
     bool needed = false;
     for (uint32_t i = 0; i < round->messages; i++) {
         const struct slice *slice = &action[1 + i].slice;
-        needed = needed || (action[1 + i].kind == ACTION_SEND &&
-                            slice->slot == action->slice.slot &&
-                            slice->first <= action->slice.first &&
-                            action->slice.first < slice->first + slice->count);
+        needed = needed ||
+                 (action[1 + i].kind == ACTION_SEND && slice->slot == action->slice.slot &&
+                  slice->first <= action->slice.first &&
+                  action->slice.first < slice->first + slice->count);
     }
     struct action kept = *action;
     memmove(action, action + 1, round->messages * sizeof(*action));

@@ -51,7 +51,8 @@ Test(prove, all_gathers_bring_every_share_to_everybody)
 Test(prove, broadcasts_reach_everybody_from_every_root)
 {
     for (int a = 0; algorithms[a] != NULL; a++) {
-        for (int size = 1; size <= 64 && algorithms[a]->collective == COLLECTIVE_BROADCAST; size++) {
+        for (int size = 1; size <= 64 && algorithms[a]->collective == COLLECTIVE_BROADCAST;
+             size++) {
             int stride = size <= 9 ? 1 : (size + 2) / 3;
             for (int root = 0; root < size; root += stride) {
                 expect_flat(algorithms[a], size, root, 1);
@@ -78,8 +79,8 @@ static void expect_nested(const struct shape *shape)
 
 Test(prove, uniform_groups_compose)
 {
-    static const int pairs[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2}, {2, 3}, {3, 2},  {2, 4},
-                                   {4, 2}, {3, 3}, {1, 8}, {8, 1}, {4, 4}, {5, 3},  {2, 8},
+    static const int pairs[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2},  {2, 3},  {3, 2}, {2, 4},
+                                   {4, 2}, {3, 3}, {1, 8}, {8, 1},  {4, 4},  {5, 3}, {2, 8},
                                    {8, 2}, {7, 5}, {6, 6}, {3, 16}, {16, 3}, {8, 8}};
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         for (int interleaved = 0; interleaved < 2; interleaved++) {
@@ -91,9 +92,10 @@ Test(prove, uniform_groups_compose)
 
 Test(prove, uneven_groups_compose)
 {
-    static const int groups[][8] = {{1},       {3, 1},    {1, 3},       {4, 2, 1}, {1, 2, 4},
-                                    {5, 1, 1, 3}, {2, 3},    {7, 5, 3},    {1, 1, 1, 6}, {6, 5, 4, 3, 2, 1},
-                                    {8, 8, 7}, {16, 1},   {31, 33}};
+    static const int groups[][8] = {
+        {1},          {3, 1},  {1, 3},    {4, 2, 1},    {1, 2, 4},
+        {5, 1, 1, 3}, {2, 3},  {7, 5, 3}, {1, 1, 1, 6}, {6, 5, 4, 3, 2, 1},
+        {8, 8, 7},    {16, 1}, {31, 33}};
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         struct shape shape = shape_groups(groups[i]);
         expect_nested(&shape);
@@ -102,8 +104,8 @@ Test(prove, uneven_groups_compose)
 
 Test(prove, three_nested_levels_compose)
 {
-    static const int sizes[][4] = {
-        {2, 2, 2, 2}, {2, 2, 2, 3}, {3, 2, 2, 2}, {2, 3, 2, 2}, {2, 2, 4, 4}, {4, 2, 2, 4}};
+    static const int sizes[][4] = {{2, 2, 2, 2}, {2, 2, 2, 3}, {3, 2, 2, 2},
+                                   {2, 3, 2, 2}, {2, 2, 4, 4}, {4, 2, 2, 4}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct shape shape = shape_nested(sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3]);
         expect_nested(&shape);
@@ -140,8 +142,7 @@ Test(prove, only_sums_in_one_place_count_as_rounded_once)
 
 Test(prove, plans_for_another_root_or_rank_are_no_proof)
 {
-    struct company company =
-        company_flat(algorithm_find(COLLECTIVE_BROADCAST, "tree"), 5, 2);
+    struct company company = company_flat(algorithm_find(COLLECTIVE_BROADCAST, "tree"), 5, 2);
     company.root = 3;
     cr_expect_neq(flaw_of(&company), FLAW_NONE);
     company.root = 2;
@@ -156,8 +157,7 @@ Test(prove, plans_for_another_root_or_rank_are_no_proof)
 /* Two ranks that hand their vectors over and each add their own first: right sums, other bits. */
 Test(prove, the_own_value_first_on_every_rank_is_caught_as_other_bits)
 {
-    struct company company =
-        company_flat(algorithm_find(COLLECTIVE_ALL_REDUCE, "direct"), 2, 0);
+    struct company company = company_flat(algorithm_find(COLLECTIVE_ALL_REDUCE, "direct"), 2, 0);
     struct slice *sources = company.plans[1]->sources;
     struct slice kept = sources[0];
     sources[0] = sources[1];

@@ -9,8 +9,7 @@
 
 static bool before(const struct calendar_entry *one, const struct calendar_entry *other)
 {
-    return one->due_ns != other->due_ns ? one->due_ns < other->due_ns
-                                        : one->number < other->number;
+    return one->due_ns != other->due_ns ? one->due_ns < other->due_ns : one->number < other->number;
 }
 
 static void swap(struct calendar_entry *one, struct calendar_entry *other)
@@ -23,8 +22,8 @@ static void swap(struct calendar_entry *one, struct calendar_entry *other)
 static void grow(struct calendar *calendar)
 {
     calendar->room = calendar->room == 0 ? 256 : 2 * calendar->room;
-    struct calendar_entry *larger =
-        realloc(calendar->entries, calendar->room * sizeof(*calendar->entries));
+    struct calendar_entry *larger = realloc(calendar->entries,
+                                            calendar->room * sizeof(*calendar->entries));
     if (larger == NULL) {
         fprintf(stderr, "no memory for the calendar\n");
         abort();

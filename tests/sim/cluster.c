@@ -51,8 +51,7 @@ static void make_topology(struct topology *topology, int rank, int size, int per
     topology->local_size = size - first < per_host ? size - first : per_host;
     topology->peer_level = demand(calloc((size_t)size, sizeof(*topology->peer_level)));
     topology->host_of = demand(calloc((size_t)size, sizeof(*topology->host_of)));
-    topology->host_name =
-        demand(calloc((size_t)topology->hosts, sizeof(*topology->host_name)));
+    topology->host_name = demand(calloc((size_t)topology->hosts, sizeof(*topology->host_name)));
     for (int peer = 0; peer < size; peer++) {
         topology->host_of[peer] = peer / per_host;
         topology->peer_level[peer] = peer / per_host != rank / per_host;
@@ -100,8 +99,8 @@ static void make_member(struct cluster *cluster, int rank)
                                       .world = &world,
                                       .levels = member->topology.levels,
                                       .peer_level = member->topology.peer_level};
-    struct engine_setup setup = {.transport =
-                                     cluster->options.bare ? &sim_transport_bare : &sim_transport,
+    struct engine_setup setup = {.transport = cluster->options.bare ? &sim_transport_bare
+                                                                    : &sim_transport,
                                  .topology = &member->topology,
                                  .kernels = &cluster->kernels,
                                  .timeout_s = cluster->options.timeout_s,

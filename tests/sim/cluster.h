@@ -20,10 +20,10 @@ struct exercise;
 struct member {
     struct topology topology;
     struct engine *engine;
-    int next;                           /* in the cluster's programme: what it starts next */
-    enum ww_status status;              /* of the latest engine_advance */
-    uint64_t ended_ns;                  /* when that was not WW_PENDING any more */
-    char sentence[LOG_SENTENCE_BYTES];  /* first error that this rank logged, "" */
+    int next;                          /* in the cluster's programme: what it starts next */
+    enum ww_status status;             /* of the latest engine_advance */
+    uint64_t ended_ns;                 /* when that was not WW_PENDING any more */
+    char sentence[LOG_SENTENCE_BYTES]; /* first error that this rank logged, "" */
 };
 
 struct cluster {
@@ -32,7 +32,7 @@ struct cluster {
     int size;
     struct member *members; /* [size] */
     struct kernels kernels;
-    int current; /* rank that is being advanced; -1 = none */
+    int current;                /* rank that is being advanced; -1 = none */
     struct exercise *programme; /* what every rank starts, in this order, when it has room */
     int programme_length;
 };

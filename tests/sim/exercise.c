@@ -204,12 +204,11 @@ static struct plan *make_plan(const struct exercise *exercise, int rank)
     const struct algorithm *algorithm = algorithm_find(job->collective, job->algorithm);
     const struct topology *topology = &exercise->cluster->members[rank].topology;
     struct plan *plan = NULL;
-    enum ww_status status =
-        job->hierarchical
-            ? plan_hierarchical(demand((void *)(uintptr_t)algorithm), &topology->hierarchy, rank,
-                                &plan)
-            : plan_flat(demand((void *)(uintptr_t)algorithm), rank, topology->size, job->root,
-                        &plan);
+    enum ww_status status = job->hierarchical
+                                ? plan_hierarchical(demand((void *)(uintptr_t)algorithm),
+                                                    &topology->hierarchy, rank, &plan)
+                                : plan_flat(demand((void *)(uintptr_t)algorithm), rank,
+                                            topology->size, job->root, &plan);
     return demand(status == WW_OK ? plan : NULL);
 }
 
@@ -270,8 +269,8 @@ void exercise_start(struct exercise *exercise, int rank)
         abort();
     }
     cluster->current = rank;
-    enum ww_status status =
-        engine_start(member->engine, &request, sim_now_ns(cluster->sim), &number);
+    enum ww_status status = engine_start(member->engine, &request, sim_now_ns(cluster->sim),
+                                         &number);
     cluster->current = -1;
     member->status = status == WW_OK ? WW_PENDING : status;
 }

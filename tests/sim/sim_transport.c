@@ -108,8 +108,7 @@ static uint64_t draw(struct sim *sim)
     return mix(sim->chance += UINT64_C(0x9e3779b97f4a7c15));
 }
 
-__attribute__((format(printf, 2, 3))) static void complain(struct sim *sim, const char *format,
-                                                           ...)
+__attribute__((format(printf, 2, 3))) static void complain(struct sim *sim, const char *format, ...)
 {
     if (sim->complaint[0] != '\0') {
         return;
@@ -211,8 +210,8 @@ static bool withdraw(struct sim *sim, struct sim_message *message)
 
 static struct flight *create_flight(struct fabric *fabric, int count)
 {
-    struct flight *flight =
-        demand(calloc(1, sizeof(*flight) + (size_t)count * sizeof(flight->messages[0])));
+    struct flight *flight = demand(
+        calloc(1, sizeof(*flight) + (size_t)count * sizeof(flight->messages[0])));
     flight->fabric = fabric;
     flight->status = WW_OK;
     flight->count = count;
@@ -266,8 +265,7 @@ static uint64_t arrival_of(struct sim *sim, struct queue *queue, const struct si
     uint64_t busy = (uint64_t)(factor * link->ns_per_byte * (double)send->bytes);
     uint64_t jitter = link->jitter_ns == 0 ? 0 : draw(sim) % (link->jitter_ns + 1);
     from->port_free_ns[level] = start + busy;
-    uint64_t arrival =
-        start + busy + 1 + (uint64_t)(factor * (double)(link->latency_ns + jitter));
+    uint64_t arrival = start + busy + 1 + (uint64_t)(factor * (double)(link->latency_ns + jitter));
     if (arrival <= queue->last_arrival_ns) {
         arrival = queue->last_arrival_ns + 1; /* in order within one (pair, tag) */
     }
@@ -341,8 +339,7 @@ static void check_post(struct fabric *fabric, int tag, const struct ww_message *
     if (tag < 0 || tag >= WW_TRANSPORT_TAGS) {
         complain(sim, "rank %d posts with tag %d", fabric->rank, tag);
     }
-    if (message->peer < 0 || message->peer >= sim->options.size ||
-        message->peer == fabric->rank) {
+    if (message->peer < 0 || message->peer >= sim->options.size || message->peer == fabric->rank) {
         complain(sim, "rank %d posts a message to rank %d", fabric->rank, message->peer);
     }
     if (message->memory == NULL && message->bytes > 0) {

@@ -26,8 +26,7 @@ static void expect_sentence(const struct cluster *cluster, int rank, enum ww_sta
               (unsigned long long)cluster->options.sim.seed, member->sentence);
     cr_expect(strstr(member->sentence, text) != NULL,
               "rank %d of %d does not say \"%s\", WIREWISE_SIM_SEED=%llu: \"%s\"", rank,
-              cluster->size, text, (unsigned long long)cluster->options.sim.seed,
-              member->sentence);
+              cluster->size, text, (unsigned long long)cluster->options.sim.seed, member->sentence);
 }
 
 static void expect_no_complaint(const struct cluster *cluster)
@@ -35,7 +34,7 @@ static void expect_no_complaint(const struct cluster *cluster)
     cr_expect_str_empty(sim_complaint(cluster->sim), "%s", sim_complaint(cluster->sim));
 }
 
-/* ---- Disagreement ----------------------------------------------------------------------------- */
+/* ---- Disagreement ---------------------------------------------------------------------------- */
 
 struct disagreement {
     size_t count;
@@ -46,10 +45,8 @@ struct disagreement {
 };
 
 static const struct disagreement disagreements[] = {
-    {1001, WW_F32, WW_SUM, "1000 ", "1001 "},
-    {0, WW_F32, WW_SUM, "1000 ", " 0 "},
-    {1000, WW_I32, WW_SUM, "f32", "i32"},
-    {1000, WW_F32, WW_MEAN, "sum", "mean"},
+    {1001, WW_F32, WW_SUM, "1000 ", "1001 "}, {0, WW_F32, WW_SUM, "1000 ", " 0 "},
+    {1000, WW_I32, WW_SUM, "f32", "i32"},     {1000, WW_F32, WW_MEAN, "sum", "mean"},
     {1000, WW_F32, WW_MAX, "sum", "max"},
 };
 
@@ -119,7 +116,7 @@ Test(faults, a_different_root_is_named_on_every_rank)
     cluster_destroy(cluster);
 }
 
-/* ---- Absence ---------------------------------------------------------------------------------- */
+/* ---- Absence --------------------------------------------------------------------------------- */
 
 static void run_absence(int size, int absent)
 {
@@ -132,8 +129,8 @@ static void run_absence(int size, int absent)
             exercise_start(&exercise, rank);
         }
     }
-    cr_expect(cluster_run(cluster, 2 * TIMEOUT_S), "somebody still waits for rank %d of %d",
-              absent, size);
+    cr_expect(cluster_run(cluster, 2 * TIMEOUT_S), "somebody still waits for rank %d of %d", absent,
+              size);
     char name[32];
     snprintf(name, sizeof(name), "rank %d ", absent);
     for (int rank = 0; rank < size; rank++) {
@@ -160,12 +157,10 @@ Test(faults, a_rank_that_never_starts_is_named_by_all_others_after_the_timeout)
     }
 }
 
-/* ---- Death ------------------------------------------------------------------------------------ */
+/* ---- Death ----------------------------------------------------------------------------------- */
 
-static void expect_all_told(const struct cluster *cluster, const struct exercise *exercise,
-                            double died_s, int dead)
+static void expect_all_told(const struct cluster *cluster, double died_s, int dead)
 {
-    (void)exercise;
     char name[32];
     snprintf(name, sizeof(name), "rank %d ", dead);
     for (int rank = 0; rank < cluster->size; rank++) {
@@ -183,8 +178,7 @@ static void expect_all_told(const struct cluster *cluster, const struct exercise
         double ended_s = (double)member->ended_ns / NS_PER_S;
         cr_expect(ended_s <= died_s + TIMEOUT_S + 1.0,
                   "rank %d of %d learnt it %.3f s after the death, WIREWISE_SIM_SEED=%llu", rank,
-                  cluster->size, ended_s - died_s,
-                  (unsigned long long)cluster->options.sim.seed);
+                  cluster->size, ended_s - died_s, (unsigned long long)cluster->options.sim.seed);
     }
 }
 
@@ -207,7 +201,7 @@ static int run_death(const char *algorithm, bool hierarchical, int size, int pos
     }
     cr_expect(!died || failed > 0, "%s on %d ranks: nobody missed rank %d", algorithm, size,
               size / 2);
-    expect_all_told(cluster, &exercise, 0.1, size / 2);
+    expect_all_told(cluster, 0.1, size / 2);
     expect_no_complaint(cluster);
     exercise_finish(&exercise);
     cluster_destroy(cluster);
@@ -240,15 +234,14 @@ Test(faults, a_rank_that_dies_at_a_moment_is_told_to_all_others)
         struct exercise exercise = exercise_init(cluster, &job);
         exercise_start_all(&exercise);
         cr_expect(cluster_run(cluster, 2 * TIMEOUT_S + 2));
-        expect_all_told(cluster, &exercise, (double)options.sim.dies_at_ns / NS_PER_S,
-                        options.sim.dying_rank);
+        expect_all_told(cluster, (double)options.sim.dies_at_ns / NS_PER_S, options.sim.dying_rank);
         expect_no_complaint(cluster);
         exercise_finish(&exercise);
         cluster_destroy(cluster);
     }
 }
 
-/* ---- A rank that gives up ---------------------------------------------------------------------- */
+/* ---- A rank that gives up -------------------------------------------------------------------- */
 
 Test(faults, a_rank_that_gives_up_says_so_to_all)
 {
@@ -273,6 +266,59 @@ Test(faults, a_rank_that_gives_up_says_so_to_all)
             }
         }
         expect_no_complaint(cluster);
+        exercise_finish(&exercise);
+        cluster_destroy(cluster);
+    }
+}
+
+/* ---- Patience -------------------------------------------------------------------------------- */
+
+static void expect_all_fine(const struct cluster *cluster, const struct exercise *exercise)
+{
+    for (int rank = 0; rank < cluster->size; rank++) {
+        cr_expect_eq(cluster->members[rank].status, WW_OK, "rank %d: %s", rank,
+                     cluster->members[rank].sentence);
+    }
+    cr_expect_eq(exercise_wrong_rank(exercise), -1);
+    expect_no_complaint(cluster);
+}
+
+Test(faults, whatever_moves_may_take_longer_than_the_timeout)
+{
+    struct cluster_options options = fault_options(8, 1);
+    options.timeout_s = 1.0;
+    options.ranks_per_host = 1;
+    options.sim.links[1].ns_per_byte = 1e5; /* 10 kB/s: 0.1 s for each of 14 exchanges */
+    struct cluster *cluster = cluster_create(&options);
+    struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 2000);
+    job.segment_bytes = 8000;
+    struct exercise exercise = exercise_init(cluster, &job);
+    exercise_start_all(&exercise);
+    cr_expect(cluster_run(cluster, 20.0));
+    expect_all_fine(cluster, &exercise);
+    cr_expect(cluster->members[0].ended_ns > 1.3e9, "ended after %.3f s",
+              (double)cluster->members[0].ended_ns / NS_PER_S);
+    exercise_finish(&exercise);
+    cluster_destroy(cluster);
+}
+
+Test(faults, a_rank_that_comes_just_in_time_spoils_nothing)
+{
+    static const int sizes[] = {5, 20};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct cluster_options options = fault_options(sizes[s], s);
+        struct cluster *cluster = cluster_create(&options);
+        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "tree", 3000);
+        struct exercise exercise = exercise_init(cluster, &job);
+        for (int rank = 0; rank < cluster->size; rank++) {
+            if (rank != 3) {
+                exercise_start(&exercise, rank);
+            }
+        }
+        cr_expect_not(cluster_run(cluster, TIMEOUT_S - 0.2));
+        exercise_start(&exercise, 3);
+        cr_expect(cluster_run(cluster, TIMEOUT_S));
+        expect_all_fine(cluster, &exercise);
         exercise_finish(&exercise);
         cluster_destroy(cluster);
     }

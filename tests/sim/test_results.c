@@ -43,8 +43,8 @@ static void expect_bytes(const struct cluster *cluster, uint64_t wanted, const c
     uint64_t sent;
     uint64_t planned;
     cluster_bytes(cluster, &sent, &planned);
-    cr_expect_eq(sent, planned, "%s: %llu bytes sent, %llu planned", what,
-                 (unsigned long long)sent, (unsigned long long)planned);
+    cr_expect_eq(sent, planned, "%s: %llu bytes sent, %llu planned", what, (unsigned long long)sent,
+                 (unsigned long long)planned);
     cr_expect_eq(sent, wanted, "%s: %llu bytes sent, %llu by the plans", what,
                  (unsigned long long)sent, (unsigned long long)wanted);
 }
@@ -69,8 +69,7 @@ static void run_counts(const struct job *job, int size)
     const size_t p = (size_t)size;
     const size_t counts[] = {0, 1, p - 1, p, p + 1, 1000, 4099};
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        struct cluster_options options =
-            cluster_options(size, sim_seed((uint64_t)size * 31 + i));
+        struct cluster_options options = cluster_options(size, sim_seed((uint64_t)size * 31 + i));
         struct job counted = *job;
         counted.count = counts[i];
         counted.in_place = (i + p) % 2 == 0;
