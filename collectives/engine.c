@@ -158,7 +158,18 @@ enum ww_status engine_reserve(struct engine *engine, const struct run_request *r
 
 bool engine_has_room(struct engine *engine)
 {
+    if (engine->status != WW_OK) {
+        return true; /* engine_start will say so */
+    }
     return engine->started - engine->oldest < ENGINE_RUNS_MAX && gate_has_room(engine->gate);
+}
+
+/* The fabric goes at once: no late message may write into the caller's memory, which is the
+ * caller's again as soon as the failure is returned. */
+static void close_fabric(struct engine *engine, bool failed)
+{
+    engine->space.transport->close(engine->space.fabric, failed);
+    engine->space.fabric = NULL;
 }
 
 enum ww_status engine_fail(struct engine *engine, enum ww_status status, const char *sentence)
@@ -166,6 +177,7 @@ enum ww_status engine_fail(struct engine *engine, enum ww_status status, const c
     if (engine->status == WW_OK) {
         engine->status = status;
         gate_report_failure(engine->gate, status, sentence);
+        close_fabric(engine, true);
     }
     return engine->status;
 }
@@ -280,25 +292,40 @@ uint64_t engine_moves(const struct engine *engine)
 void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
                      struct ww_traffic *traffic)
 {
-    memcpy(planned_bytes, engine->planned,
-           (size_t)engine->topology->levels * sizeof *planned_bytes);
-    engine->space.transport->counters(engine->space.fabric, traffic);
+    size_t levels = (size_t)engine->topology->levels;
+    memset(planned_bytes, 0, levels * sizeof *planned_bytes);
+    memset(traffic, 0, levels * sizeof *traffic);
+    if (engine->status == WW_OK) {
+        memcpy(planned_bytes, engine->planned, levels * sizeof *planned_bytes);
+        engine->space.transport->counters(engine->space.fabric, traffic);
+    }
 }
 
 /* ---- Life ------------------------------------------------------------------------------- */
+
+/* The fabric's own memory goes before it while nothing is under way, else close sees to it; plain
+ * memory goes when nothing can reach it any more. */
+static void end_fabric(struct engine *engine, bool failed)
+{
+    bool plain = engine->space.transport->release == NULL;
+    bool idle = engine->oldest == engine->started && !failed;
+    if (engine->status == WW_OK) {
+        if (idle && !plain) {
+            release_scratch(engine);
+        }
+        close_fabric(engine, !idle);
+    }
+    if (plain) {
+        release_scratch(engine);
+    }
+}
 
 void engine_destroy(struct engine *engine, bool failed)
 {
     if (engine == NULL) {
         return;
     }
-    /* After a failure late messages may still arrive in scratch: only the fabric knows until
-     * when, so plain memory is left to the process then. */
-    bool broken = failed || engine->status != WW_OK || engine->oldest != engine->started;
-    if (!broken) {
-        release_scratch(engine);
-    }
-    engine->space.transport->close(engine->space.fabric, broken);
+    end_fabric(engine, failed);
     gate_destroy(engine->gate);
     for (int i = 0; i < ENGINE_RUNS_MAX; i++) {
         run_finish(&engine->runs[i]);

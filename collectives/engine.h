@@ -73,7 +73,8 @@ bool engine_done(const struct engine *engine, uint64_t number);
 enum ww_wait engine_wait(const struct engine *engine);
 uint64_t engine_moves(const struct engine *engine);
 
-/* Makes the engine fail now, and tells the peers why. Returns status. */
+/* Makes the engine fail now: tells the peers why, and closes the fabric, so that the callers'
+ * memory is theirs again. The first failure stays. Returns it. */
 enum ww_status engine_fail(struct engine *engine, enum ww_status status, const char *sentence);
 
 /* How a request's vector is cut: `segments` pieces of `count` elements (of every share, where the
@@ -85,7 +86,8 @@ struct slicing {
 };
 struct slicing engine_slicing(const struct run_request *request);
 
-/* Totals since creation: by the plans, [levels] bytes sent, and by the transport. */
+/* Totals since creation, [levels]: bytes sent by the plans, and traffic by the transport. All zero
+ * after a failure. */
 void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
                      struct ww_traffic *traffic);
 

@@ -88,6 +88,9 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
     static const char *const ops[] = {" (sum)", " (mean)", " (min)", " (max)", ""};
     char root[32] = "";
     char label[64] = "";
+    if (signature->label == GATE_LABEL_FAREWELL) {
+        return snprintf(text, bytes, "the end of its context (ww_context_destroy)");
+    }
     if (signature->root >= 0) {
         snprintf(root, sizeof root, " from root %d", signature->root);
     }

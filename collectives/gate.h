@@ -17,6 +17,7 @@
 #include "topology.h"
 
 #define GATE_DIRECT_SIZE 16
+#define GATE_LABEL_FAREWELL UINT32_MAX /* the last collective of a context */
 
 /* What must be the same on all ranks. No padding: compared as bytes. */
 struct signature {
@@ -26,7 +27,7 @@ struct signature {
     uint32_t type;       /* enum ww_type */
     uint32_t op;         /* enum ww_op; WW_OP_COUNT where there is none */
     int32_t root;        /* -1 where there is none */
-    uint32_t label;      /* bucket number + 1; 0 for single calls */
+    uint32_t label;      /* bucket number + 1; 0 for single calls; or GATE_LABEL_FAREWELL */
     uint32_t reserved;   /* 0 */
 };
 

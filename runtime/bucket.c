@@ -225,6 +225,9 @@ enum ww_status buckets_create(struct ww_context *context)
         return status;
     }
     size_t count = (size_t)context->tensor_count;
+    if (count == 0) { /* on all ranks, or they would not have agreed */
+        return log_failure(WW_BAD_STATE, "ww_tensors_commit was called before any ww_tensor_add");
+    }
     context->by_bucket = calloc(count, sizeof *context->by_bucket);
     context->buckets = calloc(count, sizeof *context->buckets);
     context->order = calloc(count, sizeof *context->order);

@@ -6,8 +6,6 @@
 
 #include "internal/clock.h"
 
-#define FAREWELL_LABEL UINT32_MAX
-
 /* What a caller asked for. */
 struct call {
     const char *name;
@@ -190,8 +188,11 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
     status = run(context, call);
     bool broken = status == WW_MISMATCH || status == WW_TIMED_OUT || status == WW_PEER_FAILED ||
                   status == WW_TRANSPORT_FAILED;
+    if (broken) {
+        status = context_break(context, status); /* before another thread finds the engine failed */
+    }
     pthread_mutex_unlock(&context->calls.lock);
-    return broken ? context_break(context, status) : status;
+    return status;
 }
 
 enum ww_status call_farewell(struct ww_context *context)
@@ -201,7 +202,7 @@ enum ww_status call_farewell(struct ww_context *context)
                                         .type = WW_F32,
                                         .op = WW_SUM,
                                         .root = -1,
-                                        .label = FAREWELL_LABEL});
+                                        .label = GATE_LABEL_FAREWELL});
 }
 
 enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void *output,

@@ -300,8 +300,7 @@ static void warn_about_environment(void)
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         const char *equals = strchr(*entry, '=');
         char name[64];
-        if (strncmp(*entry, PREFIX, sizeof PREFIX - 1) == 0 && equals != NULL &&
-            equals - *entry < (long)sizeof name) {
+        if (strncmp(*entry, PREFIX, sizeof PREFIX - 1) == 0 && equals != NULL) {
             snprintf(name, sizeof name, "%.*s", (int)(equals - *entry), *entry);
             warn_unknown(name);
         }

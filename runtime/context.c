@@ -27,11 +27,23 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, after_fork);
 }
 
-enum ww_status context_fail(struct ww_context *context, enum ww_status status)
+/* Keeps the thread's sentence, and with it what broke the context, if anything did. The sentence
+ * of what broke it stays. Returns whether it was whole until now. */
+static bool keep_sentence(struct ww_context *context, enum ww_status failure)
 {
     pthread_mutex_lock(&context->error_lock);
-    memcpy(context->error, log_last_error(), sizeof context->error);
+    bool whole = atomic_load(&context->failure) == WW_OK;
+    if (whole) {
+        memcpy(context->error, log_last_error(), sizeof context->error);
+        atomic_store(&context->failure, failure);
+    }
     pthread_mutex_unlock(&context->error_lock);
+    return whole;
+}
+
+enum ww_status context_fail(struct ww_context *context, enum ww_status status)
+{
+    keep_sentence(context, WW_OK);
     return status;
 }
 
@@ -46,9 +58,7 @@ static void tell(struct lane *lane, enum ww_status status, const char *sentence)
 
 enum ww_status context_break(struct ww_context *context, enum ww_status status)
 {
-    int whole = WW_OK;
-    if (atomic_compare_exchange_strong(&context->failure, &whole, status)) {
-        context_fail(context, status);
+    if (keep_sentence(context, status)) {
         tell(&context->steps, status, log_last_error());
         tell(&context->calls, status, log_last_error());
     }
@@ -71,7 +81,7 @@ enum ww_status context_check(struct ww_context *context, const char *call)
 
 const char *ww_last_error(const struct ww_context *context)
 {
-    if (context == NULL) {
+    if (context == NULL || context->generation != atomic_load(&process_generation)) {
         return log_last_error();
     }
     /* The copy is what const cannot protect: the caller reads it without the lock. */

@@ -65,6 +65,9 @@ void report_times(struct ww_context *context, struct ww_report *report)
 
 size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes)
 {
+    if (report == NULL) {
+        return (size_t)snprintf(text, bytes, "no report");
+    }
     char levels[256] = "";
     size_t used = 0;
     for (int level = 0; report->levels > 1 && level < report->levels && used < sizeof levels;

@@ -114,8 +114,11 @@ enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns)
         return WW_PENDING; /* somebody else is at it */
     }
     status = advance_locked(context, now_ns);
+    if (status < 0) {
+        status = context_break(context, status); /* before another thread finds the engine failed */
+    }
     pthread_mutex_unlock(&context->steps.lock);
-    return status < 0 ? context_break(context, status) : status;
+    return status;
 }
 
 struct pulse step_pulse(const struct ww_context *context)
@@ -378,6 +381,15 @@ static void note_order_bytes(struct ww_context *context, const struct run_reques
     }
 }
 
+/* Spends a moment without the lane, which is locked before and after. */
+static void pause_unlocked(struct ww_context *context, struct patience *patience)
+{
+    note_pulse(context);
+    pthread_mutex_unlock(&context->steps.lock);
+    patience_spend(patience, step_pulse(context));
+    pthread_mutex_lock(&context->steps.lock);
+}
+
 static enum ww_status share_order(struct ww_context *context)
 {
     struct run_request request;
@@ -389,6 +401,9 @@ static enum ww_status share_order(struct ww_context *context)
     pthread_mutex_lock(&context->steps.lock);
     enum ww_status status = plan_order(context, &request);
     if (status == WW_OK) {
+        while (!engine_has_room(context->steps.engine)) {
+            pause_unlocked(context, &patience);
+        }
         note_order_bytes(context, &request);
         status = engine_start(context->steps.engine, &request, clock_now_ns(), &number);
     }
@@ -397,13 +412,11 @@ static enum ww_status share_order(struct ww_context *context)
         if (engine_done(context->steps.engine, number)) {
             break;
         }
-        note_pulse(context);
-        pthread_mutex_unlock(&context->steps.lock);
-        patience_spend(&patience, step_pulse(context));
-        pthread_mutex_lock(&context->steps.lock);
+        pause_unlocked(context, &patience);
     }
+    status = status < 0 ? context_break(context, status) : WW_OK;
     pthread_mutex_unlock(&context->steps.lock);
-    return status < 0 ? context_break(context, status) : WW_OK;
+    return status;
 }
 
 /* ---- Steps ------------------------------------------------------------------------------ */
@@ -414,10 +427,8 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
     if (status != WW_OK) {
         return status;
     }
-    if (context->committed || context->tensor_count == 0) {
-        return context_fail(context,
-                            log_failure(WW_BAD_STATE, "ww_tensors_commit was called %s",
-                                        context->committed ? "twice" : "before any ww_tensor_add"));
+    if (context->committed) {
+        return context_fail(context, log_failure(WW_BAD_STATE, "ww_tensors_commit was called twice"));
     }
     pthread_mutex_lock(&context->steps.lock);
     status = buckets_create(context);
@@ -430,7 +441,11 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
     }
     pthread_mutex_unlock(&context->steps.lock);
     context->committed = status == WW_OK;
-    return status == WW_OK ? WW_OK : context_fail(context, status);
+    if (status == WW_OK) {
+        return WW_OK;
+    }
+    /* Half a layout is of no use; without tensors there is none yet. */
+    return status == WW_BAD_STATE ? context_fail(context, status) : context_break(context, status);
 }
 
 enum ww_status ww_step_begin(struct ww_context *context)

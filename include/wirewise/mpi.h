@@ -15,8 +15,8 @@ extern "C" {
  * *world; contexts talk over duplicates of their own.
  * Thread   one that may call MPI.
  * Returns  WW_OK; WW_BAD_STATE when MPI is not initialised or already finalised;
- *          WW_BAD_ARGUMENT for MPI_COMM_NULL, an inter-communicator or a NULL world;
- *          WW_UNSUPPORTED when the library was built without MPI. */
+ *          WW_BAD_ARGUMENT for MPI_COMM_NULL, an inter-communicator or a NULL world.
+ * A library that was built without MPI has neither this function nor this header. */
 WW_API enum ww_status ww_mpi_world(MPI_Comm communicator, struct ww_world *world);
 
 #ifdef __cplusplus

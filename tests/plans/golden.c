@@ -13,7 +13,7 @@
 #define PATH_BYTES 4096
 
 /* What a run does with every case. */
-struct session {
+struct tour {
     const char *folder;
     bool update;
     int cases;
@@ -86,23 +86,23 @@ static void print_hint(const char *path, const char *wanted, const char *found)
            line_length(wanted), wanted, line_length(found), found);
 }
 
-static void visit(struct session *session, const char *name, struct company company)
+static void visit(struct tour *tour, const char *name, struct company company)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "%s/%s.txt", session->folder, name);
+    snprintf(path, sizeof(path), "%s/%s.txt", tour->folder, name);
     size_t bytes = 0;
     char *text = print_company(&company, &bytes);
-    session->cases++;
-    if (session->update) {
+    tour->cases++;
+    if (tour->update) {
         write_file(path, text, bytes);
     } else {
         char *wanted = read_file(path);
         if (wanted == NULL) {
             printf("%s is missing\n", path);
-            session->different++;
+            tour->different++;
         } else if (strcmp(wanted, text) != 0) {
             print_hint(path, wanted, text);
-            session->different++;
+            tour->different++;
         }
         free(wanted);
     }
@@ -110,7 +110,7 @@ static void visit(struct session *session, const char *name, struct company comp
     company_finish(&company);
 }
 
-static void visit_flat(struct session *session, const struct algorithm *algorithm)
+static void visit_flat(struct tour *tour, const struct algorithm *algorithm)
 {
     static const int all_reduce_sizes[] = {2, 3, 4, 7, 8, 0};
     static const int other_sizes[] = {3, 4, 0};
@@ -120,11 +120,11 @@ static void visit_flat(struct session *session, const struct algorithm *algorith
         char name[128];
         snprintf(name, sizeof(name), "%s_%s_%d", collective_names[algorithm->collective],
                  algorithm->name, sizes[i]);
-        visit(session, name, company_flat(algorithm, sizes[i], 1));
+        visit(tour, name, company_flat(algorithm, sizes[i], 1));
     }
 }
 
-static void visit_nested(struct session *session, const char *top)
+static void visit_nested(struct tour *tour, const char *top)
 {
     static const int groups[][3] = {{2, 2, 0}, {3, 1, 0}};
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
@@ -132,27 +132,26 @@ static void visit_nested(struct session *session, const char *top)
         char name[128];
         snprintf(name, sizeof(name), "all_reduce_hierarchical_%s_%d_%d", top, groups[i][0],
                  groups[i][1]);
-        visit(session, name, company_nested(algorithm_find(COLLECTIVE_ALL_REDUCE, top), &shape));
+        visit(tour, name, company_nested(algorithm_find(COLLECTIVE_ALL_REDUCE, top), &shape));
     }
 }
 
 int main(int argc, char **argv)
 {
-    struct session session = {.update = argc == 3 && strcmp(argv[1], "--update") == 0};
-    if (argc != 2 && !session.update) {
+    struct tour tour = {.update = argc == 3 && strcmp(argv[1], "--update") == 0};
+    if (argc != 2 && !tour.update) {
         fprintf(stderr, "usage: %s [--update] FOLDER\n", argv[0]);
         return 2;
     }
-    session.folder = argv[argc - 1];
+    tour.folder = argv[argc - 1];
     for (int a = 0; algorithms[a] != NULL; a++) {
-        visit_flat(&session, algorithms[a]);
+        visit_flat(&tour, algorithms[a]);
     }
-    visit_nested(&session, "ring");
-    visit_nested(&session, "scatter_gather");
-    printf("%d printed plans, %d different from %s\n", session.cases, session.different,
-           session.folder);
-    if (session.different > 0) {
+    visit_nested(&tour, "ring");
+    visit_nested(&tour, "scatter_gather");
+    printf("%d printed plans, %d different from %s\n", tour.cases, tour.different, tour.folder);
+    if (tour.different > 0) {
         printf("If that is meant: cmake --build BUILD --target golden, and look at the diff.\n");
     }
-    return session.different > 0;
+    return tour.different > 0;
 }

@@ -21,6 +21,7 @@ const char *const flaw_names[FLAW_KINDS] = {"none",     "form",      "peer",   "
 struct lane {
     struct place place;
     uint32_t outstanding; /* messages of the round that were posted and did not meet */
+    bool begun;
 };
 
 /* A message that waits for its other end. */
@@ -308,14 +309,14 @@ static void skip_ends(struct proof *proof, struct lane *lane)
 }
 
 /* A lane becomes ready when its round's messages are done; this moves it into its next round. */
-static bool move(struct proof *proof, uint32_t lane_index, bool *begun)
+static bool move(struct proof *proof, uint32_t lane_index)
 {
     struct lane *lane = &proof->lanes[lane_index];
     struct place *place = &lane->place;
-    if (begun[lane_index]) {
+    if (lane->begun) {
         place->round++;
     }
-    begun[lane_index] = true;
+    lane->begun = true;
     skip_ends(proof, lane);
     if (is_over(proof, lane)) {
         return true;
@@ -340,6 +341,19 @@ static bool move(struct proof *proof, uint32_t lane_index, bool *begun)
     return true;
 }
 
+/* The last of a lane's messages that wait for their other end. */
+static uint32_t waiting_action_of(const struct proof *proof, uint32_t lane)
+{
+    size_t size = (size_t)proof->claim->size;
+    uint32_t action = 0;
+    for (size_t q = 0; q < size * size * proof->claim->window; q++) {
+        for (uint32_t w = proof->queues[q].head; w != NOBODY; w = proof->waiting[w].next) {
+            action = proof->waiting[w].lane == lane ? proof->waiting[w].action : action;
+        }
+    }
+    return action;
+}
+
 static bool check_all_over(struct proof *proof)
 {
     for (uint32_t i = 0; i < proof->lane_count; i++) {
@@ -347,41 +361,28 @@ static bool check_all_over(struct proof *proof)
         if (is_over(proof, lane)) {
             continue;
         }
-        const struct round *round = &lane->place.plan->rounds[lane->place.round];
         struct place place = lane->place;
-        for (uint32_t n = 0;
-             n < proof->claim->window * (uint32_t)proof->claim->size * (uint32_t)proof->claim->size;
-             n++) {
-            for (uint32_t w = proof->queues[n].head; w != NOBODY; w = proof->waiting[w].next) {
-                if (proof->waiting[w].lane == i) {
-                    place.action = proof->waiting[w].action;
-                }
-            }
-        }
+        place.action = waiting_action_of(proof, i);
         const struct action *action = &place.plan->actions[place.action];
         return flawed(proof->verdict, FLAW_DEADLOCK, &place,
                       "waits for ever for rank %d to %s %u chunks from %u (%u of %u messages of "
                       "the round are left)",
                       action->peer, action->kind == ACTION_SEND ? "receive" : "send",
-                      action->slice.count, action->slice.first, lane->outstanding, round->messages);
+                      action->slice.count, action->slice.first, lane->outstanding,
+                      place.plan->rounds[place.round].messages);
     }
     return true;
 }
 
 static bool run_lanes(struct proof *proof)
 {
-    bool *begun = calloc(proof->lane_count, sizeof(*begun));
-    if (begun == NULL) {
-        return false;
-    }
     bool fine = true;
     while (fine && proof->ready_count > 0) {
         uint32_t at = pick_ready(proof);
         uint32_t lane = proof->ready[at];
         proof->ready[at] = proof->ready[--proof->ready_count];
-        fine = move(proof, lane, begun);
+        fine = move(proof, lane);
     }
-    free(begun);
     return fine && check_all_over(proof);
 }
 
