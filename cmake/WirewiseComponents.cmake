@@ -25,7 +25,8 @@ function(wirewise_summary component asked found use)
         string(REPEAT " " ${gap} space)
         string(APPEND line "${${cell}}${space}")
     endforeach()
-    set_property(GLOBAL APPEND PROPERTY WIREWISE_SUMMARY "${line}${use}")
+    string(REPLACE ";" "," line "${line}${use}")
+    set_property(GLOBAL APPEND PROPERTY WIREWISE_SUMMARY "${line}")
 endfunction()
 
 function(wirewise_print_summary)
@@ -128,7 +129,7 @@ macro(wirewise_component component)
         message(FATAL_ERROR "WIREWISE_${component}=ON, but ${component} was not found. "
                             "Debian: ${${component}_package}")
     elseif(NOT found)
-        wirewise_summary(${component} ${asked} "not found" "left out; ${${component}_package}")
+        wirewise_summary(${component} ${asked} "not found" "left out (${${component}_package})")
     elseif(NOT WIREWISE_${component}_TRANSPORT)
         wirewise_summary(${component} ${asked} "${found}"
                          "not used: this version has no transport for it")

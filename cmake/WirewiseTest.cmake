@@ -11,7 +11,7 @@ if(CRITERION_FOUND)
 else()
     set(WIREWISE_HAVE_CRITERION OFF)
     wirewise_summary(Criterion AUTO "not found"
-                     "unit tests are SKIPPED; apt-get install libcriterion-dev pkg-config")
+                     "unit tests are SKIPPED (apt-get install libcriterion-dev pkg-config)")
 endif()
 
 # wirewise_unit_test(NAME SOURCES... [LINK targets...] [LABELS labels...] [TIMEOUT seconds])

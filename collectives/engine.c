@@ -19,12 +19,13 @@ struct engine {
     struct watch watch;
     enum ww_status status;
 
-    struct run runs[ENGINE_RUNS_MAX]; /* by number % ENGINE_RUNS_MAX */
+    struct run runs[ENGINE_RUNS_MAX]; /* by number, see run_of */
+    uint64_t run_count;
     uint64_t started;
     uint64_t oldest; /* lowest number that is not done */
     uint64_t passed; /* the gate */
 
-    void *scratch; /* [ENGINE_RUNS_MAX * window_room] places */
+    void *scratch; /* [run_count * window_room] places */
     size_t scratch_bytes;
     size_t place_bytes;
     int window_room;
@@ -33,6 +34,12 @@ struct engine {
     struct run_request reserved; /* the latest that engine_reserve found room for */
     uint64_t planned[WW_LEVELS_MAX];
 };
+
+/* Runs are used in turn, so that all ranks use the same one for a collective. */
+static size_t run_index(const struct engine *engine, uint64_t number)
+{
+    return (size_t)(number & (engine->run_count - 1));
+}
 
 /* ---- Room ------------------------------------------------------------------------------- */
 
@@ -65,7 +72,7 @@ static enum ww_status reserve_scratch(struct engine *engine, size_t place_bytes,
 {
     place_bytes = place_bytes > engine->place_bytes ? place_bytes : engine->place_bytes;
     window = window > engine->window_room ? window : engine->window_room;
-    size_t bytes = place_bytes * (size_t)window * ENGINE_RUNS_MAX;
+    size_t bytes = place_bytes * (size_t)window * engine->run_count;
     if (bytes <= engine->scratch_bytes && window <= engine->window_room) {
         return WW_OK;
     }
@@ -99,7 +106,7 @@ static bool grow_runs(struct engine *engine, const struct plan *plan)
 {
     uint32_t parts = larger_of(plan->parts, engine->parts_room);
     uint32_t slots = larger_of(plan->slot_count, engine->slots_room);
-    for (int i = 0; i < ENGINE_RUNS_MAX; i++) {
+    for (uint64_t i = 0; i < engine->run_count; i++) {
         if (!run_grow(&engine->runs[i], parts, slots)) {
             return false;
         }
@@ -161,7 +168,7 @@ bool engine_has_room(struct engine *engine)
     if (engine->status != WW_OK) {
         return true; /* engine_start will say so */
     }
-    return engine->started - engine->oldest < ENGINE_RUNS_MAX && gate_has_room(engine->gate);
+    return engine->started - engine->oldest < engine->run_count && gate_has_room(engine->gate);
 }
 
 /* The fabric goes at once: no late message may write into the caller's memory, which is the
@@ -185,11 +192,11 @@ enum ww_status engine_fail(struct engine *engine, enum ww_status status, const c
 enum ww_status engine_start(struct engine *engine, const struct run_request *request,
                             uint64_t now_ns, uint64_t *number)
 {
-    assert(engine->started - engine->oldest < ENGINE_RUNS_MAX && fits(engine, request));
+    assert(engine->started - engine->oldest < engine->run_count && fits(engine, request));
     if (engine->status != WW_OK) {
         return engine->status;
     }
-    size_t index = (size_t)(engine->started % ENGINE_RUNS_MAX);
+    size_t index = run_index(engine, engine->started);
     struct run *run = &engine->runs[index];
     size_t places = index * (size_t)engine->window_room;
     uint8_t *scratch = engine->scratch;
@@ -225,7 +232,7 @@ static enum ww_status pass_gate(struct engine *engine)
 static enum ww_status advance_runs(struct engine *engine)
 {
     for (uint64_t number = engine->oldest; number < engine->started; number++) {
-        struct run *run = &engine->runs[number % ENGINE_RUNS_MAX];
+        struct run *run = &engine->runs[run_index(engine, number)];
         if (run->state == RUN_AT_GATE && number < engine->passed) {
             run->state = RUN_MOVING;
             run_planned_bytes(run, engine->topology, engine->planned);
@@ -250,7 +257,7 @@ static enum ww_status advance_runs(struct engine *engine)
 static enum ww_status look_at_clock(struct engine *engine, uint64_t now_ns)
 {
     struct watched watched = {engine->gate, engine->topology, &engine->space,
-                              &engine->runs[engine->oldest % ENGINE_RUNS_MAX]};
+                              &engine->runs[run_index(engine, engine->oldest)]};
     return watch_look(&engine->watch, &watched, engine->space.moves, now_ns);
 }
 
@@ -276,7 +283,7 @@ enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
 
 bool engine_done(const struct engine *engine, uint64_t number)
 {
-    return number < engine->oldest || engine->runs[number % ENGINE_RUNS_MAX].state == RUN_DONE;
+    return number < engine->oldest || engine->runs[run_index(engine, number)].state == RUN_DONE;
 }
 
 enum ww_wait engine_wait(const struct engine *engine)
@@ -346,9 +353,10 @@ enum ww_status engine_create(const struct engine_setup *setup, struct engine **e
     made->space.fabric = setup->fabric;
     made->topology = setup->topology;
     made->kernels = setup->kernels;
+    made->run_count = setup->runs > 0 ? (uint64_t)setup->runs : ENGINE_RUNS_MAX;
     watch_init(&made->watch, setup->timeout_s, setup->warn_s);
     enum ww_status status = gate_create(setup->transport, setup->fabric, setup->topology,
-                                        ENGINE_RUNS_MAX, &made->gate);
+                                        (int)made->run_count, &made->gate);
     if (status == WW_OK) {
         status = gate_open(made->gate);
     }

@@ -25,6 +25,7 @@ struct engine_setup {
     void *fabric; /* the engine closes it */
     const struct topology *topology;
     const struct kernels *kernels;
+    int runs; /* collectives under way at once: a power of two up to ENGINE_RUNS_MAX; 0 = that */
     double timeout_s;
     double warn_s; /* says once whom it waits for after so long */
 };

@@ -20,6 +20,7 @@
 
 #define GATE_TAG 0
 #define TEXT_BYTES 192
+#define REPORTED " reported: "
 
 enum message_kind {
     MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from rank 0 of a star: all agree */
@@ -88,6 +89,9 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
     static const char *const ops[] = {" (sum)", " (mean)", " (min)", " (max)", ""};
     char root[32] = "";
     char label[64] = "";
+    if (signature->label == GATE_LABEL_LAYOUT) {
+        return snprintf(text, bytes, "the layout of its tensors (ww_tensors_commit)");
+    }
     if (signature->label == GATE_LABEL_FAREWELL) {
         return snprintf(text, bytes, "the end of its context (ww_context_destroy)");
     }
@@ -110,6 +114,13 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
 static const char *host_of(const struct gate *gate, int rank)
 {
     return gate->topology->host_name[gate->topology->host_of[rank]];
+}
+
+/* Where collective `number` is kept among the own ones; a mask, because a division would cost as
+ * much as the rest of an announcement. */
+static size_t own_slot(const struct gate *gate, uint64_t number)
+{
+    return (size_t)number & ((size_t)gate->depth - 1);
 }
 
 static enum ww_status fail(struct gate *gate, enum ww_status status)
@@ -167,8 +178,12 @@ static enum ww_status hear_failure(struct gate *gate, struct peer *peer)
     memcpy(text, news->text, sizeof text);
     text[sizeof text - 1] = '\0'; /* never trust a peer's terminator */
     bool shared = news->status == WW_MISMATCH || news->status == WW_TIMED_OUT;
-    return log_failure(shared ? (enum ww_status)news->status : WW_PEER_FAILED,
-                       "rank %d (%s) reported: %s", peer->rank, host_of(gate, peer->rank), text);
+    enum ww_status status = shared ? (enum ww_status)news->status : WW_PEER_FAILED;
+    if (strstr(text, REPORTED) != NULL) {
+        return log_failure(status, "%s", text); /* passed on: who saw it first is named already */
+    }
+    return log_failure(status, "rank %d (%s)" REPORTED "%s", peer->rank, host_of(gate, peer->rank),
+                       text);
 }
 
 static void answer(struct gate *gate, struct peer *peer)
@@ -188,7 +203,7 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
                            "ranks load the same libwirewise?",
                            peer->rank, host_of(gate, peer->rank), (unsigned long long)gate->ahead);
     }
-    peer->said[peer->announced % gate->ahead] = peer->incoming.signature;
+    peer->said[peer->announced & (gate->ahead - 1)] = peer->incoming.signature;
     peer->announced++;
     return WW_OK;
 }
@@ -256,7 +271,7 @@ static bool all_announced(const struct gate *gate)
 /* The odd rank out, by majority; all who hear the same votes come to the same words. */
 static enum ww_status name_mismatch(struct gate *gate, const struct signature *own)
 {
-    uint64_t slot = gate->passed % gate->ahead;
+    uint64_t slot = gate->passed & (gate->ahead - 1);
     gate->votes[gate->topology->rank] = *own;
     for (int i = 0; i < gate->peer_count; i++) {
         gate->votes[gate->peers[i].rank] = gate->peers[i].said[slot];
@@ -279,8 +294,8 @@ static bool hears_all(const struct gate *gate)
 
 static enum ww_status judge(struct gate *gate)
 {
-    uint64_t slot = gate->passed % gate->ahead;
-    const struct signature *own = &gate->own[gate->passed % (uint64_t)gate->depth];
+    uint64_t slot = gate->passed & (gate->ahead - 1);
+    const struct signature *own = &gate->own[own_slot(gate, gate->passed)];
     if (!hears_all(gate)) {
         return WW_OK; /* rank 0 compared; its word was "go" */
     }
@@ -327,7 +342,7 @@ enum ww_status gate_advance(struct gate *gate, uint64_t *passed)
 
 bool gate_has_room(struct gate *gate)
 {
-    return outgoing_free(gate, &gate->announcing[gate->announced % (uint64_t)gate->depth]);
+    return outgoing_free(gate, &gate->announcing[own_slot(gate, gate->announced)]);
 }
 
 enum ww_status gate_announce(struct gate *gate, const struct signature *signature)
@@ -335,7 +350,7 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
     if (gate->status != WW_OK) {
         return gate->status;
     }
-    int slot = (int)(gate->announced % (uint64_t)gate->depth);
+    size_t slot = own_slot(gate, gate->announced);
     struct outgoing *outgoing = &gate->announcing[slot];
     assert(!outgoing->under_way);
     gate->own[slot] = *signature;
@@ -455,6 +470,7 @@ enum ww_status gate_open(struct gate *gate)
 enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
                            const struct topology *topology, int depth, struct gate **gate)
 {
+    assert(depth > 0 && (depth & (depth - 1)) == 0);
     struct gate *made = calloc(1, sizeof *made);
     if (made == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for a gate");

@@ -17,7 +17,10 @@
 #include "topology.h"
 
 #define GATE_DIRECT_SIZE 16
-#define GATE_LABEL_FAREWELL UINT32_MAX /* the last collective of a context */
+
+/* Labels of a context's own collectives, beyond any bucket number. */
+#define GATE_LABEL_FAREWELL UINT32_MAX
+#define GATE_LABEL_LAYOUT (UINT32_MAX - 1)
 
 /* What must be the same on all ranks. No padding: compared as bytes. */
 struct signature {
@@ -27,7 +30,7 @@ struct signature {
     uint32_t type;       /* enum ww_type */
     uint32_t op;         /* enum ww_op; WW_OP_COUNT where there is none */
     int32_t root;        /* -1 where there is none */
-    uint32_t label;      /* bucket number + 1; 0 for single calls; or GATE_LABEL_FAREWELL */
+    uint32_t label;      /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
     uint32_t reserved;   /* 0 */
 };
 
@@ -36,7 +39,8 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
 
 struct gate;
 
-/* depth is the most collectives that may be announced and not passed or still under way. */
+/* depth is the most collectives that may be announced and not passed or still under way, a power
+ * of two. */
 enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
                            const struct topology *topology, int depth, struct gate **gate);
 

@@ -275,35 +275,47 @@ static void place_segment(struct run *run, struct place *place)
     run->next_segment++;
 }
 
+static size_t next_place(const struct run *run, size_t place)
+{
+    return place + 1 == (size_t)run->request.window ? 0 : place + 1;
+}
+
+/* Segments end in order: what ended early waits for the ones before it. */
+static void retire_segments(struct run *run)
+{
+    while (run->segments_done < run->next_segment && !run->places[run->oldest_place].busy) {
+        run->segments_done++;
+        run->oldest_place = next_place(run, run->oldest_place);
+    }
+}
+
+static enum ww_status advance_segment(struct run *run, struct place *place, struct workspace *space)
+{
+    enum ww_status status = advance_place(space, run, place);
+    if (status == WW_OK) {
+        place->busy = false;
+        retire_segments(run);
+    } else if (status == WW_PENDING && place->flight.wait == WW_WAIT_NETWORK) {
+        space->wait = WW_WAIT_NETWORK;
+    }
+    return status;
+}
+
 /* Segment s always travels at place s % window, on every rank: tags match. */
 enum ww_status run_advance(struct run *run, struct workspace *space)
 {
     size_t window = (size_t)run->request.window;
-    for (size_t s = run->segments_done; s < run->slicing.segments; s++) {
-        struct place *place = &run->places[s % window];
+    size_t index = run->oldest_place;
+    for (size_t s = run->segments_done;
+         s < run->slicing.segments && s < run->segments_done + window; s++) {
+        struct place *place = &run->places[index];
+        index = next_place(run, index);
         if (s >= run->next_segment) {
-            if (s >= run->segments_done + window) {
-                break;
-            }
             place_segment(run, place);
         }
-        if (!place->busy) {
-            continue;
-        }
-        enum ww_status status = advance_place(space, run, place);
-        if (status == WW_PENDING) {
-            if (place->flight.wait == WW_WAIT_NETWORK) {
-                space->wait = WW_WAIT_NETWORK;
-            }
-            continue;
-        }
-        if (status != WW_OK) {
+        enum ww_status status = place->busy ? advance_segment(run, place, space) : WW_OK;
+        if (status < 0) {
             return status;
-        }
-        place->busy = false;
-        while (run->segments_done < run->next_segment &&
-               !run->places[run->segments_done % window].busy) {
-            run->segments_done++;
         }
     }
     return run->segments_done == run->slicing.segments ? WW_OK : WW_PENDING;
@@ -349,6 +361,7 @@ void run_prepare(struct run *run, const struct run_request *request, const struc
     run->origin[SLOT_OUTPUT] = scatters ? (uint32_t)plan->rank : 0;
     run->next_segment = 0;
     run->segments_done = 0;
+    run->oldest_place = 0;
     if (!run->shares) {
         fill_boundaries(run->boundaries[1], run->slicing.last, plan->parts);
         if (run->slicing.segments > 1) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "call.h"
 #include "context.h"
 #include "internal/memory.h"
 #include "internal/vote.h"
@@ -120,13 +121,16 @@ static enum ww_status name_difference(struct ww_context *context, struct record 
     }
 }
 
-static enum ww_status agree(struct ww_context *context)
+enum ww_status buckets_agree(struct ww_context *context)
 {
     size_t size = (size_t)context->world.size;
+    enum ww_status status = call_meet(context, "ww_tensors_commit", GATE_LABEL_LAYOUT);
+    if (status != WW_OK) {
+        return status;
+    }
     uint64_t own = hash_layout(context);
     struct record *all = calloc(size, sizeof *all);
     uint64_t *hashes = calloc(size, sizeof *hashes);
-    enum ww_status status = WW_OK;
     if (all == NULL || hashes == NULL) {
         status = log_failure(WW_NO_MEMORY, "no memory to compare tensors with %zu ranks", size);
     }
@@ -220,18 +224,14 @@ static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *
 
 enum ww_status buckets_create(struct ww_context *context)
 {
-    enum ww_status status = agree(context);
-    if (status != WW_OK) {
-        return status;
-    }
+    enum ww_status status = WW_OK;
     size_t count = (size_t)context->tensor_count;
-    if (count == 0) { /* on all ranks, or they would not have agreed */
-        return log_failure(WW_BAD_STATE, "ww_tensors_commit was called before any ww_tensor_add");
-    }
     context->by_bucket = calloc(count, sizeof *context->by_bucket);
     context->buckets = calloc(count, sizeof *context->buckets);
     context->order = calloc(count, sizeof *context->order);
-    if (context->by_bucket == NULL || context->buckets == NULL || context->order == NULL) {
+    context->order_offered = calloc(count, sizeof *context->order_offered);
+    if (context->by_bucket == NULL || context->buckets == NULL || context->order == NULL ||
+        context->order_offered == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for the buckets of %zu tensors", count);
     }
     struct ww_tensor **place = context->by_bucket;
@@ -253,6 +253,7 @@ void buckets_destroy(struct ww_context *context)
     free(context->by_bucket);
     free(context->buckets);
     free(context->order);
+    free(context->order_offered);
 }
 
 void buckets_reset(struct ww_context *context)

@@ -53,7 +53,7 @@ static enum ww_status check_kinds(const struct ww_context *context, const struct
 
 static bool misaligned(const void *values, enum ww_type type)
 {
-    return (uintptr_t)values % ww_type_bytes(type) != 0;
+    return ((uintptr_t)values & (ww_type_bytes(type) - 1)) != 0;
 }
 
 /* True when [a, a + a_bytes) and [b, b + b_bytes) share bytes. */
@@ -82,7 +82,9 @@ static bool bad_overlap(const struct ww_context *context, const struct call *cal
 
 static enum ww_status check_memory(const struct ww_context *context, const struct call *call)
 {
-    if (call->count > PTRDIFF_MAX / ww_type_bytes(call->type) / (size_t)context->world.size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(call->count, ww_type_bytes(call->type), &bytes) ||
+        __builtin_mul_overflow(bytes, (size_t)context->world.size, &bytes) || bytes > PTRDIFF_MAX) {
         return log_failure(WW_BAD_ARGUMENT,
                            "%s got count %zu, more than memory can hold on %d ranks", call->name,
                            call->count, context->world.size);
@@ -137,12 +139,17 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
     return engine_reserve(context->calls.engine, request);
 }
 
-static enum ww_status finish(struct ww_context *context, struct engine *engine)
+static enum ww_status finish(struct ww_context *context, struct engine *engine, uint64_t now_ns)
 {
     struct patience patience = {.crowded = context->crowded};
-    enum ww_status status;
-    while ((status = engine_advance(engine, clock_now_ns())) == WW_PENDING) {
+    enum ww_status status = engine_advance(engine, now_ns);
+    while (status == WW_PENDING) {
         patience_spend(&patience, (struct pulse){engine_wait(engine), engine_moves(engine)});
+        enum ww_status failure = atomic_load(&context->failure);
+        if (failure != WW_OK) { /* another thread's: a step of this context failed */
+            return engine_fail(engine, failure, "a step of the same context failed");
+        }
+        status = engine_advance(engine, clock_now_ns());
     }
     return status;
 }
@@ -161,8 +168,9 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
         patience_spend(&patience, (struct pulse){engine_wait(engine), 0});
     }
     uint64_t number;
-    status = engine_start(engine, &request, clock_now_ns(), &number);
-    return status == WW_OK ? finish(context, engine) : status;
+    uint64_t now_ns = clock_now_ns();
+    status = engine_start(engine, &request, now_ns, &number);
+    return status == WW_OK ? finish(context, engine, now_ns) : status;
 }
 
 static enum ww_status make(struct ww_context *context, const struct call *call)
@@ -189,20 +197,20 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
     bool broken = status == WW_MISMATCH || status == WW_TIMED_OUT || status == WW_PEER_FAILED ||
                   status == WW_TRANSPORT_FAILED;
     if (broken) {
-        status = context_break(context, status); /* before another thread finds the engine failed */
+        status = context_break(context, status, &context->calls); /* before others find it failed */
     }
     pthread_mutex_unlock(&context->calls.lock);
     return status;
 }
 
-enum ww_status call_farewell(struct ww_context *context)
+enum ww_status call_meet(struct ww_context *context, const char *name, uint32_t label)
 {
-    return make(context, &(struct call){.name = "ww_context_destroy",
+    return make(context, &(struct call){.name = name,
                                         .collective = COLLECTIVE_ALL_REDUCE,
                                         .type = WW_F32,
                                         .op = WW_SUM,
                                         .root = -1,
-                                        .label = GATE_LABEL_FAREWELL});
+                                        .label = label});
 }
 
 enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void *output,

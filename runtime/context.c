@@ -47,21 +47,35 @@ enum ww_status context_fail(struct ww_context *context, enum ww_status status)
     return status;
 }
 
-/* Tells the peers on a lane, if it is not in use: whoever uses it hears of the failure anyway. */
-static void tell(struct lane *lane, enum ww_status status, const char *sentence)
+/* Ends a lane with the failure: its peers are told, its fabric closes. */
+static void break_lane(struct lane *lane, const struct lane *held, bool wait, enum ww_status status)
 {
-    if (pthread_mutex_trylock(&lane->lock) == 0) {
-        engine_fail(lane->engine, status, sentence);
+    if (lane == held) {
+        engine_fail(lane->engine, status, log_last_error());
+        return;
+    }
+    int busy = wait ? pthread_mutex_lock(&lane->lock) : pthread_mutex_trylock(&lane->lock);
+    if (busy == 0) {
+        engine_fail(lane->engine, status, log_last_error());
         pthread_mutex_unlock(&lane->lock);
     }
 }
 
-enum ww_status context_break(struct ww_context *context, enum ww_status status)
+/* The steps' lane is held for moments only; whoever is inside a single call looks at the failure
+ * by itself. */
+enum ww_status context_break(struct ww_context *context, enum ww_status status,
+                             const struct lane *held)
 {
     if (keep_sentence(context, status)) {
-        tell(&context->steps, status, log_last_error());
-        tell(&context->calls, status, log_last_error());
+        break_lane(&context->steps, held, true, status);
+        break_lane(&context->calls, held, false, status);
     }
+    return atomic_load(&context->failure);
+}
+
+enum ww_status context_break_alike(struct ww_context *context, enum ww_status status)
+{
+    keep_sentence(context, status);
     return atomic_load(&context->failure);
 }
 
@@ -176,7 +190,8 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
     return status != WW_OK ? status : agreed;
 }
 
-static enum ww_status open_lane(struct ww_context *context, struct lane *lane, bool own_thread)
+static enum ww_status open_lane(struct ww_context *context, struct lane *lane, int runs,
+                                bool own_thread)
 {
     const struct ww_transport *transport = context->world.transport;
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
@@ -194,6 +209,7 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, b
                                         .fabric = fabric,
                                         .topology = &context->topology,
                                         .kernels = &context->kernels,
+                                        .runs = runs,
                                         .timeout_s = context->settings.values.timeout_s,
                                         .warn_s = 30};
     status = engine_create(&engine_setup, &lane->engine);
@@ -281,9 +297,9 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
         return status;
     }
     context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < context->topology.local_size;
-    status = open_lane(context, &context->steps, own_thread);
+    status = open_lane(context, &context->steps, 0, own_thread);
     if (status == WW_OK) {
-        status = open_lane(context, &context->calls, own_thread);
+        status = open_lane(context, &context->calls, 1, own_thread);
     }
     if (status == WW_OK && own_thread) {
         status = progress_start(context, &context->thread);
@@ -364,7 +380,8 @@ void ww_context_destroy(struct ww_context *context)
     }
     progress_stop(context->thread);
     context->thread = NULL;
-    bool failed = atomic_load(&context->failure) != WW_OK || call_farewell(context) != WW_OK;
+    bool failed = atomic_load(&context->failure) != WW_OK ||
+                  call_meet(context, "ww_context_destroy", GATE_LABEL_FAREWELL) != WW_OK;
     tear_down(context, failed);
 }
 

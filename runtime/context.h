@@ -107,20 +107,25 @@ struct ww_context {
     struct ww_tensor **by_bucket; /* [tensor_count] */
     struct bucket *buckets;
     int bucket_count;
-    int *order; /* [bucket_count] in which buckets leave */
+    int *order;         /* [bucket_count] in which buckets leave */
+    int *order_offered; /* [bucket_count] by rank 0, not looked at yet */
     struct step step;
     struct progress_thread *thread; /* NULL = inline */
 };
 
-/* Keeps the thread's latest error as the context's; a failure of a collective breaks it.
- * Returns status. */
+/* Keeps the thread's latest error as the context's; a failure of a collective breaks it, which the
+ * peers are told, unless every rank comes to it alike. The sentence of what broke it stays. `held`
+ * is the lane whose lock the caller holds, or NULL. Returns the status that broke it first. */
 enum ww_status context_fail(struct ww_context *context, enum ww_status status);
-enum ww_status context_break(struct ww_context *context, enum ww_status status);
+enum ww_status context_break(struct ww_context *context, enum ww_status status,
+                             const struct lane *held);
+enum ww_status context_break_alike(struct ww_context *context, enum ww_status status);
 
 /* WW_OK when the context may be used here and now: not NULL, not forked, not broken. */
 enum ww_status context_check(struct ww_context *context, const char *call);
 
-/* bucket.c: fusing tensors. */
+/* bucket.c: fusing tensors, once all ranks agree on them. */
+enum ww_status buckets_agree(struct ww_context *context);
 enum ww_status buckets_create(struct ww_context *context);
 void buckets_destroy(struct ww_context *context);
 void buckets_reset(struct ww_context *context);

@@ -32,15 +32,24 @@ static struct run_request request_of(const struct ww_context *context, const str
                                 .label = (uint32_t)bucket->index + 1};
 }
 
+/* The bucket that leaves next, when it is ready; else NULL. */
+static struct bucket *next_ready(struct ww_context *context)
+{
+    struct step *step = &context->step;
+    if (!atomic_load_explicit(&step->open, memory_order_acquire) ||
+        step->launched == context->bucket_count) {
+        return NULL;
+    }
+    struct bucket *bucket = &context->buckets[context->order[step->launched]];
+    return bucket_state(bucket) == BUCKET_READY ? bucket : NULL;
+}
+
 /* Lets the next bucket of the order leave; false when it is not ready or there is no room. */
 static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_status *status)
 {
     struct step *step = &context->step;
-    if (step->launched == context->bucket_count) {
-        return false;
-    }
-    struct bucket *bucket = &context->buckets[context->order[step->launched]];
-    if (bucket_state(bucket) != BUCKET_READY || !engine_has_room(context->steps.engine)) {
+    struct bucket *bucket = next_ready(context);
+    if (bucket == NULL || !engine_has_room(context->steps.engine)) {
         return false;
     }
     bucket_gather(bucket);
@@ -89,10 +98,8 @@ static void note_pulse(struct ww_context *context)
 static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_ns)
 {
     enum ww_status status = WW_OK;
-    if (atomic_load_explicit(&context->step.open, memory_order_acquire)) {
-        while (launch_next(context, *now_ns, &status)) {
-            continue;
-        }
+    while (launch_next(context, *now_ns, &status)) {
+        continue;
     }
     if (status == WW_OK) {
         status = engine_advance(context->steps.engine, *now_ns);
@@ -101,7 +108,8 @@ static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_n
     if (context->step.moving > 0) {
         finish_buckets(context, now_ns);
     }
-    return status;
+    /* What found no room before may find it now: whoever progresses must come again. */
+    return status == WW_OK && next_ready(context) != NULL ? WW_PENDING : status;
 }
 
 enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns)
@@ -115,7 +123,7 @@ enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns)
     }
     status = advance_locked(context, now_ns);
     if (status < 0) {
-        status = context_break(context, status); /* before another thread finds the engine failed */
+        status = context_break(context, status, &context->steps); /* before others find it failed */
     }
     pthread_mutex_unlock(&context->steps.lock);
     return status;
@@ -159,7 +167,7 @@ static enum ww_status check_handover(struct ww_tensor *tensor, const void *value
                            tensor->name, state == TENSOR_STARTED ? "started" : "skipped",
                            (unsigned long long)context->step.number);
     }
-    if ((uintptr_t)values % ww_type_bytes(tensor->type) != 0) {
+    if (((uintptr_t)values & (ww_type_bytes(tensor->type) - 1)) != 0) {
         return log_failure(WW_BAD_ARGUMENT, "%s(\"%s\") got %p, which is not aligned to %zu bytes",
                            call, tensor->name, values, ww_type_bytes(tensor->type));
     }
@@ -330,8 +338,8 @@ static struct run_request order_request(struct ww_context *context, const struct
                                         const struct choice *choice)
 {
     return (struct run_request){.plan = plan,
-                                .input = context->order,
-                                .output = context->order,
+                                .input = context->order_offered,
+                                .output = context->order_offered,
                                 .count = (size_t)context->bucket_count,
                                 .type = WW_I32,
                                 .op = WW_OP_COUNT,
@@ -359,7 +367,7 @@ static enum ww_status plan_order(struct ww_context *context, struct run_request 
 static void sort_by_readiness(struct ww_context *context)
 {
     for (int i = 0; i < context->bucket_count; i++) {
-        context->order[context->buckets[i].ready_rank] = i;
+        context->order_offered[context->buckets[i].ready_rank] = i;
     }
 }
 
@@ -390,6 +398,25 @@ static void pause_unlocked(struct ww_context *context, struct patience *patience
     pthread_mutex_lock(&context->steps.lock);
 }
 
+/* Takes the offered order when it names every bucket once: no index is taken from a peer unseen. */
+static enum ww_status take_order(struct ww_context *context)
+{
+    int count = context->bucket_count;
+    memset(context->order, 0xff, (size_t)count * sizeof *context->order);
+    for (int i = 0; i < count; i++) {
+        int bucket = context->order_offered[i];
+        if (bucket < 0 || bucket >= count || context->order[bucket] >= 0) {
+            return log_failure(WW_TRANSPORT_FAILED,
+                               "rank 0 offered an order that names bucket %d of %d: do all ranks "
+                               "load the same libwirewise?",
+                               bucket, count);
+        }
+        context->order[bucket] = i;
+    }
+    memcpy(context->order, context->order_offered, (size_t)count * sizeof *context->order);
+    return WW_OK;
+}
+
 static enum ww_status share_order(struct ww_context *context)
 {
     struct run_request request;
@@ -409,12 +436,15 @@ static enum ww_status share_order(struct ww_context *context)
     }
     while (status == WW_OK || status == WW_PENDING) {
         status = engine_advance(context->steps.engine, clock_now_ns());
-        if (engine_done(context->steps.engine, number)) {
+        if (status < 0 || engine_done(context->steps.engine, number)) {
             break;
         }
         pause_unlocked(context, &patience);
     }
-    status = status < 0 ? context_break(context, status) : WW_OK;
+    status = status < 0 ? status : take_order(context);
+    if (status < 0) {
+        status = context_break(context, status, &context->steps); /* before others find it failed */
+    }
     pthread_mutex_unlock(&context->steps.lock);
     return status;
 }
@@ -428,7 +458,17 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
         return status;
     }
     if (context->committed) {
-        return context_fail(context, log_failure(WW_BAD_STATE, "ww_tensors_commit was called twice"));
+        return context_fail(context,
+                            log_failure(WW_BAD_STATE, "ww_tensors_commit was called twice"));
+    }
+    status = buckets_agree(context);
+    if (status != WW_OK) {
+        return status == WW_MISMATCH ? context_break_alike(context, status)
+                                     : context_break(context, status, NULL);
+    }
+    if (context->tensor_count == 0) { /* on all ranks, since they agree */
+        return context_fail(context, log_failure(WW_BAD_STATE, "ww_tensors_commit was called "
+                                                               "before any ww_tensor_add"));
     }
     pthread_mutex_lock(&context->steps.lock);
     status = buckets_create(context);
@@ -441,11 +481,8 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
     }
     pthread_mutex_unlock(&context->steps.lock);
     context->committed = status == WW_OK;
-    if (status == WW_OK) {
-        return WW_OK;
-    }
-    /* Half a layout is of no use; without tensors there is none yet. */
-    return status == WW_BAD_STATE ? context_fail(context, status) : context_break(context, status);
+    return status == WW_OK ? WW_OK
+                           : context_break(context, status, NULL); /* half a layout is no use */
 }
 
 enum ww_status ww_step_begin(struct ww_context *context)
@@ -482,7 +519,7 @@ static enum ww_status refuse_end(struct ww_context *context, const struct ww_ten
     enum ww_status status = log_failure(
         WW_BAD_STATE, "tensor \"%s\" was neither started nor skipped in step %llu", missing->name,
         (unsigned long long)context->step.number);
-    return context_break(context, status);
+    return context_break(context, status, NULL);
 }
 
 static enum ww_status await_all(struct ww_context *context)

@@ -292,9 +292,11 @@ static enum ww_status compose(struct composer *composer, const struct algorithm 
     char name[sizeof(*plan)->name];
     snprintf(name, sizeof name, "hierarchical+%s", top->name);
     composer->owners = calloc((size_t)atlas->size, sizeof *composer->owners);
-    composer->writer = plan_writer_create(name, COLLECTIVE_ALL_REDUCE, composer->rank, atlas->size,
-                                          atlas->parts[0]);
-    if (composer->owners == NULL || composer->writer == NULL) {
+    if (composer->owners != NULL) {
+        composer->writer = plan_writer_create(name, COLLECTIVE_ALL_REDUCE, composer->rank,
+                                              atlas->size, atlas->parts[0]);
+    }
+    if (composer->writer == NULL) {
         free(composer->owners);
         return log_failure(WW_NO_MEMORY, "no memory to write a plan for %d ranks", atlas->size);
     }

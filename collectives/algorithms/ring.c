@@ -26,8 +26,9 @@ static int previous_rank(const struct task *task)
  * In a reduce-scatter the sums on their way stay in scratch: the output has room for one part. */
 static int scatter(struct plan_writer *writer, const struct task *task, bool keep_in_output)
 {
+    bool alternate = !keep_in_output && task->count > 2;
     uint16_t arriving[2] = {plan_scratch(writer, task->unit), 0};
-    arriving[1] = keep_in_output ? arriving[0] : plan_scratch(writer, task->unit);
+    arriving[1] = alternate ? plan_scratch(writer, task->unit) : arriving[0];
     struct slice leaving = task_slice(task, task->source, part_at(task, -1), 1);
     int step = task->step;
     for (int k = 0; k < task->count - 1; k++, step++) {

@@ -66,8 +66,8 @@ struct ww_world {
     int size;            /* >= 1 */
 
     /* Gathers `bytes` from every rank into all[size * bytes], in rank order; 0 = success.
-     * Called by all ranks, only inside ww_context_create, ww_context_destroy and
-     * ww_tensors_commit, on the thread that makes these calls. May be NULL when size is 1. */
+     * Called by all ranks, only inside ww_context_create, on the thread that makes this call.
+     * May be NULL when size is 1. */
     int (*all_gather)(void *self, const void *mine, void *all, size_t bytes);
     void *self; /* handed to all_gather and to the transport */
 

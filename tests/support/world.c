@@ -47,9 +47,10 @@ bool check_at(bool good, const char *file, int line, const char *format, ...)
 bool check_status_at(enum ww_status got, enum ww_status wanted, const char *call, const char *file,
                      int line)
 {
-    return check_at(got == wanted, file, line, "%s gave %s instead of %s (this thread last said "
-                    "\"%s\")", call, ww_status_name(got), ww_status_name(wanted),
-                    ww_last_error(NULL));
+    return check_at(got == wanted, file, line,
+                    "%s gave %s instead of %s (this thread last said "
+                    "\"%s\")",
+                    call, ww_status_name(got), ww_status_name(wanted), ww_last_error(NULL));
 }
 
 bool check_words_at(const char *text, const char *const *words, const char *file, int line)
@@ -57,7 +58,8 @@ bool check_words_at(const char *text, const char *const *words, const char *file
     bool good = true;
     for (; *words != NULL; words++) {
         good = check_at(strstr(text, *words) != NULL, file, line, "\"%s\" does not say \"%s\"",
-                        text, *words) && good;
+                        text, *words) &&
+               good;
     }
     return good;
 }

@@ -109,6 +109,18 @@ function code_of(line,    out, i, c, two) {
     return out
 }
 
+# Tests lend each other their folders.
+function resolve_in_tests(header,    path, tail) {
+    tail = "/" header
+    for (path in exists) {
+        if (path ~ /^tests\// && length(path) > length(tail) &&
+            substr(path, length(path) - length(tail) + 1) == tail) {
+            return path
+        }
+    }
+    return ""
+}
+
 # The file that a quoted include means: beside the includer, in its room, in include/, in the
 # rooms that one can see from here. "" when there is none.
 function resolve(header, from,    folder, i) {
@@ -128,10 +140,7 @@ function resolve(header, from,    folder, i) {
             return room_folder[i] "/" header
         }
     }
-    if (("tests/support/" header) in exists) {
-        return "tests/support/" header
-    }
-    return ""
+    return from ~ /^tests\// ? resolve_in_tests(header) : ""
 }
 
 # 0 own header, 1 system, 2 the public API, 3 what is quoted: private contracts, the own room, doors.

@@ -3,9 +3,12 @@
 #include "internal/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "capture.h"
 
@@ -62,5 +65,29 @@ Test(memory, releasing_returns_every_page)
         memory_release(memory, sizes[i]);
         cr_expect(!is_mapped(memory), "first page of %zu bytes", sizes[i]);
         cr_expect(!is_mapped(memory + last), "last page of %zu bytes", sizes[i]);
+    }
+}
+
+/* Pages of address space that this process holds, as the kernel counts them. */
+static size_t pages_held(void)
+{
+    char text[64] = "";
+    int file = open("/proc/self/statm", O_RDONLY);
+    cr_assert(file >= 0 && read(file, text, sizeof text - 1) > 0);
+    close(file);
+    return strtoul(text, NULL, 10);
+}
+
+Test(memory, what_was_cut_off_to_align_is_not_kept)
+{
+    static const size_t sizes[] = {1, 5000, 2 * MIB, 3 * MIB + 1, 64 * MIB};
+    memory_release(memory_reserve(1), 1);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t before = pages_held();
+        void *memory = memory_reserve(sizes[i]);
+        size_t reserved = pages_held();
+        memory_release(memory, sizes[i]);
+        cr_expect_eq(reserved - before, (sizes[i] + 4095) / 4096, "%zu bytes", sizes[i]);
+        cr_expect_eq(pages_held(), before, "%zu bytes", sizes[i]);
     }
 }

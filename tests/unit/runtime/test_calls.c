@@ -156,9 +156,8 @@ static void try_example(struct ww_context *context, const struct ww_world *world
     check(example->in_place || example->call == BROADCAST ||
               values_of_rank(example->type, world->rank, 0, vectors.input, input),
           "%s: the input has changed", what);
-    check(example->count > 70000 ||
-              untouched_outside(&vectors, input * element,
-                                output_count(example, world->size) * element),
+    check(example->count > 70000 || untouched_outside(&vectors, input * element,
+                                                      output_count(example, world->size) * element),
           "%s: bytes outside of the vectors have changed", what);
     free(vectors.memory);
 }
@@ -182,8 +181,9 @@ static void try_count(struct ww_context *context, const struct ww_world *world, 
 {
     for (int type = 0; type < WW_TYPE_COUNT; type++) {
         for (int op = 0; op < (reduces(call) ? (int)WW_OP_COUNT : 1); op++) {
-            struct example example = {call, (enum ww_type)type, (enum ww_op)op, count, false,
-                                      (int)(count % (size_t)world->size)};
+            struct example example = {call,           (enum ww_type)type,
+                                      (enum ww_op)op, count,
+                                      false,          (int)(count % (size_t)world->size)};
             if (!reduces(call) || op_serves(example.type, example.op)) {
                 try_places(context, world, example);
             }
@@ -219,10 +219,8 @@ static void expect_every_type(enum call call)
 {
     for (int size = 1; size <= 5; size++) {
         size_t counts[] = {0, 1, 2, 3, (size_t)size, (size_t)size + 1, 1000, 65537};
-        struct plan_of_work work = {.algorithm = "auto",
-                                    .counts = counts,
-                                    .count_count = LENGTH(counts),
-                                    .call = call};
+        struct plan_of_work work = {
+            .algorithm = "auto", .counts = counts, .count_count = LENGTH(counts), .call = call};
         world_run(size, try_all_types, &work);
     }
 }
@@ -294,13 +292,13 @@ static const size_t few_counts[] = {0, 1, 3, 6, 1000, 40001};
 
 Test(calls, every_algorithm_that_can_be_set_is_exact)
 {
-    static const char *const names[] = {"direct", "doubling", "halving", "ring", "tree",
-                                        "scatter_gather", "hierarchical", "hierarchical+ring"};
+    static const char *const names[] = {
+        "direct", "doubling",       "halving",      "ring",
+        "tree",   "scatter_gather", "hierarchical", "hierarchical+ring"};
     for (size_t i = 0; i < LENGTH(names); i++) {
         for (int size = 1; size <= 5; size++) {
-            struct plan_of_work work = {.algorithm = names[i],
-                                        .counts = few_counts,
-                                        .count_count = LENGTH(few_counts)};
+            struct plan_of_work work = {
+                .algorithm = names[i], .counts = few_counts, .count_count = LENGTH(few_counts)};
             world_run(size, try_few_types, &work);
         }
     }
@@ -446,16 +444,15 @@ static void sum_thirds(const struct ww_world *world, void *shared)
     for (size_t i = 0; i < LENGTH(rounded->results[0]); i++) {
         values[i] = (float)(i + 1) / (float)(3 + world->rank * 7);
     }
-    check_status(ww_all_reduce(context, values, values, LENGTH(rounded->results[0]), WW_F32,
-                               WW_SUM),
-                 WW_OK);
+    check_status(
+        ww_all_reduce(context, values, values, LENGTH(rounded->results[0]), WW_F32, WW_SUM), WW_OK);
     ww_context_destroy(context);
 }
 
 Test(calls, inexact_sums_have_the_same_bits_on_every_rank)
 {
     static const char *const names[] = {"direct", "doubling", "halving",
-                                        "ring", "tree", "scatter_gather"};
+                                        "ring",   "tree",     "scatter_gather"};
     for (size_t i = 0; i < LENGTH(names); i++) {
         static struct rounded_case rounded;
         rounded.algorithm = names[i];

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_step_errors.c: steps that are used wrongly: each time a sentence, on every rank it concerns,
+ * and nobody hangs. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal/clock.h"
+#include "world.h"
+
+TestSuite(step_errors, .init = capture_start, .fini = capture_finish);
+
+/* Three tensors of four elements, each in a bucket of its own: c leaves first, then b, then a. */
+struct trainer {
+    struct ww_context *context;
+    struct ww_tensor *a, *b, *c;
+    float values[3][4];
+};
+
+static void trainer_begin(struct trainer *trainer, const struct ww_world *world,
+                          enum ww_progress progress, double timeout_s)
+{
+    struct ww_config config = world_config();
+    size_t count = 4;
+    config.progress = progress;
+    config.timeout_s = timeout_s;
+    config.bucket_bytes = 1;
+    memset(trainer, 0, sizeof *trainer);
+    trainer->context = world_context(world, &config);
+    check_status(ww_tensor_add(trainer->context, "a", WW_F32, 1, &count, &trainer->a), WW_OK);
+    check_status(ww_tensor_add(trainer->context, "b", WW_F32, 1, &count, &trainer->b), WW_OK);
+    check_status(ww_tensor_add(trainer->context, "c", WW_F32, 1, &count, &trainer->c), WW_OK);
+    check_status(ww_tensors_commit(trainer->context), WW_OK);
+}
+
+static void start_all(struct trainer *trainer)
+{
+    check_status(ww_tensor_start(trainer->c, trainer->values[2]), WW_OK);
+    check_status(ww_tensor_start(trainer->b, trainer->values[1]), WW_OK);
+    check_status(ww_tensor_start(trainer->a, trainer->values[0]), WW_OK);
+}
+
+static void check_said(enum ww_status status, enum ww_status wanted, struct ww_context *context,
+                       const char *words)
+{
+    check(status == wanted, "%s instead of %s, \"%s\"", ww_status_name(status),
+          ww_status_name(wanted), words);
+    const char *const list[] = {words, NULL};
+    check_words_at(ww_last_error(context), list, __FILE__, __LINE__);
+}
+
+/* ---- Wrong order of calls --------------------------------------------------------------- */
+
+static void call_in_wrong_order(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(world, &config);
+    struct ww_tensor *early = NULL;
+    float value = 0;
+    check_said(ww_step_begin(context), WW_BAD_STATE, context, "before ww_tensors_commit");
+    check_status(ww_tensor_add(context, "early", WW_F32, 0, NULL, &early), WW_OK);
+    check_said(ww_tensor_start(early, &value), WW_BAD_STATE, context, "\"early\") came outside");
+    check_said(ww_tensor_wait(early), WW_BAD_STATE, context, "\"early\"");
+    ww_context_destroy(context);
+
+    trainer_begin(&trainer, world, *(enum ww_progress *)shared, 60);
+    context = trainer.context;
+    check_said(ww_step_end(context, NULL), WW_BAD_STATE, context, "without ww_step_begin");
+    check_said(ww_tensor_start(trainer.a, trainer.values[0]), WW_BAD_STATE, context,
+               "ww_tensor_start(\"a\") came outside of a step");
+    check_said(ww_tensor_skip(trainer.a, NULL), WW_BAD_STATE, context,
+               "ww_tensor_skip(\"a\") came outside of a step");
+    check_status(ww_step_begin(context), WW_OK);
+    check_said(ww_step_begin(context), WW_BAD_STATE, context, "still open");
+    check_said(ww_tensor_wait(trainer.a), WW_BAD_STATE, context, "neither started nor skipped");
+    check_said(ww_tensor_start(trainer.a, NULL), WW_BAD_ARGUMENT, context, "NULL for 4 elements");
+    check_said(ww_tensor_start(trainer.a, (char *)trainer.values + 1), WW_BAD_ARGUMENT, context,
+               "not aligned to 4 bytes");
+    check_said(ww_tensor_skip(trainer.a, (char *)trainer.values + 2), WW_BAD_ARGUMENT, context,
+               "not aligned to 4 bytes");
+    start_all(&trainer);
+    check_said(ww_tensor_start(trainer.a, trainer.values[0]), WW_BAD_STATE, context,
+               "\"a\"): it was started already in step 1");
+    check_said(ww_tensor_skip(trainer.b, NULL), WW_BAD_STATE, context, "started already");
+    struct ww_report report = WW_REPORT_INIT;
+    report.struct_bytes = 3;
+    check_said(ww_step_end(context, &report), WW_BAD_ARGUMENT, context,
+               "report->struct_bytes is 3");
+    check_status(ww_step_end(context, NULL), WW_OK);
+    check_said(ww_step_end(context, NULL), WW_BAD_STATE, context, "without ww_step_begin");
+    check_status(ww_tensor_wait(trainer.a), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_skip(trainer.a, NULL), WW_OK);
+    check_said(ww_tensor_start(trainer.a, trainer.values[0]), WW_BAD_STATE, context,
+               "\"a\"): it was skipped already in step 2");
+    check_status(ww_tensor_skip(trainer.b, NULL), WW_OK);
+    check_status(ww_tensor_skip(trainer.c, NULL), WW_OK);
+    check_status(ww_step_end(context, NULL), WW_OK);
+    ww_context_destroy(context);
+}
+
+Test(step_errors, calls_in_the_wrong_order_are_said_and_break_nothing)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        world_run(2, call_in_wrong_order, &kind);
+        cr_expect_eq(world_forgive(), 2 * 16);
+    }
+}
+
+static void abandon(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    trainer_begin(&trainer, world, *(enum ww_progress *)shared, 60);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    check_status(ww_tensor_start(trainer.c, trainer.values[2]), WW_OK);
+    check_status(ww_tensor_start(trainer.a, trainer.values[0]), WW_OK);
+    ww_context_destroy(trainer.context);
+}
+
+Test(step_errors, a_step_under_way_is_abandoned_by_destroy)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        for (int size = 1; size <= 4; size++) {
+            world_run(size, abandon, &kind);
+        }
+    }
+}
+
+/* ---- Missing tensors -------------------------------------------------------------------- */
+
+/* A peer may have given up by now. */
+static void start_while_whole(struct ww_tensor *tensor, float *values, enum ww_status failure)
+{
+    enum ww_status status = ww_tensor_start(tensor, values);
+    check(status == WW_OK || status == failure, "%s", ww_status_name(status));
+}
+
+/* Rank 1 forgets b; for the others everything is as it should be. */
+static void forget_one(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    trainer_begin(&trainer, world, *(enum ww_progress *)shared, 60);
+    float value = 1;
+    check_status(ww_all_reduce(trainer.context, &value, &value, 1, WW_F32, WW_SUM), WW_OK);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    world_meet(world);
+    enum ww_status wanted = world->rank == 1 ? WW_BAD_STATE : WW_PEER_FAILED;
+    start_while_whole(trainer.c, trainer.values[2], wanted);
+    start_while_whole(trainer.a, trainer.values[0], wanted);
+    if (world->rank != 1) {
+        start_while_whole(trainer.b, trainer.values[1], wanted);
+    }
+    struct ww_report report = WW_REPORT_INIT;
+    check_status(ww_step_end(trainer.context, &report), wanted);
+    check(report.step == 0, "a report was written");
+    check_words(ww_last_error(trainer.context), "\"b\" was neither started nor skipped in step 1",
+                world->rank == 1 ? "" : "rank 1 (");
+    check_status(ww_step_begin(trainer.context), wanted);
+    check_status(ww_tensor_start(trainer.a, trainer.values[0]), wanted);
+    check_status(ww_tensor_wait(trainer.b), wanted);
+    check_status(ww_all_reduce(trainer.context, &value, &value, 1, WW_F32, WW_SUM), wanted);
+    check_words(ww_last_error(trainer.context), "\"b\" was neither started nor skipped in step 1");
+    ww_context_destroy(trainer.context);
+}
+
+Test(step_errors, a_tensor_that_was_forgotten_is_named_on_every_rank)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        for (int size = 2; size <= 4; size++) {
+            world_run(size, forget_one, &kind);
+            cr_expect_eq(world_forgive(), size);
+        }
+    }
+}
+
+/* a can only leave after b, which comes too late for the one that waits, but not for the step. */
+static void wait_too_early(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    trainer_begin(&trainer, world, *(enum ww_progress *)shared, 0.2);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    check_status(ww_tensor_start(trainer.c, trainer.values[2]), WW_OK);
+    check_status(ww_tensor_start(trainer.a, trainer.values[0]), WW_OK);
+    uint64_t begin = clock_now_ns();
+    check_said(ww_tensor_wait(trainer.a), WW_BAD_STATE, trainer.context,
+               "for \"a\", which leaves only after \"b\" was started or skipped");
+    check(clock_now_ns() - begin < 2 * CLOCK_NS_PER_S, "it took seconds");
+    world_meet(world);
+    check_status(ww_tensor_start(trainer.b, trainer.values[1]), WW_OK);
+    check_status(ww_tensor_wait(trainer.a), WW_OK);
+    check_status(ww_step_end(trainer.context, NULL), WW_OK);
+    ww_context_destroy(trainer.context);
+}
+
+Test(step_errors, waiting_for_what_cannot_leave_names_the_tensor_that_is_missing)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        world_run(2, wait_too_early, &kind);
+        cr_expect_eq(world_forgive(), 2);
+    }
+}
+
+/* ---- Silent ranks ----------------------------------------------------------------------- */
+
+static void stay_away(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    trainer_begin(&trainer, world, *(enum ww_progress *)shared, 0.3);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    if (world->rank != 2) {
+        start_all(&trainer);
+        check_status(ww_step_end(trainer.context, NULL), WW_TIMED_OUT);
+        check_words(ww_last_error(trainer.context), "rank 2 (", "did not come to all_reduce",
+                    "bucket 0 of step 1", "timeout_s");
+        check_status(ww_step_begin(trainer.context), WW_TIMED_OUT);
+    }
+    world_meet(world);
+    ww_context_destroy(trainer.context);
+}
+
+Test(step_errors, a_rank_that_hands_nothing_over_is_named_after_the_timeout)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        world_run(3, stay_away, &kind);
+        cr_expect_geq(world_forgive(), 2);
+    }
+}
+
+/* The wait is long, the hand-over late: patience is per collective, and computing is no silence. */
+static void come_late(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    trainer_begin(&trainer, world, *(enum ww_progress *)shared, 60);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    if (world->rank == 0) {
+        uint64_t begin = clock_now_ns();
+        while (clock_now_ns() - begin < CLOCK_NS_PER_S / 20) {
+            check_status(ww_progress(trainer.context), WW_OK);
+        }
+    }
+    start_all(&trainer);
+    check_status(ww_step_end(trainer.context, NULL), WW_OK);
+    ww_context_destroy(trainer.context);
+}
+
+Test(step_errors, a_rank_that_computes_for_long_is_waited_for)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        world_run(3, come_late, &kind);
+    }
+}
