@@ -147,7 +147,7 @@ static enum ww_status finish(struct ww_context *context, struct engine *engine, 
         patience_spend(&patience, (struct pulse){engine_wait(engine), engine_moves(engine)});
         enum ww_status failure = atomic_load(&context->failure);
         if (failure != WW_OK) { /* another thread's: a step of this context failed */
-            return engine_fail(engine, failure, "a step of the same context failed");
+            return engine_fail(engine, failure, ww_last_error(context));
         }
         status = engine_advance(engine, clock_now_ns());
     }

@@ -41,15 +41,16 @@ judge() {
     }'
 }
 
+"$here/hosts.sh" with 1 none -- mpirun 1 true </dev/null
+[ $? -eq 77 ] && exit 77
 failed=0
 while read -r hosts ranks form; do
     total=$((hosts * ranks))
-    # Lines about a host come after those of its ranks.
     lines=$("$here/hosts.sh" with "$hosts" none -- timeout 60 hosts.sh mpirun "$ranks" "$1" \
         "$form" "$steps" </dev/null)
     status=$?
-    [ "$status" -eq 77 ] && exit 77
     printf '%d hosts, %d ranks each, %s tensors: ' "$hosts" "$ranks" "$form"
+    # Sorted, a host's lines follow those of its ranks.
     if [ "$status" -ne 0 ] || ! sort -k 1,1 -s <<<"$lines" | judge "$total" "$hosts"; then
         echo "FAILED with status $status"
         failed=1

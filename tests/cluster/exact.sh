@@ -26,11 +26,12 @@ if [ "$1" = on_hosts ]; then
     exit
 fi
 
+"$here/hosts.sh" with 1 none -- mpirun 1 true </dev/null
+[ $? -eq 77 ] && exit 77
 failed=0
 while read -r hosts ranks; do
     "$here/hosts.sh" with "$hosts" none -- "$0" on_hosts "$ranks" "$1" </dev/null
     status=$?
-    [ "$status" -eq 77 ] && exit 77
     if [ "$status" -ne 0 ]; then
         echo "FAILED: $hosts hosts with $ranks ranks each: status $status"
         failed=1

@@ -243,7 +243,7 @@ run_mpi() {
         shift
     fi
     [[ $# -ge 2 && $1 =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || usage
-    [[ $("$launcher" --version 2>&1) == *"Open MPI"* ]] || skip "$launcher is not Open MPI's"
+    [[ $("$launcher" --version 2>&1) =~ Open\ MPI|OpenRTE ]] || skip "$launcher is not Open MPI's"
     hostfile=$(mktemp "$HOSTS_LAB/hostfile.XXXXXX")
     total=$(write_hostfile "$1" "$hostfile")
     shift

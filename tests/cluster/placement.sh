@@ -23,10 +23,9 @@ without_rank_numbers() {
          END { for (key in sent) print "step", key, sent[key] }' | sort -u
 }
 
-by_slot=$(measure 2 "$1" few 2)
-status=$?
-[ "$status" -eq 77 ] && exit 77
-if [ "$status" -ne 0 ] || ! by_node=$(measure --by-node 2 "$1" few 2); then
+"$here/hosts.sh" with 1 none -- mpirun 1 true </dev/null
+[ $? -eq 77 ] && exit 77
+if ! by_slot=$(measure 2 "$1" few 2) || ! by_node=$(measure --by-node 2 "$1" few 2); then
     echo "FAILED: a run ended with an error"
     exit 1
 fi

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_gate.c: the gate over local fabrics, driven by hand from one thread. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <wirewise/transport.h>
+
+#include "capture.h"
+#include "gate.h"
+#include "plan.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+#define RANKS_MOST 20
+#define DEPTH 4
+
+TestSuite(gate, .init = capture_start, .fini = capture_finish);
+
+struct company {
+    int size;
+    struct ww_local_world *local;
+    const struct ww_transport *transport;
+    struct ww_world worlds[RANKS_MOST];
+    struct topology topologies[RANKS_MOST];
+    uint8_t levels[RANKS_MOST];
+    int hosts[RANKS_MOST];
+    char names[1][HOST_NAME_BYTES];
+    void *fabrics[RANKS_MOST];
+    struct gate *gates[RANKS_MOST];
+};
+
+static void company_open(struct company *company, int size)
+{
+    memset(company, 0, sizeof *company);
+    company->size = size;
+    strcpy(company->names[0], "here");
+    cr_assert_eq(ww_local_world_create(size, &company->local), WW_OK);
+    for (int rank = 0; rank < size; rank++) {
+        cr_assert_eq(ww_local_world_rank(company->local, rank, &company->worlds[rank]), WW_OK);
+        company->transport = company->worlds[rank].transport;
+        struct topology topology = {.rank = rank, .size = size, .hosts = 1, .levels = 1};
+        topology.host_of = company->hosts;
+        topology.host_name = company->names;
+        company->topologies[rank] = topology;
+        struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                           .world = &company->worlds[rank],
+                                           .levels = 1,
+                                           .peer_level = company->levels};
+        cr_assert_eq(company->transport->open(&setup, &company->fabrics[rank]), WW_OK);
+        cr_assert_eq(gate_create(company->transport, company->fabrics[rank],
+                                 &company->topologies[rank], DEPTH, &company->gates[rank]),
+                     WW_OK);
+        cr_assert_eq(gate_open(company->gates[rank]), WW_OK);
+    }
+}
+
+static void company_close(struct company *company)
+{
+    for (int rank = 0; rank < company->size; rank++) {
+        company->transport->close(company->fabrics[rank], true);
+    }
+    for (int rank = 0; rank < company->size; rank++) {
+        gate_destroy(company->gates[rank]);
+    }
+    ww_local_world_destroy(company->local);
+}
+
+static struct signature all_reduce_of(uint64_t count)
+{
+    return (struct signature){.count = count,
+                              .collective = COLLECTIVE_ALL_REDUCE,
+                              .type = WW_F32,
+                              .op = WW_SUM,
+                              .root = -1};
+}
+
+static void announce(struct company *company, int rank, uint64_t count)
+{
+    struct signature signature = all_reduce_of(count);
+    cr_assert(gate_has_room(company->gates[rank]));
+    cr_expect_eq(gate_announce(company->gates[rank], &signature), WW_OK);
+}
+
+/* Advances everybody often enough that every message has arrived; rank's answer comes last. */
+static enum ww_status settle(struct company *company, int rank, uint64_t *passed)
+{
+    uint64_t ignored;
+    for (int turn = 0; turn < 3; turn++) {
+        for (int r = 0; r < company->size; r++) {
+            gate_advance(company->gates[r], &ignored);
+        }
+    }
+    return gate_advance(company->gates[rank], passed);
+}
+
+static void expect_passed(struct company *company, uint64_t wanted)
+{
+    for (int rank = 0; rank < company->size; rank++) {
+        uint64_t passed = 99;
+        cr_expect_eq(settle(company, rank, &passed), WW_OK);
+        cr_expect_eq(passed, wanted, "rank %d: %llu passed", rank, (unsigned long long)passed);
+    }
+}
+
+static const int sizes[] = {1, 2, 3, 5, 16, 17, 20};
+
+Test(gate, opens_when_the_last_rank_has_announced)
+{
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        struct company company;
+        company_open(&company, sizes[i]);
+        for (uint64_t number = 0; number < 10; number++) {
+            for (int rank = sizes[i] - 1; rank >= 0; rank--) {
+                expect_passed(&company, number);
+                announce(&company, rank, 100 + number);
+            }
+            expect_passed(&company, number + 1);
+        }
+        company_close(&company);
+    }
+}
+
+Test(gate, lets_ranks_run_ahead_by_its_depth)
+{
+    struct company company;
+    company_open(&company, 3);
+    for (int number = 0; number < DEPTH; number++) {
+        announce(&company, 0, (uint64_t)number);
+        announce(&company, 2, (uint64_t)number);
+    }
+    expect_passed(&company, 0);
+    for (int number = 0; number < DEPTH; number++) {
+        announce(&company, 1, (uint64_t)number);
+        expect_passed(&company, (uint64_t)number + 1);
+    }
+    company_close(&company);
+}
+
+static bool mentions(const char *line, int rank)
+{
+    char words[80];
+    snprintf(words, sizeof words, "rank %d (here) wants all_reduce of 101 f32 (sum)", rank);
+    return strstr(line, words) != NULL;
+}
+
+Test(gate, names_the_rank_that_wants_something_else)
+{
+    for (size_t i = 1; i < LENGTH(sizes); i++) {
+        for (int odd = 0; odd < sizes[i]; odd += 3) {
+            struct company company;
+            company_open(&company, sizes[i]);
+            for (int rank = 0; rank < sizes[i]; rank++) {
+                announce(&company, rank, rank == odd ? 101 : 100);
+            }
+            uint64_t passed;
+            bool star = sizes[i] > GATE_DIRECT_SIZE;
+            for (int rank = 0; rank < sizes[i]; rank++) {
+                enum ww_status status = settle(&company, rank, &passed);
+                cr_expect_eq(status, star && rank > 0 ? WW_OK : WW_MISMATCH);
+                cr_expect_eq(passed, 0);
+            }
+            const char *line = capture_take(WW_LOG_ERROR, "wants");
+            cr_assert_not_null(line);
+            /* Of two it cannot be told who is odd. */
+            cr_expect(mentions(line, odd), "%s", line);
+            cr_expect_not_null(strstr(line, "wants all_reduce of 100 f32 (sum)"), "%s", line);
+            cr_expect_eq(strstr(line, "wants all_reduce of 101") < strstr(line, " of 100"),
+                         sizes[i] > 2 || odd == 1, "%s", line);
+            while (capture_take(WW_LOG_ERROR, "") != NULL) {
+                continue;
+            }
+            company_close(&company);
+        }
+    }
+}
+
+Test(gate, tells_who_has_not_announced)
+{
+    struct company company;
+    company_open(&company, 5);
+    announce(&company, 0, 1);
+    announce(&company, 3, 1);
+    expect_passed(&company, 0);
+    int ranks[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    cr_expect_eq(gate_missing(company.gates[0], ranks, 8), 3);
+    cr_expect_arr_eq(ranks, ((int[]){1, 2, 4}), 3 * sizeof *ranks);
+    cr_expect_eq(gate_missing(company.gates[0], ranks, 1), 3);
+    cr_expect_eq(gate_missing(company.gates[1], ranks, 8), 2, "itself is not its peer");
+    cr_expect_arr_eq(ranks, ((int[]){2, 4}), 2 * sizeof *ranks);
+    company_close(&company);
+}
+
+/* Statuses that concern all arrive as they are, others as a peer's failure. */
+Test(gate, passes_bad_news_on)
+{
+    static const enum ww_status rows[][2] = {
+        {WW_MISMATCH, WW_MISMATCH},       {WW_TIMED_OUT, WW_TIMED_OUT},
+        {WW_BAD_STATE, WW_PEER_FAILED},   {WW_NO_MEMORY, WW_PEER_FAILED},
+        {WW_PEER_FAILED, WW_PEER_FAILED}, {WW_TRANSPORT_FAILED, WW_PEER_FAILED},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct company company;
+        company_open(&company, 3);
+        gate_report_failure(company.gates[1], rows[i][0], "the cat is on the keyboard");
+        for (int rank = 0; rank < 3; rank += 2) {
+            uint64_t passed;
+            cr_expect_eq(gate_advance(company.gates[rank], &passed), rows[i][1]);
+            expect_line(WW_LOG_ERROR, "rank 1 (here) reported: the cat is on the keyboard");
+            cr_expect_eq(gate_advance(company.gates[rank], &passed), rows[i][1], "it stays");
+            struct signature signature = all_reduce_of(1);
+            cr_expect_eq(gate_announce(company.gates[rank], &signature), rows[i][1]);
+        }
+        company_close(&company);
+    }
+}
+
+Test(gate, keeps_the_first_witness_of_news_that_is_passed_on)
+{
+    struct company company;
+    company_open(&company, 3);
+    gate_report_failure(company.gates[1], WW_BAD_STATE, "rank 2 (here) reported: it rains");
+    uint64_t passed;
+    cr_expect_eq(gate_advance(company.gates[0], &passed), WW_PEER_FAILED);
+    cr_expect_str_eq(capture_take(WW_LOG_ERROR, "it rains"), "rank 2 (here) reported: it rains");
+    company_close(&company);
+}
+
+/* Long sentences are cut, never the message beside them. */
+Test(gate, cuts_long_news)
+{
+    struct company company;
+    company_open(&company, 2);
+    char sentence[1000];
+    memset(sentence, 'z', sizeof sentence - 1);
+    sentence[sizeof sentence - 1] = '\0';
+    gate_report_failure(company.gates[0], WW_TIMED_OUT, sentence);
+    uint64_t passed;
+    cr_expect_eq(gate_advance(company.gates[1], &passed), WW_TIMED_OUT);
+    expect_line(WW_LOG_ERROR, "rank 0 (here) reported: zzzzzzzz");
+    company_close(&company);
+}
+
+/* Rank 3 says nothing any more; rank 1 waits for it, and rank 0 for rank 1. */
+Test(gate, finds_the_silent_rank_behind_those_that_wait)
+{
+    struct company company;
+    company_open(&company, 4);
+    gate_waits_for(company.gates[0], 1);
+    gate_waits_for(company.gates[1], 3);
+    gate_waits_for(company.gates[2], 0);
+    gate_call_roll(company.gates[0]);
+    uint64_t passed;
+    for (int turn = 0; turn < 3; turn++) {
+        for (int rank = 2; rank >= 0; rank--) {
+            cr_expect_eq(gate_advance(company.gates[rank], &passed), WW_OK);
+        }
+    }
+    cr_expect_eq(gate_silent(company.gates[0]), 3);
+    cr_expect_eq(gate_advance(company.gates[3], &passed), WW_OK);
+    cr_expect_eq(gate_advance(company.gates[0], &passed), WW_OK);
+    cr_expect_eq(gate_silent(company.gates[0]), -1, "it answered after all");
+    company_close(&company);
+}
+
+Test(gate, signatures_read_like_a_wish)
+{
+    static const struct {
+        struct signature signature;
+        const char *text;
+    } rows[] = {
+        {{.count = 5, .collective = COLLECTIVE_ALL_REDUCE, .type = WW_F32, .op = WW_MEAN, .root = -1},
+         "all_reduce of 5 f32 (mean)"},
+        {{.count = 1024, .step = 7, .type = WW_F16, .op = WW_MEAN, .root = -1, .label = 3},
+         "all_reduce of 1024 f16 (mean), bucket 2 of step 7"},
+        {{.collective = COLLECTIVE_BROADCAST, .type = WW_I64, .op = WW_OP_COUNT, .root = 2},
+         "broadcast of 0 i64 from root 2"},
+        {{.collective = COLLECTIVE_ALL_GATHER, .type = WW_BF16, .op = WW_OP_COUNT, .root = -1},
+         "all_gather of 0 bf16"},
+        {{.collective = 77, .type = 88, .op = 99, .root = -1},
+         "unknown collective of 0 unknown type (unknown op)"},
+        {{.label = GATE_LABEL_FAREWELL}, "the end of its context (ww_context_destroy)"},
+        {{.label = GATE_LABEL_LAYOUT}, "the layout of its tensors (ww_tensors_commit)"},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        char text[160];
+        cr_expect_eq(signature_print(&rows[i].signature, text, sizeof text),
+                     (int)strlen(rows[i].text));
+        cr_expect_str_eq(text, rows[i].text);
+    }
+}

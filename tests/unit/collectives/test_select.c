@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_select.c: who gets which algorithm, and the shelf that keeps its plan. */
+#include <stdio.h>
+#include <string.h>
+
+#include "capture.h"
+#include "select.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+#define KIB(n) ((size_t)(n) << 10)
+#define MIB(n) ((size_t)(n) << 20)
+#define RANKS_MOST 128
+
+TestSuite(select, .init = capture_start, .fini = capture_finish);
+
+/* Ranks dealt out to hosts in blocks of equal size. */
+struct place {
+    struct topology topology;
+    uint64_t labels[RANKS_MOST];
+};
+
+static void place_ranks(struct place *place, int size, int hosts)
+{
+    memset(place, 0, sizeof *place);
+    place->topology.size = size;
+    place->topology.rank = size - 1;
+    place->topology.hosts = hosts;
+    for (int rank = 0; rank < size; rank++) {
+        place->labels[rank] = (uint64_t)(rank * hosts / size);
+    }
+    cr_assert_eq(hierarchy_init(&place->topology.hierarchy, size, 1, place->labels), WW_OK);
+}
+
+static struct choice choose(const char *name, int size, int hosts, struct wish wish)
+{
+    struct place place;
+    struct select_settings settings = {name, 0, 0};
+    place_ranks(&place, size, hosts);
+    struct choice choice = select_choice(&settings, &place.topology, &wish);
+    hierarchy_finish(&place.topology.hierarchy);
+    return choice;
+}
+
+struct row {
+    size_t bytes;
+    int ranks;
+    int hosts;
+    const char *name; /* a plus before it = hierarchical */
+};
+
+static void expect_choices(enum collective collective, enum ww_type type, const char *name,
+                           const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t elements = rows[i].bytes / ww_type_bytes(type);
+        struct choice choice = choose(name, rows[i].ranks, rows[i].hosts,
+                                      (struct wish){collective, elements, type, 0});
+        bool hierarchical = rows[i].name[0] == '+';
+        cr_expect_str_eq(choice.algorithm->name, rows[i].name + hierarchical,
+                         "%zu bytes on %d ranks of %d hosts", rows[i].bytes, rows[i].ranks,
+                         rows[i].hosts);
+        cr_expect_eq(choice.hierarchical, hierarchical, "%zu bytes on %d ranks of %d hosts",
+                     rows[i].bytes, rows[i].ranks, rows[i].hosts);
+        cr_expect_eq(choice.algorithm->collective, collective);
+    }
+}
+
+Test(select, small_vectors_take_few_steps_and_large_ones_few_bytes)
+{
+    static const struct row rows[] = {
+        {0, 1, 1, "direct"},
+        {KIB(16), 4, 1, "direct"},
+        {KIB(16), 5, 1, "doubling"},
+        {KIB(16) + 4, 4, 1, "halving"},
+        {KIB(256), 100, 1, "halving"},
+        {KIB(256) + 4, 16, 1, "scatter_gather"},
+        {MIB(64), 2, 1, "scatter_gather"},
+        {MIB(4), 17, 1, "halving"},
+        {MIB(4) + 4, 17, 1, "ring"},
+    };
+    expect_choices(COLLECTIVE_ALL_REDUCE, WW_F32, "auto", rows, LENGTH(rows));
+}
+
+Test(select, levels_are_used_where_bytes_decide_and_ranks_share_hosts)
+{
+    static const struct row rows[] = {
+        {KIB(64), 8, 2, "halving"},         {KIB(64) + 4, 8, 2, "+halving"},
+        {MIB(1), 8, 2, "+scatter_gather"},  {MIB(1), 8, 8, "scatter_gather"},
+        {MIB(1), 8, 1, "scatter_gather"},   {MIB(8), 64, 32, "+ring"},
+    };
+    expect_choices(COLLECTIVE_ALL_REDUCE, WW_F32, "auto", rows, LENGTH(rows));
+}
+
+Test(select, sums_of_16_bit_types_go_where_they_are_rounded_once)
+{
+    static const char *const names[] = {"auto", "ring", "tree", "doubling", "hierarchical+ring"};
+    static const struct row rows[] = {
+        {KIB(8), 8, 1, "direct"},          {KIB(8), 9, 1, "scatter_gather"},
+        {KIB(8) + 2, 4, 1, "scatter_gather"}, {MIB(64), 64, 8, "scatter_gather"},
+    };
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        expect_choices(COLLECTIVE_ALL_REDUCE, WW_F16, names[i], rows, LENGTH(rows));
+        expect_choices(COLLECTIVE_ALL_REDUCE, WW_BF16, names[i], rows, LENGTH(rows));
+    }
+    for (size_t bytes = 2; bytes < MIB(100); bytes *= 3) {
+        for (int ranks = 1; ranks < RANKS_MOST; ranks += 7) {
+            for (int c = COLLECTIVE_ALL_REDUCE; c <= COLLECTIVE_REDUCE_SCATTER; c++) {
+                struct choice choice = choose("auto", ranks, 1, (struct wish){
+                    (enum collective)c, bytes / 2, WW_BF16, 0});
+                cr_expect(choice.algorithm->one_rounding, "%s", choice.algorithm->name);
+            }
+        }
+    }
+}
+
+Test(select, a_named_algorithm_is_taken)
+{
+    static const struct {
+        const char *name;
+        struct row row;
+    } rows[] = {
+        {"ring", {4, 4, 1, "ring"}},
+        {"tree", {MIB(8), 8, 2, "tree"}},
+        {"direct", {MIB(8), 64, 1, "direct"}},
+        {"hierarchical", {4, 8, 2, "+direct"}},
+        {"hierarchical+tree", {4, 8, 2, "+tree"}},
+        {"hierarchical+ring", {MIB(8), 8, 1, "ring"}},
+        {"hierarchical+ring", {MIB(8), 8, 8, "ring"}},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct row row = rows[i].row;
+        if (strcmp(rows[i].name, "hierarchical") == 0) {
+            /* Only the levels are asked for; which algorithm is still chosen. */
+            row.name = choose("auto", 8, 2, (struct wish){COLLECTIVE_ALL_REDUCE, 1, WW_F32, 0})
+                           .algorithm->name;
+            struct choice choice = choose("hierarchical", 8, 2,
+                                          (struct wish){COLLECTIVE_ALL_REDUCE, 1, WW_F32, 0});
+            cr_expect_str_eq(choice.algorithm->name, row.name);
+            cr_expect(choice.hierarchical);
+            continue;
+        }
+        expect_choices(COLLECTIVE_ALL_REDUCE, WW_F32, rows[i].name, &row, 1);
+    }
+}
+
+Test(select, the_name_concerns_all_reduce_only)
+{
+    static const struct row scatter[] = {{KIB(1), 4, 1, "pairwise"}, {MIB(64), 16, 1, "pairwise"},
+                                         {MIB(64), 17, 1, "ring"}};
+    static const struct row gather[] = {{KIB(1), 4, 1, "direct"}, {MIB(64), 16, 1, "direct"},
+                                        {MIB(64), 17, 1, "ring"}};
+    static const struct row cast[] = {{KIB(64), 4, 1, "tree"}, {MIB(64), 2, 1, "tree"},
+                                      {MIB(64), 64, 1, "scatter_gather"}, {MIB(64), 65, 1, "tree"}};
+    for (size_t i = 0; i < LENGTH(scatter); i++) {
+        /* These count the whole vector: one share times the ranks. */
+        struct row row = scatter[i];
+        row.bytes /= (size_t)row.ranks;
+        expect_choices(COLLECTIVE_REDUCE_SCATTER, WW_F64, "doubling", &row, 1);
+        row = gather[i];
+        row.bytes /= (size_t)row.ranks;
+        expect_choices(COLLECTIVE_ALL_GATHER, WW_F64, "doubling", &row, 1);
+    }
+    expect_choices(COLLECTIVE_BROADCAST, WW_I32, "doubling", cast, LENGTH(cast));
+}
+
+Test(select, names_that_can_be_chosen_are_accepted_and_others_named)
+{
+    static const char *const good[] = {"auto", "direct", "doubling", "halving", "ring", "tree",
+                                       "scatter_gather", "hierarchical", "hierarchical+direct",
+                                       "hierarchical+scatter_gather"};
+    static const char *const bad[] = {"", "rings", "Ring", "pairwise", "hierarchical+",
+                                      "hierarchical+rings", "hierarchicalring", "auto "};
+    for (size_t i = 0; i < LENGTH(good); i++) {
+        cr_expect_eq(select_check(good[i]), WW_OK, "%s", good[i]);
+    }
+    for (size_t i = 0; i < LENGTH(bad); i++) {
+        char words[64];
+        snprintf(words, sizeof words, "algorithm is \"%s\"; it can be one of auto", bad[i]);
+        cr_expect_eq(select_check(bad[i]), WW_BAD_CONFIG, "%s", bad[i]);
+        expect_line(WW_LOG_ERROR, words);
+    }
+}
+
+Test(select, settings_override_the_segments)
+{
+    struct place place;
+    struct wish wish = {COLLECTIVE_ALL_REDUCE, MIB(1), WW_F32, 0};
+    struct select_settings settings = {"auto", 0, 0};
+    for (int hosts = 1; hosts <= 2; hosts++) {
+        place_ranks(&place, 8, hosts);
+        struct choice choice = select_choice(&settings, &place.topology, &wish);
+        cr_expect_geq(choice.segment_bytes, KIB(256));
+        cr_expect_leq(choice.segment_bytes, MIB(8));
+        cr_expect_eq(choice.window, hosts == 1 ? 2 : 4);
+        hierarchy_finish(&place.topology.hierarchy);
+    }
+    place_ranks(&place, 8, 1);
+    settings = (struct select_settings){"auto", 77, 9};
+    struct choice choice = select_choice(&settings, &place.topology, &wish);
+    cr_expect_eq(choice.segment_bytes, 77);
+    cr_expect_eq(choice.window, 9);
+    hierarchy_finish(&place.topology.hierarchy);
+}
+
+/* ---- Shelf ------------------------------------------------------------------------------ */
+
+TestSuite(shelf, .init = capture_start, .fini = capture_finish);
+
+Test(shelf, a_plan_is_written_once_for_each_algorithm_place_and_root)
+{
+    struct place place;
+    place_ranks(&place, 8, 2);
+    struct shelf *shelf = shelf_create(&place.topology);
+    cr_assert_not_null(shelf);
+    const struct choice choices[] = {
+        {&algorithm_ring, false, 1, 1},
+        {&algorithm_ring, true, 1, 1},
+        {&algorithm_tree, false, 1, 1},
+    };
+    const struct plan *plans[5];
+    for (size_t i = 0; i < LENGTH(choices); i++) {
+        cr_assert_eq(shelf_plan(shelf, &choices[i], 0, &plans[i]), WW_OK);
+    }
+    const struct choice cast = {&algorithm_broadcast_tree, false, 1, 1};
+    cr_assert_eq(shelf_plan(shelf, &cast, 2, &plans[3]), WW_OK);
+    cr_assert_eq(shelf_plan(shelf, &cast, 5, &plans[4]), WW_OK);
+    for (size_t i = 0; i < LENGTH(plans); i++) {
+        for (size_t j = i + 1; j < LENGTH(plans); j++) {
+            cr_expect_neq(plans[i], plans[j]);
+        }
+    }
+    const struct plan *again;
+    struct choice other_segments = {&algorithm_ring, true, 999, 7};
+    cr_assert_eq(shelf_plan(shelf, &other_segments, 0, &again), WW_OK);
+    cr_expect_eq(again, plans[1], "segments are not the plan's business");
+    cr_expect_str_eq(plans[0]->name, "ring");
+    cr_expect_str_eq(plans[1]->name, "hierarchical+ring");
+    cr_expect_eq(plans[3]->collective, COLLECTIVE_BROADCAST);
+    cr_expect_eq(plans[0]->rank, 7);
+    cr_expect_eq(plans[0]->size, 8);
+    shelf_destroy(shelf);
+    shelf_destroy(NULL);
+    hierarchy_finish(&place.topology.hierarchy);
+}

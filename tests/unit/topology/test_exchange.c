@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_exchange.c: every rank says where it is, and all draw the same map. */
+#include <string.h>
+
+#include "topology.h"
+#include "world.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+#define SETTINGS "colour=red"
+
+TestSuite(exchange, .init = capture_start, .fini = capture_finish);
+
+/* ---- Maps ------------------------------------------------------------------------------- */
+
+struct map {
+    int size;
+    const char *hosts_named[6]; /* by rank; NULL = found out */
+    int hosts;
+    int host_of[6];
+    int local_sizes[6];
+    int local_ranks[6];
+    int hierarchy_levels;
+};
+
+static const struct map maps[] = {
+    {1, {"a"}, 1, {0}, {1}, {0}, 0},
+    {3, {"a", "a", "a"}, 1, {0}, {3, 3, 3}, {0, 1, 2}, 0},
+    {3, {NULL, NULL, NULL}, 1, {0}, {3, 3, 3}, {0, 1, 2}, 0},
+    {3, {"c", "b", "a"}, 3, {0, 1, 2}, {1, 1, 1}, {0, 0, 0}, 0},
+    {4, {"b", "a", "b", "a"}, 2, {0, 1, 0, 1}, {2, 2, 2, 2}, {0, 0, 1, 1}, 1},
+    {4, {"a", NULL, NULL, "a"}, 2, {0, 1, 1, 0}, {2, 2, 2, 2}, {0, 0, 1, 1}, 1},
+    {6, {"a", "a", "a", "b", "b", "c"}, 3, {0, 0, 0, 1, 1, 2}, {3, 3, 3, 2, 2, 1}, {0, 1, 2, 0, 1},
+     1},
+};
+
+static void draw_map(const struct ww_world *world, void *shared)
+{
+    const struct map *map = shared;
+    struct topology topology;
+    int me = world->rank;
+    check_status(topology_exchange(world, map->hosts_named[me], SETTINGS, &topology), WW_OK);
+    check(topology.rank == me && topology.size == map->size, "rank %d of %d", topology.rank,
+          topology.size);
+    check(topology.hosts == map->hosts, "%d hosts", topology.hosts);
+    check(topology.levels == (map->hosts > 1 ? 2 : 1), "%d levels", topology.levels);
+    check(topology.local_size == map->local_sizes[me], "%d here", topology.local_size);
+    check(topology.local_rank == map->local_ranks[me], "number %d here", topology.local_rank);
+    check(topology.hierarchy.levels == map->hierarchy_levels, "%d levels of groups",
+          topology.hierarchy.levels);
+    for (int rank = 0; rank < map->size; rank++) {
+        int host = topology.host_of[rank];
+        check(host == map->host_of[rank], "rank %d is on host %d", rank, host);
+        check(topology.peer_level[rank] == (host != map->host_of[me]), "rank %d is at level %d",
+              rank, topology.peer_level[rank]);
+        check(map->hosts_named[rank] == NULL ||
+                  strcmp(topology.host_name[host], map->hosts_named[rank]) == 0,
+              "host %d is \"%s\"", host, topology.host_name[host]);
+        check(topology.host_name[host][0] != '\0', "a host without a name");
+    }
+    topology_finish(&topology);
+}
+
+Test(exchange, all_ranks_draw_the_same_map)
+{
+    for (size_t i = 0; i < LENGTH(maps); i++) {
+        struct map map = maps[i];
+        world_run(map.size, draw_map, &map);
+    }
+}
+
+/* ---- Disagreement ----------------------------------------------------------------------- */
+
+struct lie {
+    int size;
+    int liar;
+    const char *settings;
+    const char *words[2];
+};
+
+static void compare_settings(const struct ww_world *world, void *shared)
+{
+    const struct lie *lie = shared;
+    struct topology topology;
+    const char *settings = world->rank == lie->liar ? lie->settings : SETTINGS;
+    check_status(topology_exchange(world, world->rank == lie->liar ? "far" : "near", settings,
+                                   &topology),
+                 WW_MISMATCH);
+    check_words(ww_last_error(NULL), lie->words[0], lie->words[1], "\"" SETTINGS "\"",
+                lie->settings, "give all ranks the same");
+}
+
+Test(exchange, settings_that_differ_are_named_on_every_rank)
+{
+    struct lie lies[] = {
+        {2, 1, "colour=blue", {"rank 1 (far)", "rank 0 (near)"}},
+        /* Of two it cannot be told who is odd: the first counts as usual. */
+        {2, 0, "colour=blue", {"rank 1 (near)", "rank 0 (far)"}},
+        {3, 0, "colour=redd", {"rank 0 (far)", "rank 1 (near)"}},
+        {5, 3, "", {"rank 3 (far)", "rank 0 (near)"}},
+    };
+    for (size_t i = 0; i < LENGTH(lies); i++) {
+        world_run(lies[i].size, compare_settings, &lies[i]);
+        cr_expect_eq(world_forgive(), lies[i].size);
+    }
+}
+
+/* ---- Bad worlds ------------------------------------------------------------------------- */
+
+/* Puts the results of ranks 0 and 1 in each other's place; self is the good world. */
+static int gather_swapped(void *self, const void *mine, void *all, size_t bytes)
+{
+    const struct ww_world *world = self;
+    unsigned char kept[1024];
+    int failure = world->all_gather(world->self, mine, all, bytes);
+    check(bytes <= sizeof kept, "%zu bytes", bytes);
+    memcpy(kept, all, bytes);
+    memcpy(all, (unsigned char *)all + bytes, bytes);
+    memcpy((unsigned char *)all + bytes, kept, bytes);
+    return failure;
+}
+
+static void exchange_swapped(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_world good = *world;
+    struct ww_world swapped = *world;
+    struct topology topology;
+    swapped.all_gather = gather_swapped;
+    swapped.self = &good;
+    check_status(topology_exchange(&swapped, NULL, SETTINGS, &topology), WW_MISMATCH);
+    check_words(ww_last_error(NULL), "put rank 1 at place 0", "in the order of the ranks");
+}
+
+static int gather_never(void *self, const void *mine, void *all, size_t bytes)
+{
+    (void)self, (void)mine, (void)all, (void)bytes;
+    return -4;
+}
+
+static void exchange_never(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_world broken = *world;
+    struct topology topology;
+    broken.all_gather = gather_never;
+    check_status(topology_exchange(&broken, NULL, SETTINGS, &topology), WW_TRANSPORT_FAILED);
+    check_words(ww_last_error(NULL), "all_gather returned -4", "2 ranks");
+}
+
+Test(exchange, a_world_that_gathers_wrongly_is_caught)
+{
+    world_run(2, exchange_swapped, NULL);
+    world_run(2, exchange_never, NULL);
+    cr_expect_eq(world_forgive(), 4);
+}
