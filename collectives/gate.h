@@ -21,6 +21,7 @@
 /* Labels of a context's own collectives, beyond any bucket number. */
 #define GATE_LABEL_FAREWELL UINT32_MAX
 #define GATE_LABEL_LAYOUT (UINT32_MAX - 1)
+#define GATE_LABEL_ORDER (UINT32_MAX - 2)
 
 /* What must be the same on all ranks. No padding: compared as bytes. */
 struct signature {

@@ -154,6 +154,24 @@ static enum ww_status finish(struct ww_context *context, struct engine *engine, 
     return status;
 }
 
+/* Nothing else is under way here, so only the fabric's hold on an old announcement can be in the
+ * way. */
+static enum ww_status await_room(struct ww_context *context, struct engine *engine,
+                                 uint64_t since_ns)
+{
+    struct patience patience = {.crowded = context->crowded};
+    while (!engine_has_room(engine)) {
+        patience_spend(&patience, (struct pulse){engine_wait(engine), 0});
+        double waited_s = (double)(clock_now_ns() - since_ns) / CLOCK_NS_PER_S;
+        if (waited_s > context->settings.values.timeout_s) {
+            return log_failure(
+                WW_TIMED_OUT, "the fabric did not take a control message within %.3g s (timeout_s)",
+                waited_s);
+        }
+    }
+    return WW_OK;
+}
+
 /* Runs a checked call; the lane is this thread's. */
 static enum ww_status run(struct ww_context *context, const struct call *call)
 {
@@ -163,13 +181,12 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
     if (status != WW_OK) {
         return context_fail(context, status);
     }
-    struct patience patience = {.crowded = context->crowded};
-    while (!engine_has_room(engine)) {
-        patience_spend(&patience, (struct pulse){engine_wait(engine), 0});
-    }
     uint64_t number;
     uint64_t now_ns = clock_now_ns();
-    status = engine_start(engine, &request, now_ns, &number);
+    status = await_room(context, engine, now_ns);
+    if (status == WW_OK) {
+        status = engine_start(engine, &request, now_ns, &number);
+    }
     return status == WW_OK ? finish(context, engine, now_ns) : status;
 }
 

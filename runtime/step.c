@@ -347,7 +347,7 @@ static struct run_request order_request(struct ww_context *context, const struct
                                 .segment_bytes = choice->segment_bytes,
                                 .window = choice->window,
                                 .step = context->step.number,
-                                .label = 0};
+                                .label = GATE_LABEL_ORDER};
 }
 
 static enum ww_status plan_order(struct ww_context *context, struct run_request *request)
@@ -417,6 +417,22 @@ static enum ww_status take_order(struct ww_context *context)
     return WW_OK;
 }
 
+/* All buckets are done, so only the fabric's hold on an old announcement can be in the way. */
+static enum ww_status await_room(struct ww_context *context, struct patience *patience)
+{
+    uint64_t since_ns = clock_now_ns();
+    while (!engine_has_room(context->steps.engine)) {
+        double waited_s = (double)(clock_now_ns() - since_ns) / NS_PER_S;
+        if (waited_s > context->settings.values.timeout_s) {
+            return log_failure(
+                WW_TIMED_OUT, "the fabric did not take a control message within %.3g s (timeout_s)",
+                waited_s);
+        }
+        pause_unlocked(context, patience);
+    }
+    return WW_OK;
+}
+
 static enum ww_status share_order(struct ww_context *context)
 {
     struct run_request request;
@@ -428,9 +444,9 @@ static enum ww_status share_order(struct ww_context *context)
     pthread_mutex_lock(&context->steps.lock);
     enum ww_status status = plan_order(context, &request);
     if (status == WW_OK) {
-        while (!engine_has_room(context->steps.engine)) {
-            pause_unlocked(context, &patience);
-        }
+        status = await_room(context, &patience);
+    }
+    if (status == WW_OK) {
         note_order_bytes(context, &request);
         status = engine_start(context->steps.engine, &request, clock_now_ns(), &number);
     }

@@ -13,6 +13,8 @@ extern "C" {
 /* Fills *world with the communicator's rank and size, an all_gather over it, and the MPI
  * transport. The communicator stays the program's and must outlive every context made from
  * *world; contexts talk over duplicates of their own.
+ * MPI cannot take messages back: after a failed call or step its memory may still be read and
+ * written until MPI_Finalize returns. A warning says when that is so.
  * Thread   one that may call MPI.
  * Returns  WW_OK; WW_BAD_STATE when MPI is not initialised or already finalised;
  *          WW_BAD_ARGUMENT for MPI_COMM_NULL, an inter-communicator or a NULL world.

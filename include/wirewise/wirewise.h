@@ -49,8 +49,8 @@ enum ww_type {
  *   sum    of integers wraps modulo 2^32 or 2^64.
  *   NaN    a NaN from any rank makes that element NaN, for min and max as well; Inf follows
  *          IEEE 754. Every rank gets the same bits.
- *   order  the order of additions follows from the plan, hence from the number of ranks, the
- *          count and the type; it does not change between runs. */
+ *   order  the order of additions follows from the plan, hence from the number of ranks, which of
+ *          them share hosts, the count and the type; it does not change between runs. */
 enum ww_op { WW_SUM, WW_MEAN, WW_MIN, WW_MAX, WW_OP_COUNT };
 
 /* Bytes of one element; 0 for a value that is no type. */

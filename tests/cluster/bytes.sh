@@ -35,7 +35,7 @@ judge() {
     END {
         if (levels != ranks * 2 * steps || wires != hosts * steps)
             complain(levels " lines of levels and " wires " of wires")
-        printf "%.4f to %.4f of the least on the wire; sent == planned on %d of levels\n",
+        printf "%.4f to %.4f of the least on the wire, %d levels compared with the plan\n",
             low, high, levels
         exit bad
     }'
@@ -52,7 +52,7 @@ while read -r hosts ranks form; do
     printf '%d hosts, %d ranks each, %s tensors: ' "$hosts" "$ranks" "$form"
     # Sorted, a host's lines follow those of its ranks.
     if [ "$status" -ne 0 ] || ! sort -k 1,1 -s <<<"$lines" | judge "$total" "$hosts"; then
-        echo "FAILED with status $status"
+        echo "FAILED; mpirun ended with status $status"
         failed=1
     fi
 done <<'LAYOUTS'

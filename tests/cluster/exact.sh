@@ -16,7 +16,7 @@ all_collectives() {
             "$table" 0 0 timeout 60 hosts.sh mpirun "$1" "$2" bench "$collective" $sizes -n 2 \
                 -w 1 -T 2 || status=1
         done
-        echo "$collective, $1 ranks on each of $(cat "$HOSTS_LAB/count") hosts: done, status $status"
+        echo "$collective, $1 ranks on each of $(cat "$HOSTS_LAB/count") hosts: status $status"
     done
     return "$status"
 }

@@ -268,7 +268,11 @@ Test(gate, signatures_read_like_a_wish)
         struct signature signature;
         const char *text;
     } rows[] = {
-        {{.count = 5, .collective = COLLECTIVE_ALL_REDUCE, .type = WW_F32, .op = WW_MEAN, .root = -1},
+        {{.count = 5,
+          .collective = COLLECTIVE_ALL_REDUCE,
+          .type = WW_F32,
+          .op = WW_MEAN,
+          .root = -1},
          "all_reduce of 5 f32 (mean)"},
         {{.count = 1024, .step = 7, .type = WW_F16, .op = WW_MEAN, .root = -1, .label = 3},
          "all_reduce of 1024 f16 (mean), bucket 2 of step 7"},

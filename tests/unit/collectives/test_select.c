@@ -84,9 +84,9 @@ Test(select, small_vectors_take_few_steps_and_large_ones_few_bytes)
 Test(select, levels_are_used_where_bytes_decide_and_ranks_share_hosts)
 {
     static const struct row rows[] = {
-        {KIB(64), 8, 2, "halving"},         {KIB(64) + 4, 8, 2, "+halving"},
-        {MIB(1), 8, 2, "+scatter_gather"},  {MIB(1), 8, 8, "scatter_gather"},
-        {MIB(1), 8, 1, "scatter_gather"},   {MIB(8), 64, 32, "+ring"},
+        {KIB(64), 8, 2, "halving"},        {KIB(64) + 4, 8, 2, "+halving"},
+        {MIB(1), 8, 2, "+scatter_gather"}, {MIB(1), 8, 8, "scatter_gather"},
+        {MIB(1), 8, 1, "scatter_gather"},  {MIB(8), 64, 32, "+ring"},
     };
     expect_choices(COLLECTIVE_ALL_REDUCE, WW_F32, "auto", rows, LENGTH(rows));
 }
@@ -95,8 +95,10 @@ Test(select, sums_of_16_bit_types_go_where_they_are_rounded_once)
 {
     static const char *const names[] = {"auto", "ring", "tree", "doubling", "hierarchical+ring"};
     static const struct row rows[] = {
-        {KIB(8), 8, 1, "direct"},          {KIB(8), 9, 1, "scatter_gather"},
-        {KIB(8) + 2, 4, 1, "scatter_gather"}, {MIB(64), 64, 8, "scatter_gather"},
+        {KIB(8), 8, 1, "direct"},
+        {KIB(8), 9, 1, "scatter_gather"},
+        {KIB(8) + 2, 4, 1, "scatter_gather"},
+        {MIB(64), 64, 8, "scatter_gather"},
     };
     for (size_t i = 0; i < LENGTH(names); i++) {
         expect_choices(COLLECTIVE_ALL_REDUCE, WW_F16, names[i], rows, LENGTH(rows));
@@ -105,8 +107,8 @@ Test(select, sums_of_16_bit_types_go_where_they_are_rounded_once)
     for (size_t bytes = 2; bytes < MIB(100); bytes *= 3) {
         for (int ranks = 1; ranks < RANKS_MOST; ranks += 7) {
             for (int c = COLLECTIVE_ALL_REDUCE; c <= COLLECTIVE_REDUCE_SCATTER; c++) {
-                struct choice choice = choose("auto", ranks, 1, (struct wish){
-                    (enum collective)c, bytes / 2, WW_BF16, 0});
+                struct choice choice = choose(
+                    "auto", ranks, 1, (struct wish){(enum collective)c, bytes / 2, WW_BF16, 0});
                 cr_expect(choice.algorithm->one_rounding, "%s", choice.algorithm->name);
             }
         }
@@ -145,12 +147,14 @@ Test(select, a_named_algorithm_is_taken)
 
 Test(select, the_name_concerns_all_reduce_only)
 {
-    static const struct row scatter[] = {{KIB(1), 4, 1, "pairwise"}, {MIB(64), 16, 1, "pairwise"},
-                                         {MIB(64), 17, 1, "ring"}};
-    static const struct row gather[] = {{KIB(1), 4, 1, "direct"}, {MIB(64), 16, 1, "direct"},
-                                        {MIB(64), 17, 1, "ring"}};
-    static const struct row cast[] = {{KIB(64), 4, 1, "tree"}, {MIB(64), 2, 1, "tree"},
-                                      {MIB(64), 64, 1, "scatter_gather"}, {MIB(64), 65, 1, "tree"}};
+    static const struct row scatter[] = {
+        {KIB(1), 4, 1, "pairwise"}, {MIB(64), 16, 1, "pairwise"}, {MIB(64), 17, 1, "ring"}};
+    static const struct row gather[] = {
+        {KIB(1), 4, 1, "direct"}, {MIB(64), 16, 1, "direct"}, {MIB(64), 17, 1, "ring"}};
+    static const struct row cast[] = {{KIB(64), 4, 1, "tree"},
+                                      {MIB(64), 2, 1, "tree"},
+                                      {MIB(64), 64, 1, "scatter_gather"},
+                                      {MIB(64), 65, 1, "tree"}};
     for (size_t i = 0; i < LENGTH(scatter); i++) {
         /* These count the whole vector: one share times the ranks. */
         struct row row = scatter[i];
@@ -165,11 +169,24 @@ Test(select, the_name_concerns_all_reduce_only)
 
 Test(select, names_that_can_be_chosen_are_accepted_and_others_named)
 {
-    static const char *const good[] = {"auto", "direct", "doubling", "halving", "ring", "tree",
-                                       "scatter_gather", "hierarchical", "hierarchical+direct",
+    static const char *const good[] = {"auto",
+                                       "direct",
+                                       "doubling",
+                                       "halving",
+                                       "ring",
+                                       "tree",
+                                       "scatter_gather",
+                                       "hierarchical",
+                                       "hierarchical+direct",
                                        "hierarchical+scatter_gather"};
-    static const char *const bad[] = {"", "rings", "Ring", "pairwise", "hierarchical+",
-                                      "hierarchical+rings", "hierarchicalring", "auto "};
+    static const char *const bad[] = {"",
+                                      "rings",
+                                      "Ring",
+                                      "pairwise",
+                                      "hierarchical+",
+                                      "hierarchical+rings",
+                                      "hierarchicalring",
+                                      "auto "};
     for (size_t i = 0; i < LENGTH(good); i++) {
         cr_expect_eq(select_check(good[i]), WW_OK, "%s", good[i]);
     }

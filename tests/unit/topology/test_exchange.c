@@ -29,7 +29,12 @@ static const struct map maps[] = {
     {3, {"c", "b", "a"}, 3, {0, 1, 2}, {1, 1, 1}, {0, 0, 0}, 0},
     {4, {"b", "a", "b", "a"}, 2, {0, 1, 0, 1}, {2, 2, 2, 2}, {0, 0, 1, 1}, 1},
     {4, {"a", NULL, NULL, "a"}, 2, {0, 1, 1, 0}, {2, 2, 2, 2}, {0, 0, 1, 1}, 1},
-    {6, {"a", "a", "a", "b", "b", "c"}, 3, {0, 0, 0, 1, 1, 2}, {3, 3, 3, 2, 2, 1}, {0, 1, 2, 0, 1},
+    {6,
+     {"a", "a", "a", "b", "b", "c"},
+     3,
+     {0, 0, 0, 1, 1, 2},
+     {3, 3, 3, 2, 2, 1},
+     {0, 1, 2, 0, 1},
      1},
 };
 
@@ -82,9 +87,9 @@ static void compare_settings(const struct ww_world *world, void *shared)
     const struct lie *lie = shared;
     struct topology topology;
     const char *settings = world->rank == lie->liar ? lie->settings : SETTINGS;
-    check_status(topology_exchange(world, world->rank == lie->liar ? "far" : "near", settings,
-                                   &topology),
-                 WW_MISMATCH);
+    check_status(
+        topology_exchange(world, world->rank == lie->liar ? "far" : "near", settings, &topology),
+        WW_MISMATCH);
     check_words(ww_last_error(NULL), lie->words[0], lie->words[1], "\"" SETTINGS "\"",
                 lie->settings, "give all ranks the same");
 }
