@@ -28,7 +28,8 @@ function check_wrong(text) {
     heads++
 }
 /^# +\(B\) +\(elements\) +\(us\) +\(GB\/s\) +\(GB\/s\) +\(us\) +\(GB\/s\) +\(GB\/s\) *$/ { units++ }
-/^# nThread [0-9]+ nGpus 1 minBytes [0-9]+ maxBytes [0-9]+ step: [0-9]+\((factor|bytes)\) warmup iters: [0-9]+ iters: [0-9]+ agg iters: 1 validation: [0-9]+ graph: 0 unalign: 0$/ {
+/^# nThread [0-9]+ nGpus 1 minBytes [0-9]+ maxBytes [0-9]+ step: [0-9]+\((factor|bytes)\) / &&
+    / warmup iters: [0-9]+ iters: [0-9]+ agg iters: 1 validation: [0-9]+ graph: 0 unalign: 0$/ {
     settings++
 }
 /^#  Rank +[0-9]+ Group +0 Pid +[0-9]+ on +[^ ]+ device +0 \[0000:00:00\] cpu$/ { ranks++ }
@@ -50,7 +51,10 @@ function check_wrong(text) {
 }
 END {
     if (!rows) { print "no rows"; bad = 1 }
-    if (heads != 1 || units != 1 || settings != 1 || !ranks) { print "a header is missing"; bad = 1 }
+    if (heads != 1 || units != 1 || settings != 1 || !ranks) {
+        print "a header is missing"
+        bad = 1
+    }
     if (bounds != 1 || average != 1) { print "a footer is missing"; bad = 1 }
     if (verdict != (wrong == "+" ? "FAILED" : "OK")) { print "verdict " verdict; bad = 1 }
     exit bad

@@ -36,7 +36,7 @@ struct run {
     uint32_t origin[2]; /* chunk at which slots 0 and 1 begin */
     size_t next_segment;
     size_t segments_done;
-    size_t oldest_place; /* segments_done % window */
+    size_t oldest_place;   /* segments_done % window */
     size_t *boundaries[2]; /* of a full segment and of the last one; [parts + 1] */
     size_t *slot_offsets;  /* [slots] in bytes, inside a place's scratch */
     struct place places[ENGINE_WINDOW_MAX];

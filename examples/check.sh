@@ -118,8 +118,8 @@ refuses() {
     refused 2 "a batch of 10 sequences cannot be shared by 3 ranks; .* for example 12" 3 \
         --size small --batch 10
     refused 2 "the training diverged; lower --lr \(900\)" 2 --size small --lr 900 --quiet
-    WIREWISE_BUCKET_BYTES=abc refused 4 "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" \
-        2 --size small
+    WIREWISE_BUCKET_BYTES=abc refused 4 \
+        "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" 2 --size small
 }
 
 help() {

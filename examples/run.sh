@@ -28,7 +28,8 @@ sh "$root/cmake/install-packages.sh" run || exit 4
 # A quiet build: its log is shown only when it fails.
 echo "building in $build"
 mkdir -p "$build" || die "$build cannot be made; this user needs to write to $root"
-if ! { cmake -S "$root" -B "$build" && cmake --build "$build" --parallel "$(nproc)"; } >"$log" 2>&1; then
+if ! { cmake -S "$root" -B "$build" &&
+    cmake --build "$build" --parallel "$(nproc)"; } >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     die "the build failed; all of its words are in $log"
 fi

@@ -73,7 +73,7 @@ static void trainer_begin(struct trainer *trainer, const struct ww_world *world,
     trainer->context = world_context(world, &config);
     size_t bytes = 4096;
     for (int t = 0; t < training->tensors; t++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "tensor %d", t);
         check_status(ww_tensor_add(trainer->context, name, training->types[t], 1,
                                    &training->counts[t], &trainer->tensors[t]),
