@@ -77,6 +77,7 @@ static enum ww_status reserve_scratch(struct engine *engine, size_t place_bytes,
         return WW_OK;
     }
     release_scratch(engine);
+    engine->reserved.plan = NULL; /* what it found room for is gone */
     enum ww_status status = map_scratch(engine, bytes);
     if (status != WW_OK) {
         return status;
@@ -135,7 +136,7 @@ static bool fits(const struct engine *engine, const struct run_request *request)
     return plan->parts <= engine->parts_room && plan->slot_count <= engine->slots_room &&
            plan->messages_max < engine->space.messages_room &&
            plan->sources_max < engine->space.sources_room &&
-           request->window <= engine->window_room &&
+           run_window(request) <= engine->window_room &&
            run_scratch_bytes(request) <= engine->place_bytes;
 }
 
@@ -148,6 +149,9 @@ static bool needs_the_same(const struct run_request *a, const struct run_request
 
 enum ww_status engine_reserve(struct engine *engine, const struct run_request *request)
 {
+    if (engine->status != WW_OK) {
+        return engine->status;
+    }
     assert(engine->oldest == engine->started);
     const struct plan *plan = request->plan;
     if (needs_the_same(&engine->reserved, request) || fits(engine, request)) {
@@ -158,7 +162,7 @@ enum ww_status engine_reserve(struct engine *engine, const struct run_request *r
         return log_failure(WW_NO_MEMORY, "no memory to run plans of %u chunks and %u messages",
                            plan->parts, plan->messages_max);
     }
-    return reserve_scratch(engine, run_scratch_bytes(request), request->window);
+    return reserve_scratch(engine, run_scratch_bytes(request), run_window(request));
 }
 
 /* ---- Starting --------------------------------------------------------------------------- */
@@ -171,8 +175,8 @@ bool engine_has_room(struct engine *engine)
     return engine->started - engine->oldest < engine->run_count && gate_has_room(engine->gate);
 }
 
-/* The fabric goes at once: no late message may write into the caller's memory, which is the
- * caller's again as soon as the failure is returned. */
+/* The fabric goes at once, so that the caller's memory is let go of before the failure is returned,
+ * as far as the fabric can: MPI cannot take back every message (wirewise/mpi.h). */
 static void close_fabric(struct engine *engine, bool failed)
 {
     engine->space.transport->close(engine->space.fabric, failed);

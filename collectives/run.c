@@ -113,6 +113,13 @@ size_t run_scratch_bytes(const struct run_request *request)
     return bytes;
 }
 
+int run_window(const struct run_request *request)
+{
+    size_t segments = engine_slicing(request).segments;
+    bool few = segments < (size_t)request->window;
+    return few ? (int)(segments > 0 ? segments : 1) : request->window;
+}
+
 static bool regrow(size_t **array, size_t count)
 {
     size_t *larger = realloc(*array, count * sizeof **array);
@@ -352,6 +359,7 @@ void run_prepare(struct run *run, const struct run_request *request, const struc
     bool gathers = plan->collective == COLLECTIVE_ALL_GATHER;
     bool scatters = plan->collective == COLLECTIVE_REDUCE_SCATTER;
     run->request = *request;
+    run->request.window = run_window(request);
     run->slicing = engine_slicing(request);
     run->shares = gathers || scatters;
     run->element_bytes = ww_type_bytes(request->type);

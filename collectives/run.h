@@ -57,6 +57,9 @@ struct workspace {
 /* Bytes of scratch that one place needs for such a request. */
 size_t run_scratch_bytes(const struct run_request *request);
 
+/* Places that such a request uses: no more than it has segments. */
+int run_window(const struct run_request *request);
+
 /* Makes room in a run for plans of so many chunks and slots. False without memory. */
 bool run_grow(struct run *run, uint32_t parts, uint32_t slots);
 void run_finish(struct run *run);

@@ -50,9 +50,17 @@ static enum ww_status time_out(const struct watch *watch, const struct watched *
     char what[160];
     name_awaited(watched, who, sizeof who);
     signature_print(&signature, what, sizeof what);
-    return log_failure(WW_TIMED_OUT, "%s %s %s within %.3g s (timeout_s)", who,
-                       watched->run->state == RUN_AT_GATE ? "did not come to" : "went silent in",
-                       what, (double)watch->timeout_ns / NS_PER_S);
+    bool at_gate = watched->run->state == RUN_AT_GATE;
+    int size = watched->topology->size;
+    char came[64] = "";
+    if (at_gate && (size <= GATE_DIRECT_SIZE || watched->topology->rank == 0)) {
+        int ranks[NAMED_MOST];
+        snprintf(came, sizeof came, "; %d of %d ranks came",
+                 size - gate_missing(watched->gate, ranks, NAMED_MOST), size);
+    }
+    return log_failure(WW_TIMED_OUT, "%s %s %s within %.3g s (timeout_s)%s", who,
+                       at_gate ? "did not come to" : "went silent in", what,
+                       (double)watch->timeout_ns / NS_PER_S, came);
 }
 
 static void warn_once(struct watch *watch, const struct watched *watched, uint64_t quiet_ns)

@@ -177,11 +177,11 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
 {
     struct engine *engine = context->calls.engine;
     struct run_request request;
+    uint64_t number;
     enum ww_status status = prepare(context, call, &request);
     if (status != WW_OK) {
-        return context_fail(context, status);
+        return status;
     }
-    uint64_t number;
     uint64_t now_ns = clock_now_ns();
     status = await_room(context, engine, now_ns);
     if (status == WW_OK) {
@@ -211,12 +211,11 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
                                  call->name));
     }
     status = run(context, call);
-    bool broken = status == WW_MISMATCH || status == WW_TIMED_OUT || status == WW_PEER_FAILED ||
-                  status == WW_TRANSPORT_FAILED;
-    if (broken) {
+    if (status != WW_OK) { /* peers wait for this rank: whatever the reason, they must learn it */
         status = context_break(context, status, &context->calls); /* before others find it failed */
     }
     pthread_mutex_unlock(&context->calls.lock);
+    context_break_calls(context); /* a step may have failed meanwhile */
     return status;
 }
 

@@ -47,30 +47,47 @@ enum ww_status context_fail(struct ww_context *context, enum ww_status status)
     return status;
 }
 
-/* Ends a lane with the failure: its peers are told, its fabric closes. */
-static void break_lane(struct lane *lane, const struct lane *held, bool wait, enum ww_status status)
+/* The steps' lane is held for moments only. Its fabric closes before anybody can see the failure:
+ * whoever sees it takes the gradients' memory back. Returns whether the context was whole. */
+static bool break_steps(struct ww_context *context, enum ww_status status, const struct lane *held)
 {
-    if (lane == held) {
-        engine_fail(lane->engine, status, log_last_error());
-        return;
+    bool locks = held != &context->steps;
+    if (locks) {
+        pthread_mutex_lock(&context->steps.lock);
     }
-    int busy = wait ? pthread_mutex_lock(&lane->lock) : pthread_mutex_trylock(&lane->lock);
-    if (busy == 0) {
-        engine_fail(lane->engine, status, log_last_error());
-        pthread_mutex_unlock(&lane->lock);
+    bool whole = atomic_load(&context->failure) == WW_OK;
+    if (whole) {
+        engine_fail(context->steps.engine, status, log_last_error());
+        keep_sentence(context, status);
     }
+    if (locks) {
+        pthread_mutex_unlock(&context->steps.lock);
+    }
+    return whole;
 }
 
-/* The steps' lane is held for moments only; whoever is inside a single call looks at the failure
- * by itself. */
 enum ww_status context_break(struct ww_context *context, enum ww_status status,
                              const struct lane *held)
 {
-    if (keep_sentence(context, status)) {
-        break_lane(&context->steps, held, true, status);
-        break_lane(&context->calls, held, false, status);
+    if (break_steps(context, status, held)) {
+        if (held == &context->calls) {
+            engine_fail(context->calls.engine, status, log_last_error());
+        } else {
+            context_break_calls(context);
+        }
     }
     return atomic_load(&context->failure);
+}
+
+/* Whoever is inside a single call looks after it when leaving. */
+void context_break_calls(struct ww_context *context)
+{
+    if (atomic_load(&context->failure) != WW_OK &&
+        pthread_mutex_trylock(&context->calls.lock) == 0) {
+        engine_fail(context->calls.engine, (enum ww_status)atomic_load(&context->failure),
+                    ww_last_error(context));
+        pthread_mutex_unlock(&context->calls.lock);
+    }
 }
 
 enum ww_status context_break_alike(struct ww_context *context, enum ww_status status)
@@ -251,10 +268,7 @@ static enum ww_status agree_on_status(struct ww_context *context, enum ww_status
         return own;
     }
     int32_t mine = own;
-    int32_t *all = calloc((size_t)size, sizeof *all);
-    if (all == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", size);
-    }
+    int32_t *all = context->votes;
     int failure = context->world.all_gather(context->world.self, &mine, all, sizeof mine);
     enum ww_status status = own;
     if (failure != 0 && own == WW_OK) {
@@ -267,7 +281,6 @@ static enum ww_status agree_on_status(struct ww_context *context, enum ww_status
                                  ww_status_text((enum ww_status)all[rank]));
         }
     }
-    free(all);
     return status;
 }
 
@@ -283,24 +296,29 @@ static void announce(const struct ww_context *context)
     }
 }
 
-/* Everything that needs the other ranks. */
+/* Everything that needs the other ranks. Whatever may fail on one rank alone is followed by an
+ * agreement before the next thing that all must do together. */
 static enum ww_status set_up(struct ww_context *context, const struct ww_config *config)
 {
+    bool own_thread = false;
     enum ww_status status = agree_on_settings(context, config);
-    if (status != WW_OK) {
-        return status;
+    if (status == WW_TRANSPORT_FAILED) {
+        return status; /* the world itself does not work: there is nothing to agree by */
     }
-    bool own_thread;
-    status = choose_progress(context, &own_thread);
+    if (status == WW_OK) {
+        status = choose_progress(context, &own_thread);
+    }
     status = agree_on_status(context, status);
     if (status != WW_OK) {
         return status;
     }
     context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < context->topology.local_size;
     status = open_lane(context, &context->steps, 0, own_thread);
-    if (status == WW_OK) {
-        status = open_lane(context, &context->calls, 1, own_thread);
+    status = agree_on_status(context, status);
+    if (status != WW_OK) {
+        return status;
     }
+    status = open_lane(context, &context->calls, 1, own_thread);
     if (status == WW_OK && own_thread) {
         status = progress_start(context, &context->thread);
     }
@@ -327,6 +345,7 @@ static void tear_down(struct ww_context *context, bool failed)
     buckets_destroy(context);
     free_tensors(context);
     topology_finish(&context->topology);
+    free(context->votes);
     ww_local_world_destroy(context->alone);
     pthread_mutex_destroy(&context->steps.lock);
     pthread_mutex_destroy(&context->calls.lock);
@@ -348,9 +367,13 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
     pthread_once(&fork_once, watch_forks);
     log_set_rank(world->size > 1 ? world->rank : -1);
     struct ww_context *made = calloc(1, sizeof *made);
-    if (made == NULL) {
+    int32_t *votes = calloc((size_t)world->size, sizeof *votes);
+    if (made == NULL || votes == NULL) {
+        free(made);
+        free(votes);
         return log_failure(WW_NO_MEMORY, "no memory for a context");
     }
+    made->votes = votes;
     made->generation = atomic_load(&process_generation);
     made->tensors_end = &made->tensors;
     pthread_mutex_init(&made->steps.lock, NULL);

@@ -89,6 +89,7 @@ struct ww_context {
     struct ww_local_world *alone; /* a world of one needs no transport of the program's */
     struct settings settings;
     struct topology topology;
+    int32_t *votes; /* [size] for agreements while the context is made */
     struct kernels kernels;
     struct lane steps;
     struct lane calls;
@@ -119,6 +120,7 @@ struct ww_context {
 enum ww_status context_fail(struct ww_context *context, enum ww_status status);
 enum ww_status context_break(struct ww_context *context, enum ww_status status,
                              const struct lane *held);
+void context_break_calls(struct ww_context *context); /* its part for the single calls */
 enum ww_status context_break_alike(struct ww_context *context, enum ww_status status);
 
 /* WW_OK when the context may be used here and now: not NULL, not forked, not broken. */

@@ -66,8 +66,8 @@ struct ww_world {
     int size;            /* >= 1 */
 
     /* Gathers `bytes` from every rank into all[size * bytes], in rank order; 0 = success.
-     * Called by all ranks, only inside ww_context_create, on the thread that makes this call.
-     * May be NULL when size is 1. */
+     * Called by all ranks, only inside ww_context_create and ww_tensors_commit, on the thread that
+     * makes the call. May be NULL when size is 1. */
     int (*all_gather)(void *self, const void *mine, void *all, size_t bytes);
     void *self; /* handed to all_gather and to the transport */
 
@@ -154,8 +154,10 @@ WW_API int ww_size(const struct ww_context *context);
 /* The latest error of this context as one sentence: what, which rank and host, both values, what
  * to do. NULL asks for the calling thread's latest error (ww_context_create has no context yet).
  * Never NULL; "" when there was none. Valid until the context's next failing call.
- * After WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED or WW_TRANSPORT_FAILED in a collective the
- * context is broken: every later call on it returns that status again. */
+ * After a failure amid a collective (WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED,
+ * WW_TRANSPORT_FAILED, WW_NO_MEMORY) the peers are told and the context is broken: every later call
+ * on it returns that status again. A call refused for its arguments breaks nothing; peers wait for
+ * it to be made again. */
 WW_API const char *ww_last_error(const struct ww_context *context);
 
 /* Writes one setting a line into text: name, value, origin (default, program, environment),
