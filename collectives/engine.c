@@ -31,7 +31,7 @@ struct engine {
     int window_room;
     uint32_t parts_room;
     uint32_t slots_room;
-    struct run_request reserved; /* the latest that engine_reserve found room for */
+    struct run_shape reserved; /* the latest that engine_reserve found room for */
     uint64_t planned[WW_LEVELS_MAX];
 };
 
@@ -77,7 +77,7 @@ static enum ww_status reserve_scratch(struct engine *engine, size_t place_bytes,
         return WW_OK;
     }
     release_scratch(engine);
-    engine->reserved.plan = NULL; /* what it found room for is gone */
+    engine->reserved.plan = 0; /* what it found room for is gone */
     enum ww_status status = map_scratch(engine, bytes);
     if (status != WW_OK) {
         return status;
@@ -108,6 +108,7 @@ static bool grow_runs(struct engine *engine, const struct plan *plan)
     uint32_t parts = larger_of(plan->parts, engine->parts_room);
     uint32_t slots = larger_of(plan->slot_count, engine->slots_room);
     for (uint64_t i = 0; i < engine->run_count; i++) {
+        engine->runs[i].shape.plan = 0; /* what was cut is cut anew */
         if (!run_grow(&engine->runs[i], parts, slots)) {
             return false;
         }
@@ -130,21 +131,20 @@ static bool grow_space(struct workspace *space, const struct plan *plan)
     return true;
 }
 
+static int window_of(const struct run_request *request)
+{
+    struct slicing slicing = engine_slicing(request);
+    return run_window(&slicing, request->window);
+}
+
 static bool fits(const struct engine *engine, const struct run_request *request)
 {
     const struct plan *plan = request->plan;
     return plan->parts <= engine->parts_room && plan->slot_count <= engine->slots_room &&
            plan->messages_max < engine->space.messages_room &&
            plan->sources_max < engine->space.sources_room &&
-           run_window(request) <= engine->window_room &&
+           window_of(request) <= engine->window_room &&
            run_scratch_bytes(request) <= engine->place_bytes;
-}
-
-/* Spares a caller that repeats itself all the arithmetic. */
-static bool needs_the_same(const struct run_request *a, const struct run_request *b)
-{
-    return a->plan == b->plan && a->count == b->count && a->type == b->type &&
-           a->segment_bytes == b->segment_bytes && a->window == b->window;
 }
 
 enum ww_status engine_reserve(struct engine *engine, const struct run_request *request)
@@ -154,15 +154,15 @@ enum ww_status engine_reserve(struct engine *engine, const struct run_request *r
     }
     assert(engine->oldest == engine->started);
     const struct plan *plan = request->plan;
-    if (needs_the_same(&engine->reserved, request) || fits(engine, request)) {
-        engine->reserved = *request;
+    if (run_shape_same(&engine->reserved, request) || fits(engine, request)) {
+        engine->reserved = run_shape(request);
         return WW_OK;
     }
     if (!grow_runs(engine, plan) || !grow_space(&engine->space, plan)) {
         return log_failure(WW_NO_MEMORY, "no memory to run plans of %u chunks and %u messages",
                            plan->parts, plan->messages_max);
     }
-    return reserve_scratch(engine, run_scratch_bytes(request), run_window(request));
+    return reserve_scratch(engine, run_scratch_bytes(request), window_of(request));
 }
 
 /* ---- Starting --------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ struct engine_setup {
 
 /* One collective to run. */
 struct run_request {
-    const struct plan *plan; /* outlives the run */
+    const struct plan *plan; /* outlives the run, and does not change */
     const void *input;       /* slot 0; for a broadcast the same as output */
     void *output;            /* slot 1 */
     size_t count;            /* elements of the vector; of one rank's share for reduce-scatter and

@@ -246,6 +246,7 @@ static void lay_out(struct plan *plan, const struct draft *drafts)
 
 enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan)
 {
+    static _Atomic uint64_t plans_written;
     struct plan *written = writer->plan;
     uint32_t count = written->action_count;
     written->actions = calloc(count + 1, sizeof *written->actions);
@@ -260,6 +261,7 @@ enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan
             qsort(writer->drafts, count, sizeof *writer->drafts, compare_drafts);
         }
         lay_out(written, writer->drafts);
+        written->identity = ++plans_written;
         *plan = written;
     }
     free(writer->drafts);

@@ -61,7 +61,8 @@ struct round {
 };
 
 struct plan {
-    char name[32]; /* the algorithm */
+    char name[32];     /* the algorithm */
+    uint64_t identity; /* differs for every plan that this process wrote */
     enum collective collective;
     int rank;
     int size;

@@ -80,10 +80,30 @@ void engine_planned_bytes(const struct run_request *request, const struct topolo
                       bytes);
 }
 
-void run_planned_bytes(const struct run *run, const struct topology *topology, uint64_t *bytes)
+void run_planned_bytes(struct run *run, const struct topology *topology, uint64_t *bytes)
 {
-    add_planned_bytes(run->request.plan, &run->slicing, run->element_bytes, topology->peer_level,
-                      bytes);
+    if (!run->planned_known) {
+        memset(run->planned, 0, sizeof run->planned);
+        add_planned_bytes(run->request.plan, &run->slicing, run->element_bytes,
+                          topology->peer_level, run->planned);
+        run->planned_known = true;
+    }
+    for (int level = 0; level < topology->levels; level++) {
+        bytes[level] += run->planned[level];
+    }
+}
+
+struct run_shape run_shape(const struct run_request *request)
+{
+    return (struct run_shape){request->plan->identity, request->count, request->segment_bytes,
+                              request->type, request->window};
+}
+
+bool run_shape_same(const struct run_shape *shape, const struct run_request *request)
+{
+    return shape->plan == request->plan->identity && shape->count == request->count &&
+           shape->segment_bytes == request->segment_bytes && shape->type == request->type &&
+           shape->window == request->window;
 }
 
 /* ---- Room ------------------------------------------------------------------------------- */
@@ -113,11 +133,10 @@ size_t run_scratch_bytes(const struct run_request *request)
     return bytes;
 }
 
-int run_window(const struct run_request *request)
+int run_window(const struct slicing *slicing, int window)
 {
-    size_t segments = engine_slicing(request).segments;
-    bool few = segments < (size_t)request->window;
-    return few ? (int)(segments > 0 ? segments : 1) : request->window;
+    bool few = slicing->segments < (size_t)window;
+    return few ? (int)(slicing->segments > 0 ? slicing->segments : 1) : window;
 }
 
 static bool regrow(size_t **array, size_t count)
@@ -335,7 +354,7 @@ static void fill_boundaries(size_t *boundaries, size_t count, uint32_t parts)
     }
 }
 
-static void place_scratch(struct run *run, uint8_t *scratch, size_t place_bytes, int first_tag)
+static void place_slots(struct run *run)
 {
     size_t offset = 0;
     const struct plan *plan = run->request.plan;
@@ -343,6 +362,10 @@ static void place_scratch(struct run *run, uint8_t *scratch, size_t place_bytes,
         run->slot_offsets[slot] = offset;
         offset += slot_bytes(&run->request, run->slicing.count, slot);
     }
+}
+
+static void place_places(struct run *run, uint8_t *scratch, size_t place_bytes, int first_tag)
+{
     for (int w = 0; w < run->request.window; w++) {
         struct place *place = &run->places[w];
         place->busy = false;
@@ -351,32 +374,43 @@ static void place_scratch(struct run *run, uint8_t *scratch, size_t place_bytes,
     }
 }
 
-void run_prepare(struct run *run, const struct run_request *request, const struct kernels *kernels,
-                 uint8_t *scratch, size_t place_bytes, int first_tag)
+static void cut(struct run *run)
 {
+    const struct run_request *request = &run->request;
     const struct plan *plan = request->plan;
-    bool reduces = request->op != WW_OP_COUNT;
     bool gathers = plan->collective == COLLECTIVE_ALL_GATHER;
     bool scatters = plan->collective == COLLECTIVE_REDUCE_SCATTER;
-    run->request = *request;
-    run->request.window = run_window(request);
+    run->shape = run_shape(request);
+    run->planned_known = false;
     run->slicing = engine_slicing(request);
     run->shares = gathers || scatters;
     run->element_bytes = ww_type_bytes(request->type);
-    run->reduce = reduces ? kernels->reduce[request->type][request->op] : NULL;
-    run->scale = request->op == WW_MEAN ? 1.0 / plan->size : 1.0;
     run->origin[SLOT_INPUT] = gathers ? (uint32_t)plan->rank : 0;
     run->origin[SLOT_OUTPUT] = scatters ? (uint32_t)plan->rank : 0;
-    run->next_segment = 0;
-    run->segments_done = 0;
-    run->oldest_place = 0;
     if (!run->shares) {
         fill_boundaries(run->boundaries[1], run->slicing.last, plan->parts);
         if (run->slicing.segments > 1) {
             fill_boundaries(run->boundaries[0], run->slicing.count, plan->parts);
         }
     }
-    place_scratch(run, scratch, place_bytes, first_tag);
+    place_slots(run);
+}
+
+void run_prepare(struct run *run, const struct run_request *request, const struct kernels *kernels,
+                 uint8_t *scratch, size_t place_bytes, int first_tag)
+{
+    bool reduces = request->op != WW_OP_COUNT;
+    run->request = *request;
+    if (!run_shape_same(&run->shape, request)) {
+        cut(run);
+    }
+    run->request.window = run_window(&run->slicing, request->window);
+    run->reduce = reduces ? kernels->reduce[request->type][request->op] : NULL;
+    run->scale = request->op == WW_MEAN ? 1.0 / request->plan->size : 1.0;
+    run->next_segment = 0;
+    run->segments_done = 0;
+    run->oldest_place = 0;
+    place_places(run, scratch, place_bytes, first_tag);
 }
 
 int run_awaited_peer(const struct run *run, const struct workspace *space)

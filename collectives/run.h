@@ -25,8 +25,21 @@ struct place {
 
 enum run_state { RUN_FREE, RUN_AT_GATE, RUN_MOVING, RUN_DONE };
 
+/* What decides how a vector is cut, where its pieces lie and what is sent. Callers repeat
+ * themselves, step after step, so the arithmetic is kept while this stays the same. */
+struct run_shape {
+    uint64_t plan; /* its identity; 0 = none */
+    size_t count;
+    size_t segment_bytes;
+    enum ww_type type;
+    int window;
+};
+
 struct run {
     enum run_state state;
+    struct run_shape shape;
+    uint64_t planned[WW_LEVELS_MAX]; /* bytes sent over each level, once planned_known */
+    bool planned_known;
     struct run_request request;
     struct slicing slicing;
     bool shares; /* chunk c is rank c's share: chunks lie request.count elements apart */
@@ -54,11 +67,14 @@ struct workspace {
     uint64_t moves;    /* rounds done so far */
 };
 
+struct run_shape run_shape(const struct run_request *request);
+bool run_shape_same(const struct run_shape *shape, const struct run_request *request);
+
 /* Bytes of scratch that one place needs for such a request. */
 size_t run_scratch_bytes(const struct run_request *request);
 
-/* Places that such a request uses: no more than it has segments. */
-int run_window(const struct run_request *request);
+/* Places that are used: no more than there are segments. */
+int run_window(const struct slicing *slicing, int window);
 
 /* Makes room in a run for plans of so many chunks and slots. False without memory. */
 bool run_grow(struct run *run, uint32_t parts, uint32_t slots);
@@ -77,7 +93,7 @@ enum ww_status run_advance(struct run *run, struct workspace *space);
 int run_awaited_peer(const struct run *run, const struct workspace *space);
 
 /* What engine_planned_bytes says, for a run that is set up. */
-void run_planned_bytes(const struct run *run, const struct topology *topology, uint64_t *bytes);
+void run_planned_bytes(struct run *run, const struct topology *topology, uint64_t *bytes);
 
 struct signature run_signature(const struct run_request *request);
 
