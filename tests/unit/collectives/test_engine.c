@@ -17,6 +17,7 @@ struct silent {
     int reserved; /* calls that succeeded */
     int closed;
     bool exhausted;
+    void *memory; /* reserved and not released */
 };
 
 static enum ww_status silent_reserve(void *fabric, size_t bytes, void **memory)
@@ -26,21 +27,27 @@ static enum ww_status silent_reserve(void *fabric, size_t bytes, void **memory)
         return log_failure(WW_NO_MEMORY, "no memory for %zu bytes, as the test wishes", bytes);
     }
     silent->reserved++;
-    *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    silent->memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    *memory = silent->memory;
     return WW_OK;
 }
 
 static void silent_release(void *fabric, void *memory, size_t bytes)
 {
-    (void)fabric;
+    struct silent *silent = fabric;
     (void)bytes;
+    cr_assert_eq(memory, silent->memory);
+    silent->memory = NULL;
     free(memory);
 }
 
 static void silent_close(void *fabric, bool failed)
 {
     (void)failed;
-    ((struct silent *)fabric)->closed++;
+    struct silent *silent = fabric;
+    silent->closed++;
+    free(silent->memory); /* what was not released, as the contract wants */
+    silent->memory = NULL;
 }
 
 static enum ww_status silent_post(void *fabric, int tag, bool control,
