@@ -175,6 +175,19 @@ bool engine_has_room(struct engine *engine)
     return engine->started - engine->oldest < engine->run_count && gate_has_room(engine->gate);
 }
 
+enum ww_status engine_await_room(struct engine *engine, uint64_t since_ns, uint64_t now_ns)
+{
+    if (engine_has_room(engine)) {
+        return WW_OK;
+    }
+    if (now_ns - since_ns <= engine->watch.timeout_ns) {
+        return WW_PENDING;
+    }
+    return log_failure(WW_TIMED_OUT,
+                       "the fabric did not take a control message within %.3g s (timeout_s)",
+                       (double)engine->watch.timeout_ns / 1e9);
+}
+
 /* The fabric goes at once, so that the caller's memory is let go of before the failure is returned,
  * as far as the fabric can: MPI cannot take back every message (wirewise/mpi.h). */
 static void close_fabric(struct engine *engine, bool failed)

@@ -54,8 +54,12 @@ void engine_destroy(struct engine *engine, bool failed); /* closes the fabric; N
  * engine_start with the largest request of each kind. Not while runs are under way. */
 enum ww_status engine_reserve(struct engine *engine, const struct run_request *request);
 
-/* True when engine_start would find a free run. */
+/* True when engine_start would find a free run and the gate takes another announcement. */
 bool engine_has_room(struct engine *engine);
+
+/* The same for a caller who waits since `since_ns` with nothing under way, so that only the
+ * fabric's hold on an old announcement can be in the way: WW_OK, WW_PENDING, or WW_TIMED_OUT. */
+enum ww_status engine_await_room(struct engine *engine, uint64_t since_ns, uint64_t now_ns);
 
 /* Starts a collective and numbers it: 0 for the engine's first, counting up. All ranks start the
  * same collectives in the same order. request is copied, its plan is not. */

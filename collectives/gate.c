@@ -85,7 +85,6 @@ struct gate {
 
 int signature_print(const struct signature *signature, char *text, size_t bytes)
 {
-    static const char *const types[] = {"f32", "f64", "f16", "bf16", "i32", "i64"};
     static const char *const ops[] = {" (sum)", " (mean)", " (min)", " (max)", ""};
     char root[32] = "";
     char label[64] = "";
@@ -111,7 +110,7 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
         signature->collective < COLLECTIVE_COUNT ? collective_names[signature->collective]
                                                  : "unknown collective",
         (unsigned long long)signature->count,
-        signature->type < WW_TYPE_COUNT ? types[signature->type] : "unknown type",
+        signature->type < WW_TYPE_COUNT ? type_names[signature->type] : "unknown type",
         signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root, label);
 }
 

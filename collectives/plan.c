@@ -11,6 +11,8 @@
 const char *const collective_names[COLLECTIVE_COUNT] = {"all_reduce", "reduce_scatter",
                                                         "all_gather", "broadcast"};
 
+const char *const type_names[WW_TYPE_COUNT] = {"f32", "f64", "f16", "bf16", "i32", "i64"};
+
 /* Chunks begin at multiples of so many elements ... */
 #define GRAIN 16
 /* ... once a chunk holds so many grains that rounding down moves it by a few per cent at most. */

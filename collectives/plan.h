@@ -26,6 +26,7 @@ enum collective {
     COLLECTIVE_COUNT
 };
 extern const char *const collective_names[COLLECTIVE_COUNT];
+extern const char *const type_names[WW_TYPE_COUNT];
 
 enum { SLOT_INPUT, SLOT_OUTPUT, SLOT_SCRATCH };
 

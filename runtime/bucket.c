@@ -37,13 +37,12 @@ static void describe(const struct ww_tensor *tensor, struct record *record)
 
 static void print_record(const struct record *record, char *text, size_t bytes)
 {
-    static const char *const types[] = {"f32", "f64", "f16", "bf16", "i32", "i64"};
     if (record->name[0] == '\0') {
         snprintf(text, bytes, "no tensor there");
         return;
     }
     size_t used = (size_t)snprintf(text, bytes, "\"%.100s\" %s[", record->name,
-                                   types[record->type]);
+                                   type_names[record->type]);
     for (int d = 0; d < record->dims && used < bytes; d++) {
         used += (size_t)snprintf(text + used, bytes - used, "%s%llu", d == 0 ? "" : " ",
                                  (unsigned long long)record->shape[d]);

@@ -154,22 +154,16 @@ static enum ww_status finish(struct ww_context *context, struct engine *engine, 
     return status;
 }
 
-/* Nothing else is under way here, so only the fabric's hold on an old announcement can be in the
- * way. */
 static enum ww_status await_room(struct ww_context *context, struct engine *engine,
                                  uint64_t since_ns)
 {
     struct patience patience = {.crowded = context->crowded};
-    while (!engine_has_room(engine)) {
+    enum ww_status status = engine_await_room(engine, since_ns, since_ns);
+    while (status == WW_PENDING) {
         patience_spend(&patience, (struct pulse){engine_wait(engine), 0});
-        double waited_s = (double)(clock_now_ns() - since_ns) / CLOCK_NS_PER_S;
-        if (waited_s > context->settings.values.timeout_s) {
-            return log_failure(
-                WW_TIMED_OUT, "the fabric did not take a control message within %.3g s (timeout_s)",
-                waited_s);
-        }
+        status = engine_await_room(engine, since_ns, clock_now_ns());
     }
-    return WW_OK;
+    return status;
 }
 
 /* Runs a checked call; the lane is this thread's. */

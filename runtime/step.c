@@ -417,20 +417,15 @@ static enum ww_status take_order(struct ww_context *context)
     return WW_OK;
 }
 
-/* All buckets are done, so only the fabric's hold on an old announcement can be in the way. */
 static enum ww_status await_room(struct ww_context *context, struct patience *patience)
 {
     uint64_t since_ns = clock_now_ns();
-    while (!engine_has_room(context->steps.engine)) {
-        double waited_s = (double)(clock_now_ns() - since_ns) / NS_PER_S;
-        if (waited_s > context->settings.values.timeout_s) {
-            return log_failure(
-                WW_TIMED_OUT, "the fabric did not take a control message within %.3g s (timeout_s)",
-                waited_s);
-        }
+    enum ww_status status = engine_await_room(context->steps.engine, since_ns, since_ns);
+    while (status == WW_PENDING) {
         pause_unlocked(context, patience);
+        status = engine_await_room(context->steps.engine, since_ns, clock_now_ns());
     }
-    return WW_OK;
+    return status;
 }
 
 static enum ww_status share_order(struct ww_context *context)
