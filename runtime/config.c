@@ -57,6 +57,8 @@ static const struct row rows[] = {
      .help = "promise: the program makes no MPI call during a step"},
     {FIELD(log_level), .kind = KIND_NAME, .names = level_names,
      .help = "least important line that is printed"},
+    {FIELD(shared_memory), .kind = KIND_BOOL, .shared = true, .names = bool_names,
+     .help = "ranks of one host meet in memory where the system allows it"},
     {FIELD(host), .kind = KIND_TEXT, .help = "name of this rank's host; empty = found out"},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
@@ -177,6 +179,12 @@ static enum ww_status check_program(const struct ww_config *values, const struct
     return bad_value(row, value, "struct ww_config");
 }
 
+/* Doubles from 2^53 on have no fraction. */
+static bool is_whole(double number)
+{
+    return number <= -0x1p53 || number >= 0x1p53 || number == (double)(int64_t)number;
+}
+
 /* "512", "64K", "1.5G"; binary suffixes for sizes only. */
 static bool parse_number(const struct row *row, const char *text, double *number)
 {
@@ -195,7 +203,7 @@ static bool parse_number(const struct row *row, const char *text, double *number
         *number *= (double)((size_t)1 << (10 * (suffix - suffixes + 1)));
         end++;
     }
-    bool whole = row->kind == KIND_SECONDS || *number == floor(*number);
+    bool whole = row->kind == KIND_SECONDS || is_whole(*number);
     return *end == '\0' && whole;
 }
 

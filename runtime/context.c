@@ -344,6 +344,7 @@ static void tear_down(struct ww_context *context, bool failed)
     shelf_destroy(context->calls.shelf);
     buckets_destroy(context);
     free_tensors(context);
+    allocations_end(context);
     topology_finish(&context->topology);
     free(context->votes);
     ww_local_world_destroy(context->alone);

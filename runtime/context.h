@@ -112,6 +112,7 @@ struct ww_context {
     int *order_offered; /* [bucket_count] by rank 0, not looked at yet */
     struct step step;
     struct progress_thread *thread; /* NULL = inline */
+    struct allocation *allocations; /* of ww_alloc; guarded by error_lock, held for moments */
 };
 
 /* Keeps the thread's latest error as the context's; a failure of a collective breaks it, which the
@@ -133,6 +134,9 @@ void buckets_destroy(struct ww_context *context);
 void buckets_reset(struct ww_context *context);
 void bucket_gather(struct bucket *bucket);
 void bucket_scatter(struct bucket *bucket);
+
+/* alloc.c: gives back what the program did not. */
+void allocations_end(struct ww_context *context);
 
 /* step.c: moves the step on; the caller holds no lock. *now_ns is the time, and becomes a later one
  * where it had to be read again. WW_OK when nothing is under way, WW_PENDING, or the failure. */

@@ -52,6 +52,7 @@ struct ww_transport_setup {
     int levels;                   /* 1 .. WW_LEVELS_MAX */
     const uint8_t *peer_level;    /* [world->size]: the level that a message to a peer crosses;
                                      0 = same host; outlives the fabric */
+    size_t area_bytes;            /* what `area` is asked for; 0 = it is not needed */
     bool own_thread;              /* a thread of the runtime will use the fabric, while the program
                                      goes on */
     bool program_is_quiet;        /* and the program promised not to call the fabric's library
@@ -63,9 +64,12 @@ struct ww_transport_setup {
 struct ww_transport {
     const char *name;
 
-    /* Why a thread of the runtime could not use a fabric opened so (setup->own_thread is set, the
-     * fields about peers are not), as a sentence; NULL = it can. Static text. Nothing collective.
-     * NULL slot = it always can. */
+    /* This fabric's messages between ranks of one host may be carried through memory instead, by
+     * the runtime's own transport `shm`; false = it wants to carry them itself. */
+    bool yields_to_memory;
+
+    /* Why a thread of the runtime could not use a fabric opened so (setup->own_thread is set), as a
+     * sentence; NULL = it can. Static text. Nothing collective. NULL slot = it always can. */
     const char *(*thread_trouble)(const struct ww_transport_setup *setup);
 
     /* Opens this rank's end. All ranks call it, in the same order. *fabric is owned by the caller
@@ -100,6 +104,37 @@ struct ww_transport {
 
     /* Fills traffic[levels] with totals since open. */
     void (*counters)(void *fabric, struct ww_traffic *traffic);
+
+    /* ---- Memory that ranks of one host see in each other ---------------------------------------
+     * NULL = they do not. What one rank writes with release order another sees once it has read
+     * with acquire order, as between threads. */
+
+    /* Where this process sees the area of `rank`: setup->area_bytes bytes, zero when the fabric was
+     * opened, at a multiple of 4096, for the runtime's own protocol. Valid until close. NULL for
+     * ranks of other hosts. open agrees: either every rank sees the areas of all ranks of its host,
+     * its own included, or area gives NULL to every rank for every rank. */
+    void *(*area)(void *fabric, int rank);
+
+    /* True when ranks of this host see these bytes of the own memory; *key then tells them where.
+     * Memory from reserve and allocate is always seen. Cheap: it looks nothing up. */
+    bool (*share)(void *fabric, const void *memory, size_t bytes, uint64_t *key);
+
+    /* Where this process sees what `peer`, of this host, shared under `key`. It may read and write
+     * there. */
+    void *(*view)(void *fabric, int peer, uint64_t key);
+
+    /* Copies `bytes` from address `from` of the process of `peer`, of this host, whose memory need
+     * not be shared. WW_OK, WW_TRANSPORT_FAILED. NULL slot, or `fetches` false = it cannot; open
+     * agrees on that, too: all ranks can fetch from all ranks of their host, or none can. */
+    enum ww_status (*fetch)(void *fabric, int peer, uint64_t from, void *into, size_t bytes);
+    bool (*fetches)(void *fabric);
+
+    /* Memory for the program's own buffers, which ranks of this host see: zero, aligned to 4096
+     * (to 2 MiB, on huge pages where the kernel allows, from 2 MiB on). It stays valid beyond any
+     * fabric, until deallocate. Any thread. WW_OK; WW_NO_MEMORY; WW_UNSUPPORTED while no fabric of
+     * this process shares memory. Both NULL = any memory is seen. */
+    enum ww_status (*allocate)(size_t bytes, void **memory);
+    void (*deallocate)(void *memory, size_t bytes);
 };
 
 #ifdef __cplusplus

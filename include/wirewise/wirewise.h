@@ -105,8 +105,8 @@ enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
  * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
- * on bucket_bytes, segment_bytes, segments_in_flight, algorithm, gradient_op and deterministic:
- * a difference is WW_MISMATCH in ww_context_create, named. */
+ * on bucket_bytes, segment_bytes, segments_in_flight, algorithm, gradient_op, deterministic and
+ * shared_memory: a difference is WW_MISMATCH in ww_context_create, named. */
 struct ww_config {
     size_t struct_bytes;       /* sizeof(struct ww_config), set by WW_CONFIG_INIT */
     size_t bucket_bytes;       /* small tensors travel together up to this size */
@@ -122,11 +122,13 @@ struct ww_config {
     enum ww_log_level log_level; /* of this process, on stderr */
     const char *host;            /* name of this rank's host; ranks that give the same name count as
                                     one host. NULL = found out (host name and boot id) */
+    bool shared_memory;          /* ranks of one host meet in memory where the system allows it;
+                                    false = messages only */
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
-            WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL                                         \
+            WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true                                   \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
@@ -159,6 +161,24 @@ WW_API int ww_size(const struct ww_context *context);
  * on it returns that status again. A call refused for its arguments breaks nothing; peers wait for
  * it to be made again. */
 WW_API const char *ww_last_error(const struct ww_context *context);
+
+/* ---- Memory that needs no copy -----------------------------------------------------------------
+ * Ranks of one host see this memory in each other: a collective whose buffers all lie in it, on
+ * every rank, reads and writes them in place and is about twice as fast. Any other memory works as
+ * well, through copies. */
+
+/* bytes    0 gives NULL; the memory is zero, aligned to 4096, and on huge pages where the kernel
+ *          allows it and the size is 2 MiB or more
+ * *memory  the program's until ww_free, which must come before ww_context_destroy; it stays
+ *          readable after a failure
+ * Thread   any. Not collective: ranks may allocate what and when they like.
+ * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_STATE (after fork), WW_NO_MEMORY. Where ranks cannot see
+ *          each other's memory it is plain memory. */
+WW_API enum ww_status ww_alloc(struct ww_context *context, size_t bytes, void **memory);
+
+/* Gives it back; not while a collective works in it. NULL is fine. WW_BAD_ARGUMENT for anything
+ * that ww_alloc of this context did not give. */
+WW_API enum ww_status ww_free(struct ww_context *context, void *memory);
 
 /* Writes one setting a line into text: name, value, origin (default, program, environment),
  * variable, help. Returns the bytes the whole text needs, as snprintf does. */

@@ -245,6 +245,7 @@ static void local_counters(void *self, struct ww_traffic *traffic)
 
 const struct ww_transport ww_local_transport = {
     .name = "local",
+    .yields_to_memory = false,
     .thread_trouble = NULL,
     .open = local_open,
     .close = local_close,

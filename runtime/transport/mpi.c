@@ -799,6 +799,7 @@ static void mpi_counters(void *self, struct ww_traffic *traffic)
 
 const struct ww_transport ww_mpi_transport = {
     .name = "mpi",
+    .yields_to_memory = true,
     .thread_trouble = mpi_thread_trouble,
     .open = mpi_open,
     .close = mpi_close,

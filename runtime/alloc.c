@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * alloc.c: memory of the program's that ranks of one host see in each other. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/memory.h"
+
+struct allocation {
+    struct allocation *next;
+    void *memory;
+    size_t bytes;
+    bool seen; /* the transport's, else plain */
+};
+
+static enum ww_status allocate(const struct ww_context *context, struct allocation *allocation)
+{
+    const struct ww_transport *transport = context->world.transport;
+    if (transport->allocate != NULL) {
+        enum ww_status status = transport->allocate(allocation->bytes, &allocation->memory);
+        allocation->seen = status == WW_OK;
+        if (status != WW_UNSUPPORTED) {
+            return status;
+        }
+    }
+    allocation->memory = memory_reserve(allocation->bytes); /* fresh from the kernel: zero */
+    return allocation->memory != NULL
+               ? WW_OK
+               : log_failure(WW_NO_MEMORY, "ww_alloc: no memory for %zu bytes", allocation->bytes);
+}
+
+static void deallocate(const struct ww_context *context, struct allocation *allocation)
+{
+    if (allocation->seen) {
+        context->world.transport->deallocate(allocation->memory, allocation->bytes);
+    } else {
+        memory_release(allocation->memory, allocation->bytes);
+    }
+    free(allocation);
+}
+
+void allocations_end(struct ww_context *context)
+{
+    while (context->allocations != NULL) {
+        struct allocation *allocation = context->allocations;
+        context->allocations = allocation->next;
+        deallocate(context, allocation);
+    }
+}
+
+/* A broken context still gives and takes memory; a forked one does not. */
+static enum ww_status check(struct ww_context *context, const char *call)
+{
+    enum ww_status status = context_check(context, call);
+    return status == WW_BAD_ARGUMENT || status == WW_BAD_STATE ? status : WW_OK;
+}
+
+enum ww_status ww_alloc(struct ww_context *context, size_t bytes, void **memory)
+{
+    enum ww_status status = check(context, "ww_alloc");
+    if (status != WW_OK) {
+        return status;
+    }
+    if (memory == NULL) {
+        return context_fail(context, log_failure(WW_BAD_ARGUMENT,
+                                                 "ww_alloc of %zu bytes got NULL for where to put "
+                                                 "them",
+                                                 bytes));
+    }
+    if (bytes == 0) {
+        *memory = NULL;
+        return WW_OK;
+    }
+    struct allocation *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return context_fail(context, log_failure(WW_NO_MEMORY, "no memory for ww_alloc"));
+    }
+    made->bytes = bytes;
+    status = allocate(context, made);
+    if (status != WW_OK) {
+        free(made);
+        return context_fail(context, status);
+    }
+    pthread_mutex_lock(&context->error_lock);
+    made->next = context->allocations;
+    context->allocations = made;
+    pthread_mutex_unlock(&context->error_lock);
+    *memory = made->memory;
+    return WW_OK;
+}
+
+enum ww_status ww_free(struct ww_context *context, void *memory)
+{
+    enum ww_status status = check(context, "ww_free");
+    if (status != WW_OK || memory == NULL) {
+        return status;
+    }
+    pthread_mutex_lock(&context->error_lock);
+    struct allocation **link = &context->allocations;
+    while (*link != NULL && (*link)->memory != memory) {
+        link = &(*link)->next;
+    }
+    struct allocation *found = *link;
+    if (found != NULL) {
+        *link = found->next;
+    }
+    pthread_mutex_unlock(&context->error_lock);
+    if (found == NULL) {
+        return context_fail(context, log_failure(WW_BAD_ARGUMENT,
+                                                 "ww_free got %p, which is no memory that ww_alloc "
+                                                 "of this context gave",
+                                                 memory));
+    }
+    deallocate(context, found);
+    return WW_OK;
+}
