@@ -15,6 +15,7 @@ struct engine {
     struct workspace space;
     const struct topology *topology;
     const struct kernels *kernels;
+    struct board *board; /* NULL where ranks do not see each other */
     struct gate *gate;
     struct watch watch;
     enum ww_status status;
@@ -31,6 +32,7 @@ struct engine {
     int window_room;
     uint32_t parts_room;
     uint32_t slots_room;
+    uint32_t seen_room;
     struct run_shape reserved; /* the latest that engine_reserve found room for */
     uint64_t planned[WW_LEVELS_MAX];
 };
@@ -107,14 +109,16 @@ static bool grow_runs(struct engine *engine, const struct plan *plan)
 {
     uint32_t parts = larger_of(plan->parts, engine->parts_room);
     uint32_t slots = larger_of(plan->slot_count, engine->slots_room);
+    uint32_t seen = larger_of(plan->seen_count, engine->seen_room);
     for (uint64_t i = 0; i < engine->run_count; i++) {
         engine->runs[i].shape.plan = 0; /* what was cut is cut anew */
-        if (!run_grow(&engine->runs[i], parts, slots)) {
+        if (!run_grow(&engine->runs[i], parts, slots, seen)) {
             return false;
         }
     }
     engine->parts_room = parts;
     engine->slots_room = slots;
+    engine->seen_room = seen;
     return true;
 }
 
@@ -141,10 +145,31 @@ static bool fits(const struct engine *engine, const struct run_request *request)
 {
     const struct plan *plan = request->plan;
     return plan->parts <= engine->parts_room && plan->slot_count <= engine->slots_room &&
+           plan->seen_count <= engine->seen_room &&
            plan->messages_max < engine->space.messages_room &&
            plan->sources_max < engine->space.sources_room &&
            window_of(request) <= engine->window_room &&
            run_scratch_bytes(request) <= engine->place_bytes;
+}
+
+static enum ww_status make_fit(struct engine *engine, const struct run_request *request)
+{
+    if (request->plan == NULL || fits(engine, request)) {
+        return WW_OK;
+    }
+    const struct plan *plan = request->plan;
+    if (!grow_runs(engine, plan) || !grow_space(&engine->space, plan)) {
+        return log_failure(WW_NO_MEMORY, "no memory to run plans of %u chunks and %u messages",
+                           plan->parts, plan->messages_max);
+    }
+    return reserve_scratch(engine, run_scratch_bytes(request), window_of(request));
+}
+
+static void take_way(struct run_request *request, const struct way *way)
+{
+    request->plan = way->plan;
+    request->segment_bytes = way->segment_bytes;
+    request->window = way->window;
 }
 
 enum ww_status engine_reserve(struct engine *engine, const struct run_request *request)
@@ -153,16 +178,23 @@ enum ww_status engine_reserve(struct engine *engine, const struct run_request *r
         return engine->status;
     }
     assert(engine->oldest == engine->started);
-    const struct plan *plan = request->plan;
-    if (run_shape_same(&engine->reserved, request) || fits(engine, request)) {
-        engine->reserved = run_shape(request);
+    if (request->on_board || run_shape_same(&engine->reserved, request)) {
         return WW_OK;
     }
-    if (!grow_runs(engine, plan) || !grow_space(&engine->space, plan)) {
-        return log_failure(WW_NO_MEMORY, "no memory to run plans of %u chunks and %u messages",
-                           plan->parts, plan->messages_max);
+    struct run_request other = *request;
+    enum ww_status status = make_fit(engine, request);
+    if (status == WW_OK) {
+        take_way(&other, &request->viewed);
+        status = make_fit(engine, &other);
     }
-    return reserve_scratch(engine, run_scratch_bytes(request), window_of(request));
+    if (status == WW_OK) {
+        take_way(&other, &request->fetched);
+        status = make_fit(engine, &other);
+    }
+    if (status == WW_OK) {
+        engine->reserved = run_shape(request);
+    }
+    return status;
 }
 
 /* ---- Starting --------------------------------------------------------------------------- */
@@ -206,27 +238,101 @@ enum ww_status engine_fail(struct engine *engine, enum ww_status status, const c
     return engine->status;
 }
 
-enum ww_status engine_start(struct engine *engine, const struct run_request *request,
-                            uint64_t now_ns, uint64_t *number)
+size_t engine_area_bytes(int runs)
 {
-    assert(engine->started - engine->oldest < engine->run_count && fits(engine, request));
+    return board_area_bytes(runs > 0 ? runs : ENGINE_RUNS_MAX);
+}
+
+bool engine_fits_board(const struct run_request *request)
+{
+    size_t bytes = request->count * ww_type_bytes(request->type);
+    bool shares = request->plan->collective == COLLECTIVE_REDUCE_SCATTER;
+    return bytes <= BOARD_VALUES_BYTES / (shares ? (size_t)request->plan->size : 1);
+}
+
+struct sight engine_sight(const struct engine *engine)
+{
+    struct sight sight = {.host = engine->board != NULL};
+    const struct ww_transport *transport = engine->space.transport;
+    sight.all = sight.host && engine->board->complete;
+    sight.fetch = sight.host && transport->fetch != NULL &&
+                  transport->fetches(engine->space.fabric);
+    return sight;
+}
+
+/* Bytes of a rank's input and output. */
+static size_t vector_bytes(const struct run_request *request, bool of_all)
+{
+    size_t bytes = request->count * ww_type_bytes(request->type);
+    return of_all ? bytes * (size_t)request->plan->size : bytes;
+}
+
+/* Tells peers where this rank's memory lies. */
+static struct notice make_notice(const struct engine *engine, const struct run_request *request,
+                                 const uint8_t *places)
+{
+    const struct ww_transport *transport = engine->space.transport;
+    void *fabric = engine->space.fabric;
+    struct notice notice = {.input = (uintptr_t)request->input,
+                            .output = (uintptr_t)request->output,
+                            .place_bytes = engine->place_bytes};
+    if (places != NULL) {
+        transport->share(fabric, places, engine->place_bytes, &notice.scratch);
+    }
+    if (request->viewed.plan != NULL) {
+        enum collective collective = request->plan->collective;
+        size_t input = vector_bytes(request, collective == COLLECTIVE_REDUCE_SCATTER);
+        size_t output = vector_bytes(request, collective == COLLECTIVE_ALL_GATHER);
+        uint64_t keys[2];
+        notice.viewed = transport->share(fabric, request->input, input, &keys[0]) &&
+                        transport->share(fabric, request->output, output, &keys[1]);
+        notice.input = notice.viewed ? keys[0] : notice.input;
+        notice.output = notice.viewed ? keys[1] : notice.output;
+    }
+    return notice;
+}
+
+/* Where the places of a run begin. */
+static uint8_t *places_of(const struct engine *engine, size_t index)
+{
+    uint8_t *scratch = engine->scratch;
+    size_t places = index * (size_t)engine->window_room;
+    return scratch == NULL ? NULL : scratch + places * engine->place_bytes;
+}
+
+static enum ww_status announce(struct engine *engine, const struct run *run)
+{
+    struct signature signature = run_signature(&run->request);
+    struct luggage luggage = {NULL, NULL, 0};
+    struct notice notice;
+    if (engine->board == NULL) {
+        return gate_announce(engine->gate, &signature, &luggage);
+    }
+    if (run->request.on_board) {
+        luggage.values = run_board_values(&run->request, engine->topology->rank, &luggage.bytes);
+    } else {
+        notice = make_notice(engine, &run->request,
+                             places_of(engine, run_index(engine, engine->started)));
+        luggage.notice = &notice;
+    }
+    return gate_announce(engine->gate, &signature, &luggage);
+}
+
+enum ww_status engine_start(struct engine *engine, const struct run_request *request,
+                            uint64_t *number)
+{
+    assert(engine->started - engine->oldest < engine->run_count);
     if (engine->status != WW_OK) {
         return engine->status;
     }
-    size_t index = run_index(engine, engine->started);
-    struct run *run = &engine->runs[index];
-    size_t places = index * (size_t)engine->window_room;
-    uint8_t *scratch = engine->scratch;
-    run_prepare(run, request, engine->kernels,
-                scratch == NULL ? NULL : scratch + places * engine->place_bytes,
-                engine->place_bytes, 1 + (int)index * ENGINE_WINDOW_MAX);
-    struct signature signature = run_signature(request);
-    enum ww_status status = gate_announce(engine->gate, &signature);
+    struct run *run = &engine->runs[run_index(engine, engine->started)];
+    run->request = *request;
+    enum ww_status status = announce(engine, run);
     if (status != WW_OK) {
         return engine_fail(engine, status, log_last_error());
     }
     if (engine->oldest == engine->started) {
-        watch_begin(&engine->watch, now_ns);
+        watch_rest(&engine->watch);
     }
     run->state = RUN_AT_GATE;
     *number = engine->started++;
@@ -246,13 +352,47 @@ static enum ww_status pass_gate(struct engine *engine)
     return status;
 }
 
+/* All ranks read the same notices and come to the same choice. */
+static void choose_way(const struct engine *engine, struct run_request *request, uint64_t number)
+{
+    bool viewed = request->viewed.plan != NULL;
+    for (int rank = 0; viewed && rank < engine->topology->size; rank++) {
+        viewed = board_place(engine->board, rank, number)->notice.viewed;
+    }
+    if (viewed) {
+        take_way(request, &request->viewed);
+    } else if (request->fetched.plan != NULL &&
+               board_place(engine->board, 0, number)->notice.fetch) {
+        take_way(request, &request->fetched);
+    }
+}
+
+/* The collective passed the gate: from here on its data moves. */
+static void set_out(struct engine *engine, struct run *run, uint64_t number)
+{
+    if (run->request.on_board) {
+        run_on_board(run, &engine->space, engine->kernels, number);
+        engine_planned_bytes(&run->request, engine->topology, engine->planned);
+        run->state = RUN_DONE;
+        engine->space.moves++;
+        return;
+    }
+    struct run_request request = run->request;
+    choose_way(engine, &request, number);
+    size_t index = run_index(engine, number);
+    run_prepare(run, &request, engine->kernels, places_of(engine, index), engine->place_bytes,
+                1 + (int)index * ENGINE_WINDOW_MAX);
+    run_see(run, &engine->space, number);
+    run_planned_bytes(run, engine->topology, engine->planned);
+    run->state = RUN_MOVING;
+}
+
 static enum ww_status advance_runs(struct engine *engine)
 {
     for (uint64_t number = engine->oldest; number < engine->started; number++) {
         struct run *run = &engine->runs[run_index(engine, number)];
         if (run->state == RUN_AT_GATE && number < engine->passed) {
-            run->state = RUN_MOVING;
-            run_planned_bytes(run, engine->topology, engine->planned);
+            set_out(engine, run, number);
         }
         if (run->state == RUN_MOVING) {
             enum ww_status status = run_advance(run, &engine->space);
@@ -273,6 +413,9 @@ static enum ww_status advance_runs(struct engine *engine)
 
 static enum ww_status look_at_clock(struct engine *engine, uint64_t now_ns)
 {
+    if (now_ns == 0) {
+        return WW_PENDING;
+    }
     struct watched watched = {engine->gate, engine->topology, &engine->space,
                               &engine->runs[run_index(engine, engine->oldest)]};
     return watch_look(&engine->watch, &watched, engine->space.moves, now_ns);
@@ -322,6 +465,10 @@ void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
     if (engine->status == WW_OK) {
         memcpy(planned_bytes, engine->planned, levels * sizeof *planned_bytes);
         engine->space.transport->counters(engine->space.fabric, traffic);
+        for (size_t level = 0; level < levels; level++) {
+            traffic[level].data_bytes += engine->space.seen_traffic[level].data_bytes;
+            traffic[level].data_messages += engine->space.seen_traffic[level].data_messages;
+        }
     }
 }
 
@@ -351,12 +498,31 @@ void engine_destroy(struct engine *engine, bool failed)
     }
     end_fabric(engine, failed);
     gate_destroy(engine->gate);
+    board_destroy(engine->board);
     for (int i = 0; i < ENGINE_RUNS_MAX; i++) {
         run_finish(&engine->runs[i]);
     }
     free(engine->space.messages);
     free(engine->space.sources);
     free(engine);
+}
+
+/* The board, and room for the values of all ranks on it. */
+static enum ww_status find_sight(struct engine *engine)
+{
+    struct workspace *space = &engine->space;
+    enum ww_status status = board_create(space->transport, space->fabric, engine->topology,
+                                         (int)engine->run_count, &engine->board);
+    if (status != WW_OK || engine->board == NULL) {
+        return status;
+    }
+    space->board = engine->board;
+    space->peer_level = engine->topology->peer_level;
+    space->sources_room = (uint32_t)engine->topology->size;
+    return regrow((void **)&space->sources, space->sources_room, sizeof *space->sources)
+               ? WW_OK
+               : log_failure(WW_NO_MEMORY, "no memory for the values of %d ranks",
+                             engine->topology->size);
 }
 
 enum ww_status engine_create(const struct engine_setup *setup, struct engine **engine)
@@ -372,8 +538,11 @@ enum ww_status engine_create(const struct engine_setup *setup, struct engine **e
     made->kernels = setup->kernels;
     made->run_count = setup->runs > 0 ? (uint64_t)setup->runs : ENGINE_RUNS_MAX;
     watch_init(&made->watch, setup->timeout_s, setup->warn_s);
-    enum ww_status status = gate_create(setup->transport, setup->fabric, setup->topology,
-                                        (int)made->run_count, &made->gate);
+    enum ww_status status = find_sight(made);
+    if (status == WW_OK) {
+        status = gate_create(setup->transport, setup->fabric, setup->topology, made->board,
+                             (int)made->run_count, &made->gate);
+    }
     if (status == WW_OK) {
         status = gate_open(made->gate);
     }

@@ -30,6 +30,13 @@ struct engine_setup {
     double warn_s; /* says once whom it waits for after so long */
 };
 
+/* Another way to run a collective. */
+struct way {
+    const struct plan *plan; /* NULL = there is none */
+    size_t segment_bytes;
+    int window;
+};
+
 /* One collective to run. */
 struct run_request {
     const struct plan *plan; /* outlives the run, and does not change */
@@ -44,7 +51,28 @@ struct run_request {
     int window;           /* segments in flight, 1 .. ENGINE_WINDOW_MAX */
     uint64_t step;
     uint32_t label;
+
+    /* Where all ranks see each other. Equal on all ranks, as the plans are. */
+    bool on_board;      /* the values travel with the announcement: engine_fits_board; the plan only
+                           names the collective */
+    struct way viewed;  /* taken when all ranks' input and output are seen */
+    struct way fetched; /* taken when rank 0 finds it faster than the plan */
 };
+
+/* Bytes of the area that an engine of so many runs needs (struct ww_transport_setup). */
+size_t engine_area_bytes(int runs);
+
+/* True when such a request's values fit an announcement. */
+bool engine_fits_board(const struct run_request *request);
+
+/* True when the ranks of this host see each other's memory; when all ranks do; and whether they can
+ * fetch. */
+struct sight {
+    bool host;
+    bool all;
+    bool fetch;
+};
+struct sight engine_sight(const struct engine *engine);
 
 /* On an error the fabric is closed as well. */
 enum ww_status engine_create(const struct engine_setup *setup, struct engine **engine);
@@ -64,9 +92,10 @@ enum ww_status engine_await_room(struct engine *engine, uint64_t since_ns, uint6
 /* Starts a collective and numbers it: 0 for the engine's first, counting up. All ranks start the
  * same collectives in the same order. request is copied, its plan is not. */
 enum ww_status engine_start(struct engine *engine, const struct run_request *request,
-                            uint64_t now_ns, uint64_t *number);
+                            uint64_t *number);
 
-/* Advances everything under way as far as it goes without waiting.
+/* Advances everything under way as far as it goes without waiting. now_ns 0 = the caller does not
+ * know the time: timeouts are not looked at this time.
  * Returns WW_OK when nothing is under way any more, WW_PENDING, or the failure; a failure stays. */
 enum ww_status engine_advance(struct engine *engine, uint64_t now_ns);
 

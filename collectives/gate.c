@@ -21,6 +21,7 @@
 #define GATE_TAG 0
 #define TEXT_BYTES 192
 #define REPORTED " reported: "
+#define HEAR_EVERY 8 /* looks at a board */
 
 enum message_kind {
     MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from rank 0 of a star: all agree */
@@ -64,6 +65,10 @@ struct gate {
     const struct ww_transport *transport;
     void *fabric;
     const struct topology *topology;
+    const struct board *board;
+    bool on_board;   /* all ranks read each other's announcements there */
+    unsigned looks;  /* at the gate, since something was heard for */
+    uint64_t *shown; /* [size] collectives that each rank has shown on the board */
     bool direct;
     enum ww_status status;
     uint64_t announced;
@@ -261,24 +266,57 @@ static enum ww_status hear(struct gate *gate, struct peer *peer)
 
 /* ---- Verdict ---------------------------------------------------------------------------- */
 
-static bool all_announced(const struct gate *gate)
+/* True when the rank's announcement of the next collective is on the board. */
+static bool is_shown(struct gate *gate, int rank)
 {
+    if (gate->shown[rank] <= gate->passed && board_read(gate->board, rank, gate->passed) != NULL) {
+        gate->shown[rank] = gate->passed + 1;
+    }
+    return gate->shown[rank] > gate->passed;
+}
+
+static bool all_shown(struct gate *gate)
+{
+    for (int rank = 0; rank < gate->topology->size; rank++) {
+        if (!is_shown(gate, rank)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool all_announced(struct gate *gate)
+{
+    if (gate->announced == gate->passed) {
+        return false;
+    }
+    if (gate->on_board) {
+        return all_shown(gate);
+    }
     for (int i = 0; i < gate->peer_count; i++) {
         if (gate->peers[i].announced <= gate->passed) {
             return false;
         }
     }
-    return gate->announced > gate->passed;
+    return true;
 }
 
 /* The odd rank out, by majority; all who hear the same votes come to the same words. */
-static enum ww_status name_mismatch(struct gate *gate, const struct signature *own)
+static void collect_votes(struct gate *gate, const struct signature *own)
 {
     uint64_t slot = gate->passed & (gate->ahead - 1);
-    gate->votes[gate->topology->rank] = *own;
-    for (int i = 0; i < gate->peer_count; i++) {
+    for (int rank = 0; gate->on_board && rank < gate->topology->size; rank++) {
+        gate->votes[rank] = board_read(gate->board, rank, gate->passed)->signature;
+    }
+    for (int i = 0; !gate->on_board && i < gate->peer_count; i++) {
         gate->votes[gate->peers[i].rank] = gate->peers[i].said[slot];
     }
+    gate->votes[gate->topology->rank] = *own;
+}
+
+static enum ww_status name_mismatch(struct gate *gate, const struct signature *own)
+{
+    collect_votes(gate, own);
     int usual;
     int odd = vote_odd_one(gate->votes, gate->topology->size, sizeof *gate->votes,
                            sizeof *gate->votes, &usual);
@@ -295,22 +333,46 @@ static bool hears_all(const struct gate *gate)
     return gate->direct || gate->topology->rank == 0;
 }
 
-static enum ww_status judge(struct gate *gate)
+static bool same(const struct signature *one, const struct signature *other)
 {
-    uint64_t slot = gate->passed & (gate->ahead - 1);
-    const struct signature *own = &gate->own[own_slot(gate, gate->passed)];
-    if (!hears_all(gate)) {
-        return WW_OK; /* rank 0 compared; its word was "go" */
-    }
-    for (int i = 0; i < gate->peer_count; i++) {
-        if (memcmp(&gate->peers[i].said[slot], own, sizeof *own) != 0) {
+    return memcmp(one, other, sizeof *one) == 0;
+}
+
+static enum ww_status judge_board(struct gate *gate, const struct signature *own)
+{
+    for (int rank = 0; rank < gate->topology->size; rank++) {
+        if (!same(&board_place(gate->board, rank, gate->passed)->signature, own)) {
             return name_mismatch(gate, own);
         }
     }
     return WW_OK;
 }
 
-/* Rank 0 of a star says "go" to all. */
+static enum ww_status judge(struct gate *gate)
+{
+    uint64_t slot = gate->passed & (gate->ahead - 1);
+    const struct signature *own = &gate->own[own_slot(gate, gate->passed)];
+    if (gate->on_board) {
+        return judge_board(gate, own);
+    }
+    if (!hears_all(gate)) {
+        return WW_OK; /* rank 0 compared; its word was "go" */
+    }
+    for (int i = 0; i < gate->peer_count; i++) {
+        if (!same(&gate->peers[i].said[slot], own)) {
+            return name_mismatch(gate, own);
+        }
+    }
+    return WW_OK;
+}
+
+/* Rank 0 of a star, whose verdict is what the others wait for. */
+static bool is_centre(const struct gate *gate)
+{
+    return !gate->on_board && !gate->direct && gate->topology->rank == 0;
+}
+
+/* It says "go" to all. */
 static enum ww_status tell_verdict(struct gate *gate)
 {
     gate->verdict.message = (struct message){.kind = MESSAGE_ANNOUNCE, .number = gate->passed};
@@ -320,24 +382,41 @@ static enum ww_status tell_verdict(struct gate *gate)
 static enum ww_status pass(struct gate *gate)
 {
     enum ww_status status = judge(gate);
-    if (status == WW_OK && !gate->direct && gate->topology->rank == 0) {
+    if (status == WW_OK && is_centre(gate)) {
         status = tell_verdict(gate);
     }
     gate->passed += status == WW_OK;
     return status;
 }
 
+/* With a board, messages are bad news only: listening for them at every look would cost more than
+ * the look. */
+static bool listens_now(struct gate *gate)
+{
+    unsigned rarely = gate->peer_count > HEAR_EVERY ? (unsigned)gate->peer_count : HEAR_EVERY;
+    return !gate->on_board || gate->looks++ % rarely == HEAR_EVERY - 1;
+}
+
+static enum ww_status hear_all(struct gate *gate)
+{
+    enum ww_status status = WW_OK;
+    for (int i = 0; status == WW_OK && i < gate->peer_count; i++) {
+        status = hear(gate, &gate->peers[i]);
+    }
+    return status;
+}
+
 enum ww_status gate_advance(struct gate *gate, uint64_t *passed)
 {
     enum ww_status status = gate->status;
-    while (status == WW_OK) {
-        for (int i = 0; status == WW_OK && i < gate->peer_count; i++) {
-            status = hear(gate, &gate->peers[i]);
-        }
-        if (status != WW_OK || !all_announced(gate) || !outgoing_free(gate, &gate->verdict)) {
-            break;
-        }
+    if (status == WW_OK && listens_now(gate)) {
+        status = hear_all(gate);
+    }
+    while (status == WW_OK && all_announced(gate) && outgoing_free(gate, &gate->verdict)) {
         status = pass(gate);
+        if (status == WW_OK && !gate->on_board) {
+            status = hear_all(gate);
+        }
     }
     *passed = gate->passed;
     return fail(gate, status);
@@ -348,7 +427,8 @@ bool gate_has_room(struct gate *gate)
     return outgoing_free(gate, &gate->announcing[own_slot(gate, gate->announced)]);
 }
 
-enum ww_status gate_announce(struct gate *gate, const struct signature *signature)
+enum ww_status gate_announce(struct gate *gate, const struct signature *signature,
+                             const struct luggage *luggage)
 {
     if (gate->status != WW_OK) {
         return gate->status;
@@ -357,10 +437,18 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
     struct outgoing *outgoing = &gate->announcing[slot];
     assert(!outgoing->under_way);
     gate->own[slot] = *signature;
+    if (gate->board != NULL) {
+        board_write(gate->board, gate->announced, signature, luggage->notice, luggage->values,
+                    luggage->bytes);
+    }
+    if (gate->on_board) {
+        gate->announced++;
+        return WW_OK;
+    }
     outgoing->message = (struct message){
         .kind = MESSAGE_ANNOUNCE, .number = gate->announced, .signature = *signature};
     gate->announced++;
-    if (!gate->direct && gate->topology->rank == 0) {
+    if (is_centre(gate)) {
         return WW_OK; /* its verdict is the announcement */
     }
     return fail(gate, post_to_all(gate, outgoing));
@@ -368,9 +456,31 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
 
 /* ---- Trouble ---------------------------------------------------------------------------- */
 
+bool gate_sees_all(const struct gate *gate)
+{
+    return gate->on_board || hears_all(gate);
+}
+
+static int missing_on_board(const struct gate *gate, int *ranks, int most)
+{
+    int missing = 0;
+    for (int rank = 0; rank < gate->topology->size; rank++) {
+        if (board_read(gate->board, rank, gate->passed) == NULL) {
+            if (missing < most) {
+                ranks[missing] = rank;
+            }
+            missing++;
+        }
+    }
+    return missing;
+}
+
 int gate_missing(const struct gate *gate, int *ranks, int most)
 {
     int missing = 0;
+    if (gate->on_board) {
+        return missing_on_board(gate, ranks, most);
+    }
     for (int i = 0; i < gate->peer_count; i++) {
         if (gate->peers[i].announced <= gate->passed) {
             if (missing < most) {
@@ -387,10 +497,16 @@ void gate_waits_for(struct gate *gate, int rank)
     gate->waits_for = rank;
 }
 
+/* Who announced what comes next is there. */
+static bool went_on(struct gate *gate, const struct peer *peer)
+{
+    return gate->on_board ? is_shown(gate, peer->rank) : peer->announced > gate->passed;
+}
+
 void gate_call_roll(struct gate *gate)
 {
     for (int i = 0; i < gate->peer_count; i++) {
-        gate->peers[i].answered = gate->peers[i].announced > gate->passed; /* it went on */
+        gate->peers[i].answered = went_on(gate, &gate->peers[i]);
     }
     if (outgoing_free(gate, &gate->roll_call)) {
         gate->roll_call.message = (struct message){
@@ -421,6 +537,9 @@ int gate_silent(const struct gate *gate)
 
 void gate_report_failure(struct gate *gate, enum ww_status status, const char *sentence)
 {
+    if (gate->board != NULL) {
+        board_revoke(gate->board, gate->passed, gate->announced);
+    }
     if (!outgoing_free(gate, &gate->failure)) {
         return; /* said already */
     }
@@ -445,8 +564,9 @@ static enum ww_status allocate(struct gate *gate)
     gate->round = calloc(peers, sizeof *gate->round);
     gate->said = calloc(peers * gate->ahead, sizeof *gate->said);
     gate->votes = calloc((size_t)topology->size, sizeof *gate->votes);
-    if (gate->own == NULL || gate->announcing == NULL || gate->peers == NULL ||
-        gate->round == NULL || gate->said == NULL || gate->votes == NULL) {
+    gate->shown = calloc((size_t)topology->size, sizeof *gate->shown);
+    if (gate->shown == NULL || gate->own == NULL || gate->announcing == NULL ||
+        gate->peers == NULL || gate->round == NULL || gate->said == NULL || gate->votes == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for the gate of %d ranks", topology->size);
     }
     return WW_OK;
@@ -471,7 +591,8 @@ enum ww_status gate_open(struct gate *gate)
 }
 
 enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
-                           const struct topology *topology, int depth, struct gate **gate)
+                           const struct topology *topology, const struct board *board, int depth,
+                           struct gate **gate)
 {
     assert(depth > 0 && (depth & (depth - 1)) == 0);
     struct gate *made = calloc(1, sizeof *made);
@@ -481,6 +602,8 @@ enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
     made->transport = transport;
     made->fabric = fabric;
     made->topology = topology;
+    made->board = board;
+    made->on_board = board != NULL && board->complete;
     made->depth = depth;
     made->ahead = 2 * (uint64_t)depth;
     made->waits_for = -1;
@@ -505,5 +628,6 @@ void gate_destroy(struct gate *gate)
     free(gate->round);
     free(gate->said);
     free(gate->votes);
+    free(gate->shown);
     free(gate);
 }

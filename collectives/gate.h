@@ -2,10 +2,11 @@
  * gate.h: before a collective moves data, all ranks say what they are about to do.
  *
  * Every collective passes the gate once, in the order in which it was started, which is the same
- * on all ranks. Up to GATE_DIRECT_SIZE ranks tell each other directly; more of them tell rank 0,
- * which answers with its verdict. Either way every rank learns the same: go, or who differs in
- * what. The same messages carry bad news, also while data is on its way, and the roll call that
- * finds out who is silent when nothing moves any more. */
+ * on all ranks. Ranks of one host that see each other's memory show it there (board.h). Else up to
+ * GATE_DIRECT_SIZE ranks tell each other directly; more of them tell rank 0, which answers with its
+ * verdict. Either way every rank learns the same: go, or who differs in what. Messages also carry
+ * bad news, while data is on its way as well, and the roll call that finds out who is silent when
+ * nothing moves any more. */
 #ifndef COLLECTIVES_GATE_H
 #define COLLECTIVES_GATE_H
 
@@ -14,36 +15,20 @@
 
 #include <wirewise/transport.h>
 
+#include "board.h"
+#include "signature.h"
 #include "topology.h"
 
 #define GATE_DIRECT_SIZE 16
 
-/* Labels of a context's own collectives, beyond any bucket number. */
-#define GATE_LABEL_FAREWELL UINT32_MAX
-#define GATE_LABEL_LAYOUT (UINT32_MAX - 1)
-#define GATE_LABEL_ORDER (UINT32_MAX - 2)
-
-/* What must be the same on all ranks. No padding: compared as bytes. */
-struct signature {
-    uint64_t count;      /* elements (per rank for reduce-scatter and all-gather) */
-    uint64_t step;       /* of the trainer; 0 for single calls */
-    uint32_t collective; /* enum collective */
-    uint32_t type;       /* enum ww_type */
-    uint32_t op;         /* enum ww_op; WW_OP_COUNT where there is none */
-    int32_t root;        /* -1 where there is none */
-    uint32_t label;      /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
-    uint32_t reserved;   /* 0 */
-};
-
-/* "all_reduce of 1024 f32 (mean), bucket 2 of step 7". Returns what snprintf does. */
-int signature_print(const struct signature *signature, char *text, size_t bytes);
-
 struct gate;
 
-/* depth is the most collectives that may be announced and not passed or still under way, a power
- * of two. */
+/* depth  the most collectives that may be announced and not passed or still under way, a power of
+ *        two
+ * board  made for the same depth, outlives the gate; NULL where ranks do not see each other */
 enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
-                           const struct topology *topology, int depth, struct gate **gate);
+                           const struct topology *topology, const struct board *board, int depth,
+                           struct gate **gate);
 
 /* Begins to listen to the peers; once, before anything else. */
 enum ww_status gate_open(struct gate *gate);
@@ -54,8 +39,17 @@ void gate_destroy(struct gate *gate);
 /* True when the next collective may be announced. */
 bool gate_has_room(struct gate *gate);
 
-/* Announces the next collective; its number is 0 for the first and counts up. */
-enum ww_status gate_announce(struct gate *gate, const struct signature *signature);
+/* What goes with an announcement on the board: where memory lies, or, with notice NULL, values. */
+struct luggage {
+    const struct notice *notice;
+    const void *values;
+    size_t bytes; /* at most BOARD_VALUES_BYTES */
+};
+
+/* Announces the next collective; its number is 0 for the first and counts up. luggage may be NULL
+ * without a board. */
+enum ww_status gate_announce(struct gate *gate, const struct signature *signature,
+                             const struct luggage *luggage);
 
 /* Advances. *passed = how many collectives all ranks agreed on so far. WW_OK, or the failure: a
  * mismatch, a peer's bad news, the fabric's error. Never blocks. */
@@ -63,6 +57,9 @@ enum ww_status gate_advance(struct gate *gate, uint64_t *passed);
 
 /* The ranks that the gate waits for: writes up to `most` and returns how many there are. */
 int gate_missing(const struct gate *gate, int *ranks, int most);
+
+/* True when gate_missing names all who are missing, not only the one who would know. */
+bool gate_sees_all(const struct gate *gate);
 
 /* Whom this rank waits for, -1 = nobody: what it answers when a peer calls the roll. */
 void gate_waits_for(struct gate *gate, int rank);

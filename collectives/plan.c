@@ -31,6 +31,8 @@ struct plan_writer {
     uint32_t draft_room;
     uint32_t source_room;
     uint32_t sources_used; /* of plan->sources, by earlier actions */
+    uint32_t also_count;   /* of the action that follows */
+    uint32_t seen_room;
     bool no_memory;
 };
 
@@ -67,6 +69,7 @@ void plan_destroy(struct plan *plan)
     free(plan->sources);
     free(plan->rounds);
     free(plan->slot_chunks);
+    free(plan->peers_seen);
     free(plan);
 }
 
@@ -125,7 +128,8 @@ static void add_action(struct plan_writer *writer, int step, struct action actio
         writer->no_memory = true;
         return;
     }
-    assert(action.slice.count > 0 && action.slice.first + action.slice.count <= plan->parts);
+    assert(action.kind == ACTION_AWAIT ||
+           (action.slice.count > 0 && action.slice.first + action.slice.count <= plan->parts));
     writer->drafts[plan->action_count] = (struct draft){step, plan->action_count, action};
     plan->action_count++;
 }
@@ -163,13 +167,16 @@ static void add_local(struct plan_writer *writer, enum action_kind kind, int ste
                       struct slice into, bool finish)
 {
     uint32_t first = writer->sources_used;
-    uint32_t count = writer->plan->source_count - first;
-    assert(writer->no_memory || (count > 0 && count <= UINT16_MAX));
+    uint32_t also = writer->also_count;
+    uint32_t count = writer->plan->source_count - first - also;
+    assert(writer->no_memory || (count > 0 && count <= UINT16_MAX && also <= UINT16_MAX));
     writer->sources_used = writer->plan->source_count;
+    writer->also_count = 0;
     add_action(writer, step,
                (struct action){.kind = kind,
                                .finish = finish,
                                .source_count = (uint16_t)count,
+                               .also_count = (uint16_t)also,
                                .peer = -1,
                                .sources = first,
                                .slice = into});
@@ -181,9 +188,51 @@ void plan_copy(struct plan_writer *writer, int step, struct slice into, struct s
     add_local(writer, ACTION_COPY, step, into, false);
 }
 
+void plan_copy_named(struct plan_writer *writer, int step, struct slice into)
+{
+    add_local(writer, ACTION_COPY, step, into, false);
+}
+
 void plan_reduce(struct plan_writer *writer, int step, struct slice into, bool finish)
 {
     add_local(writer, ACTION_REDUCE, step, into, finish);
+}
+
+void plan_also(struct plan_writer *writer, struct slice into)
+{
+    plan_source(writer, into);
+    writer->also_count++;
+}
+
+/* The peer's number among those seen, from 1; 0 without memory. */
+static uint16_t see(struct plan_writer *writer, int peer)
+{
+    struct plan *plan = writer->plan;
+    for (uint32_t i = 0; i < plan->seen_count; i++) {
+        if (plan->peers_seen[i] == peer) {
+            return (uint16_t)(i + 1);
+        }
+    }
+    assert(peer >= 0 && peer < plan->size && peer != plan->rank && plan->seen_count < UINT16_MAX);
+    if (!grow((void **)&plan->peers_seen, &writer->seen_room, plan->seen_count, 1,
+              sizeof *plan->peers_seen)) {
+        writer->no_memory = true;
+        return 0;
+    }
+    plan->peers_seen[plan->seen_count++] = peer;
+    return (uint16_t)plan->seen_count;
+}
+
+void plan_await(struct plan_writer *writer, int step, int peer)
+{
+    see(writer, peer);
+    add_action(writer, step, (struct action){.kind = ACTION_AWAIT, .peer = peer});
+}
+
+struct slice plan_seen(struct plan_writer *writer, struct slice slice, int peer)
+{
+    slice.seen = see(writer, peer);
+    return slice;
 }
 
 uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks)
@@ -201,12 +250,28 @@ uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks)
     return plan->slot_count++;
 }
 
-static bool is_message(const struct action *action)
+uint16_t plan_scratch_shared(struct plan_writer *writer, uint32_t chunks)
 {
-    return action->kind == ACTION_SEND || action->kind == ACTION_RECEIVE;
+    assert(writer->plan->slot_count == SLOT_SCRATCH + writer->plan->shared_slots);
+    writer->plan->shared_slots++;
+    return plan_scratch(writer, chunks);
 }
 
-/* By step, local actions before messages, then as written. */
+/* The order within a step. */
+static int phase_of(const struct action *action)
+{
+    switch (action->kind) {
+    case ACTION_AWAIT:
+        return 0;
+    case ACTION_SEND:
+    case ACTION_RECEIVE:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
+/* By step; what is awaited, local actions, messages; then as written. */
 static int compare_drafts(const void *a, const void *b)
 {
     const struct draft *x = a;
@@ -214,10 +279,33 @@ static int compare_drafts(const void *a, const void *b)
     if (x->step != y->step) {
         return x->step < y->step ? -1 : 1;
     }
-    if (is_message(&x->action) != is_message(&y->action)) {
-        return is_message(&x->action) ? 1 : -1;
+    int phases = phase_of(&x->action) - phase_of(&y->action);
+    if (phases != 0) {
+        return phases;
     }
     return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static uint32_t larger_of(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static void count_action(struct plan *plan, struct round *round, const struct action *action)
+{
+    switch (phase_of(action)) {
+    case 0:
+        round->awaits++;
+        break;
+    case 1:
+        round->locals++;
+        plan->sources_max = larger_of(plan->sources_max,
+                                      (uint32_t)action->source_count + action->also_count);
+        break;
+    default:
+        round->messages++;
+        plan->messages_max = larger_of(plan->messages_max, round->messages);
+    }
 }
 
 /* Copies the sorted drafts into actions and cuts them into rounds: a new one at every step, which
@@ -227,22 +315,11 @@ static void lay_out(struct plan *plan, const struct draft *drafts)
     int step = -1;
     for (uint32_t i = 0; i < plan->action_count; i++) {
         plan->actions[i] = drafts[i].action;
-        if (drafts[i].action.source_count > plan->sources_max) {
-            plan->sources_max = drafts[i].action.source_count;
-        }
         if (drafts[i].step != step) {
             step = drafts[i].step;
-            plan->rounds[plan->round_count++] = (struct round){.first = i};
+            plan->rounds[plan->round_count++] = (struct round){.first = i, .step = (uint32_t)step};
         }
-        struct round *round = &plan->rounds[plan->round_count - 1];
-        if (is_message(&drafts[i].action)) {
-            round->messages++;
-            if (round->messages > plan->messages_max) {
-                plan->messages_max = round->messages;
-            }
-        } else {
-            round->locals++;
-        }
+        count_action(plan, &plan->rounds[plan->round_count - 1], &plan->actions[i]);
     }
 }
 
@@ -273,9 +350,12 @@ enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan
 
 /* ---- Printing --------------------------------------------------------------------------- */
 
-static void print_slice(const struct slice *slice, FILE *to)
+static void print_slice(const struct plan *plan, const struct slice *slice, FILE *to)
 {
     static const char *const names[] = {"input", "output"};
+    if (slice->seen > 0) {
+        fprintf(to, "%d.", plan->peers_seen[slice->seen - 1]);
+    }
     if (slice->slot < SLOT_SCRATCH) {
         fprintf(to, "%s", names[slice->slot]);
     } else {
@@ -288,21 +368,38 @@ static void print_slice(const struct slice *slice, FILE *to)
     }
 }
 
-static void print_action(const struct plan *plan, const struct action *action, FILE *to)
+static void print_local(const struct plan *plan, const struct action *action, FILE *to)
 {
-    static const char *const names[ACTION_KINDS] = {"copy", "reduce", "send", "receive"};
-    fprintf(to, "    %-8s", names[action->kind]);
-    print_slice(&action->slice, to);
-    if (action->kind == ACTION_SEND) {
-        fprintf(to, " to %d", action->peer);
-    } else if (action->kind == ACTION_RECEIVE) {
-        fprintf(to, " from %d", action->peer);
+    const struct slice *sources = &plan->sources[action->sources];
+    print_slice(plan, &action->slice, to);
+    for (uint32_t i = 0; i < action->also_count; i++) {
+        fprintf(to, ", ");
+        print_slice(plan, &sources[action->source_count + i], to);
     }
     for (uint32_t i = 0; i < action->source_count; i++) {
         fprintf(to, "%s", i == 0 ? " = " : " + ");
-        print_slice(&plan->sources[action->sources + i], to);
+        print_slice(plan, &sources[i], to);
     }
-    fprintf(to, "%s\n", action->finish ? ", finish" : "");
+    fprintf(to, "%s", action->finish ? ", finish" : "");
+}
+
+static void print_action(const struct plan *plan, const struct action *action, FILE *to)
+{
+    static const char *const names[ACTION_KINDS] = {"copy", "reduce", "await", "send", "receive"};
+    fprintf(to, "    %-8s", names[action->kind]);
+    switch (action->kind) {
+    case ACTION_AWAIT:
+        fprintf(to, "%d", action->peer);
+        break;
+    case ACTION_SEND:
+    case ACTION_RECEIVE:
+        print_slice(plan, &action->slice, to);
+        fprintf(to, " %s %d", action->kind == ACTION_SEND ? "to" : "from", action->peer);
+        break;
+    default:
+        print_local(plan, action, to);
+    }
+    fprintf(to, "\n");
 }
 
 void plan_print(const struct plan *plan, FILE *to)
@@ -313,7 +410,7 @@ void plan_print(const struct plan *plan, FILE *to)
     for (uint32_t r = 0; r < plan->round_count; r++) {
         const struct round *round = &plan->rounds[r];
         fprintf(to, "  round %u\n", r);
-        for (uint32_t i = 0; i < round->locals + round->messages; i++) {
+        for (uint32_t i = 0; i < round->awaits + round->locals + round->messages; i++) {
             print_action(plan, &plan->actions[round->first + i], to);
         }
     }

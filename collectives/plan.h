@@ -3,11 +3,17 @@
  *
  * A plan is one rank's part in a collective over one segment of a vector. It knows no sizes: it
  * divides the segment into `parts` chunks and speaks of chunk numbers, so one plan serves every
- * count and type. A plan is a list of rounds. A round first runs its local actions in order, then
- * posts its messages together, and ends when all of them are done.
+ * count and type. A plan is a list of rounds. A round first waits for the peers it awaits, then
+ * runs its local actions in order, then posts its messages together, and ends when all of them are
+ * done.
  *
  * Slot 0 is the caller's input, slot 1 its output (the same memory when in place). Every further
- * slot is scratch: it holds one slice at a time, at its beginning. */
+ * slot is scratch: it holds one slice at a time, at its beginning.
+ *
+ * Local actions may read and write slots of a peer whose memory is seen in place. No message orders
+ * that, so plans await: who awaits a peer at step s goes on once the peer has done everything that
+ * it has to do before step s. A plan is *closed*: when a rank comes to its end, no peer touches its
+ * memory any more, so the next segment, and the caller, may use it. */
 #ifndef COLLECTIVES_PLAN_H
 #define COLLECTIVES_PLAN_H
 
@@ -33,7 +39,7 @@ enum { SLOT_INPUT, SLOT_OUTPUT, SLOT_SCRATCH };
 /* Chunks first .. first + count - 1 of a slot. */
 struct slice {
     uint16_t slot;
-    uint16_t reserved; /* 0 */
+    uint16_t seen; /* 0 = the own slot; else that of rank plan->peers_seen[seen - 1] */
     uint32_t first;
     uint32_t count;
 };
@@ -41,6 +47,7 @@ struct slice {
 enum action_kind {
     ACTION_COPY,    /* slice = source 0 */
     ACTION_REDUCE,  /* slice = source 0 op source 1 op ..., in this order */
+    ACTION_AWAIT,   /* peer has done what comes before this step */
     ACTION_SEND,    /* slice to peer */
     ACTION_RECEIVE, /* slice from peer */
     ACTION_KINDS
@@ -49,16 +56,21 @@ enum action_kind {
 struct action {
     uint8_t kind;
     uint8_t finish;        /* REDUCE: every rank's contribution is in now: a mean divides here */
-    uint16_t source_count; /* COPY 1, REDUCE >= 1, messages 0 */
+    uint16_t source_count; /* COPY 1, REDUCE >= 1, others 0 */
+    uint16_t also_count;   /* COPY, REDUCE: further slices that get the same result */
+    uint16_t reserved;     /* 0 */
     int32_t peer;          /* -1 for local actions */
-    uint32_t sources;      /* index of the first source in plan->sources */
-    struct slice slice;
+    uint32_t sources;      /* index of the first source in plan->sources; the further slices follow
+                              the sources */
+    struct slice slice;    /* AWAIT: all zero */
 };
 
 struct round {
-    uint32_t first;    /* index in plan->actions; local actions come first */
-    uint32_t locals;   /* how many of them */
-    uint32_t messages; /* and messages behind them */
+    uint32_t first;    /* index in plan->actions; what is awaited comes first */
+    uint32_t awaits;   /* how many of these */
+    uint32_t locals;   /* local actions behind them */
+    uint32_t messages; /* and messages behind those */
+    uint32_t step;     /* on the clock that all ranks share */
 };
 
 struct plan {
@@ -78,7 +90,12 @@ struct plan {
     uint32_t messages_max; /* of one round */
     uint32_t sources_max;  /* of one action */
 
+    uint32_t seen_count; /* peers whose memory is seen, or who are awaited */
+    int32_t *peers_seen; /* [seen_count] */
+
     uint16_t slot_count;   /* >= 2 */
+    uint16_t shared_slots; /* so many scratch slots from SLOT_SCRATCH on are seen by peers: they are
+                              the same on all ranks that see each other */
     uint32_t *slot_chunks; /* [slot_count] most chunks that a scratch slot holds; 0 for 0 and 1 */
 };
 
@@ -118,8 +135,24 @@ void plan_copy(struct plan_writer *writer, int step, struct slice into, struct s
 void plan_source(struct plan_writer *writer, struct slice source);
 void plan_reduce(struct plan_writer *writer, int step, struct slice into, bool finish);
 
+/* Names a further slice that the copy or reduction which follows writes as well; after all of its
+ * sources are named. A copy of which more is written is given so: plan_source, plan_also ...,
+ * plan_copy_named. */
+void plan_also(struct plan_writer *writer, struct slice into);
+void plan_copy_named(struct plan_writer *writer, int step, struct slice into);
+
+/* Waits, before the local actions of `step`, until `peer` has done everything before `step`. */
+void plan_await(struct plan_writer *writer, int step, int peer);
+
+/* The same chunks of the same slot, in the memory of `peer`. */
+struct slice plan_seen(struct plan_writer *writer, struct slice slice, int peer);
+
 /* A new scratch slot for slices of up to `chunks` chunks. */
 uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks);
+
+/* One that peers see. All ranks that see each other ask for the same ones, in the same order, and
+ * before any other scratch. */
+uint16_t plan_scratch_shared(struct plan_writer *writer, uint32_t chunks);
 
 /* Ends writing and frees the writer, also on an error. WW_OK, WW_NO_MEMORY. */
 enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan);

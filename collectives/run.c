@@ -7,10 +7,18 @@
 
 #define LINE_BYTES 64
 
+/* Results that several slices get are made in pieces of so many bytes, which stay in the cache. */
+#define PIECE_BYTES 8192
+
+/* Places publish "uses << STEP_BITS | step". */
+#define STEP_BITS 16
+
 /* A piece of memory that a slice stands for. */
 struct span {
-    uint8_t *memory;
+    uint8_t *memory; /* NULL = it can only be fetched, from: */
     size_t count;
+    uint64_t address;
+    int rank;
 };
 
 /* ---- Cutting ---------------------------------------------------------------------------- */
@@ -58,23 +66,54 @@ static size_t slice_count(const struct plan *plan, const struct slice *slice, si
            plan_boundary(segment_count, plan->parts, slice->first);
 }
 
+/* Bytes of a slice in all segments together. */
+static uint64_t slice_bytes(const struct plan *plan, const struct slicing *slicing,
+                            const struct slice *slice, size_t element_bytes)
+{
+    size_t before = slicing->segments - 1;
+    size_t full = before > 0 ? slice_count(plan, slice, slicing->count) : 0;
+    return (before * full + slice_count(plan, slice, slicing->last)) * element_bytes;
+}
+
+/* What is sent, and what is read or written in memory of peers. */
 static void add_planned_bytes(const struct plan *plan, const struct slicing *slicing,
                               size_t element_bytes, const uint8_t *peer_level, uint64_t *bytes)
 {
     for (uint32_t i = 0; slicing->segments > 0 && i < plan->action_count; i++) {
         const struct action *action = &plan->actions[i];
         if (action->kind == ACTION_SEND) {
-            size_t before = slicing->segments - 1;
-            size_t full = before > 0 ? slice_count(plan, &action->slice, slicing->count) : 0;
-            size_t last = slice_count(plan, &action->slice, slicing->last);
-            bytes[peer_level[action->peer]] += (before * full + last) * element_bytes;
+            bytes[peer_level[action->peer]] += slice_bytes(plan, slicing, &action->slice,
+                                                           element_bytes);
+        }
+        uint32_t others = (uint32_t)action->source_count + action->also_count;
+        for (uint32_t s = 0; s < others; s++) {
+            const struct slice *slice = &plan->sources[action->sources + s];
+            if (slice->seen > 0) {
+                bytes[peer_level[plan->peers_seen[slice->seen - 1]]] += slice_bytes(
+                    plan, slicing, slice, element_bytes);
+            }
         }
     }
+}
+
+/* What a rank reads on the board in others' entries. */
+static size_t board_bytes(const struct run_request *request)
+{
+    size_t share = request->count * ww_type_bytes(request->type);
+    const struct plan *plan = request->plan;
+    if (plan->collective == COLLECTIVE_BROADCAST) {
+        return plan->rank == request->root ? 0 : share;
+    }
+    return share * ((size_t)plan->size - 1);
 }
 
 void engine_planned_bytes(const struct run_request *request, const struct topology *topology,
                           uint64_t *bytes)
 {
+    if (request->on_board) {
+        bytes[0] += board_bytes(request);
+        return;
+    }
     struct slicing slicing = engine_slicing(request);
     add_planned_bytes(request->plan, &slicing, ww_type_bytes(request->type), topology->peer_level,
                       bytes);
@@ -149,34 +188,82 @@ static bool regrow(size_t **array, size_t count)
     return true;
 }
 
-bool run_grow(struct run *run, uint32_t parts, uint32_t slots)
+bool run_grow(struct run *run, uint32_t parts, uint32_t slots, uint32_t seen)
 {
+    struct seen *more = realloc(run->seen, (seen + 1) * sizeof *more);
+    if (more == NULL) {
+        return false;
+    }
+    run->seen = more;
     return regrow(&run->boundaries[0], parts + 1) && regrow(&run->boundaries[1], parts + 1) &&
            regrow(&run->slot_offsets, slots);
 }
 
 void run_finish(struct run *run)
 {
+    free(run->seen);
     free(run->boundaries[0]);
     free(run->boundaries[1]);
     free(run->slot_offsets);
 }
 
-/* ---- Running one segment ---------------------------------------------------------------- */
+/* ---- Memory that slices stand for -------------------------------------------------------- */
+
+/* The first chunk that a rank's slot 0 or 1 has, where chunks are shares. */
+static size_t origin_of(const struct run *run, uint16_t slot, int rank)
+{
+    enum collective collective = run->request.plan->collective;
+    bool own_only = (collective == COLLECTIVE_ALL_GATHER && slot == SLOT_INPUT) ||
+                    (collective == COLLECTIVE_REDUCE_SCATTER && slot == SLOT_OUTPUT);
+    return own_only ? (size_t)rank : 0;
+}
+
+/* Elements from the begin of a rank's slot 0 or 1 to the slice in this segment. */
+static size_t vector_offset(const struct run *run, const struct place *place,
+                            const struct slice *slice, int rank)
+{
+    if (run->shares) {
+        size_t share = slice->first - origin_of(run, slice->slot, rank);
+        return share * run->request.count + place->first;
+    }
+    return place->boundaries[slice->first] + place->first;
+}
+
+static size_t slice_elements(const struct run *run, const struct place *place,
+                             const struct slice *slice)
+{
+    return run->shares
+               ? slice->count * place->count
+               : place->boundaries[slice->first + slice->count] - place->boundaries[slice->first];
+}
+
+/* The same place of the run, in the peer's memory. */
+static struct span resolve_seen(const struct run *run, const struct place *place,
+                                const struct slice *slice)
+{
+    const struct seen *seen = &run->seen[slice->seen - 1];
+    struct span span = {NULL, slice_elements(run, place, slice), 0, seen->rank};
+    if (slice->slot >= SLOT_SCRATCH) {
+        size_t index = (size_t)(place - run->places);
+        span.memory = seen->scratch + index * seen->place_bytes + run->slot_offsets[slice->slot];
+        return span;
+    }
+    size_t bytes = vector_offset(run, place, slice, seen->rank) * run->element_bytes;
+    if (seen->vector[slice->slot] != NULL) {
+        span.memory = seen->vector[slice->slot] + bytes;
+    }
+    span.address = seen->addresses[slice->slot] + bytes;
+    return span;
+}
 
 static struct span resolve(const struct run *run, const struct place *place,
                            const struct slice *slice)
 {
-    size_t first = slice->first;
-    struct span span;
-    if (run->shares) {
-        size_t share = first - (slice->slot < SLOT_SCRATCH ? run->origin[slice->slot] : first);
-        span.count = slice->count * place->count;
-        first = share * run->request.count;
-    } else {
-        span.count = place->boundaries[first + slice->count] - place->boundaries[first];
-        first = place->boundaries[first];
+    if (slice->seen > 0) {
+        return resolve_seen(run, place, slice);
     }
+    int rank = run->request.plan->rank;
+    struct span span = {NULL, slice_elements(run, place, slice), 0, rank};
     if (slice->slot >= SLOT_SCRATCH) {
         span.memory = place->scratch + run->slot_offsets[slice->slot];
         return span;
@@ -184,43 +271,94 @@ static struct span resolve(const struct run *run, const struct place *place,
     /* The input is only read; slots share one pointer type. */
     uint8_t *base = slice->slot == SLOT_INPUT ? (uint8_t *)(uintptr_t)run->request.input
                                               : (uint8_t *)run->request.output;
-    span.memory = base + (first + place->first) * run->element_bytes;
+    span.memory = base + vector_offset(run, place, slice, rank) * run->element_bytes;
     return span;
 }
 
-static void copy(const struct run *run, struct span into, const struct slice *source,
-                 const struct place *place)
+/* ---- Local actions ---------------------------------------------------------------------- */
+
+static void count_seen(struct workspace *space, const struct slice *slice, const struct span *span,
+                       size_t element_bytes)
 {
-    struct span from = resolve(run, place, source);
-    if (into.memory != from.memory) {
-        memcpy(into.memory, from.memory, into.count * run->element_bytes);
+    if (slice->seen > 0) {
+        struct ww_traffic *traffic = &space->seen_traffic[space->peer_level[span->rank]];
+        traffic->data_bytes += span->count * element_bytes;
+        traffic->data_messages++;
     }
 }
 
-static void reduce(const struct workspace *space, const struct run *run, const struct place *place,
-                   const struct action *action, struct span into)
+/* Copies what was made at `from` to the action's further slices, from element `first` on. */
+static void copy_also(const struct workspace *space, const struct action *action,
+                      const uint8_t *from, size_t first, size_t bytes)
 {
-    const struct slice *sources = &run->request.plan->sources[action->sources];
-    for (uint32_t i = 0; i < action->source_count; i++) {
-        space->sources[i] = resolve(run, place, &sources[i]).memory;
+    void *const *also = (void *const *)(const void *)(space->sources + action->source_count);
+    for (uint32_t i = 0; i < action->also_count; i++) {
+        memcpy((uint8_t *)also[i] + first, from, bytes);
     }
-    run->reduce(into.memory, space->sources, action->source_count, into.count,
-                action->finish ? run->scale : 1.0);
 }
 
-static void run_local(const struct workspace *space, const struct run *run,
-                      const struct place *place, const struct action *action)
+static enum ww_status copy(struct workspace *space, const struct run *run,
+                           const struct action *action, struct span into, struct span from)
+{
+    size_t bytes = into.count * run->element_bytes;
+    if (from.memory == NULL) {
+        enum ww_status status = space->transport->fetch(space->fabric, from.rank, from.address,
+                                                        into.memory, bytes);
+        if (status != WW_OK) {
+            return status;
+        }
+    } else if (into.memory != from.memory) {
+        memcpy(into.memory, from.memory, bytes);
+    }
+    copy_also(space, action, into.memory, 0, bytes);
+    return WW_OK;
+}
+
+/* Several targets get the result piece by piece, while it is in the cache. */
+static void reduce_also(struct workspace *space, const struct run *run, const struct action *action,
+                        struct span into, double scale)
+{
+    size_t piece = PIECE_BYTES / run->element_bytes;
+    const uint8_t **sources = (const uint8_t **)space->sources;
+    for (size_t first = 0; first < into.count; first += piece) {
+        size_t count = into.count - first < piece ? into.count - first : piece;
+        uint8_t *made = into.memory + first * run->element_bytes;
+        run->reduce(made, space->sources, action->source_count, count, scale);
+        copy_also(space, action, made, first * run->element_bytes, count * run->element_bytes);
+        for (uint32_t i = 0; i < action->source_count; i++) {
+            sources[i] += PIECE_BYTES;
+        }
+    }
+}
+
+static enum ww_status run_local(struct workspace *space, const struct run *run,
+                                const struct place *place, const struct action *action)
 {
     struct span into = resolve(run, place, &action->slice);
     if (into.count == 0) {
-        return;
+        return WW_OK;
+    }
+    const struct slice *slices = &run->request.plan->sources[action->sources];
+    uint32_t others = (uint32_t)action->source_count + action->also_count;
+    struct span span = into;
+    for (uint32_t i = others; i-- > 0;) { /* so that `span` ends as source 0 */
+        span = resolve(run, place, &slices[i]);
+        space->sources[i] = span.memory;
+        count_seen(space, &slices[i], &span, run->element_bytes);
     }
     if (action->kind == ACTION_COPY) {
-        copy(run, into, &run->request.plan->sources[action->sources], place);
-    } else {
-        reduce(space, run, place, action, into);
+        return copy(space, run, action, into, span);
     }
+    double scale = action->finish ? run->scale : 1.0;
+    if (action->also_count > 0) {
+        reduce_also(space, run, action, into, scale);
+    } else {
+        run->reduce(into.memory, space->sources, action->source_count, into.count, scale);
+    }
+    return WW_OK;
 }
+
+/* ---- Running one segment ---------------------------------------------------------------- */
 
 /* Fills space->messages with the round's; empty slices do not travel. */
 static int gather_messages(struct workspace *space, const struct run *run,
@@ -241,24 +379,75 @@ static int gather_messages(struct workspace *space, const struct run *run,
     return filled;
 }
 
-/* Local actions, then the messages: WW_PENDING when some are under way. */
+/* Plans without scratch that peers see touch the buffers of their callers. */
+static enum ww_status run_locals(struct workspace *space, const struct run *run,
+                                 const struct place *place, const struct action *actions,
+                                 uint32_t count)
+{
+    const struct plan *plan = run->request.plan;
+    bool enters = plan->seen_count > 0 && plan->shared_slots == 0 && count > 0;
+    if (enters && !board_enter(space->board, plan->peers_seen, plan->seen_count)) {
+        return WW_PENDING; /* a peer gave up: why will be heard */
+    }
+    enum ww_status status = WW_OK;
+    for (uint32_t i = 0; status == WW_OK && i < count; i++) {
+        status = run_local(space, run, place, &actions[i]);
+    }
+    if (enters) {
+        board_leave(space->board);
+    }
+    return status;
+}
+
+/* True when every peer that the round awaits is far enough. */
+static bool peers_are_there(const struct workspace *space, const struct run *run,
+                            struct place *place, const struct round *round)
+{
+    const struct action *actions = &run->request.plan->actions[round->first];
+    uint64_t needed = place->uses << STEP_BITS | round->step;
+    for (; place->awaited < round->awaits; place->awaited++) {
+        if (board_observe(space->board, actions[place->awaited].peer, place->tag - 1) < needed) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What is awaited, local actions, then the messages: WW_PENDING when something is outstanding. */
 static enum ww_status begin_round(struct workspace *space, const struct run *run,
                                   struct place *place)
 {
     const struct plan *plan = run->request.plan;
     const struct round *round = &plan->rounds[place->round];
-    const struct action *actions = &plan->actions[round->first];
-    for (uint32_t i = 0; i < round->locals; i++) {
-        run_local(space, run, place, &actions[i]);
+    const struct action *actions = &plan->actions[round->first + round->awaits];
+    if (!peers_are_there(space, run, place, round)) {
+        place->flight.wait = WW_WAIT_MEMORY;
+        return WW_PENDING;
     }
+    enum ww_status status = run_locals(space, run, place, actions, round->locals);
     int count = gather_messages(space, run, place, actions + round->locals, round->messages);
-    if (count == 0) {
-        return WW_OK;
+    if (status != WW_OK || count == 0) {
+        return status;
     }
-    enum ww_status status = space->transport->post(space->fabric, place->tag, false,
-                                                   space->messages, count, &place->flight);
+    status = space->transport->post(space->fabric, place->tag, false, space->messages, count,
+                                    &place->flight);
     place->posted = status == WW_OK;
     return status == WW_OK ? WW_PENDING : status;
+}
+
+/* Says so to the peers that see this rank. */
+static void end_round(struct workspace *space, const struct run *run, struct place *place)
+{
+    const struct plan *plan = run->request.plan;
+    place->round++;
+    place->awaited = 0;
+    space->moves++;
+    if (plan->seen_count > 0) {
+        bool over = place->round == plan->round_count;
+        uint64_t uses = place->uses + over;
+        uint64_t step = over ? 0 : plan->rounds[place->round].step;
+        board_publish(space->board, place->tag - 1, uses << STEP_BITS | step);
+    }
 }
 
 /* Takes a segment as far as it goes: WW_OK at its end, WW_PENDING, or an error. */
@@ -272,17 +461,19 @@ static enum ww_status advance_place(struct workspace *space, const struct run *r
                 return status;
             }
             place->posted = false;
-            place->round++;
-            space->moves++;
+            end_round(space, run, place);
         }
         if (place->round == run->request.plan->round_count) {
             return WW_OK;
         }
         enum ww_status status = begin_round(space, run, place);
         if (status == WW_OK) {
-            place->round++;
+            end_round(space, run, place);
         } else if (status != WW_PENDING) {
             return status;
+        }
+        if (status == WW_PENDING && !place->posted) {
+            return WW_PENDING; /* a peer is awaited */
         }
     }
 }
@@ -295,6 +486,7 @@ static void place_segment(struct run *run, struct place *place)
     place->busy = true;
     place->posted = false;
     place->round = 0;
+    place->awaited = 0;
     place->first = run->next_segment * run->slicing.count;
     place->count = last ? run->slicing.last : run->slicing.count;
     place->boundaries = run->boundaries[last];
@@ -320,6 +512,7 @@ static enum ww_status advance_segment(struct run *run, struct place *place, stru
     enum ww_status status = advance_place(space, run, place);
     if (status == WW_OK) {
         place->busy = false;
+        place->uses++;
         retire_segments(run);
     } else if (status == WW_PENDING && place->flight.wait == WW_WAIT_NETWORK) {
         space->wait = WW_WAIT_NETWORK;
@@ -385,8 +578,6 @@ static void cut(struct run *run)
     run->slicing = engine_slicing(request);
     run->shares = gathers || scatters;
     run->element_bytes = ww_type_bytes(request->type);
-    run->origin[SLOT_INPUT] = gathers ? (uint32_t)plan->rank : 0;
-    run->origin[SLOT_OUTPUT] = scatters ? (uint32_t)plan->rank : 0;
     if (!run->shares) {
         fill_boundaries(run->boundaries[1], run->slicing.last, plan->parts);
         if (run->slicing.segments > 1) {
@@ -413,21 +604,131 @@ void run_prepare(struct run *run, const struct run_request *request, const struc
     place_places(run, scratch, place_bytes, first_tag);
 }
 
-int run_awaited_peer(const struct run *run, const struct workspace *space)
+/* ---- What ranks show each other ----------------------------------------------------------- */
+
+void run_see(struct run *run, const struct workspace *space, uint64_t number)
 {
-    if (space->transport->waits_for == NULL || run->state != RUN_MOVING) {
-        return -1;
-    }
-    for (int w = 0; w < run->request.window; w++) {
-        const struct place *place = &run->places[w];
-        if (place->busy && place->posted) {
-            int peer = space->transport->waits_for(space->fabric, &place->flight);
-            if (peer >= 0) {
-                return peer;
-            }
+    const struct plan *plan = run->request.plan;
+    const struct ww_transport *transport = space->transport;
+    for (uint32_t i = 0; i < plan->seen_count; i++) {
+        int rank = plan->peers_seen[i];
+        const struct notice *notice = &board_place(space->board, rank, number)->notice;
+        struct seen *seen = &run->seen[i];
+        *seen = (struct seen){.rank = rank, .place_bytes = notice->place_bytes};
+        seen->addresses[SLOT_INPUT] = notice->input;
+        seen->addresses[SLOT_OUTPUT] = notice->output;
+        if (plan->shared_slots > 0) {
+            seen->scratch = transport->view(space->fabric, rank, notice->scratch);
+        } else if (notice->viewed) {
+            seen->vector[SLOT_INPUT] = transport->view(space->fabric, rank, notice->input);
+            seen->vector[SLOT_OUTPUT] = transport->view(space->fabric, rank, notice->output);
         }
     }
-    return -1;
+}
+
+const void *run_board_values(const struct run_request *request, int rank, size_t *bytes)
+{
+    enum collective collective = request->plan->collective;
+    *bytes = request->count * ww_type_bytes(request->type);
+    if (collective == COLLECTIVE_REDUCE_SCATTER) {
+        *bytes *= (size_t)request->plan->size;
+    } else if (collective == COLLECTIVE_BROADCAST) {
+        *bytes = rank == request->root ? *bytes : 0;
+        return request->output;
+    }
+    return request->input;
+}
+
+/* The values of all ranks become space->sources, shifted by `offset` bytes; the own ones are read
+ * where they are. */
+static void gather_values(const struct run *run, struct workspace *space, uint64_t number,
+                          size_t bytes, size_t offset)
+{
+    const struct plan *plan = run->request.plan;
+    for (int rank = 0; rank < plan->size; rank++) {
+        const uint8_t *values = board_values(board_place(space->board, rank, number), bytes);
+        values = rank == plan->rank ? run->request.input : values;
+        space->sources[rank] = values + offset;
+    }
+}
+
+static void reduce_values(const struct run *run, const struct workspace *space,
+                          const struct kernels *kernels)
+{
+    const struct run_request *request = &run->request;
+    int size = request->plan->size;
+    kernels->reduce[request->type][request->op](request->output, space->sources, size,
+                                                request->count,
+                                                request->op == WW_MEAN ? 1.0 / size : 1.0);
+}
+
+static void take_values(const struct run *run, const struct workspace *space, size_t bytes)
+{
+    for (int rank = 0; rank < run->request.plan->size; rank++) {
+        uint8_t *into = (uint8_t *)run->request.output + (size_t)rank * bytes;
+        if (into != space->sources[rank]) {
+            memcpy(into, space->sources[rank], bytes);
+        }
+    }
+}
+
+void run_on_board(struct run *run, struct workspace *space, const struct kernels *kernels,
+                  uint64_t number)
+{
+    const struct run_request *request = &run->request;
+    const struct plan *plan = request->plan;
+    size_t share = request->count * ww_type_bytes(request->type);
+    if (share == 0) {
+        return;
+    }
+    switch (plan->collective) {
+    case COLLECTIVE_ALL_REDUCE:
+        gather_values(run, space, number, share, 0);
+        reduce_values(run, space, kernels);
+        break;
+    case COLLECTIVE_REDUCE_SCATTER:
+        gather_values(run, space, number, share * (size_t)plan->size, share * (size_t)plan->rank);
+        reduce_values(run, space, kernels);
+        break;
+    case COLLECTIVE_ALL_GATHER:
+        gather_values(run, space, number, share, 0);
+        take_values(run, space, share);
+        break;
+    default:
+        if (plan->rank != request->root) {
+            memcpy(request->output,
+                   board_values(board_place(space->board, request->root, number), share), share);
+        }
+    }
+    size_t read = board_bytes(request);
+    space->seen_traffic[0].data_bytes += read;
+    space->seen_traffic[0].data_messages += read / share;
+}
+
+/* A peer that one segment waits for, -1 when nobody knows. */
+static int peer_of_place(const struct run *run, const struct workspace *space,
+                         const struct place *place)
+{
+    const struct plan *plan = run->request.plan;
+    if (place->posted) {
+        return space->transport->waits_for == NULL
+                   ? -1
+                   : space->transport->waits_for(space->fabric, &place->flight);
+    }
+    const struct round *round = &plan->rounds[place->round];
+    bool awaits = place->round < plan->round_count && place->awaited < round->awaits;
+    return awaits ? plan->actions[round->first + place->awaited].peer : -1;
+}
+
+int run_awaited_peer(const struct run *run, const struct workspace *space)
+{
+    int peer = -1;
+    for (int w = 0; run->state == RUN_MOVING && peer < 0 && w < run->request.window; w++) {
+        if (run->places[w].busy) {
+            peer = peer_of_place(run, space, &run->places[w]);
+        }
+    }
+    return peer;
 }
 
 struct signature run_signature(const struct run_request *request)

@@ -15,12 +15,23 @@ struct place {
     bool busy;
     bool posted; /* the round's messages are under way */
     uint32_t round;
-    size_t first; /* element at which the segment begins, in the vector or in each share */
-    size_t count; /* its elements */
+    uint32_t awaited; /* peers of the round that are far enough */
+    uint64_t uses;    /* segments that went through here before, in all runs */
+    size_t first;     /* element at which the segment begins, in the vector or in each share */
+    size_t count;     /* its elements */
     const size_t *boundaries;
     uint8_t *scratch;
     int tag;
     struct ww_flight flight;
+};
+
+/* Where this process sees a peer's memory, during one run. */
+struct seen {
+    int rank;
+    uint8_t *scratch;      /* of the run's first place */
+    size_t place_bytes;    /* from one place to the next */
+    uint8_t *vector[2];    /* slots 0 and 1; NULL when they can only be fetched, ... */
+    uint64_t addresses[2]; /* ... from these addresses */
 };
 
 enum run_state { RUN_FREE, RUN_AT_GATE, RUN_MOVING, RUN_DONE };
@@ -46,12 +57,13 @@ struct run {
     size_t element_bytes;
     reduce_kernel *reduce;
     double scale;
-    uint32_t origin[2]; /* chunk at which slots 0 and 1 begin */
     size_t next_segment;
     size_t segments_done;
     size_t oldest_place;   /* segments_done % window */
     size_t *boundaries[2]; /* of a full segment and of the last one; [parts + 1] */
     size_t *slot_offsets;  /* [slots] in bytes, inside a place's scratch */
+    struct seen *seen;     /* [plan->seen_count] */
+    uint64_t passed_ns;    /* when it passed the gate, if the caller knew */
     struct place places[ENGINE_WINDOW_MAX];
 };
 
@@ -65,6 +77,10 @@ struct workspace {
     uint32_t sources_room;
     enum ww_wait wait; /* WW_WAIT_NETWORK once a posted round waits for a wire */
     uint64_t moves;    /* rounds done so far */
+
+    const struct board *board; /* NULL where ranks do not see each other */
+    const uint8_t *peer_level;
+    struct ww_traffic seen_traffic[WW_LEVELS_MAX]; /* read and written in peers' memory */
 };
 
 struct run_shape run_shape(const struct run_request *request);
@@ -76,8 +92,8 @@ size_t run_scratch_bytes(const struct run_request *request);
 /* Places that are used: no more than there are segments. */
 int run_window(const struct slicing *slicing, int window);
 
-/* Makes room in a run for plans of so many chunks and slots. False without memory. */
-bool run_grow(struct run *run, uint32_t parts, uint32_t slots);
+/* Makes room in a run for plans of so many chunks, slots and peers seen. False without memory. */
+bool run_grow(struct run *run, uint32_t parts, uint32_t slots, uint32_t seen);
 void run_finish(struct run *run);
 
 /* Sets a run up: everything that depends on the request only, so that rounds are cheap.
@@ -85,6 +101,16 @@ void run_finish(struct run *run);
  * first_tag    of the tags that belong to this run's places */
 void run_prepare(struct run *run, const struct run_request *request, const struct kernels *kernels,
                  uint8_t *scratch, size_t place_bytes, int first_tag);
+
+/* Looks up where the peers' memory is that the plan sees; collective `number` is on the board. */
+void run_see(struct run *run, const struct workspace *space, uint64_t number);
+
+/* Runs a collective whose values are on the board, all at once. */
+void run_on_board(struct run *run, struct workspace *space, const struct kernels *kernels,
+                  uint64_t number);
+
+/* The values that a rank puts on the board: where they begin, and their bytes. */
+const void *run_board_values(const struct run_request *request, int rank, size_t *bytes);
 
 /* Takes all segments as far as they go: WW_OK when the collective is done, WW_PENDING, an error. */
 enum ww_status run_advance(struct run *run, struct workspace *space);

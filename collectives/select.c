@@ -2,6 +2,7 @@
  * select.c: chooses by size, type and place; keeps the plans that were written. */
 #include "select.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,11 @@
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
+
+/* In memory: values up to so many bytes, times the ranks that read them, lie on the board. */
+#define BOARD_MOST_BYTES (16 * KIB)
+#define MEMORY_SEGMENT_BYTES (512 * KIB)
+#define MEMORY_WINDOW 2
 
 #define AUTOMATIC "auto"
 #define HIERARCHICAL "hierarchical"
@@ -50,6 +56,23 @@ static const struct row broadcast_rows[] = {
     {SIZE_MAX, 2, &algorithm_broadcast_tree},
     {SIZE_MAX, 64, &algorithm_broadcast_scatter},
     {SIZE_MAX, 1 << 30, &algorithm_broadcast_tree},
+};
+
+/* Where all ranks see each other's memory, by collective. */
+struct in_memory {
+    const struct algorithm *staged;
+    const struct algorithm *viewed;
+    const struct algorithm *fetched;
+};
+static const struct in_memory in_memory[COLLECTIVE_COUNT] = {
+    [COLLECTIVE_ALL_REDUCE] = {&algorithm_staged, &algorithm_viewed, &algorithm_fetched},
+    [COLLECTIVE_REDUCE_SCATTER] = {&algorithm_reduce_scatter_staged,
+                                   &algorithm_reduce_scatter_viewed,
+                                   &algorithm_reduce_scatter_fetched},
+    [COLLECTIVE_ALL_GATHER] = {&algorithm_all_gather_staged, &algorithm_all_gather_viewed,
+                               &algorithm_all_gather_fetched},
+    [COLLECTIVE_BROADCAST] = {&algorithm_broadcast_staged, &algorithm_broadcast_viewed,
+                              &algorithm_broadcast_fetched},
 };
 
 static const struct algorithm *first_fit(const struct row *row, size_t bytes, int ranks)
@@ -96,7 +119,30 @@ const struct algorithm *select_parse(const char *name, bool *hierarchical)
     if (*hierarchical) {
         name += length + (name[length] == '+');
     }
-    return algorithm_find(COLLECTIVE_ALL_REDUCE, name);
+    const struct algorithm *found = algorithm_find(COLLECTIVE_ALL_REDUCE, name);
+    bool fits = found != NULL && (!*hierarchical || found->needs == NEEDS_MESSAGES);
+    return fits ? found : NULL; /* owners are on different hosts: they send */
+}
+
+enum ww_status select_check_sight(const char *name, const struct sight *sight)
+{
+    bool hierarchical;
+    const struct algorithm *algorithm = select_parse(name, &hierarchical);
+    if (algorithm == NULL || algorithm->needs == NEEDS_MESSAGES) {
+        return WW_OK;
+    }
+    if (!sight->all || (algorithm->needs == NEEDS_FETCH && !sight->fetch)) {
+        return log_failure(
+            WW_UNSUPPORTED, "algorithm %s needs ranks of one host that %s: choose another, or auto",
+            name,
+            algorithm->needs == NEEDS_FETCH ? "may copy out of each other's processes"
+                                            : "see each other's memory");
+    }
+    return algorithm->needs == NEEDS_VIEW
+               ? log_failure(WW_UNSUPPORTED,
+                             "algorithm viewed is taken by itself where all buffers "
+                             "come from ww_alloc: choose staged, or auto")
+               : WW_OK;
 }
 
 enum ww_status select_check(const char *name)
@@ -162,12 +208,41 @@ static void choose_segment(const struct topology *topology, struct choice *choic
     choice->window = wire ? 4 : 2;
 }
 
+/* Bytes that a rank puts on the board, and that each rank reads there. */
+static bool suits_board(const struct topology *topology, const struct wish *wish)
+{
+    size_t bytes = vector_bytes(topology, wish);
+    size_t readers = wish->collective == COLLECTIVE_ALL_REDUCE ? (size_t)topology->size : 1;
+    return bytes * readers <= BOARD_MOST_BYTES;
+}
+
+/* All ranks share one host and see each other. */
+static void choose_in_memory(const struct topology *topology, const struct wish *wish,
+                             struct choice *choice)
+{
+    const struct in_memory *ways = &in_memory[wish->collective];
+    choice->algorithm = ways->staged;
+    choice->viewed = ways->viewed;
+    choice->fetched = ways->fetched;
+    choice->on_board = suits_board(topology, wish);
+    choice->segment_bytes = MEMORY_SEGMENT_BYTES;
+    choice->window = MEMORY_WINDOW;
+}
+
+/* A named algorithm runs alone: no board, no other way. */
+static bool is_automatic(const struct select_settings *settings, const struct wish *wish)
+{
+    return wish->collective != COLLECTIVE_ALL_REDUCE || strcmp(settings->algorithm, AUTOMATIC) == 0;
+}
+
 struct choice select_choice(const struct select_settings *settings, const struct topology *topology,
-                            const struct wish *wish)
+                            const struct sight *sight, const struct wish *wish)
 {
     struct choice choice = {.hierarchical = false};
     choose_segment(topology, &choice);
-    if (wish->collective == COLLECTIVE_ALL_REDUCE) {
+    if (sight->all && topology->size > 1 && is_automatic(settings, wish)) {
+        choose_in_memory(topology, wish, &choice);
+    } else if (wish->collective == COLLECTIVE_ALL_REDUCE) {
         choose_all_reduce(topology, wish, &choice);
         if (strcmp(settings->algorithm, AUTOMATIC) != 0) {
             apply_name(topology, wish, settings->algorithm, &choice);
@@ -186,17 +261,17 @@ struct choice select_choice(const struct select_settings *settings, const struct
 
 /* ---- Shelf ------------------------------------------------------------------------------ */
 
-struct entry {
+struct shelved {
     const struct algorithm *algorithm;
     bool hierarchical;
     int root;
     struct plan *plan;
-    struct entry *next;
+    struct shelved *next;
 };
 
 struct shelf {
     const struct topology *topology;
-    struct entry *entries;
+    struct shelved *entries;
 };
 
 struct shelf *shelf_create(const struct topology *topology)
@@ -214,7 +289,7 @@ void shelf_destroy(struct shelf *shelf)
         return;
     }
     while (shelf->entries != NULL) {
-        struct entry *entry = shelf->entries;
+        struct shelved *entry = shelf->entries;
         shelf->entries = entry->next;
         plan_destroy(entry->plan);
         free(entry);
@@ -234,14 +309,14 @@ static enum ww_status write_plan(const struct topology *topology, const struct c
 enum ww_status shelf_plan(struct shelf *shelf, const struct choice *choice, int root,
                           const struct plan **plan)
 {
-    for (struct entry *entry = shelf->entries; entry != NULL; entry = entry->next) {
+    for (struct shelved *entry = shelf->entries; entry != NULL; entry = entry->next) {
         if (entry->algorithm == choice->algorithm && entry->hierarchical == choice->hierarchical &&
             entry->root == root) {
             *plan = entry->plan;
             return WW_OK;
         }
     }
-    struct entry *entry = calloc(1, sizeof *entry);
+    struct shelved *entry = calloc(1, sizeof *entry);
     if (entry == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to shelve a plan");
     }
@@ -257,4 +332,33 @@ enum ww_status shelf_plan(struct shelf *shelf, const struct choice *choice, int 
     shelf->entries = entry;
     *plan = entry->plan;
     return WW_OK;
+}
+
+static enum ww_status fill_way(struct shelf *shelf, const struct algorithm *algorithm, int root,
+                               size_t segment_bytes, int window, struct way *way)
+{
+    if (algorithm == NULL) {
+        return WW_OK;
+    }
+    struct choice choice = {.algorithm = algorithm};
+    way->segment_bytes = segment_bytes;
+    way->window = window;
+    return shelf_plan(shelf, &choice, root, &way->plan);
+}
+
+enum ww_status shelf_fill(struct shelf *shelf, const struct choice *choice, int root,
+                          struct run_request *request)
+{
+    enum ww_status status = shelf_plan(shelf, choice, root, &request->plan);
+    request->segment_bytes = choice->segment_bytes;
+    request->window = choice->window;
+    request->on_board = choice->on_board;
+    if (status == WW_OK) { /* in place there is nothing to slide along */
+        status = fill_way(shelf, choice->viewed, root, SIZE_MAX, 1, &request->viewed);
+    }
+    if (status == WW_OK) {
+        status = fill_way(shelf, choice->fetched, root, choice->segment_bytes, choice->window,
+                          &request->fetched);
+    }
+    return status;
 }

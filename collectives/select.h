@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "algorithms/algorithm.h"
+#include "engine.h"
 #include "plan.h"
 #include "topology.h"
 
@@ -17,12 +18,15 @@ struct wish {
     int root; /* broadcast only, else 0 */
 };
 
-/* What it gets. */
+/* What it gets. Further ways are those of struct run_request; algorithm NULL = none. */
 struct choice {
     const struct algorithm *algorithm; /* among the owners when hierarchical */
     bool hierarchical;
+    bool on_board; /* the values are few enough to travel with the announcement */
     size_t segment_bytes;
     int window;
+    const struct algorithm *viewed;
+    const struct algorithm *fetched;
 };
 
 /* Settings that override the choice. */
@@ -39,9 +43,12 @@ enum ww_status select_check(const char *name);
 /* Splits "hierarchical+ring" into its parts; NULL when no all-reduce algorithm is named. */
 const struct algorithm *select_parse(const char *name, bool *hierarchical);
 
-/* The decision: a pure function, equal on all ranks. */
+/* The decision: a pure function, equal on all ranks. sight is equal on all ranks as well. */
 struct choice select_choice(const struct select_settings *settings, const struct topology *topology,
-                            const struct wish *wish);
+                            const struct sight *sight, const struct wish *wish);
+
+/* WW_OK when the named algorithm can run where ranks have this sight of each other. */
+enum ww_status select_check_sight(const char *name, const struct sight *sight);
 
 /* Keeps one plan per (algorithm, hierarchical, root), written when first asked for. */
 struct shelf;
@@ -49,5 +56,9 @@ struct shelf *shelf_create(const struct topology *topology);
 void shelf_destroy(struct shelf *shelf);
 enum ww_status shelf_plan(struct shelf *shelf, const struct choice *choice, int root,
                           const struct plan **plan);
+
+/* Fills the parts of a request that a choice decides: plans, segments, windows. */
+enum ww_status shelf_fill(struct shelf *shelf, const struct choice *choice, int root,
+                          struct run_request *request);
 
 #endif

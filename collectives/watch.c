@@ -53,7 +53,7 @@ static enum ww_status time_out(const struct watch *watch, const struct watched *
     bool at_gate = watched->run->state == RUN_AT_GATE;
     int size = watched->topology->size;
     char came[64] = "";
-    if (at_gate && (size <= GATE_DIRECT_SIZE || watched->topology->rank == 0)) {
+    if (at_gate && gate_sees_all(watched->gate)) {
         int ranks[NAMED_MOST];
         snprintf(came, sizeof came, "; %d of %d ranks came",
                  size - gate_missing(watched->gate, ranks, NAMED_MOST), size);
@@ -78,8 +78,8 @@ static void warn_once(struct watch *watch, const struct watched *watched, uint64
 static uint64_t limit_ns(const struct watch *watch, const struct watched *watched)
 {
     bool at_gate = watched->run->state == RUN_AT_GATE;
-    bool in_star = watched->topology->size > GATE_DIRECT_SIZE && watched->topology->rank != 0;
-    return watch->timeout_ns + (at_gate && in_star ? STAR_PATIENCE_NS : 0);
+    bool asks_the_centre = at_gate && !gate_sees_all(watched->gate);
+    return watch->timeout_ns + (asks_the_centre ? STAR_PATIENCE_NS : 0);
 }
 
 /* True while ranks may still answer the roll, which is called first. */
@@ -96,12 +96,20 @@ static bool roll_call_runs(struct watch *watch, const struct watched *watched, u
     return now_ns - watch->roll_called_ns < ROLL_CALL_NS;
 }
 
+static void begin(struct watch *watch, uint64_t now_ns)
+{
+    watch->last_move_ns = now_ns;
+    watch->resting = false;
+    watch->warned = false;
+    watch->roll_called = false;
+}
+
 enum ww_status watch_look(struct watch *watch, const struct watched *watched, uint64_t moves,
                           uint64_t now_ns)
 {
-    if (moves != watch->moves) {
+    if (watch->resting || moves != watch->moves) {
         watch->moves = moves;
-        watch_begin(watch, now_ns);
+        begin(watch, now_ns);
         return WW_PENDING;
     }
     uint64_t quiet_ns = now_ns > watch->last_move_ns ? now_ns - watch->last_move_ns : 0;
@@ -116,11 +124,9 @@ enum ww_status watch_look(struct watch *watch, const struct watched *watched, ui
     return time_out(watch, watched);
 }
 
-void watch_begin(struct watch *watch, uint64_t now_ns)
+void watch_rest(struct watch *watch)
 {
-    watch->last_move_ns = now_ns;
-    watch->warned = false;
-    watch->roll_called = false;
+    watch->resting = true;
 }
 
 void watch_init(struct watch *watch, double timeout_s, double warn_s)

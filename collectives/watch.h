@@ -11,6 +11,7 @@ struct watch {
     uint64_t warn_ns;
     uint64_t moves; /* at last_move_ns */
     uint64_t last_move_ns;
+    bool resting; /* until the next look nobody waited */
     bool warned;
     bool roll_called;
     uint64_t roll_called_ns;
@@ -26,8 +27,8 @@ struct watched {
 
 void watch_init(struct watch *watch, double timeout_s, double warn_s);
 
-/* Waiting begins now. */
-void watch_begin(struct watch *watch, uint64_t now_ns);
+/* Waiting begins with the next look. */
+void watch_rest(struct watch *watch);
 
 /* Looks at the clock: WW_PENDING, or WW_TIMED_OUT with whoever is missing named in the log. */
 enum ww_status watch_look(struct watch *watch, const struct watched *watched, uint64_t moves,

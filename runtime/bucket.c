@@ -207,18 +207,14 @@ static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *
     struct select_settings settings = {config->algorithm, config->segment_bytes,
                                        config->segments_in_flight};
     struct wish wish = {COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0};
-    bucket->choice = select_choice(&settings, &context->topology, &wish);
-    enum ww_status status = shelf_plan(context->steps.shelf, &bucket->choice, 0, &bucket->plan);
-    if (status != WW_OK) {
-        return status;
-    }
-    struct run_request request = {.plan = bucket->plan,
-                                  .count = bucket->count,
-                                  .type = bucket->type,
-                                  .op = config->gradient_op,
-                                  .segment_bytes = bucket->choice.segment_bytes,
-                                  .window = bucket->choice.window};
-    return engine_reserve(context->steps.engine, &request);
+    struct choice choice = select_choice(&settings, &context->topology, &context->sight, &wish);
+    bucket->request = (struct run_request){.count = bucket->count,
+                                           .type = bucket->type,
+                                           .op = config->gradient_op,
+                                           .root = -1,
+                                           .label = (uint32_t)bucket->index + 1};
+    enum ww_status status = shelf_fill(context->steps.shelf, &choice, 0, &bucket->request);
+    return status == WW_OK ? engine_reserve(context->steps.engine, &bucket->request) : status;
 }
 
 enum ww_status buckets_create(struct ww_context *context)

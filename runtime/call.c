@@ -120,44 +120,44 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
                                        config->segments_in_flight};
     int root = call->root < 0 ? 0 : call->root;
     struct wish wish = {call->collective, call->count, call->type, root};
-    struct choice choice = select_choice(&settings, &context->topology, &wish);
-    const struct plan *plan;
-    enum ww_status status = shelf_plan(context->calls.shelf, &choice, root, &plan);
-    if (status != WW_OK) {
-        return status;
-    }
-    *request = (struct run_request){.plan = plan,
-                                    .input = call->input,
+    struct choice choice = select_choice(&settings, &context->topology, &context->sight, &wish);
+    *request = (struct run_request){.input = call->input,
                                     .output = call->output,
                                     .count = call->count,
                                     .type = call->type,
                                     .op = call->op,
                                     .root = call->root,
-                                    .segment_bytes = choice.segment_bytes,
-                                    .window = choice.window,
                                     .label = call->label};
-    return engine_reserve(context->calls.engine, request);
+    enum ww_status status = shelf_fill(context->calls.shelf, &choice, root, request);
+    return status == WW_OK ? engine_reserve(context->calls.engine, request) : status;
 }
 
-static enum ww_status finish(struct ww_context *context, struct engine *engine, uint64_t now_ns)
+/* The clock is read rarely: it costs as much as a look at what other cores did. */
+#define CLOCK_EVERY 16
+
+static enum ww_status finish(struct ww_context *context, struct engine *engine)
 {
     struct patience patience = {.crowded = context->crowded};
-    enum ww_status status = engine_advance(engine, now_ns);
-    while (status == WW_PENDING) {
+    enum ww_status status = engine_advance(engine, 0);
+    for (unsigned turn = 1; status == WW_PENDING; turn++) {
         patience_spend(&patience, (struct pulse){engine_wait(engine), engine_moves(engine)});
         enum ww_status failure = atomic_load(&context->failure);
         if (failure != WW_OK) { /* another thread's: a step of this context failed */
             return engine_fail(engine, failure, ww_last_error(context));
         }
-        status = engine_advance(engine, clock_now_ns());
+        bool often = engine_wait(engine) == WW_WAIT_NETWORK;
+        status = engine_advance(engine, often || turn % CLOCK_EVERY == 0 ? clock_now_ns() : 0);
     }
     return status;
 }
 
-static enum ww_status await_room(struct ww_context *context, struct engine *engine,
-                                 uint64_t since_ns)
+static enum ww_status await_room(struct ww_context *context, struct engine *engine)
 {
+    if (engine_has_room(engine)) {
+        return WW_OK;
+    }
     struct patience patience = {.crowded = context->crowded};
+    uint64_t since_ns = clock_now_ns();
     enum ww_status status = engine_await_room(engine, since_ns, since_ns);
     while (status == WW_PENDING) {
         patience_spend(&patience, (struct pulse){engine_wait(engine), 0});
@@ -176,12 +176,11 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
     if (status != WW_OK) {
         return status;
     }
-    uint64_t now_ns = clock_now_ns();
-    status = await_room(context, engine, now_ns);
+    status = await_room(context, engine);
     if (status == WW_OK) {
-        status = engine_start(engine, &request, now_ns, &number);
+        status = engine_start(engine, &request, &number);
     }
-    return status == WW_OK ? finish(context, engine, now_ns) : status;
+    return status == WW_OK ? finish(context, engine) : status;
 }
 
 static enum ww_status make(struct ww_context *context, const struct call *call)

@@ -215,6 +215,7 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
                                        .world = &context->world,
                                        .levels = context->topology.levels,
                                        .peer_level = context->topology.peer_level,
+                                       .area_bytes = engine_area_bytes(runs),
                                        .own_thread = own_thread,
                                        .program_is_quiet = context->settings.values.mpi_quiet};
     void *fabric;
@@ -233,6 +234,7 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
     if (status != WW_OK) {
         return status;
     }
+    context->sight = engine_sight(lane->engine); /* of both lanes the same */
     lane->shelf = shelf_create(&context->topology);
     return lane->shelf == NULL ? log_failure(WW_NO_MEMORY, "no memory for a shelf") : WW_OK;
 }

@@ -56,8 +56,7 @@ struct bucket {
     size_t count;
     void *memory; /* reserved when there are several tensors; pages appear with the first use */
     size_t memory_bytes;
-    const struct plan *plan;
-    struct choice choice;
+    struct run_request request; /* what is the same in every step */
 
     atomic_int missing; /* tensors not yet started in this step */
     atomic_int state;
@@ -89,7 +88,8 @@ struct ww_context {
     struct ww_local_world *alone; /* a world of one needs no transport of the program's */
     struct settings settings;
     struct topology topology;
-    int32_t *votes; /* [size] for agreements while the context is made */
+    struct sight sight; /* of the ranks on each other, equal on all */
+    int32_t *votes;     /* [size] for agreements while the context is made */
     struct kernels kernels;
     struct lane steps;
     struct lane calls;

@@ -19,17 +19,11 @@ static int bucket_state(struct bucket *bucket)
 
 static struct run_request request_of(const struct ww_context *context, const struct bucket *bucket)
 {
-    return (struct run_request){.plan = bucket->plan,
-                                .input = bucket->values,
-                                .output = bucket->values,
-                                .count = bucket->count,
-                                .type = bucket->type,
-                                .op = context->settings.values.gradient_op,
-                                .root = -1,
-                                .segment_bytes = bucket->choice.segment_bytes,
-                                .window = bucket->choice.window,
-                                .step = context->step.number,
-                                .label = (uint32_t)bucket->index + 1};
+    struct run_request request = bucket->request;
+    request.input = bucket->values;
+    request.output = bucket->values;
+    request.step = context->step.number;
+    return request;
 }
 
 /* The bucket that leaves next, when it is ready; else NULL. */
@@ -54,7 +48,7 @@ static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_sta
     }
     bucket_gather(bucket);
     struct run_request request = request_of(context, bucket);
-    *status = engine_start(context->steps.engine, &request, now_ns, &bucket->number);
+    *status = engine_start(context->steps.engine, &request, &bucket->number);
     if (*status != WW_OK) {
         return false;
     }
@@ -334,33 +328,20 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
 
 /* ---- Order ------------------------------------------------------------------------------ */
 
-static struct run_request order_request(struct ww_context *context, const struct plan *plan,
-                                        const struct choice *choice)
-{
-    return (struct run_request){.plan = plan,
-                                .input = context->order_offered,
-                                .output = context->order_offered,
-                                .count = (size_t)context->bucket_count,
-                                .type = WW_I32,
-                                .op = WW_OP_COUNT,
-                                .root = 0,
-                                .segment_bytes = choice->segment_bytes,
-                                .window = choice->window,
-                                .step = context->step.number,
-                                .label = GATE_LABEL_ORDER};
-}
-
 static enum ww_status plan_order(struct ww_context *context, struct run_request *request)
 {
     struct select_settings settings = {"auto", 0, 0};
     struct wish wish = {COLLECTIVE_BROADCAST, (size_t)context->bucket_count, WW_I32, 0};
-    struct choice choice = select_choice(&settings, &context->topology, &wish);
-    const struct plan *plan;
-    enum ww_status status = shelf_plan(context->steps.shelf, &choice, 0, &plan);
-    if (status == WW_OK) {
-        *request = order_request(context, plan, &choice);
-    }
-    return status;
+    struct choice choice = select_choice(&settings, &context->topology, &context->sight, &wish);
+    *request = (struct run_request){.input = context->order_offered,
+                                    .output = context->order_offered,
+                                    .count = (size_t)context->bucket_count,
+                                    .type = WW_I32,
+                                    .op = WW_OP_COUNT,
+                                    .root = 0,
+                                    .step = context->step.number,
+                                    .label = GATE_LABEL_ORDER};
+    return shelf_fill(context->steps.shelf, &choice, 0, request);
 }
 
 /* Rank 0's observation: buckets in the order in which they became ready. */
@@ -443,7 +424,7 @@ static enum ww_status share_order(struct ww_context *context)
     }
     if (status == WW_OK) {
         note_order_bytes(context, &request);
-        status = engine_start(context->steps.engine, &request, clock_now_ns(), &number);
+        status = engine_start(context->steps.engine, &request, &number);
     }
     while (status == WW_OK || status == WW_PENDING) {
         status = engine_advance(context->steps.engine, clock_now_ns());

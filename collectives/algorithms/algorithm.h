@@ -32,10 +32,19 @@ int task_alone(struct plan_writer *writer, const struct task *task, uint32_t par
 uint32_t parts_one(int count);
 uint32_t parts_per_rank(int count);
 
+/* What a plan needs beside messages. */
+enum needs {
+    NEEDS_MESSAGES, /* nothing */
+    NEEDS_SCRATCH,  /* ranks that see each other's scratch */
+    NEEDS_VIEW,     /* ... and the callers' buffers */
+    NEEDS_FETCH     /* ... or can copy from them: all copies from peers' buffers are plain ones */
+};
+
 struct algorithm {
     const char *name;
     const char *about; /* one line */
     enum collective collective;
+    enum needs needs;
 
     /* Sums every element in one place, at once: 16-bit types are rounded once. */
     bool one_rounding;
@@ -53,6 +62,14 @@ extern const struct algorithm algorithm_direct, algorithm_doubling, algorithm_ha
 extern const struct algorithm algorithm_reduce_scatter_pairwise, algorithm_reduce_scatter_ring;
 extern const struct algorithm algorithm_all_gather_direct, algorithm_all_gather_ring;
 extern const struct algorithm algorithm_broadcast_tree, algorithm_broadcast_scatter;
+
+extern const struct algorithm algorithm_staged, algorithm_viewed, algorithm_fetched;
+extern const struct algorithm algorithm_reduce_scatter_staged, algorithm_reduce_scatter_viewed,
+    algorithm_reduce_scatter_fetched;
+extern const struct algorithm algorithm_all_gather_staged, algorithm_all_gather_viewed,
+    algorithm_all_gather_fetched;
+extern const struct algorithm algorithm_broadcast_staged, algorithm_broadcast_viewed,
+    algorithm_broadcast_fetched;
 
 /* All of them, all-reduce first, ended by NULL. */
 extern const struct algorithm *const algorithms[];

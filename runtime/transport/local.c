@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "internal/log.h"
 
@@ -91,7 +92,7 @@ static enum ww_status local_open(const struct ww_transport_setup *setup, void **
     }
     assert(setup->levels >= 1 && setup->levels <= WW_LEVELS_MAX);
     struct fabric *made = calloc(1, sizeof *made);
-    struct meeting *meeting = meeting_join(seat);
+    struct meeting *meeting = meeting_join(seat, setup->area_bytes);
     if (made == NULL || meeting == NULL) {
         if (meeting != NULL) {
             meeting_leave(seat, meeting);
@@ -243,16 +244,64 @@ static void local_counters(void *self, struct ww_traffic *traffic)
     memcpy(traffic, fabric->traffic, (size_t)fabric->levels * sizeof *traffic);
 }
 
+/* ---- Memory that is seen: all of it, between threads ---------------------------------------- */
+
+static enum ww_status local_reserve(void *self, size_t bytes, void **memory)
+{
+    struct fabric *fabric = self;
+    void *made = meeting_reserve(fabric->seat, fabric->meeting, bytes);
+    if (made == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to reserve %zu bytes for messages", bytes);
+    }
+    *memory = made;
+    return WW_OK;
+}
+
+/* Peers that are late may still look at it: it goes with the meeting. Its pages go at once. */
+static void local_release(void *self, void *memory, size_t bytes)
+{
+    (void)self;
+    madvise(memory, bytes, MADV_DONTNEED);
+}
+
+static void *local_area(void *self, int rank)
+{
+    const struct fabric *fabric = self;
+    const struct meeting *meeting = fabric->meeting;
+    bool here = fabric->peer_level[rank] == 0 && meeting->areas != NULL;
+    return here ? meeting->areas + (size_t)rank * meeting->area_bytes : NULL;
+}
+
+static bool local_share(void *self, const void *memory, size_t bytes, uint64_t *key)
+{
+    (void)self, (void)bytes;
+    *key = (uintptr_t)memory;
+    return true;
+}
+
+static void *local_view(void *self, int peer, uint64_t key)
+{
+    (void)self, (void)peer;
+    return (void *)(uintptr_t)key;
+}
+
 const struct ww_transport ww_local_transport = {
     .name = "local",
     .yields_to_memory = false,
     .thread_trouble = NULL,
     .open = local_open,
     .close = local_close,
-    .reserve = NULL,
-    .release = NULL,
+    .reserve = local_reserve,
+    .release = local_release,
     .post = local_post,
     .poll = local_poll,
     .waits_for = local_waits_for,
     .counters = local_counters,
+    .area = local_area,
+    .share = local_share,
+    .view = local_view,
+    .fetch = NULL,
+    .fetches = NULL,
+    .allocate = NULL,
+    .deallocate = NULL,
 };

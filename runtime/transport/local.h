@@ -60,6 +60,13 @@ struct trouble {
     size_t sent_bytes, expected_bytes;
 };
 
+/* Reserved memory. Peers see it, so it stays until all ranks have left. */
+struct block {
+    struct block *next;
+    void *memory;
+    size_t bytes;
+};
+
 /* Where the fabrics of one generation meet. Freed when the last rank has left. */
 struct meeting {
     struct meeting *next;
@@ -67,6 +74,9 @@ struct meeting {
     int left; /* ranks that closed; guarded by the world's lock */
     int size;
     struct trouble *troubles;      /* [size] */
+    size_t area_bytes;             /* of one rank */
+    unsigned char *areas;          /* [size * area_bytes] */
+    struct block *blocks;          /* of all ranks; guarded by the world's lock */
     _Atomic(struct pair *) *pairs; /* [size * size], sender first; NULL until used */
 };
 
@@ -99,8 +109,11 @@ void letter_finish(struct letter *letter);
 /* ---- local_world.c -------------------------------------------------------------------------- */
 
 /* The rank's next meeting; it counts even when there is no memory for it (NULL). */
-struct meeting *meeting_join(struct seat *seat);
+struct meeting *meeting_join(struct seat *seat, size_t area_bytes);
 int seat_size(const struct seat *seat);
+
+/* Memory that lasts as long as the meeting. NULL when there is none. */
+void *meeting_reserve(struct seat *seat, struct meeting *meeting, size_t bytes);
 
 /* The last rank to leave frees it. */
 void meeting_leave(struct seat *seat, struct meeting *meeting);

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/memory.h"
 
 #define RANKS_MAX 1024
+#define PAGE_BYTES ((size_t)4096)
 
 struct gift {
     const void *memory;
@@ -33,12 +35,19 @@ static void meeting_destroy(struct meeting *meeting)
     for (size_t place = 0; meeting->pairs != NULL && place < places; place++) {
         pair_destroy(atomic_load(&meeting->pairs[place]));
     }
+    while (meeting->blocks != NULL) {
+        struct block *block = meeting->blocks;
+        meeting->blocks = block->next;
+        memory_release(block->memory, block->bytes);
+        free(block);
+    }
+    memory_release(meeting->areas, (size_t)meeting->size * meeting->area_bytes);
     free((void *)meeting->pairs);
     free(meeting->troubles);
     free(meeting);
 }
 
-static struct meeting *meeting_create(unsigned generation, int size)
+static struct meeting *meeting_create(unsigned generation, int size, size_t area_bytes)
 {
     struct meeting *meeting = calloc(1, sizeof *meeting);
     if (meeting == NULL) {
@@ -48,7 +57,10 @@ static struct meeting *meeting_create(unsigned generation, int size)
     meeting->size = size;
     meeting->troubles = calloc((size_t)size, sizeof *meeting->troubles);
     meeting->pairs = calloc((size_t)size * (size_t)size, sizeof *meeting->pairs);
-    if (meeting->troubles == NULL || meeting->pairs == NULL) {
+    meeting->area_bytes = (area_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    meeting->areas = memory_reserve((size_t)size * meeting->area_bytes); /* fresh, hence zero */
+    if (meeting->troubles == NULL || meeting->pairs == NULL ||
+        (area_bytes > 0 && meeting->areas == NULL)) {
         meeting_destroy(meeting);
         return NULL;
     }
@@ -56,7 +68,7 @@ static struct meeting *meeting_create(unsigned generation, int size)
 }
 
 /* Counted first, whatever becomes of it: the generations of the ranks must not drift apart. */
-struct meeting *meeting_join(struct seat *seat)
+struct meeting *meeting_join(struct seat *seat, size_t area_bytes)
 {
     struct ww_local_world *local = seat->local;
     pthread_mutex_lock(&local->lock);
@@ -66,7 +78,7 @@ struct meeting *meeting_join(struct seat *seat)
         meeting = meeting->next;
     }
     if (meeting == NULL) {
-        meeting = meeting_create(generation, local->size);
+        meeting = meeting_create(generation, local->size, area_bytes);
         if (meeting != NULL) {
             meeting->next = local->meetings;
             local->meetings = meeting;
@@ -74,6 +86,23 @@ struct meeting *meeting_join(struct seat *seat)
     }
     pthread_mutex_unlock(&local->lock);
     return meeting;
+}
+
+void *meeting_reserve(struct seat *seat, struct meeting *meeting, size_t bytes)
+{
+    struct block *block = calloc(1, sizeof *block);
+    void *memory = block == NULL ? NULL : memory_reserve(bytes);
+    if (memory == NULL) {
+        free(block);
+        return NULL;
+    }
+    block->memory = memory;
+    block->bytes = bytes;
+    pthread_mutex_lock(&seat->local->lock);
+    block->next = meeting->blocks;
+    meeting->blocks = block;
+    pthread_mutex_unlock(&seat->local->lock);
+    return memory;
 }
 
 int seat_size(const struct seat *seat)

@@ -269,8 +269,7 @@ void exercise_start(struct exercise *exercise, int rank)
         abort();
     }
     cluster->current = rank;
-    enum ww_status status = engine_start(member->engine, &request, sim_now_ns(cluster->sim),
-                                         &number);
+    enum ww_status status = engine_start(member->engine, &request, &number);
     cluster->current = -1;
     member->status = status == WW_OK ? WW_PENDING : status;
 }

@@ -154,7 +154,7 @@ Test(engine, a_failure_lets_go_of_memory_before_it_is_returned)
     request.input = request.output = values;
     cr_assert_eq(engine_reserve(engine, &request), WW_OK);
     cr_assert(engine_has_room(engine));
-    cr_assert_eq(engine_start(engine, &request, 0, &number), WW_OK);
+    cr_assert_eq(engine_start(engine, &request, &number), WW_OK);
     cr_assert_eq(engine_advance(engine, 1), WW_PENDING);
     cr_assert_eq(engine_fail(engine, WW_PEER_FAILED, "the test says so"), WW_PEER_FAILED);
     cr_assert_eq(silent.closed, 1, "the fabric still holds the caller's memory");

@@ -48,7 +48,7 @@ static void company_open(struct company *company, int size)
                                            .peer_level = company->levels};
         cr_assert_eq(company->transport->open(&setup, &company->fabrics[rank]), WW_OK);
         cr_assert_eq(gate_create(company->transport, company->fabrics[rank],
-                                 &company->topologies[rank], DEPTH, &company->gates[rank]),
+                                 &company->topologies[rank], NULL, DEPTH, &company->gates[rank]),
                      WW_OK);
         cr_assert_eq(gate_open(company->gates[rank]), WW_OK);
     }
@@ -78,7 +78,7 @@ static void announce(struct company *company, int rank, uint64_t count)
 {
     struct signature signature = all_reduce_of(count);
     cr_assert(gate_has_room(company->gates[rank]));
-    cr_expect_eq(gate_announce(company->gates[rank], &signature), WW_OK);
+    cr_expect_eq(gate_announce(company->gates[rank], &signature, NULL), WW_OK);
 }
 
 /* Advances everybody often enough that every message has arrived; rank's answer comes last. */
@@ -208,7 +208,7 @@ Test(gate, passes_bad_news_on)
             expect_line(WW_LOG_ERROR, "rank 1 (here) reported: the cat is on the keyboard");
             cr_expect_eq(gate_advance(company.gates[rank], &passed), rows[i][1], "it stays");
             struct signature signature = all_reduce_of(1);
-            cr_expect_eq(gate_announce(company.gates[rank], &signature), rows[i][1]);
+            cr_expect_eq(gate_announce(company.gates[rank], &signature, NULL), rows[i][1]);
         }
         company_close(&company);
     }

@@ -19,6 +19,9 @@ struct place {
     uint64_t labels[RANKS_MOST];
 };
 
+/* Ranks that do not see each other's memory. */
+static const struct sight unseen;
+
 static void place_ranks(struct place *place, int size, int hosts)
 {
     memset(place, 0, sizeof *place);
@@ -36,7 +39,7 @@ static struct choice choose(const char *name, int size, int hosts, struct wish w
     struct place place;
     struct select_settings settings = {name, 0, 0};
     place_ranks(&place, size, hosts);
-    struct choice choice = select_choice(&settings, &place.topology, &wish);
+    struct choice choice = select_choice(&settings, &place.topology, &unseen, &wish);
     hierarchy_finish(&place.topology.hierarchy);
     return choice;
 }
@@ -194,7 +197,7 @@ Test(select, settings_override_the_segments)
     struct select_settings settings = {"auto", 0, 0};
     for (int hosts = 1; hosts <= 2; hosts++) {
         place_ranks(&place, 8, hosts);
-        struct choice choice = select_choice(&settings, &place.topology, &wish);
+        struct choice choice = select_choice(&settings, &place.topology, &unseen, &wish);
         cr_expect_geq(choice.segment_bytes, KIB(256));
         cr_expect_leq(choice.segment_bytes, MIB(8));
         cr_expect_eq(choice.window, hosts == 1 ? 2 : 4);
@@ -202,7 +205,7 @@ Test(select, settings_override_the_segments)
     }
     place_ranks(&place, 8, 1);
     settings = (struct select_settings){"auto", 77, 9};
-    struct choice choice = select_choice(&settings, &place.topology, &wish);
+    struct choice choice = select_choice(&settings, &place.topology, &unseen, &wish);
     cr_expect_eq(choice.segment_bytes, 77);
     cr_expect_eq(choice.window, 9);
     hierarchy_finish(&place.topology.hierarchy);

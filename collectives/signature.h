@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * signature.h: what ranks must agree on before a collective moves data. */
+#ifndef COLLECTIVES_SIGNATURE_H
+#define COLLECTIVES_SIGNATURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Labels of a context's own collectives, beyond any bucket number. */
+#define GATE_LABEL_FAREWELL UINT32_MAX
+#define GATE_LABEL_LAYOUT (UINT32_MAX - 1)
+#define GATE_LABEL_ORDER (UINT32_MAX - 2)
+
+/* What must be the same on all ranks. No padding: compared as bytes. */
+struct signature {
+    uint64_t count;      /* elements (per rank for reduce-scatter and all-gather) */
+    uint64_t step;       /* of the trainer; 0 for single calls */
+    uint32_t collective; /* enum collective */
+    uint32_t type;       /* enum ww_type */
+    uint32_t op;         /* enum ww_op; WW_OP_COUNT where there is none */
+    int32_t root;        /* -1 where there is none */
+    uint32_t label;      /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
+    uint32_t reserved;   /* 0 */
+};
+
+/* "all_reduce of 1024 f32 (mean), bucket 2 of step 7". Returns what snprintf does. */
+int signature_print(const struct signature *signature, char *text, size_t bytes);
+
+#endif
