@@ -9,7 +9,15 @@
 #include "internal/log.h"
 #include "internal/memory.h"
 #include "run.h"
+#include "tune.h"
 #include "watch.h"
+
+/* A run that is done, but nobody told the time yet. */
+struct lesson {
+    size_t bytes;
+    enum tuned_way way;
+    uint64_t begin_ns; /* 0 = none */
+};
 
 struct engine {
     struct workspace space;
@@ -33,6 +41,8 @@ struct engine {
     uint32_t parts_room;
     uint32_t slots_room;
     uint32_t seen_room;
+    struct tuner tuner; /* rank 0 counts for all */
+    struct lesson lesson;
     struct run_shape reserved; /* the latest that engine_reserve found room for */
     uint64_t planned[WW_LEVELS_MAX];
 };
@@ -267,8 +277,13 @@ static size_t vector_bytes(const struct run_request *request, bool of_all)
     return of_all ? bytes * (size_t)request->plan->size : bytes;
 }
 
+static bool is_tuned(const struct engine *engine, const struct run_request *request)
+{
+    return request->fetched.plan != NULL && engine->topology->rank == 0;
+}
+
 /* Tells peers where this rank's memory lies. */
-static struct notice make_notice(const struct engine *engine, const struct run_request *request,
+static struct notice make_notice(struct engine *engine, const struct run_request *request,
                                  const uint8_t *places)
 {
     const struct ww_transport *transport = engine->space.transport;
@@ -288,6 +303,9 @@ static struct notice make_notice(const struct engine *engine, const struct run_r
                         transport->share(fabric, request->output, output, &keys[1]);
         notice.input = notice.viewed ? keys[0] : notice.input;
         notice.output = notice.viewed ? keys[1] : notice.output;
+    }
+    if (is_tuned(engine, request)) {
+        notice.fetch = tuner_choose(&engine->tuner, vector_bytes(request, false)) == TUNED_FETCHED;
     }
     return notice;
 }
@@ -368,7 +386,7 @@ static void choose_way(const struct engine *engine, struct run_request *request,
 }
 
 /* The collective passed the gate: from here on its data moves. */
-static void set_out(struct engine *engine, struct run *run, uint64_t number)
+static void set_out(struct engine *engine, struct run *run, uint64_t number, uint64_t now_ns)
 {
     if (run->request.on_board) {
         run_on_board(run, &engine->space, engine->kernels, number);
@@ -383,22 +401,45 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number)
     run_prepare(run, &request, engine->kernels, places_of(engine, index), engine->place_bytes,
                 1 + (int)index * ENGINE_WINDOW_MAX);
     run_see(run, &engine->space, number);
+    run->passed_ns = now_ns;
     run_planned_bytes(run, engine->topology, engine->planned);
     run->state = RUN_MOVING;
 }
 
-static enum ww_status advance_runs(struct engine *engine)
+/* Keeps what there is to learn from a run that could have gone either way. */
+static void keep_lesson(struct engine *engine, const struct run *run)
+{
+    const struct run_request *request = &run->request;
+    if (is_tuned(engine, request) && request->plan != request->viewed.plan) {
+        engine->lesson = (struct lesson){
+            .bytes = vector_bytes(request, false),
+            .way = request->plan == request->fetched.plan ? TUNED_FETCHED : TUNED_STAGED,
+            .begin_ns = run->passed_ns};
+    }
+}
+
+void engine_learn(struct engine *engine, uint64_t now_ns)
+{
+    const struct lesson *lesson = &engine->lesson;
+    if (lesson->begin_ns != 0 && now_ns > lesson->begin_ns) {
+        tuner_note(&engine->tuner, lesson->bytes, lesson->way, now_ns - lesson->begin_ns);
+    }
+    engine->lesson.begin_ns = 0;
+}
+
+static enum ww_status advance_runs(struct engine *engine, uint64_t now_ns)
 {
     for (uint64_t number = engine->oldest; number < engine->started; number++) {
         struct run *run = &engine->runs[run_index(engine, number)];
         if (run->state == RUN_AT_GATE && number < engine->passed) {
-            set_out(engine, run, number);
+            set_out(engine, run, number, now_ns);
         }
         if (run->state == RUN_MOVING) {
             enum ww_status status = run_advance(run, &engine->space);
             if (status == WW_OK) {
                 run->state = RUN_DONE;
                 engine->space.moves++;
+                keep_lesson(engine, run);
             } else if (status != WW_PENDING) {
                 return status;
             }
@@ -430,7 +471,7 @@ enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
     bool at_gate = engine->passed < engine->started;
     engine->space.wait = at_gate && engine->topology->levels > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY;
     if (status == WW_OK) {
-        status = advance_runs(engine);
+        status = advance_runs(engine, now_ns);
     }
     if (status == WW_OK) {
         if (engine->oldest == engine->started) {

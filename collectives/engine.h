@@ -99,6 +99,10 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
  * Returns WW_OK when nothing is under way any more, WW_PENDING, or the failure; a failure stays. */
 enum ww_status engine_advance(struct engine *engine, uint64_t now_ns);
 
+/* Tells the time right after a collective was done: from it the engine learns which way is faster,
+ * where a request names several. */
+void engine_learn(struct engine *engine, uint64_t now_ns);
+
 /* True once collective `number` is done. */
 bool engine_done(const struct engine *engine, uint64_t number);
 

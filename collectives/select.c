@@ -13,6 +13,7 @@
 
 /* In memory: values up to so many bytes, times the ranks that read them, lie on the board. */
 #define BOARD_MOST_BYTES (16 * KIB)
+#define FETCH_LEAST_BYTES (64 * KIB) /* a system call costs as much as copying this */
 #define MEMORY_SEGMENT_BYTES (512 * KIB)
 #define MEMORY_WINDOW 2
 
@@ -217,13 +218,15 @@ static bool suits_board(const struct topology *topology, const struct wish *wish
 }
 
 /* All ranks share one host and see each other. */
-static void choose_in_memory(const struct topology *topology, const struct wish *wish,
-                             struct choice *choice)
+static void choose_in_memory(const struct topology *topology, const struct sight *sight,
+                             const struct wish *wish, struct choice *choice)
 {
     const struct in_memory *ways = &in_memory[wish->collective];
     choice->algorithm = ways->staged;
     choice->viewed = ways->viewed;
-    choice->fetched = ways->fetched;
+    choice->fetched = sight->fetch && vector_bytes(topology, wish) >= FETCH_LEAST_BYTES
+                          ? ways->fetched
+                          : NULL;
     choice->on_board = suits_board(topology, wish);
     choice->segment_bytes = MEMORY_SEGMENT_BYTES;
     choice->window = MEMORY_WINDOW;
@@ -241,7 +244,7 @@ struct choice select_choice(const struct select_settings *settings, const struct
     struct choice choice = {.hierarchical = false};
     choose_segment(topology, &choice);
     if (sight->all && topology->size > 1 && is_automatic(settings, wish)) {
-        choose_in_memory(topology, wish, &choice);
+        choose_in_memory(topology, sight, wish, &choice);
     } else if (wish->collective == COLLECTIVE_ALL_REDUCE) {
         choose_all_reduce(topology, wish, &choice);
         if (strcmp(settings->algorithm, AUTOMATIC) != 0) {

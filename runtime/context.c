@@ -235,6 +235,7 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
         return status;
     }
     context->sight = engine_sight(lane->engine); /* of both lanes the same */
+    context->topology.hierarchy.seen = context->sight.host;
     lane->shelf = shelf_create(&context->topology);
     return lane->shelf == NULL ? log_failure(WW_NO_MEMORY, "no memory for a shelf") : WW_OK;
 }

@@ -24,6 +24,13 @@ struct lane {
     struct shelf *shelf;
 };
 
+/* The latest single call, as it was planned. */
+struct latest_call {
+    bool known;
+    enum collective collective;
+    struct run_request request;
+};
+
 enum tensor_state { TENSOR_IDLE, TENSOR_STARTED, TENSOR_SKIPPED };
 
 struct ww_tensor {
@@ -93,8 +100,9 @@ struct ww_context {
     struct kernels kernels;
     struct lane steps;
     struct lane calls;
-    unsigned generation; /* of the process: differs after fork */
-    bool crowded;        /* more ranks than cores on this host */
+    struct latest_call latest_call; /* guarded by the lock of its lane */
+    unsigned generation;            /* of the process: differs after fork */
+    bool crowded;                   /* more ranks than cores on this host */
 
     pthread_mutex_t error_lock;
     _Atomic int failure; /* the status that broke the context, WW_OK while it is whole */

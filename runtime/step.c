@@ -72,6 +72,9 @@ static void finish_buckets(struct ww_context *context, uint64_t *now_ns)
         }
         left--;
         if (engine_done(context->steps.engine, bucket->number)) {
+            if (bucket->request.fetched.plan != NULL) {
+                engine_learn(context->steps.engine, clock_now_ns());
+            }
             bucket_scatter(bucket);
             if (--step->moving == 0) {
                 *now_ns = clock_now_ns();

@@ -57,6 +57,7 @@ static enum ww_status write_nested(const struct ww_plan_query *query, const stru
     enum ww_status status = hierarchy_init(&hierarchy, query->size, 1, labels);
     free(labels);
     if (status == WW_OK) {
+        hierarchy.seen = !query->messages_only;
         status = plan_hierarchical(top, &hierarchy, query->rank, plan);
         hierarchy_finish(&hierarchy);
     }

@@ -3,6 +3,7 @@
 #ifndef TOPOLOGY_H
 #define TOPOLOGY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct hierarchy {
     int levels;
     int *group[WW_LEVELS_MAX];
     int group_count[WW_LEVELS_MAX];
+    bool seen; /* ranks of one group of level 0 see each other's memory; false at first */
 };
 
 /* Makes a hierarchy from labels[level * size + rank]: ranks with equal labels on a level (and on

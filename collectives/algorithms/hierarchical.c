@@ -10,7 +10,10 @@
  *
  * A level cuts every piece into as many shards as its largest group has members; in smaller
  * groups some members own several, so groups need not be equal. A piece is named by its path:
- * the shard taken at level 0, at level 1, and so on. */
+ * the shard taken at level 0, at level 1, and so on.
+ *
+ * Where ranks of one innermost group see each other's memory, nothing is sent there: shards are
+ * staged in scratch that all see, each in a slot of its own, and results come back the same way. */
 #include "algorithm.h"
 
 #include <stdlib.h>
@@ -47,6 +50,7 @@ struct composer {
     struct plan_writer *writer;
     int rank;
     uint16_t source; /* where this rank's sums are so far */
+    uint16_t stage;  /* slot of the first shard, where the innermost group sees its memory */
     int step;
     int *owners; /* room for the members of one group */
 };
@@ -230,6 +234,95 @@ static void scatter_level(struct composer *composer, int level)
     composer->step++;
 }
 
+/* ---- Innermost groups that see each other's memory ---------------------------------------- */
+
+/* Shard `shard` of the whole vector, in a slot. */
+static struct slice shard_slice(const struct composer *composer, uint16_t slot, uint32_t shard)
+{
+    uint32_t chunks = composer->atlas->parts[1];
+    return (struct slice){slot, 0, shard * chunks, chunks};
+}
+
+static struct slice staged(const struct composer *composer, uint32_t shard)
+{
+    return shard_slice(composer, (uint16_t)(composer->stage + shard), shard);
+}
+
+static void reserve_stage(struct composer *composer)
+{
+    for (uint32_t shard = 0; shard < composer->atlas->shards[0]; shard++) {
+        uint16_t slot = plan_scratch_shared(composer->writer, composer->atlas->parts[1]);
+        composer->stage = shard == 0 ? slot : composer->stage;
+    }
+}
+
+static void await_group(struct composer *composer, const struct node *node, int me, int step)
+{
+    for (int i = 0; i < node->count; i++) {
+        if (i != me) {
+            plan_await(composer->writer, step, node->members[i]);
+        }
+    }
+}
+
+static void reduce_staged(struct composer *composer, const struct node *node, int me,
+                          uint32_t shard)
+{
+    for (int i = 0; i < node->count; i++) {
+        plan_source(composer->writer, i == me ? shard_slice(composer, composer->source, shard)
+                                              : plan_seen(composer->writer, staged(composer, shard),
+                                                          node->members[i]));
+    }
+    plan_reduce(composer->writer, composer->step + 1, shard_slice(composer, SLOT_OUTPUT, shard),
+                false);
+}
+
+static bool owns(const struct node *node, int member, uint32_t shard)
+{
+    return (int)(shard % (uint32_t)node->count) == member;
+}
+
+static void scatter_seen(struct composer *composer)
+{
+    int me;
+    const struct node *node = own_group(composer, 0, &me);
+    uint32_t shards = composer->atlas->shards[0];
+    for (uint32_t shard = 0; node->count > 1 && shard < shards; shard++) {
+        if (owns(node, me, shard)) {
+            reduce_staged(composer, node, me, shard);
+        } else {
+            plan_copy(composer->writer, composer->step, staged(composer, shard),
+                      shard_slice(composer, composer->source, shard));
+        }
+    }
+    await_group(composer, node, me, composer->step + 1);
+    composer->source = node->count > 1 ? SLOT_OUTPUT : composer->source;
+    composer->step++;
+}
+
+/* An owner's slot for its own shard was not needed on the way out. */
+static void gather_seen(struct composer *composer)
+{
+    int me;
+    const struct node *node = own_group(composer, 0, &me);
+    uint32_t shards = composer->atlas->shards[0];
+    for (uint32_t shard = 0; node->count > 1 && shard < shards; shard++) {
+        struct slice result = shard_slice(composer, SLOT_OUTPUT, shard);
+        int owner = node->members[shard % (uint32_t)node->count];
+        if (owns(node, me, shard)) {
+            plan_copy(composer->writer, composer->step, staged(composer, shard), result);
+        } else {
+            plan_copy(composer->writer, composer->step + 1, result,
+                      plan_seen(composer->writer, staged(composer, shard), owner));
+        }
+    }
+    await_group(composer, node, me, composer->step + 1);
+    await_group(composer, node, me, composer->step + 2);
+    composer->step += 3;
+}
+
+/* ---- Groups that send ----------------------------------------------------------------------- */
+
 static void gather_shard(struct composer *composer, const struct node *node, int me,
                          const struct piece *piece, uint32_t shard)
 {
@@ -300,12 +393,20 @@ static enum ww_status compose(struct composer *composer, const struct algorithm 
         free(composer->owners);
         return log_failure(WW_NO_MEMORY, "no memory to write a plan for %d ranks", atlas->size);
     }
-    for (int level = 0; level < atlas->levels; level++) {
+    bool seen = composer->hierarchy->seen && atlas->levels > 0;
+    if (seen) {
+        reserve_stage(composer);
+        scatter_seen(composer);
+    }
+    for (int level = seen; level < atlas->levels; level++) {
         scatter_level(composer, level);
     }
     write_top(composer, top);
-    for (int level = atlas->levels - 1; level >= 0; level--) {
+    for (int level = atlas->levels - 1; level >= (int)seen; level--) {
         gather_level(composer, level);
+    }
+    if (seen) {
+        gather_seen(composer);
     }
     free(composer->owners);
     return plan_writer_finish(composer->writer, plan);

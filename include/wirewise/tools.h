@@ -22,10 +22,11 @@ struct ww_plan_query {
     int rank;
     int root;           /* broadcast only */
     const int *host_of; /* [size] number of each rank's host, for hierarchical; NULL = one host */
+    bool messages_only; /* ranks of one host do not see each other's memory */
 };
 #define WW_PLAN_QUERY_INIT                                                                         \
     {                                                                                              \
-        sizeof(struct ww_plan_query), "all_reduce", "scatter_gather", 1, 0, 0, NULL                \
+        sizeof(struct ww_plan_query), "all_reduce", "scatter_gather", 1, 0, 0, NULL, false         \
     }
 
 /* Prints the plan to a stream: a line per round, a line per action.
