@@ -465,7 +465,8 @@ static int missing_on_board(const struct gate *gate, int *ranks, int most)
 {
     int missing = 0;
     for (int rank = 0; rank < gate->topology->size; rank++) {
-        if (board_read(gate->board, rank, gate->passed) == NULL) {
+        bool own = rank == gate->topology->rank;
+        if (!own && board_read(gate->board, rank, gate->passed) == NULL) {
             if (missing < most) {
                 ranks[missing] = rank;
             }

@@ -22,9 +22,9 @@ struct wish {
 struct choice {
     const struct algorithm *algorithm; /* among the owners when hierarchical */
     bool hierarchical;
-    bool on_board; /* the values are few enough to travel with the announcement */
     size_t segment_bytes;
     int window;
+    bool on_board; /* the values are few enough to travel with the announcement */
     const struct algorithm *viewed;
     const struct algorithm *fetched;
 };

@@ -15,7 +15,7 @@ struct allocation {
 
 static enum ww_status allocate(const struct ww_context *context, struct allocation *allocation)
 {
-    const struct ww_transport *transport = context->world.transport;
+    const struct ww_transport *transport = context->transport;
     if (transport->allocate != NULL) {
         enum ww_status status = transport->allocate(allocation->bytes, &allocation->memory);
         allocation->seen = status == WW_OK;
@@ -32,7 +32,7 @@ static enum ww_status allocate(const struct ww_context *context, struct allocati
 static void deallocate(const struct ww_context *context, struct allocation *allocation)
 {
     if (allocation->seen) {
-        context->world.transport->deallocate(allocation->memory, allocation->bytes);
+        context->transport->deallocate(allocation->memory, allocation->bytes);
     } else {
         memory_release(allocation->memory, allocation->bytes);
     }

@@ -11,6 +11,7 @@
 #include "internal/cpu.h"
 
 extern const struct ww_transport ww_local_transport;
+extern const struct ww_transport ww_route_transport;
 
 /* ---- State and errors ------------------------------------------------------------------- */
 
@@ -161,12 +162,6 @@ static enum ww_status check_world(const struct ww_world *world)
                            "a world of %d ranks needs an all_gather: ww_mpi_world makes one",
                            world->size);
     }
-    if (world->size > 1 && world->transport == NULL) {
-        return log_failure(WW_UNSUPPORTED,
-                           "the world of %d ranks names no transport, and none is built in that "
-                           "needs only all_gather: use ww_mpi_world or ww_local_world_rank",
-                           world->size);
-    }
     return WW_OK;
 }
 
@@ -210,7 +205,7 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
 static enum ww_status open_lane(struct ww_context *context, struct lane *lane, int runs,
                                 bool own_thread)
 {
-    const struct ww_transport *transport = context->world.transport;
+    const struct ww_transport *transport = context->transport;
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &context->world,
                                        .levels = context->topology.levels,
@@ -243,10 +238,12 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
 /* Whether a thread moves messages, and if not although it was asked for, why. */
 static enum ww_status choose_progress(const struct ww_context *context, bool *own_thread)
 {
-    const struct ww_transport *transport = context->world.transport;
+    const struct ww_transport *transport = context->transport;
     enum ww_progress wish = context->settings.values.progress;
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &context->world,
+                                       .levels = context->topology.levels,
+                                       .peer_level = context->topology.peer_level,
                                        .own_thread = true,
                                        .program_is_quiet = context->settings.values.mpi_quiet};
     const char *trouble = transport->thread_trouble == NULL ? NULL
@@ -294,9 +291,25 @@ static void announce(const struct ww_context *context)
         log_info("%s: %d rank%s on %d host%s over %s, %s progress, %s kernels", WW_VERSION_TEXT,
                  topology->size, topology->size == 1 ? "" : "s", topology->hosts,
                  topology->hosts == 1 ? "" : "s",
-                 topology->size == 1 ? "nothing" : context->world.transport->name,
+                 topology->size == 1 ? "nothing" : context->transport->name,
                  context->thread != NULL ? "threaded" : "inline", context->kernels.name);
     }
+}
+
+/* Ranks of one host meet in memory, unless they are told not to or their fabric does it better. */
+static enum ww_status choose_transport(struct ww_context *context)
+{
+    const struct ww_transport *given = context->world.transport;
+    bool memory = context->settings.values.shared_memory;
+    bool yields = given == NULL || given->yields_to_memory;
+    context->transport = memory && yields ? &ww_route_transport : given;
+    if (context->transport == NULL) {
+        return log_failure(WW_UNSUPPORTED,
+                           "the world of %d ranks names no transport, and shared_memory is off: "
+                           "turn it on, or use ww_mpi_world",
+                           context->world.size);
+    }
+    return WW_OK;
 }
 
 /* Everything that needs the other ranks. Whatever may fail on one rank alone is followed by an
@@ -307,6 +320,9 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     enum ww_status status = agree_on_settings(context, config);
     if (status == WW_TRANSPORT_FAILED) {
         return status; /* the world itself does not work: there is nothing to agree by */
+    }
+    if (status == WW_OK) {
+        status = choose_transport(context);
     }
     if (status == WW_OK) {
         status = choose_progress(context, &own_thread);
@@ -322,6 +338,9 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
         return status;
     }
     status = open_lane(context, &context->calls, 1, own_thread);
+    if (status == WW_OK) {
+        status = select_check_sight(context->settings.values.algorithm, &context->sight);
+    }
     if (status == WW_OK && own_thread) {
         status = progress_start(context, &context->thread);
     }

@@ -92,7 +92,8 @@ struct step {
 
 struct ww_context {
     struct ww_world world;
-    struct ww_local_world *alone; /* a world of one needs no transport of the program's */
+    struct ww_local_world *alone;         /* a world of one needs no transport of the program's */
+    const struct ww_transport *transport; /* the world's, or route over it */
     struct settings settings;
     struct topology topology;
     struct sight sight; /* of the ranks on each other, equal on all */

@@ -71,8 +71,8 @@ struct ww_world {
     int (*all_gather)(void *self, const void *mine, void *all, size_t bytes);
     void *self; /* handed to all_gather and to the transport */
 
-    /* The fabric that carries messages; NULL chooses the best one built in that needs no more
-     * than all_gather, and is refused with a sentence where there is none. */
+    /* The fabric between hosts; inside a host shared memory carries what it can. NULL = there is
+     * none: ranks on several hosts are refused with a sentence. */
     const struct ww_transport *transport;
 };
 #define WW_WORLD_INIT                                                                              \

@@ -26,10 +26,11 @@ struct company {
     int hosts[RANKS_MOST];
     char names[1][HOST_NAME_BYTES];
     void *fabrics[RANKS_MOST];
+    struct board *boards[RANKS_MOST]; /* NULL where they do not see each other's memory */
     struct gate *gates[RANKS_MOST];
 };
 
-static void company_open(struct company *company, int size)
+static void company_open(struct company *company, int size, bool seen)
 {
     memset(company, 0, sizeof *company);
     company->size = size;
@@ -38,17 +39,25 @@ static void company_open(struct company *company, int size)
     for (int rank = 0; rank < size; rank++) {
         cr_assert_eq(ww_local_world_rank(company->local, rank, &company->worlds[rank]), WW_OK);
         company->transport = company->worlds[rank].transport;
-        struct topology topology = {.rank = rank, .size = size, .hosts = 1, .levels = 1};
+        struct topology topology = {
+            .rank = rank, .size = size, .local_size = size, .hosts = 1, .levels = 1};
+        topology.peer_level = company->levels;
         topology.host_of = company->hosts;
         topology.host_name = company->names;
         company->topologies[rank] = topology;
         struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                            .world = &company->worlds[rank],
                                            .levels = 1,
-                                           .peer_level = company->levels};
+                                           .peer_level = company->levels,
+                                           .area_bytes = seen ? board_area_bytes(DEPTH) : 0};
         cr_assert_eq(company->transport->open(&setup, &company->fabrics[rank]), WW_OK);
+        cr_assert_eq(board_create(company->transport, company->fabrics[rank],
+                                  &company->topologies[rank], DEPTH, &company->boards[rank]),
+                     WW_OK);
+        cr_assert_eq(company->boards[rank] != NULL, seen);
         cr_assert_eq(gate_create(company->transport, company->fabrics[rank],
-                                 &company->topologies[rank], NULL, DEPTH, &company->gates[rank]),
+                                 &company->topologies[rank], company->boards[rank], DEPTH,
+                                 &company->gates[rank]),
                      WW_OK);
         cr_assert_eq(gate_open(company->gates[rank]), WW_OK);
     }
@@ -61,6 +70,7 @@ static void company_close(struct company *company)
     }
     for (int rank = 0; rank < company->size; rank++) {
         gate_destroy(company->gates[rank]);
+        board_destroy(company->boards[rank]);
     }
     ww_local_world_destroy(company->local);
 }
@@ -74,11 +84,23 @@ static struct signature all_reduce_of(uint64_t count)
                               .root = -1};
 }
 
+static const struct luggage no_luggage;
+
 static void announce(struct company *company, int rank, uint64_t count)
 {
     struct signature signature = all_reduce_of(count);
     cr_assert(gate_has_room(company->gates[rank]));
-    cr_expect_eq(gate_announce(company->gates[rank], &signature, NULL), WW_OK);
+    cr_expect_eq(gate_announce(company->gates[rank], &signature, &no_luggage), WW_OK);
+}
+
+/* Looks so often that messages are heard, too. */
+static enum ww_status look(struct gate *gate, uint64_t *passed)
+{
+    enum ww_status status = WW_OK;
+    for (int turn = 0; turn < 2 * RANKS_MOST; turn++) {
+        status = gate_advance(gate, passed);
+    }
+    return status;
 }
 
 /* Advances everybody often enough that every message has arrived; rank's answer comes last. */
@@ -102,13 +124,26 @@ static void expect_passed(struct company *company, uint64_t wanted)
     }
 }
 
+/* Once by messages, once on a board. */
+#define EACH_WAY(name)                                                                             \
+    static void name(bool seen);                                                                   \
+    Test(gate, name##_by_messages)                                                                 \
+    {                                                                                              \
+        name(false);                                                                               \
+    }                                                                                              \
+    Test(gate, name##_on_a_board)                                                                  \
+    {                                                                                              \
+        name(true);                                                                                \
+    }                                                                                              \
+    static void name(bool seen)
+
 static const int sizes[] = {1, 2, 3, 5, 16, 17, 20};
 
-Test(gate, opens_when_the_last_rank_has_announced)
+EACH_WAY(opens_when_the_last_rank_has_announced)
 {
     for (size_t i = 0; i < LENGTH(sizes); i++) {
         struct company company;
-        company_open(&company, sizes[i]);
+        company_open(&company, sizes[i], seen);
         for (uint64_t number = 0; number < 10; number++) {
             for (int rank = sizes[i] - 1; rank >= 0; rank--) {
                 expect_passed(&company, number);
@@ -120,10 +155,10 @@ Test(gate, opens_when_the_last_rank_has_announced)
     }
 }
 
-Test(gate, lets_ranks_run_ahead_by_its_depth)
+EACH_WAY(lets_ranks_run_ahead_by_its_depth)
 {
     struct company company;
-    company_open(&company, 3);
+    company_open(&company, 3, seen);
     for (int number = 0; number < DEPTH; number++) {
         announce(&company, 0, (uint64_t)number);
         announce(&company, 2, (uint64_t)number);
@@ -143,17 +178,17 @@ static bool mentions(const char *line, int rank)
     return strstr(line, words) != NULL;
 }
 
-Test(gate, names_the_rank_that_wants_something_else)
+EACH_WAY(names_the_rank_that_wants_something_else)
 {
     for (size_t i = 1; i < LENGTH(sizes); i++) {
         for (int odd = 0; odd < sizes[i]; odd += 3) {
             struct company company;
-            company_open(&company, sizes[i]);
+            company_open(&company, sizes[i], seen);
             for (int rank = 0; rank < sizes[i]; rank++) {
                 announce(&company, rank, rank == odd ? 101 : 100);
             }
             uint64_t passed;
-            bool star = sizes[i] > GATE_DIRECT_SIZE;
+            bool star = sizes[i] > GATE_DIRECT_SIZE && !seen;
             for (int rank = 0; rank < sizes[i]; rank++) {
                 enum ww_status status = settle(&company, rank, &passed);
                 cr_expect_eq(status, star && rank > 0 ? WW_OK : WW_MISMATCH);
@@ -174,10 +209,10 @@ Test(gate, names_the_rank_that_wants_something_else)
     }
 }
 
-Test(gate, tells_who_has_not_announced)
+EACH_WAY(tells_who_has_not_announced)
 {
     struct company company;
-    company_open(&company, 5);
+    company_open(&company, 5, seen);
     announce(&company, 0, 1);
     announce(&company, 3, 1);
     expect_passed(&company, 0);
@@ -191,7 +226,7 @@ Test(gate, tells_who_has_not_announced)
 }
 
 /* Statuses that concern all arrive as they are, others as a peer's failure. */
-Test(gate, passes_bad_news_on)
+EACH_WAY(passes_bad_news_on)
 {
     static const enum ww_status rows[][2] = {
         {WW_MISMATCH, WW_MISMATCH},       {WW_TIMED_OUT, WW_TIMED_OUT},
@@ -200,51 +235,51 @@ Test(gate, passes_bad_news_on)
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         struct company company;
-        company_open(&company, 3);
+        company_open(&company, 3, seen);
         gate_report_failure(company.gates[1], rows[i][0], "the cat is on the keyboard");
         for (int rank = 0; rank < 3; rank += 2) {
             uint64_t passed;
-            cr_expect_eq(gate_advance(company.gates[rank], &passed), rows[i][1]);
+            cr_expect_eq(look(company.gates[rank], &passed), rows[i][1]);
             expect_line(WW_LOG_ERROR, "rank 1 (here) reported: the cat is on the keyboard");
-            cr_expect_eq(gate_advance(company.gates[rank], &passed), rows[i][1], "it stays");
+            cr_expect_eq(look(company.gates[rank], &passed), rows[i][1], "it stays");
             struct signature signature = all_reduce_of(1);
-            cr_expect_eq(gate_announce(company.gates[rank], &signature, NULL), rows[i][1]);
+            cr_expect_eq(gate_announce(company.gates[rank], &signature, &no_luggage), rows[i][1]);
         }
         company_close(&company);
     }
 }
 
-Test(gate, keeps_the_first_witness_of_news_that_is_passed_on)
+EACH_WAY(keeps_the_first_witness_of_news_that_is_passed_on)
 {
     struct company company;
-    company_open(&company, 3);
+    company_open(&company, 3, seen);
     gate_report_failure(company.gates[1], WW_BAD_STATE, "rank 2 (here) reported: it rains");
     uint64_t passed;
-    cr_expect_eq(gate_advance(company.gates[0], &passed), WW_PEER_FAILED);
+    cr_expect_eq(look(company.gates[0], &passed), WW_PEER_FAILED);
     cr_expect_str_eq(capture_take(WW_LOG_ERROR, "it rains"), "rank 2 (here) reported: it rains");
     company_close(&company);
 }
 
 /* Long sentences are cut, never the message beside them. */
-Test(gate, cuts_long_news)
+EACH_WAY(cuts_long_news)
 {
     struct company company;
-    company_open(&company, 2);
+    company_open(&company, 2, seen);
     char sentence[1000];
     memset(sentence, 'z', sizeof sentence - 1);
     sentence[sizeof sentence - 1] = '\0';
     gate_report_failure(company.gates[0], WW_TIMED_OUT, sentence);
     uint64_t passed;
-    cr_expect_eq(gate_advance(company.gates[1], &passed), WW_TIMED_OUT);
+    cr_expect_eq(look(company.gates[1], &passed), WW_TIMED_OUT);
     expect_line(WW_LOG_ERROR, "rank 0 (here) reported: zzzzzzzz");
     company_close(&company);
 }
 
 /* Rank 3 says nothing any more; rank 1 waits for it, and rank 0 for rank 1. */
-Test(gate, finds_the_silent_rank_behind_those_that_wait)
+EACH_WAY(finds_the_silent_rank_behind_those_that_wait)
 {
     struct company company;
-    company_open(&company, 4);
+    company_open(&company, 4, seen);
     gate_waits_for(company.gates[0], 1);
     gate_waits_for(company.gates[1], 3);
     gate_waits_for(company.gates[2], 0);
@@ -252,13 +287,63 @@ Test(gate, finds_the_silent_rank_behind_those_that_wait)
     uint64_t passed;
     for (int turn = 0; turn < 3; turn++) {
         for (int rank = 2; rank >= 0; rank--) {
-            cr_expect_eq(gate_advance(company.gates[rank], &passed), WW_OK);
+            cr_expect_eq(look(company.gates[rank], &passed), WW_OK);
         }
     }
     cr_expect_eq(gate_silent(company.gates[0]), 3);
-    cr_expect_eq(gate_advance(company.gates[3], &passed), WW_OK);
-    cr_expect_eq(gate_advance(company.gates[0], &passed), WW_OK);
+    cr_expect_eq(look(company.gates[3], &passed), WW_OK);
+    cr_expect_eq(look(company.gates[0], &passed), WW_OK);
     cr_expect_eq(gate_silent(company.gates[0]), -1, "it answered after all");
+    company_close(&company);
+}
+
+/* What was announced and not passed is taken back, so that nobody goes on without the rank. */
+Test(gate, who_gives_up_takes_its_announcements_back)
+{
+    struct company company;
+    company_open(&company, 3, true);
+    for (int rank = 0; rank < 3; rank++) {
+        announce(&company, rank, 7);
+    }
+    uint64_t passed;
+    cr_expect_eq(gate_advance(company.gates[0], &passed), WW_OK);
+    cr_expect_eq(passed, 1);
+    gate_report_failure(company.gates[1], WW_TIMED_OUT, "the cat is on the keyboard");
+    cr_expect_eq(gate_advance(company.gates[2], &passed), WW_OK, "nothing heard yet");
+    cr_expect_eq(passed, 0);
+    cr_expect_eq(look(company.gates[2], &passed), WW_TIMED_OUT);
+    expect_line(WW_LOG_ERROR, "rank 1 (here) reported");
+    const int32_t peers[] = {0, 1};
+    cr_expect_not(board_enter(company.boards[2], peers, 2), "its buffers are its callers' again");
+    cr_expect(board_enter(company.boards[2], peers, 1));
+    board_leave(company.boards[2]);
+    company_close(&company);
+}
+
+Test(gate, values_come_with_their_announcement)
+{
+    struct company company;
+    company_open(&company, 3, true);
+    for (uint64_t number = 0; number < 20; number++) {
+        for (int rank = 0; rank < 3; rank++) {
+            unsigned char values[BOARD_VALUES_BYTES];
+            size_t bytes = number % 3 == 0 ? sizeof values : number;
+            memset(values, (int)number * 3 + rank, sizeof values);
+            struct signature signature = all_reduce_of(number);
+            struct luggage luggage = {NULL, values, bytes};
+            cr_expect_eq(gate_announce(company.gates[rank], &signature, &luggage), WW_OK);
+        }
+        expect_passed(&company, number + 1);
+        for (int rank = 0; rank < 3; rank++) {
+            size_t bytes = number % 3 == 0 ? BOARD_VALUES_BYTES : number;
+            const struct entry *entry = board_read(company.boards[0], rank, number);
+            cr_assert_not_null(entry);
+            const unsigned char *values = board_values(entry, bytes);
+            cr_expect(bytes == 0 || (values[0] == (unsigned char)(number * 3 + (uint64_t)rank) &&
+                                     values[bytes - 1] == values[0]));
+            cr_expect_null(board_read(company.boards[0], rank, number + 1));
+        }
+    }
     company_close(&company);
 }
 

@@ -211,6 +211,94 @@ Test(select, settings_override_the_segments)
     hierarchy_finish(&place.topology.hierarchy);
 }
 
+/* ---- Ranks that see each other's memory --------------------------------------------------- */
+
+static struct choice choose_seen(const char *name, bool fetch, int size, struct wish wish)
+{
+    struct place place;
+    struct select_settings settings = {name, 0, 0};
+    struct sight sight = {.host = true, .all = true, .fetch = fetch};
+    place_ranks(&place, size, 1);
+    struct choice choice = select_choice(&settings, &place.topology, &sight, &wish);
+    hierarchy_finish(&place.topology.hierarchy);
+    return choice;
+}
+
+Test(select, few_values_travel_with_the_announcement)
+{
+    static const struct {
+        enum collective collective;
+        size_t bytes; /* of one rank's share, where there are shares */
+        int ranks;
+        bool on_board;
+    } rows[] = {
+        {COLLECTIVE_ALL_REDUCE, 0, 2, true},           {COLLECTIVE_ALL_REDUCE, KIB(8), 2, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(8) + 4, 2, false}, {COLLECTIVE_ALL_REDUCE, KIB(1), 16, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(2), 16, false},    {COLLECTIVE_REDUCE_SCATTER, KIB(4), 4, true},
+        {COLLECTIVE_REDUCE_SCATTER, KIB(5), 4, false}, {COLLECTIVE_ALL_GATHER, KIB(4), 4, true},
+        {COLLECTIVE_ALL_GATHER, KIB(5), 4, false},     {COLLECTIVE_BROADCAST, KIB(16), 9, true},
+        {COLLECTIVE_BROADCAST, KIB(16) + 4, 9, false},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct wish wish = {rows[i].collective, rows[i].bytes / 4, WW_F32, 0};
+        struct choice choice = choose_seen("auto", true, rows[i].ranks, wish);
+        cr_expect_eq(choice.on_board, rows[i].on_board, "row %zu", i);
+        struct run_request request = {.count = wish.count, .type = wish.type};
+        struct plan plan = {.collective = wish.collective, .size = rows[i].ranks};
+        request.plan = &plan;
+        cr_expect(!choice.on_board || engine_fits_board(&request), "row %zu has no room", i);
+    }
+}
+
+Test(select, many_values_are_staged_viewed_or_fetched)
+{
+    for (int c = 0; c < COLLECTIVE_COUNT; c++) {
+        for (int type = 0; type < WW_TYPE_COUNT; type++) {
+            struct wish wish = {(enum collective)c, MIB(4), (enum ww_type)type, 0};
+            struct choice choice = choose_seen("auto", true, 3, wish);
+            cr_expect_str_eq(choice.algorithm->name, "staged");
+            cr_expect_str_eq(choice.viewed->name, "viewed");
+            cr_expect_str_eq(choice.fetched->name, "fetched");
+            cr_expect_eq(choice.viewed->collective, wish.collective);
+            cr_expect_eq(choice.fetched->collective, wish.collective);
+            cr_expect_not(choice.hierarchical || choice.on_board);
+            cr_expect_null(choose_seen("auto", false, 3, wish).fetched);
+        }
+    }
+    struct wish alone = {COLLECTIVE_ALL_REDUCE, MIB(1), WW_F32, 0};
+    cr_expect_null(choose_seen("auto", true, 1, alone).viewed, "one rank has nobody to see");
+    struct choice named = choose_seen("ring", true, 4, alone);
+    cr_expect_str_eq(named.algorithm->name, "ring");
+    cr_expect(named.viewed == NULL && named.fetched == NULL && !named.on_board);
+}
+
+Test(select, what_needs_sight_is_refused_without_it)
+{
+    static const struct {
+        const char *name;
+        struct sight sight;
+        enum ww_status status;
+    } rows[] = {
+        {"auto", {false, false, false}, WW_OK},
+        {"ring", {false, false, false}, WW_OK},
+        {"staged", {true, true, false}, WW_OK},
+        {"staged", {true, false, true}, WW_UNSUPPORTED},
+        {"staged", {false, false, false}, WW_UNSUPPORTED},
+        {"fetched", {true, true, true}, WW_OK},
+        {"fetched", {true, true, false}, WW_UNSUPPORTED},
+        {"viewed", {true, true, true}, WW_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        cr_expect_eq(select_check_sight(rows[i].name, &rows[i].sight), rows[i].status, "row %zu",
+                     i);
+        if (rows[i].status != WW_OK) {
+            expect_line(WW_LOG_ERROR, rows[i].name);
+        }
+    }
+    cr_expect_eq(select_check("hierarchical+staged"), WW_BAD_CONFIG, "owners are on several hosts");
+    expect_line(WW_LOG_ERROR, "hierarchical+staged");
+}
+
 /* ---- Shelf ------------------------------------------------------------------------------ */
 
 TestSuite(shelf, .init = capture_start, .fini = capture_finish);
@@ -222,15 +310,18 @@ Test(shelf, a_plan_is_written_once_for_each_algorithm_place_and_root)
     struct shelf *shelf = shelf_create(&place.topology);
     cr_assert_not_null(shelf);
     const struct choice choices[] = {
-        {&algorithm_ring, false, 1, 1},
-        {&algorithm_ring, true, 1, 1},
-        {&algorithm_tree, false, 1, 1},
+        {.algorithm = &algorithm_ring, .hierarchical = false, .segment_bytes = 1, .window = 1},
+        {.algorithm = &algorithm_ring, .hierarchical = true, .segment_bytes = 1, .window = 1},
+        {.algorithm = &algorithm_tree, .hierarchical = false, .segment_bytes = 1, .window = 1},
     };
     const struct plan *plans[5];
     for (size_t i = 0; i < LENGTH(choices); i++) {
         cr_assert_eq(shelf_plan(shelf, &choices[i], 0, &plans[i]), WW_OK);
     }
-    const struct choice cast = {&algorithm_broadcast_tree, false, 1, 1};
+    const struct choice cast = {.algorithm = &algorithm_broadcast_tree,
+                                .hierarchical = false,
+                                .segment_bytes = 1,
+                                .window = 1};
     cr_assert_eq(shelf_plan(shelf, &cast, 2, &plans[3]), WW_OK);
     cr_assert_eq(shelf_plan(shelf, &cast, 5, &plans[4]), WW_OK);
     for (size_t i = 0; i < LENGTH(plans); i++) {
@@ -239,7 +330,8 @@ Test(shelf, a_plan_is_written_once_for_each_algorithm_place_and_root)
         }
     }
     const struct plan *again;
-    struct choice other_segments = {&algorithm_ring, true, 999, 7};
+    struct choice other_segments = {
+        .algorithm = &algorithm_ring, .hierarchical = true, .segment_bytes = 999, .window = 7};
     cr_assert_eq(shelf_plan(shelf, &other_segments, 0, &again), WW_OK);
     cr_expect_eq(again, plans[1], "segments are not the plan's business");
     cr_expect_str_eq(plans[0]->name, "ring");

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_tune.c: which way the tuner takes, on a machine whose speeds the test sets. */
+#include <criterion/criterion.h>
+
+#include "tune.h"
+
+#define BYTES ((size_t)1 << 20)
+
+/* Runs so many collectives of `ns` each and returns how many of them were fetched. */
+static int run(struct tuner *tuner, size_t bytes, uint64_t staged_ns, uint64_t fetched_ns,
+               int turns)
+{
+    int fetched = 0;
+    for (int i = 0; i < turns; i++) {
+        enum tuned_way way = tuner_choose(tuner, bytes);
+        fetched += way == TUNED_FETCHED;
+        tuner_note(tuner, bytes, way, way == TUNED_FETCHED ? fetched_ns : staged_ns);
+    }
+    return fetched;
+}
+
+Test(tune, the_faster_way_is_taken_and_the_other_rarely_tried)
+{
+    static const struct {
+        uint64_t staged_ns, fetched_ns;
+        int least, most; /* fetched, of 1000 */
+    } rows[] = {
+        {100000, 110000, 10, 30}, /* tried every 64 turns, after the first ones */
+        {100000, 500000, 3, 8},   /* far behind: every 512 */
+        {100000, 98000, 10, 30},  /* no clear gain */
+        {100000, 80000, 960, 990}, {100000, 20000, 985, 997},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct tuner tuner = {0};
+        int fetched = run(&tuner, BYTES, rows[i].staged_ns, rows[i].fetched_ns, 1000);
+        cr_expect(fetched >= rows[i].least && fetched <= rows[i].most, "row %zu: %d fetched", i,
+                  fetched);
+    }
+}
+
+Test(tune, a_change_of_the_machine_is_followed_both_ways)
+{
+    struct tuner tuner = {0};
+    run(&tuner, BYTES, 100000, 130000, 200);
+    cr_expect_lt(run(&tuner, BYTES, 100000, 130000, 100), 5);
+    run(&tuner, BYTES, 300000, 130000, 100); /* what is in use slows down: noticed at once */
+    cr_expect_gt(run(&tuner, BYTES, 300000, 130000, 100), 95);
+    run(&tuner, BYTES, 60000, 130000, 1000); /* what is not in use became fast: found by trying */
+    cr_expect_lt(run(&tuner, BYTES, 60000, 130000, 1000), 20);
+}
+
+Test(tune, one_interruption_changes_nothing)
+{
+    struct tuner tuner = {0};
+    run(&tuner, BYTES, 100000, 130000, 100);
+    tuner_note(&tuner, BYTES, TUNED_STAGED, 40000000);
+    cr_expect_lt(run(&tuner, BYTES, 100000, 130000, 60), 3);
+}
+
+Test(tune, sizes_are_judged_apart)
+{
+    struct tuner tuner = {0};
+    run(&tuner, BYTES, 100000, 130000, 100);
+    run(&tuner, 16 * BYTES, 1600000, 800000, 100);
+    cr_expect_lt(run(&tuner, BYTES, 100000, 130000, 60), 3);
+    cr_expect_gt(run(&tuner, 16 * BYTES, 1600000, 800000, 60), 57);
+    cr_expect_eq(tuner_choose(&tuner, 0), TUNED_STAGED);
+}
