@@ -9,6 +9,8 @@
 #define NS_PER_S UINT64_C(1000000000)
 /* Everybody looks at the clock so often, touched or not. */
 #define TICK_NS (NS_PER_S / 20)
+/* Where memory is seen, somebody looks at it so often. */
+#define LOOK_NS (NS_PER_S / 100000)
 
 static void *demand(void *memory)
 {
@@ -95,12 +97,16 @@ static void make_member(struct cluster *cluster, int rank)
     make_topology(&member->topology, rank, cluster->size, cluster->options.ranks_per_host);
     struct ww_world world;
     sim_world(cluster->sim, rank, &world);
+    const struct ww_transport *transport = cluster->options.bare ? &sim_transport_bare
+                                                                 : &sim_transport;
+    member->topology.hierarchy.seen = cluster->options.seen;
     struct ww_transport_setup open = {.struct_bytes = sizeof(open),
                                       .world = &world,
                                       .levels = member->topology.levels,
-                                      .peer_level = member->topology.peer_level};
-    struct engine_setup setup = {.transport = cluster->options.bare ? &sim_transport_bare
-                                                                    : &sim_transport,
+                                      .peer_level = member->topology.peer_level,
+                                      .area_bytes = engine_area_bytes(0)};
+    struct engine_setup setup = {.transport = cluster->options.seen ? &sim_transport_seen
+                                                                    : transport,
                                  .topology = &member->topology,
                                  .kernels = &cluster->kernels,
                                  .timeout_s = cluster->options.timeout_s,
@@ -114,6 +120,7 @@ struct cluster *cluster_create(const struct cluster_options *options)
     struct cluster *cluster = demand(calloc(1, sizeof(*cluster)));
     cluster->options = *options;
     cluster->size = options->sim.size;
+    cluster->chance = options->sim.seed;
     cluster->current = -1;
     cluster->sim = demand(sim_create(&options->sim));
     cluster->members = demand(calloc((size_t)cluster->size, sizeof(*cluster->members)));
@@ -178,10 +185,22 @@ static void advance(struct cluster *cluster, int rank)
     }
 }
 
+/* Whoever looks at memory sees it at once, so chance is in who looks, and when. */
+static void advance_some(struct cluster *cluster)
+{
+    for (int i = 0; i < cluster->size; i++) {
+        cluster->chance = cluster->chance * UINT64_C(6364136223846793005) + 1442695040888963407;
+        advance(cluster, (int)((cluster->chance >> 33) % (uint64_t)cluster->size));
+    }
+}
+
 static int advance_all(struct cluster *cluster)
 {
     int pending = 0;
-    for (int rank = 0; rank < cluster->size; rank++) {
+    if (cluster->options.seen) {
+        advance_some(cluster);
+    }
+    for (int rank = 0; rank < cluster->size && !cluster->options.seen; rank++) {
         advance(cluster, rank);
     }
     for (int rank = 0; rank < cluster->size; rank++) {
@@ -206,7 +225,8 @@ static int advance_touched(struct cluster *cluster, const int *ranks, int count)
 bool cluster_run(struct cluster *cluster, double limit_s)
 {
     uint64_t limit_ns = sim_now_ns(cluster->sim) + (uint64_t)(limit_s * (double)NS_PER_S);
-    uint64_t tick_ns = sim_now_ns(cluster->sim) + TICK_NS;
+    uint64_t every_ns = cluster->options.seen ? LOOK_NS : TICK_NS;
+    uint64_t tick_ns = sim_now_ns(cluster->sim) + every_ns;
     int pending = advance_all(cluster);
     while (pending > 0 && sim_now_ns(cluster->sim) < limit_ns) {
         int touched[2];
@@ -214,7 +234,7 @@ bool cluster_run(struct cluster *cluster, double limit_s)
         if (count > 0) {
             pending -= advance_touched(cluster, touched, count);
         } else {
-            tick_ns += TICK_NS;
+            tick_ns += every_ns;
             pending = advance_all(cluster);
         }
     }

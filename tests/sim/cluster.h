@@ -13,6 +13,7 @@ struct cluster_options {
     int ranks_per_host;
     double timeout_s;
     bool bare; /* the fabric leaves out what it may */
+    bool seen; /* ranks of one host see each other's memory */
 };
 
 struct exercise;
@@ -32,6 +33,7 @@ struct cluster {
     int size;
     struct member *members; /* [size] */
     struct kernels kernels;
+    uint64_t chance;            /* in which order ranks look at memory */
     int current;                /* rank that is being advanced; -1 = none */
     struct exercise *programme; /* what every rank starts, in this order, when it has room */
     int programme_length;
@@ -67,6 +69,12 @@ struct job {
     bool in_place;
     uint32_t label;
 };
+
+/* An algorithm that ranks need each other's sight for takes a cluster of one host that has it. */
+void cluster_options_suit(struct cluster_options *options, const struct job *job);
+
+/* Whether it can run between the owners of a hierarchy, who may be on different hosts. */
+bool algorithm_sends(const struct algorithm *algorithm);
 
 /* 4 KiB segments, 2 in flight, a sum of f32. */
 struct job job_of(enum collective collective, const char *algorithm, size_t count);

@@ -215,7 +215,12 @@ static struct plan *make_plan(const struct exercise *exercise, int rank)
 static struct run_request request_of(const struct exercise *exercise, int rank)
 {
     const struct job *job = &exercise->job;
+    struct way viewed = {NULL, 0, 0};
+    if (algorithm_find(job->collective, job->algorithm)->needs == NEEDS_VIEW) {
+        viewed = (struct way){exercise->plans[rank], job->segment_bytes, job->window};
+    }
     return (struct run_request){.plan = exercise->plans[rank],
+                                .viewed = viewed,
                                 .input = input_of(exercise, rank),
                                 .output = output_of(exercise, rank),
                                 .count = job->count,
@@ -225,6 +230,19 @@ static struct run_request request_of(const struct exercise *exercise, int rank)
                                 .segment_bytes = job->segment_bytes,
                                 .window = job->window,
                                 .label = job->label};
+}
+
+bool algorithm_sends(const struct algorithm *algorithm)
+{
+    return algorithm->needs == NEEDS_MESSAGES;
+}
+
+void cluster_options_suit(struct cluster_options *options, const struct job *job)
+{
+    if (!algorithm_sends(algorithm_find(job->collective, job->algorithm))) {
+        options->seen = true;
+        options->ranks_per_host = options->sim.size;
+    }
 }
 
 struct exercise exercise_init(struct cluster *cluster, const struct job *job)

@@ -48,6 +48,7 @@ struct flight {
 struct reservation {
     struct reservation *next;
     void *memory;
+    bool given_back; /* peers may see it until the end */
 };
 
 struct fabric {
@@ -60,6 +61,7 @@ struct fabric {
     int data_posts;
     struct flight *flights;
     struct reservation *reservations;
+    uint8_t *area;
     uint64_t port_free_ns[WW_LEVELS_MAX];
     struct ww_traffic traffic[WW_LEVELS_MAX];
 };
@@ -474,6 +476,14 @@ static int waits_for(void *self, const struct ww_flight *flight)
 
 /* ---- Opening and closing ------------------------------------------------------------------ */
 
+/* The first to open makes all: others look at them before their ranks open. */
+static void make_areas(struct sim *sim, size_t bytes)
+{
+    for (int rank = 0; rank < sim->options.size; rank++) {
+        sim->fabrics[rank].area = memset(demand(aligned_alloc(4096, bytes)), 0, bytes);
+    }
+}
+
 static enum ww_status open_fabric(const struct ww_transport_setup *setup, void **fabric)
 {
     struct sim *sim = setup->world->self;
@@ -481,6 +491,9 @@ static enum ww_status open_fabric(const struct ww_transport_setup *setup, void *
     opened->levels = setup->levels;
     opened->peer_level = setup->peer_level;
     opened->open = true;
+    if (setup->area_bytes > 0 && opened->area == NULL) {
+        make_areas(sim, (setup->area_bytes + 4095) / 4096 * 4096);
+    }
     *fabric = opened;
     return WW_OK;
 }
@@ -502,7 +515,7 @@ static enum ww_status reserve(void *self, size_t bytes, void **memory)
     if (!fabric->open) {
         complain(fabric->sim, "rank %d reserves after close", fabric->rank);
     }
-    struct reservation *reservation = demand(malloc(sizeof(*reservation)));
+    struct reservation *reservation = demand(calloc(1, sizeof(*reservation)));
     reservation->memory = demand(aligned_alloc(4096, (bytes + 4095) / 4096 * 4096));
     reservation->next = fabric->reservations;
     fabric->reservations = reservation;
@@ -515,19 +528,27 @@ static void release(void *self, void *memory, size_t bytes)
 {
     struct fabric *fabric = self;
     (void)bytes;
-    struct reservation **link = &fabric->reservations;
-    while (*link != NULL && (*link)->memory != memory) {
-        link = &(*link)->next;
+    struct reservation *reservation = fabric->reservations;
+    while (reservation != NULL && (reservation->memory != memory || reservation->given_back)) {
+        reservation = reservation->next;
     }
-    if (*link == NULL || !fabric->open) {
+    if (reservation == NULL || !fabric->open) {
         complain(fabric->sim, "rank %d releases memory %s", fabric->rank,
                  fabric->open ? "that it did not reserve" : "after close");
         return;
     }
-    struct reservation *reservation = *link;
-    *link = reservation->next;
-    free(reservation->memory);
-    free(reservation);
+    reservation->given_back = true;
+}
+
+static void free_memory(struct fabric *fabric)
+{
+    while (fabric->reservations != NULL) {
+        struct reservation *reservation = fabric->reservations;
+        fabric->reservations = reservation->next;
+        free(reservation->memory);
+        free(reservation);
+    }
+    free(fabric->area);
 }
 
 static void close_fabric(void *self, bool failed)
@@ -543,10 +564,44 @@ static void close_fabric(void *self, bool failed)
         }
         free_flight(flight);
     }
-    while (fabric->reservations != NULL) {
-        release(fabric, fabric->reservations->memory, 0);
-    }
     fabric->open = false;
+}
+
+/* ---- Memory that is seen ------------------------------------------------------------------ */
+
+static void *area(void *self, int rank)
+{
+    const struct fabric *fabric = self;
+    return fabric->peer_level[rank] == 0 ? fabric->sim->fabrics[rank].area : NULL;
+}
+
+static bool share(void *self, const void *memory, size_t bytes, uint64_t *key)
+{
+    (void)self, (void)bytes;
+    *key = (uintptr_t)memory;
+    return true;
+}
+
+static void *view(void *self, int peer, uint64_t key)
+{
+    const struct fabric *fabric = self;
+    if (fabric->peer_level[peer] != 0) {
+        complain(fabric->sim, "rank %d views memory of rank %d on another host", fabric->rank,
+                 peer);
+    }
+    return (void *)(uintptr_t)key;
+}
+
+static enum ww_status fetch(void *self, int peer, uint64_t from, void *into, size_t bytes)
+{
+    memcpy(into, view(self, peer, from), bytes);
+    return WW_OK;
+}
+
+static bool fetches(void *self)
+{
+    (void)self;
+    return true;
 }
 
 static void counters(void *self, struct ww_traffic *traffic)
@@ -675,6 +730,9 @@ void sim_destroy(struct sim *sim)
         }
     }
     calendar_finish(&sim->calendar);
+    for (int rank = 0; rank < sim->options.size; rank++) {
+        free_memory(&sim->fabrics[rank]);
+    }
     free(sim->queues);
     free(sim->fabrics);
     free(sim);
@@ -725,3 +783,18 @@ const struct ww_transport sim_transport_bare = {.name = "bare sim",
                                                 .post = post,
                                                 .poll = poll,
                                                 .counters = counters};
+
+const struct ww_transport sim_transport_seen = {.name = "seen sim",
+                                                .open = open_fabric,
+                                                .close = close_fabric,
+                                                .reserve = reserve,
+                                                .release = release,
+                                                .post = post,
+                                                .poll = poll,
+                                                .waits_for = waits_for,
+                                                .counters = counters,
+                                                .area = area,
+                                                .share = share,
+                                                .view = view,
+                                                .fetch = fetch,
+                                                .fetches = fetches};

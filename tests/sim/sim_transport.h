@@ -53,6 +53,9 @@ extern const struct ww_transport sim_transport;
 /* The same without the slots that may be NULL. */
 extern const struct ww_transport sim_transport_bare;
 
+/* The same; ranks of one host see each other's memory at once. */
+extern const struct ww_transport sim_transport_seen;
+
 uint64_t sim_now_ns(const struct sim *sim);
 
 /* Delivers the next message that is due by until_ns and returns how many ranks it affects (1 or

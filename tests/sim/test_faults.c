@@ -212,7 +212,7 @@ Test(faults, a_rank_that_dies_amid_the_data_is_told_to_all_others)
 {
     static const int sizes[] = {2, 3, 6, 16, 20};
     int deaths = 0;
-    for (int a = 0; algorithms[a]->collective == COLLECTIVE_ALL_REDUCE; a++) {
+    for (int a = 0; algorithm_sends(algorithms[a]); a++) { /* all-reduces come first */
         for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
             for (int posts = 0; posts <= 4; posts += 2) {
                 deaths += run_death(algorithms[a]->name, false, sizes[s], posts);
@@ -221,6 +221,35 @@ Test(faults, a_rank_that_dies_amid_the_data_is_told_to_all_others)
         }
     }
     cr_expect(deaths > 100, "only %d deaths", deaths);
+}
+
+/* Where memory is seen nothing is posted: ranks die by the clock, between any two looks. */
+Test(faults, a_rank_whose_memory_is_seen_dies_and_all_others_are_told)
+{
+    int deaths = 0;
+    for (int a = 0; algorithms[a]->collective == COLLECTIVE_ALL_REDUCE; a++) {
+        for (uint64_t seed = 1; seed <= 40 && !algorithm_sends(algorithms[a]); seed++) {
+            struct cluster_options options = fault_options(7, seed);
+            options.sim.dying_rank = (int)(seed % 7);
+            options.sim.dies_at_ns = seed * 10000;
+            struct job job = job_of(COLLECTIVE_ALL_REDUCE, algorithms[a]->name, 30000);
+            cluster_options_suit(&options, &job);
+            struct cluster *cluster = cluster_create(&options);
+            struct exercise exercise = exercise_init(cluster, &job);
+            exercise_start_all(&exercise);
+            cr_expect(cluster_run(cluster, 2 * TIMEOUT_S + 2), "%s, seed %llu: somebody waits",
+                      job.algorithm, (unsigned long long)seed);
+            for (int rank = 0; rank < 7; rank++) {
+                deaths += cluster->members[rank].status < 0;
+            }
+            expect_all_told(cluster, (double)options.sim.dies_at_ns / NS_PER_S,
+                            options.sim.dying_rank);
+            expect_no_complaint(cluster);
+            exercise_finish(&exercise);
+            cluster_destroy(cluster);
+        }
+    }
+    cr_expect(deaths > 100, "only %d ranks were told", deaths);
 }
 
 Test(faults, a_rank_that_dies_at_a_moment_is_told_to_all_others)
