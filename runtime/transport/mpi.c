@@ -20,6 +20,7 @@
 #include "internal/clock.h"
 #include "internal/log.h"
 #include "internal/memory.h"
+#include "route.h"
 
 /* Larger messages ask for permission first, and such questions and answers queue behind bulk data
  * on the one socket between two hosts. Up to 64 KiB, less a header, Open MPI sends at once. */
@@ -426,7 +427,7 @@ static int pieces_under_way(struct fabric *fabric)
     return under_way;
 }
 
-/* Does the fabric itself keep this memory for as long as MPI may touch it? */
+/* Does the fabric, or the one that joins it, keep this memory for as long as MPI may touch it? */
 static bool memory_is_kept(const struct fabric *fabric, const struct flight *flight,
                            const struct piece *piece)
 {
@@ -435,7 +436,8 @@ static bool memory_is_kept(const struct fabric *fabric, const struct flight *fli
     while (block != NULL && (memory < block->memory || memory >= block->memory + block->bytes)) {
         block = block->next;
     }
-    return block != NULL || (flight->control && piece->kind == WW_SEND) || piece->bytes == 0;
+    return block != NULL || (flight->control && piece->kind == WW_SEND) || piece->bytes == 0 ||
+           route_keeps(piece->memory);
 }
 
 /* Leaves to MPI what is still under way. Returns how many pieces that were. */

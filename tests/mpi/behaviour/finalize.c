@@ -33,6 +33,7 @@ static struct ww_context *open_context(enum ww_progress progress)
     struct ww_context *context = NULL;
     config.progress = progress;
     config.timeout_s = 5;
+    config.shared_memory = false; /* on one host MPI would not be used at all */
     check(ww_mpi_world(MPI_COMM_WORLD, &world) == WW_OK, "world");
     check(ww_context_create(&world, &config, &context) == WW_OK, "context");
     return context;

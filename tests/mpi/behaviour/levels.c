@@ -54,13 +54,14 @@ static void run_steps(struct ww_context *context)
     }
 }
 
-static void expect(enum ww_status wanted, enum ww_progress progress, bool quiet)
+static void expect(enum ww_status wanted, enum ww_progress progress, bool quiet, bool memory)
 {
     struct ww_world world;
     struct ww_config config = WW_CONFIG_INIT;
     struct ww_context *context = NULL;
     config.progress = progress;
     config.mpi_quiet = quiet;
+    config.shared_memory = memory;
     config.timeout_s = 20;
     check(ww_mpi_world(MPI_COMM_WORLD, &world) == WW_OK, "world");
     enum ww_status status = ww_context_create(&world, &config, &context);
@@ -88,9 +89,11 @@ int main(int argc, char **argv)
         return EXIT_SKIPPED;
     }
     for (int quiet = 0; quiet < 2; quiet++) {
-        expect(WW_OK, WW_PROGRESS_INLINE, quiet == 1);
-        expect(WW_OK, WW_PROGRESS_AUTO, quiet == 1);
-        expect(quiet == 1 ? rule->thread_quiet : rule->thread, WW_PROGRESS_THREAD, quiet == 1);
+        expect(WW_OK, WW_PROGRESS_INLINE, quiet == 1, false);
+        expect(WW_OK, WW_PROGRESS_AUTO, quiet == 1, false);
+        expect(quiet == 1 ? rule->thread_quiet : rule->thread, WW_PROGRESS_THREAD, quiet == 1,
+               false);
+        expect(WW_OK, WW_PROGRESS_THREAD, quiet == 1, true); /* without MPI any thread may */
     }
     MPI_Finalize();
     return checks_end();

@@ -36,14 +36,13 @@ Test(context, a_world_that_makes_no_sense_is_refused)
     struct ww_world good;
     cr_assert_eq(ww_local_world_create(2, &local), WW_OK);
     cr_assert_eq(ww_local_world_rank(local, 0, &good), WW_OK);
-    struct ww_world worlds[] = {good, good, good, good, good, good, good};
+    struct ww_world worlds[] = {good, good, good, good, good, good};
     worlds[0].struct_bytes = 0;
     worlds[1].size = 0;
     worlds[2].rank = -1;
     worlds[3].rank = 2;
     worlds[4].all_gather = NULL;
-    worlds[5].transport = NULL;
-    worlds[6].all_gather = gather_nothing;
+    worlds[5].all_gather = gather_nothing;
     static const struct {
         enum ww_status status;
         const char *words;
@@ -53,7 +52,6 @@ Test(context, a_world_that_makes_no_sense_is_refused)
         {WW_BAD_ARGUMENT, "rank -1 of 2"},
         {WW_BAD_ARGUMENT, "rank 2 of 2"},
         {WW_BAD_ARGUMENT, "needs an all_gather"},
-        {WW_UNSUPPORTED, "names no transport"},
         {WW_TRANSPORT_FAILED, "all_gather returned 5"},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
@@ -474,4 +472,125 @@ Test(context, a_hundred_lives_leave_no_thread_file_or_memory_behind)
     cr_expect_lt(mapped_mib(), mib + 100, "%zu MiB have become %zu MiB", mib, mapped_mib());
     free(values[0]);
     free(values[1]);
+}
+
+/* ---- Worlds without a fabric of their own -------------------------------------------------- */
+
+static void meet_in_memory(const struct ww_world *world, void *shared)
+{
+    struct ww_world bare = *world;
+    struct ww_config config = world_config();
+    struct ww_context *context = NULL;
+    (void)shared;
+    bare.transport = NULL;
+    check_status(ww_context_create(&bare, &config, &context), WW_OK);
+    for (size_t count = 1; context != NULL && count <= 300000; count = count * 7 + 3) {
+        float *values = malloc(count * sizeof *values);
+        for (size_t i = 0; i < count; i++) {
+            values[i] = (float)(i % 1000) * (float)(world->rank + 1);
+        }
+        check_status(ww_all_reduce(context, values, values, count, WW_F32, WW_SUM), WW_OK);
+        float share = (float)(world->size * (world->size + 1) / 2);
+        size_t wrong = 0;
+        for (size_t i = 0; i < count; i++) {
+            wrong += values[i] != (float)(i % 1000) * share;
+        }
+        check(wrong == 0, "%zu of %zu elements are wrong", wrong, count);
+        free(values);
+    }
+    ww_context_destroy(context);
+}
+
+Test(context, ranks_of_one_host_need_no_fabric_beside_memory)
+{
+    for (int size = 2; size <= 4; size++) {
+        world_run(size, meet_in_memory, NULL);
+    }
+}
+
+static void refuse_without_fabric(const struct ww_world *world, void *shared)
+{
+    struct ww_world bare = *world;
+    struct ww_config config = world_config();
+    struct ww_context *context = NULL;
+    const bool *memory = shared;
+    bare.transport = NULL;
+    config.shared_memory = *memory;
+    config.host = world->rank == 0 ? "a" : "b";
+    check_status(ww_context_create(&bare, &config, &context), WW_UNSUPPORTED);
+    check(context == NULL, "a context came");
+}
+
+Test(context, without_a_fabric_ranks_must_share_a_host_and_memory)
+{
+    for (int memory = 0; memory < 2; memory++) {
+        bool allowed = memory == 1;
+        world_run(3, refuse_without_fabric, &allowed);
+        cr_expect_geq(world_forgive(), 3);
+    }
+}
+
+/* ---- ww_alloc ------------------------------------------------------------------------------ */
+
+static void use_memory(struct ww_context *context, size_t bytes)
+{
+    void *memory = NULL;
+    check_status(ww_alloc(context, bytes, &memory), WW_OK);
+    unsigned char *byte = memory;
+    check(((uintptr_t)memory & 4095) == 0, "%p is not aligned", memory);
+    for (size_t i = 0; i < bytes; i += 997) {
+        check(byte[i] == 0, "byte %zu of %zu is not zero", i, bytes);
+        byte[i] = 1;
+    }
+    check_status(ww_free(context, memory), WW_OK);
+}
+
+static void allocate(const struct ww_world *world, void *shared)
+{
+    static const size_t sizes[] = {1, 4095, 4096, 100000, (size_t)2 << 20, ((size_t)5 << 20) + 7};
+    struct ww_world chosen = *world;
+    const bool *by_memory = shared;
+    chosen.transport = *by_memory ? NULL : world->transport;
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(&chosen, &config);
+    for (size_t i = 0; context != NULL && i < 3 * LENGTH(sizes); i++) {
+        use_memory(context, sizes[(i + (size_t)world->rank) % LENGTH(sizes)]);
+    }
+    void *memory = &config;
+    check_status(ww_alloc(context, 0, &memory), WW_OK);
+    check(memory == NULL, "no bytes gave %p", memory);
+    check_status(ww_free(context, NULL), WW_OK);
+    check_status(ww_alloc(context, 100, &memory), WW_OK); /* the context gives it back */
+    ww_context_destroy(context);
+}
+
+Test(context, memory_is_zero_aligned_and_given_back)
+{
+    for (int by_memory = 0; by_memory < 2; by_memory++) {
+        bool choice = by_memory == 1;
+        world_run(3, allocate, &choice);
+    }
+}
+
+static void allocate_wrongly(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(world, &config);
+    char own[64];
+    check_status(ww_alloc(NULL, 10, &(void *){NULL}), WW_BAD_ARGUMENT);
+    check_status(ww_alloc(context, 10, NULL), WW_BAD_ARGUMENT);
+    check_status(ww_free(context, own), WW_BAD_ARGUMENT);
+    void *memory = NULL;
+    check_status(ww_alloc(context, SIZE_MAX / 2, &memory), WW_NO_MEMORY);
+    check_status(ww_alloc(context, 64, &memory), WW_OK);
+    check_status(ww_free(context, memory), WW_OK);
+    check_status(ww_free(context, memory), WW_BAD_ARGUMENT);
+    ww_context_destroy(context);
+}
+
+Test(context, memory_that_is_not_its_own_is_refused)
+{
+    world_run(2, allocate_wrongly, NULL);
+    cr_expect_eq(world_forgive(), 2 * 5);
 }

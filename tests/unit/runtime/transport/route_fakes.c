@@ -101,7 +101,7 @@ static enum ww_status fake_reserve(void *self, size_t bytes, void **memory)
 {
     struct fake *fake = self;
     note(fake, "reserves %zu", bytes);
-    *memory = fake == &fakes[FAKE_MEMORY] ? fake_shared : malloc(bytes);
+    *memory = fake == &fakes[FAKE_MEMORY] ? fake_shared + 4096 * fake->reserved : malloc(bytes);
     fake->reserved++;
     return WW_OK;
 }
@@ -110,8 +110,7 @@ static void fake_release(void *self, void *memory, size_t bytes)
 {
     struct fake *fake = self;
     note(fake, "releases %zu", bytes);
-    fake->reserved--;
-    if (memory != fake_shared) {
+    if (fake == &fakes[FAKE_NETWORK]) {
         free(memory);
     }
 }

@@ -39,7 +39,7 @@ struct fake {
     bool kept; /* the answer */
     int post_count;
     struct fake_post posts[FAKE_POSTS]; /* used in turn */
-    int reserved;                       /* blocks that are out */
+    int reserved;                       /* blocks so far */
 };
 extern _Thread_local struct fake fakes[FAKES];
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "route_fakes.h"
+#include "transport/local.h"
 #include "transport/route.h"
 #include "world.h"
 
@@ -36,25 +37,25 @@ struct scene {
 };
 
 /* A rank's end of a scene. */
-struct seat {
+struct guest {
     struct ww_world world;
     uint8_t peer_level[RANKS_MAX];
     struct ww_transport_setup setup;
 };
 
-static void take_seat(struct seat *seat, const struct scene *scene, const struct ww_world *world)
+static void guest_make(struct guest *guest, const struct scene *scene, const struct ww_world *world)
 {
     bool odd = scene->odd == -1 || scene->odd == world->rank;
-    seat->world = *world;
-    seat->world.transport = scene->network;
+    guest->world = *world;
+    guest->world.transport = scene->network;
     for (int peer = 0; peer < world->size; peer++) {
-        seat->peer_level[peer] = scene->hosts[peer] != scene->hosts[world->rank];
+        guest->peer_level[peer] = scene->hosts[peer] != scene->hosts[world->rank];
     }
-    seat->setup = (struct ww_transport_setup){.struct_bytes = sizeof seat->setup,
-                                              .world = &seat->world,
-                                              .levels = 2,
-                                              .peer_level = seat->peer_level,
-                                              .own_thread = odd && scene->thread};
+    guest->setup = (struct ww_transport_setup){.struct_bytes = sizeof guest->setup,
+                                               .world = &guest->world,
+                                               .levels = 2,
+                                               .peer_level = guest->peer_level,
+                                               .own_thread = odd && scene->thread};
     if (odd) {
         fakes[FAKE_MEMORY].open_status = scene->memory;
         fakes[FAKE_MEMORY].sentence = "the door is locked";
@@ -77,10 +78,10 @@ static void check_failure(const struct scene *scene)
 static void play(const struct ww_world *world, void *shared)
 {
     const struct scene *scene = shared;
-    struct seat seat;
+    struct guest guest;
     void *fabric = NULL;
-    take_seat(&seat, scene, world);
-    enum ww_status status = ww_route_transport.open(&seat.setup, &fabric);
+    guest_make(&guest, scene, world);
+    enum ww_status status = ww_route_transport.open(&guest.setup, &fabric);
     bool odd = scene->odd == -1 || scene->odd == world->rank;
     enum ww_status wanted = odd ? scene->wanted : scene->wanted_elsewhere;
     check(status == wanted, "rank %d of \"%s\" got %s instead of %s", world->rank, scene->hosts,
@@ -157,11 +158,11 @@ static void refuse_twice(const struct ww_world *world, void *shared)
     struct scene *scene = shared;
     static const char *const reasons[] = {"the door is locked", "the door is locked", "no key"};
     for (size_t row = 0; row < LENGTH(reasons); row++) {
-        struct seat seat;
+        struct guest guest;
         void *fabric = NULL;
-        take_seat(&seat, scene, world);
+        guest_make(&guest, scene, world);
         fakes[FAKE_MEMORY].sentence = reasons[row];
-        check_status(ww_route_transport.open(&seat.setup, &fabric), WW_OK);
+        check_status(ww_route_transport.open(&guest.setup, &fabric), WW_OK);
         ww_route_transport.close(fabric, false);
     }
 }
@@ -223,13 +224,13 @@ static const char *trouble_of(const char *hosts, const struct ww_transport *netw
                               const char *trouble)
 {
     struct ww_world world = WW_WORLD_INIT;
-    struct seat seat;
+    struct guest guest;
     world.size = (int)strlen(hosts);
-    take_seat(&seat,
-              &(struct scene){.hosts = hosts, .network = network, .thread = true, .odd = -1},
-              &world);
+    guest_make(&guest,
+               &(struct scene){.hosts = hosts, .network = network, .thread = true, .odd = -1},
+               &world);
     fakes[FAKE_NETWORK].trouble = trouble;
-    return ww_route_transport.thread_trouble(&seat.setup);
+    return ww_route_transport.thread_trouble(&guest.setup);
 }
 
 Test(route_join, the_network_has_a_say_on_threads_only_where_it_is_needed)
@@ -335,12 +336,12 @@ static void gather_with_failures(const struct ww_world *world, void *shared)
     static const struct scene scene = {.hosts = "aab", .network = &fake_network, .odd = -2};
     struct shaky shaky = {world, 0, *(int *)shared};
     struct ww_world outer = *world;
-    struct seat seat;
+    struct guest guest;
     void *fabric = NULL;
     outer.all_gather = shaky_all_gather;
     outer.self = &shaky;
-    take_seat(&seat, &scene, &outer);
-    check_status(ww_route_transport.open(&seat.setup, &fabric), WW_TRANSPORT_FAILED);
+    guest_make(&guest, &scene, &outer);
+    check_status(ww_route_transport.open(&guest.setup, &fabric), WW_TRANSPORT_FAILED);
     check_words(log_last_error(), "all_gather returned 7");
     check(!fakes[FAKE_MEMORY].open && !fakes[FAKE_NETWORK].open, "left open: %s", fake_diary);
 }
@@ -356,10 +357,10 @@ Test(route_join, an_all_gather_that_fails_at_any_time_leaves_nothing_open)
 /* Memory that says that the world does not work is not asked further. */
 static void memory_that_cannot_gather(const struct ww_world *world, void *shared)
 {
-    struct seat seat;
+    struct guest guest;
     void *fabric = NULL;
-    take_seat(&seat, shared, world);
-    check_status(ww_route_transport.open(&seat.setup, &fabric), WW_TRANSPORT_FAILED);
+    guest_make(&guest, shared, world);
+    check_status(ww_route_transport.open(&guest.setup, &fabric), WW_TRANSPORT_FAILED);
     check(strcmp(fake_diary, "memory opens") == 0, "%s", fake_diary);
 }
 

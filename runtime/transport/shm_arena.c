@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * shm_arena.c: the memory of this process that its host sees, and who has which part of it.
+ *
+ * The file behind it has no name and is as large as the host's memory, but only pages that were
+ * touched cost anything. It can never be shortened, so no peer can make a touch fail. Pages of what
+ * is given back return to the system, and read as zero when they are given again.
+ *
+ * Pages are asked for by madvise, not through the descriptor: a program may have closed all
+ * descriptors, and ours may then be the number of a file of its own. */
+#define _GNU_SOURCE
+#include "shm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Of kernels newer than the C library's headers. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
+
+#define ARENA_BYTES_LEAST ((uint64_t)64 << 20)
+#define ARENA_BYTES_USUAL ((uint64_t)4 << 30)
+#define ARENAS_BYTES_MOST ((uint64_t)32 << 40) /* of all ranks: a process sees them all */
+
+/* From here on it is asked whether the host has the memory at all. */
+#define BYTES_WORTH_ASKING ((size_t)64 << 20)
+
+/* So many pieces of an allocation may fail to become huge pages before no more are tried. */
+#define COLLAPSE_FAILURES_MOST 8
+
+struct shm_pretence shm_pretend;
+
+/* A part of the arena. The blocks cover all of it but the first page, in order; free neighbours are
+ * one block. */
+struct block {
+    struct block *next;
+    uint64_t offset;
+    uint64_t bytes;
+    enum block_use use;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_once_t once;
+    pid_t pid; /* whose it is; 0 = there is none */
+    int fd;
+    ino_t inode;
+    unsigned char *base;
+    uint64_t bytes;
+    uint64_t nonce[2];
+    int fabrics;
+    int allocations;
+    bool kept; /* for good */
+    struct block *blocks;
+    struct remnant *remnants;
+} arena = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
+
+void arena_lock(void)
+{
+    pthread_mutex_lock(&arena.lock);
+}
+
+void arena_unlock(void)
+{
+    pthread_mutex_unlock(&arena.lock);
+}
+
+/* A child must not inherit a lock that a thread of its parent held. */
+static void watch_forks(void)
+{
+    pthread_atfork(arena_lock, arena_unlock, arena_unlock);
+}
+
+/* ---- Blocks --------------------------------------------------------------------------------- */
+
+/* The block keeps its beginning, up to `offset`. Returns the block of the rest, or NULL. */
+static struct block *block_split(struct block *block, uint64_t offset)
+{
+    struct block *rest = malloc(sizeof *rest);
+    if (rest == NULL) {
+        return NULL;
+    }
+    *rest = (struct block){block->next, offset, block->offset + block->bytes - offset, block->use};
+    block->bytes = offset - block->offset;
+    block->next = rest;
+    return rest;
+}
+
+static void block_swallow_next(struct block *block)
+{
+    struct block *next = block->next;
+    block->bytes += next->bytes;
+    block->next = next->next;
+    free(next);
+}
+
+static void blocks_merge(void)
+{
+    for (struct block *block = arena.blocks; block != NULL; block = block->next) {
+        while (block->use == BLOCK_FREE && block->next != NULL && block->next->use == BLOCK_FREE) {
+            block_swallow_next(block);
+        }
+    }
+}
+
+/* The first free place, cut out of its block. NULL, and errno tells why. */
+static struct block *blocks_take(uint64_t bytes, uint64_t alignment)
+{
+    errno = ENOSPC;
+    for (struct block *block = arena.blocks; block != NULL; block = block->next) {
+        uint64_t offset = shm_round_up(block->offset, alignment);
+        uint64_t end = block->offset + block->bytes;
+        if (block->use != BLOCK_FREE || offset > end || end - offset < bytes) {
+            continue;
+        }
+        if (offset > block->offset) {
+            block = block_split(block, offset);
+        }
+        if (block != NULL && bytes < block->bytes && block_split(block, offset + bytes) == NULL) {
+            block = NULL;
+        }
+        if (block == NULL) {
+            blocks_merge();
+        }
+        return block;
+    }
+    return NULL;
+}
+
+static struct block *block_find(const void *memory)
+{
+    uint64_t offset = (uint64_t)((const unsigned char *)memory - arena.base);
+    struct block *block = arena.blocks;
+    while (block != NULL && block->offset != offset) {
+        block = block->next;
+    }
+    return block;
+}
+
+/* ---- Pages ---------------------------------------------------------------------------------- */
+
+static bool descriptor_is_ours(void)
+{
+    struct stat stat;
+    return fstat(arena.fd, &stat) == 0 && stat.st_ino == arena.inode;
+}
+
+/* For kernels before 5.14. */
+static int pages_touch(unsigned char *memory, size_t bytes)
+{
+    if (descriptor_is_ours()) {
+        int error = posix_fallocate(arena.fd, (off_t)(memory - arena.base), (off_t)bytes);
+        if (error != 0 && error != EOPNOTSUPP && error != EINVAL) {
+            return error;
+        }
+    }
+    for (size_t at = 0; at < bytes; at += SHM_PAGE_BYTES) {
+        *(volatile unsigned char *)(memory + at) = 0;
+    }
+    return 0;
+}
+
+/* Zeroed pages come now, on the node of the calling thread, or it fails without a signal. */
+static int pages_make(unsigned char *memory, size_t bytes)
+{
+    if (bytes == 0) {
+        return 0;
+    }
+    while (madvise(memory, bytes, MADV_POPULATE_WRITE) != 0) {
+        if (errno == EINVAL) {
+            return pages_touch(memory, bytes);
+        }
+        if (errno != EAGAIN && errno != EINTR) {
+            return errno == EFAULT ? ENOMEM : errno;
+        }
+    }
+    return 0;
+}
+
+/* One page is touched, then the kernel makes a huge one of the whole piece: eight times as fast as
+ * touching all pages of it. */
+static int pages_make_huge(unsigned char *memory, size_t bytes)
+{
+    size_t at = 0;
+    int error = 0;
+    madvise(memory, bytes, MADV_HUGEPAGE); /* a wish, as the next one: small pages serve as well */
+    for (int failures = 0; failures < COLLAPSE_FAILURES_MOST && at + SHM_HUGE_BYTES <= bytes;
+         at += SHM_HUGE_BYTES) {
+        error = pages_make(memory + at, SHM_PAGE_BYTES);
+        if (error == 0 && madvise(memory + at, SHM_HUGE_BYTES, MADV_COLLAPSE) != 0) {
+            failures++;
+            error = pages_make(memory + at, SHM_HUGE_BYTES);
+        }
+        if (error != 0) {
+            return error;
+        }
+    }
+    return pages_make(memory + at, bytes - at);
+}
+
+static void pages_drop(unsigned char *memory, size_t bytes)
+{
+    if (madvise(memory, bytes, MADV_REMOVE) != 0) {
+        memset(memory, 0, bytes); /* locked in memory: the next owner must find zeros */
+    }
+}
+
+/* What the host could give without killing somebody. */
+static uint64_t bytes_available(void)
+{
+    uint64_t kib = 0, sum = 0;
+    char line[128];
+    FILE *file = fopen("/proc/meminfo", "re");
+    if (file == NULL) {
+        return UINT64_MAX;
+    }
+    bool known = false;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1) {
+            known = true;
+            sum += kib;
+        } else if (sscanf(line, "SwapFree: %" SCNu64, &kib) == 1) {
+            sum += kib;
+        }
+    }
+    fclose(file);
+    return known ? sum << 10 : UINT64_MAX;
+}
+
+int arena_populate(void *memory, size_t bytes)
+{
+    if (shm_pretend.pages_are_refused) {
+        return ENOSPC;
+    }
+    return pages_make(memory, bytes);
+}
+
+static int block_populate(unsigned char *memory, size_t bytes)
+{
+    if (shm_pretend.pages_are_refused) {
+        return ENOSPC;
+    }
+    if (bytes >= BYTES_WORTH_ASKING && bytes > bytes_available()) {
+        return ENOMEM;
+    }
+    return bytes >= SHM_HUGE_BYTES ? pages_make_huge(memory, bytes) : pages_make(memory, bytes);
+}
+
+/* ---- The whole of it ------------------------------------------------------------------------ */
+
+uint64_t arena_room(int ranks)
+{
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t most = ARENAS_BYTES_MOST / (uint64_t)ranks;
+    struct rlimit limit;
+    bytes = bytes < ARENA_BYTES_USUAL ? ARENA_BYTES_USUAL : bytes;
+    bytes = bytes > most ? most : bytes;
+    /* A file beyond this limit would not be refused: a signal would end the process. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) {
+        bytes = limit.rlim_cur;
+    }
+    for (bytes -= bytes % SHM_HUGE_BYTES; bytes >= ARENA_BYTES_LEAST;
+         bytes = bytes / 2 / SHM_HUGE_BYTES * SHM_HUGE_BYTES) {
+        /* As much again is left to the program. */
+        size_t wanted = (size_t)(2 * bytes * (uint64_t)ranks);
+        void *place = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                           0);
+        if (place != MAP_FAILED) {
+            munmap(place, wanted);
+            return bytes;
+        }
+    }
+    return 0;
+}
+
+static void unmap(unsigned char *from, unsigned char *to)
+{
+    if (to > from) {
+        munmap(from, (size_t)(to - from));
+    }
+}
+
+int arena_map(int fd, size_t bytes, unsigned char **base)
+{
+    /* Without access first: under mlockall the kernel would touch and lock every page. */
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    unsigned char *place = mmap(NULL, bytes + SHM_HUGE_BYTES, PROT_NONE, flags, -1, 0);
+    if (place == MAP_FAILED) {
+        return errno;
+    }
+    unsigned char *aligned = (unsigned char *)shm_round_up((uintptr_t)place, SHM_HUGE_BYTES);
+    unmap(place, aligned);
+    unmap(aligned + bytes, place + bytes + SHM_HUGE_BYTES);
+    flags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
+    if (mmap(aligned, bytes, PROT_NONE, flags, fd, 0) == MAP_FAILED ||
+        munlock(aligned, bytes) != 0 || mprotect(aligned, bytes, PROT_READ | PROT_WRITE) != 0) {
+        int error = errno;
+        munmap(aligned, bytes);
+        return error;
+    }
+    *base = aligned;
+    return 0;
+}
+
+/* A file of that length that nobody can shorten. */
+static int file_make(uint64_t bytes, int *fd)
+{
+    if (shm_pretend.arena_is_refused) {
+        return ENOSYS;
+    }
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    int made = memfd_create("wirewise", flags | MFD_NOEXEC_SEAL);
+    if (made < 0 && errno == EINVAL) {
+        made = memfd_create("wirewise", flags); /* a kernel before 6.3 */
+    }
+    if (made < 0) {
+        return errno;
+    }
+    if (ftruncate(made, (off_t)bytes) != 0 ||
+        fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        int error = errno;
+        close(made);
+        return error;
+    }
+    *fd = made;
+    return 0;
+}
+
+/* The first page says whose arena it is; the rest is free. */
+static int arena_fill(void)
+{
+    struct stat stat;
+    struct block *block = malloc(sizeof *block);
+    if (block == NULL) {
+        return ENOMEM;
+    }
+    int error = fstat(arena.fd, &stat) == 0 ? pages_make(arena.base, SHM_PAGE_BYTES) : errno;
+    if (error == 0 && getentropy(arena.nonce, sizeof arena.nonce) != 0) {
+        error = errno;
+    }
+    if (error != 0) {
+        free(block);
+        return error;
+    }
+    arena.inode = stat.st_ino;
+    memcpy(arena.base, arena.nonce, sizeof arena.nonce);
+    *block = (struct block){NULL, SHM_PAGE_BYTES, arena.bytes - SHM_PAGE_BYTES, BLOCK_FREE};
+    arena.blocks = block;
+    return 0;
+}
+
+static int arena_make(uint64_t bytes)
+{
+    int error = bytes == 0 ? ENOMEM : file_make(bytes, &arena.fd);
+    if (error != 0) {
+        return error;
+    }
+    arena.bytes = bytes;
+    error = arena_map(arena.fd, bytes, &arena.base);
+    if (error != 0) {
+        goto close_file;
+    }
+    error = arena_fill();
+    if (error != 0) {
+        goto unmap_file;
+    }
+    arena.pid = getpid();
+    return 0;
+unmap_file:
+    munmap(arena.base, arena.bytes);
+close_file:
+    close(arena.fd);
+    return error;
+}
+
+static void arena_forget(void)
+{
+    while (arena.blocks != NULL) {
+        struct block *block = arena.blocks;
+        arena.blocks = block->next;
+        free(block);
+    }
+    while (arena.remnants != NULL) {
+        struct remnant *remnant = arena.remnants;
+        arena.remnants = remnant->next;
+        free(remnant);
+    }
+    arena.pid = 0;
+    arena.nonce[0] = arena.nonce[1] = 0;
+    arena.base = NULL;
+    arena.bytes = 0;
+    arena.fabrics = 0;
+    arena.allocations = 0;
+    arena.kept = false;
+}
+
+/* Peers that still read keep what they read: the file lives as long as its last mapping. */
+static void arena_end_if_idle(void)
+{
+    if (arena.fabrics > 0 || arena.allocations > 0 || arena.kept) {
+        return;
+    }
+    munmap(arena.base, arena.bytes);
+    if (descriptor_is_ours()) {
+        close(arena.fd);
+    }
+    arena_forget();
+}
+
+/* ---- Remnants ------------------------------------------------------------------------------- */
+
+static bool remnant_is_left(const struct remnant *remnant)
+{
+    for (int place = 0; place < remnant->size; place++) {
+        if (place != remnant->place &&
+            atomic_load_explicit(&remnant->heads[place].left, memory_order_acquire) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void block_free(struct block *block)
+{
+    block->use = BLOCK_FREE;
+    blocks_merge();
+}
+
+static void remnants_sweep(void)
+{
+    for (struct remnant **link = &arena.remnants; *link != NULL;) {
+        struct remnant *remnant = *link;
+        if (!remnant_is_left(remnant)) {
+            link = &remnant->next;
+            continue;
+        }
+        struct block *block = block_find(remnant->heads);
+        pages_drop(arena.base + block->offset, block->bytes);
+        block_free(block);
+        *link = remnant->next;
+        free(remnant);
+    }
+}
+
+void arena_retire(struct remnant *remnant)
+{
+    arena_lock();
+    remnant->next = arena.remnants;
+    arena.remnants = remnant;
+    remnants_sweep();
+    arena_unlock();
+}
+
+/* ---- Taking and giving ---------------------------------------------------------------------- */
+
+int arena_join(uint64_t bytes)
+{
+    pthread_once(&arena.once, watch_forks);
+    arena_lock();
+    if (arena.pid != 0 && arena.pid != getpid()) {
+        arena_forget(); /* the parent's; what the program has in it stays where it is */
+    }
+    int error = arena.pid == 0 ? arena_make(bytes) : 0;
+    if (error == 0) {
+        arena.fabrics++;
+        remnants_sweep();
+    }
+    arena_unlock();
+    return error;
+}
+
+void arena_leave(bool failed)
+{
+    arena_lock();
+    assert(arena.pid == getpid() && arena.fabrics > 0);
+    arena.fabrics--;
+    arena.kept = arena.kept || failed;
+    remnants_sweep();
+    arena_end_if_idle();
+    arena_unlock();
+}
+
+struct card arena_card(void)
+{
+    return (struct card){.nonce = {arena.nonce[0], arena.nonce[1]},
+                         .bytes = arena.bytes,
+                         .proof = (uint64_t)(uintptr_t)arena.nonce,
+                         .pid = (int32_t)arena.pid,
+                         .fd = arena.fd};
+}
+
+unsigned char *arena_base(void)
+{
+    return arena.base;
+}
+
+static struct block *take_locked(size_t bytes, enum block_use use)
+{
+    size_t alignment = bytes >= SHM_HUGE_BYTES ? SHM_HUGE_BYTES : SHM_PAGE_BYTES;
+    errno = ENOTSUP;
+    if (arena.pid == 0 || arena.pid != getpid() || arena.fabrics == 0) {
+        return NULL;
+    }
+    remnants_sweep();
+    struct block *block = blocks_take(bytes, alignment);
+    if (block != NULL) {
+        block->use = use;
+        arena.allocations += use == BLOCK_ALLOCATED;
+    }
+    return block;
+}
+
+int arena_take(size_t bytes, enum block_use use, void **memory)
+{
+    if (bytes == 0 || bytes > SIZE_MAX / 2) {
+        return bytes == 0 ? EINVAL : ENOMEM;
+    }
+    bytes = shm_round_up(bytes, SHM_PAGE_BYTES);
+    arena_lock();
+    struct block *block = take_locked(bytes, use);
+    int error = block == NULL ? errno : 0;
+    unsigned char *taken = block == NULL ? NULL : arena.base + block->offset;
+    arena_unlock();
+    if (error == 0 && use != BLOCK_GROUND) {
+        error = block_populate(taken, bytes); /* long, so without the lock */
+        if (error != 0) {
+            arena_give(taken);
+        }
+    }
+    if (error == 0) {
+        *memory = taken;
+    }
+    return error;
+}
+
+/* How much was taken there; 0 for a child's after fork: it gives back nothing of its parent's. */
+static size_t bytes_taken(const void *memory)
+{
+    arena_lock();
+    struct block *block = arena.pid == getpid() ? block_find(memory) : NULL;
+    assert(arena.pid != getpid() || (block != NULL && block->use != BLOCK_FREE));
+    size_t bytes = block == NULL ? 0 : (size_t)block->bytes;
+    arena_unlock();
+    return bytes;
+}
+
+void arena_give(void *memory)
+{
+    size_t bytes = memory == NULL ? 0 : bytes_taken(memory);
+    if (bytes == 0) {
+        return;
+    }
+    pages_drop(memory, bytes); /* long, so without the lock: the block is not free yet */
+    arena_lock();
+    struct block *block = block_find(memory);
+    arena.allocations -= block->use == BLOCK_ALLOCATED;
+    block_free(block);
+    arena_end_if_idle();
+    arena_unlock();
+}
