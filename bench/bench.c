@@ -1,244 +1,50 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * bench.c: `wirewise bench`: every rank walks through types, operations and sizes; rank 0
- * prints. */
+ * bench.c: `wirewise bench`: every rank walks through the jobs; rank 0 prints. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "blocks.h"
 #include "command.h"
-#include "measure.h"
 #include "overhead.h"
+#include "progress.h"
+#include "publish.h"
+#include "resident.h"
+#include "table.h"
+#include "watchdog.h"
 #include "world.h"
-
-#define VERSUS_BUFFER_BYTES ((size_t)1 << 20) /* room for batches of short calls */
-
-/* What is printed once the first table is complete. */
-struct record {
-    struct subject subject;
-    struct figures figures[2]; /* out of place, in place */
-    struct contest contest;
-};
 
 struct bench {
     struct meter meter;
     const struct options *options;
     FILE *out; /* NULL on all ranks but 0 */
-    struct record *records;
-    size_t record_count;
-    size_t record_room;
-    int failures; /* measurements with wrong elements */
-    double bus_gbps_sum;
-    int bus_count;
+    struct place *places;
+    struct buffer arenas[MEMORY_COUNT]; /* of --versus; malloc's is the meter's output */
+    struct report report;
 };
 
-static struct place this_place(void)
+/* Before anything else is printed. */
+static void hide_progress(const struct bench *bench)
 {
-    struct place place = {
-        .pid = (int)getpid(),
-        .memory_bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE),
-    };
-    if (gethostname(place.host, sizeof(place.host) - 1) != 0) {
-        strcpy(place.host, "unknown");
+    if (bench->out != NULL) {
+        progress_hide();
     }
-    place.host[strcspn(place.host, ".")] = '\0';
-    return place;
 }
 
-/* Memory that a rank may use when its host is shared evenly. */
-static size_t memory_share(const struct place *places, int rank, int size)
-{
-    size_t neighbours = 0;
-    for (int i = 0; i < size; i++) {
-        neighbours += strcmp(places[i].host, places[rank].host) == 0;
-    }
-    return places[rank].memory_bytes / neighbours;
-}
+/* ---- Before and after ------------------------------------------------------------------------ */
 
-/* Buffers that do not fit would be promised by the system and then cost the job its life. Every
- * rank comes to the same answer. */
-static bool buffers_fit(const struct bench *bench, const struct place *places)
+/* Single calls run on the caller's thread: no other is needed. The library gets the time of a test,
+ * too, as only it can tell which rank is missing. */
+static void open_context(struct bench *bench)
 {
-    const struct ww_world *world = &bench->meter.world;
-    for (int rank = 0; rank < world->size; rank++) {
-        size_t room = memory_share(places, rank, world->size);
-        if (bench->options->bytes_max <= room / 2) {
-            continue;
-        }
-        if (bench->out != NULL) {
-            fprintf(stderr,
-                    "wirewise bench: -e %zu takes two buffers of that size per rank, but host %s "
-                    "has %zu MiB of memory per rank; lower -e\n",
-                    bench->options->bytes_max, places[rank].host, room >> 20);
-        }
-        return false;
-    }
-    return true;
-}
-
-static bool print_places(const struct bench *bench)
-{
-    const struct ww_world *world = &bench->meter.world;
-    struct place mine = this_place();
-    struct place *places = calloc((size_t)world->size, sizeof(places[0]));
-    if (places == NULL) {
-        team_fail(world, "no memory for the list of ranks");
-    }
-    team_gather(world, &mine, places, sizeof(mine));
-    bool fit = buffers_fit(bench, places);
-    if (fit) {
-        table_open(bench->out, bench->options, bench->options->over_mpi ? mpi_name() : "none");
-        table_places(bench->out, places, world->size);
-    }
-    free(places);
-    return fit;
-}
-
-static void *reserve(const struct bench *bench, size_t bytes)
-{
-    void *memory = malloc(bytes);
-    if (memory == NULL) {
-        team_fail(&bench->meter.world, "no memory for %zu bytes: %s; lower -e or -n", bytes,
-                  strerror(errno));
-    }
-    return memory;
-}
-
-static void reserve_meter(struct bench *bench)
-{
-    const struct options *options = bench->options;
     struct meter *meter = &bench->meter;
-    size_t times_bytes = (size_t)options->iters * sizeof(double);
-    meter->buffer_bytes = options->bytes_max;
-    if (options->versus_mpi && meter->buffer_bytes < VERSUS_BUFFER_BYTES) {
-        meter->buffer_bytes = VERSUS_BUFFER_BYTES;
-    }
-    meter->input = reserve(bench, meter->buffer_bytes);
-    meter->output = reserve(bench, meter->buffer_bytes);
-    meter->seconds = reserve(bench, times_bytes);
-    meter->peer_seconds = reserve(bench, times_bytes);
-    meter->ratios = reserve(bench, times_bytes);
-}
-
-static void release_meter(struct meter *meter)
-{
-    free(meter->ratios);
-    free(meter->peer_seconds);
-    free(meter->seconds);
-    free(meter->output);
-    free(meter->input);
-}
-
-static void keep(struct bench *bench, const struct record *record)
-{
-    if (bench->out == NULL) {
-        return;
-    }
-    if (bench->record_count == bench->record_room) {
-        bench->record_room = 2 * bench->record_room + 16;
-        bench->records = realloc(bench->records, bench->record_room * sizeof(bench->records[0]));
-        if (bench->records == NULL) {
-            team_fail(&bench->meter.world, "no memory for %zu rows; take larger steps (-f)",
-                      bench->record_room);
-        }
-    }
-    bench->records[bench->record_count++] = *record;
-}
-
-static void run_job(struct bench *bench, const struct job *job, const struct subject *subject)
-{
-    struct record record = {.subject = *subject};
-    table_subject(bench->out, subject);
-    for (int in_place = 0; in_place < 2; in_place++) {
-        struct figures *figures = &record.figures[in_place];
-        *figures = measure(&bench->meter, job, in_place == 1);
-        table_figures(bench->out, figures);
-        bench->failures += figures->wrong > 0;
-        bench->bus_gbps_sum += figures->bus_gbps;
-        bench->bus_count++;
-    }
-    table_end_row(bench->out);
-    if (bench->options->versus_mpi) {
-        record.contest = measure_versus_mpi(&bench->meter, job);
-    }
-    keep(bench, &record);
-}
-
-static void run_size(struct bench *bench, size_t bytes, const struct type_name *type,
-                     const struct op_name *op)
-{
-    const struct collective *collective = bench->options->collective;
-    size_t type_bytes = ww_type_bytes(type->type);
-    struct job job = {.type = type->type, .op = op->op};
-    job.shape = collective->shape(bytes, type_bytes, bench->meter.world.size);
-    size_t widest = job.shape.input_count > job.shape.output_count ? job.shape.input_count
-                                                                   : job.shape.output_count;
-    job.bytes = widest * type_bytes;
-    struct subject subject = {job.bytes, job.shape.count, type->name,
-                              collective->has_op ? op->name : "none",
-                              collective->has_root ? bench->options->root : -1};
-    run_job(bench, &job, &subject);
-}
-
-/* The size after `bytes`, or 0 when it would not fit into a size_t. */
-static size_t next_size(const struct options *options, size_t bytes)
-{
-    size_t factor = (size_t)options->step_factor;
-    if (factor > 1) {
-        return bytes > SIZE_MAX / factor ? 0 : bytes * factor;
-    }
-    return bytes > SIZE_MAX - options->step_bytes ? 0 : bytes + options->step_bytes;
-}
-
-static void run_sizes(struct bench *bench, const struct type_name *type, const struct op_name *op)
-{
-    const struct options *options = bench->options;
-    if (options->collective->has_op && op->op == WW_MEAN && type_is_integer(type->type)) {
-        return; /* of "all" types and operations, the pair that does not exist */
-    }
-    for (size_t bytes = options->bytes_min; bytes != 0 && bytes <= options->bytes_max;
-         bytes = next_size(options, bytes)) {
-        run_size(bench, bytes, type, op);
-    }
-}
-
-static void run_all(struct bench *bench)
-{
-    const struct options *options = bench->options;
-    int op_count = options->collective->has_op ? options->op_count : 1;
-    for (int i = 0; i < options->type_count; i++) {
-        for (int j = 0; j < op_count; j++) {
-            run_sizes(bench, &options->types[i], &options->ops[j]);
-        }
-    }
-}
-
-static void print_records(const struct bench *bench)
-{
-    calls_columns(bench->out);
-    for (size_t i = 0; i < bench->record_count; i++) {
-        const struct record *record = &bench->records[i];
-        for (int in_place = 0; in_place < 2; in_place++) {
-            calls_row(bench->out, &record->subject, in_place == 1, bench->options->codec,
-                      &record->figures[in_place]);
-        }
-    }
-    if (!bench->options->versus_mpi) {
-        return;
-    }
-    contest_columns(bench->out, mpi_name());
-    for (size_t i = 0; i < bench->record_count; i++) {
-        contest_row(bench->out, &bench->records[i].subject, &bench->records[i].contest);
-    }
-}
-
-/* Single calls run on the caller's thread: no other is needed. */
-static void open_context(struct meter *meter)
-{
     struct ww_config config = WW_CONFIG_INIT;
     config.progress = WW_PROGRESS_INLINE;
     config.log_level = WW_LOG_WARN;
+    if (bench->options->timeout_s > 0.0) {
+        config.timeout_s = bench->options->timeout_s;
+    }
     enum ww_status status = ww_context_create(&meter->world, &config, &meter->context);
     if (status != WW_OK) {
         team_fail(&meter->world, "the context could not be made, %s: %s", ww_status_name(status),
@@ -246,40 +52,262 @@ static void open_context(struct meter *meter)
     }
 }
 
-static void run_bench(struct bench *bench)
+static void start_watchdog(struct bench *bench)
 {
-    reserve_meter(bench);
-    open_context(&bench->meter);
+    const struct ww_world *world = &bench->meter.world;
+    char who[128];
+    snprintf(who, sizeof(who), "rank %d of %d on host %s", world->rank, world->size,
+             bench->places[world->rank].host);
+    if (bench->meter.leads && bench->options->timeout_s > 0.0 &&
+        !watchdog_start(bench->options->timeout_s, who)) {
+        team_fail(world, "no thread for the watch over -T %g", bench->options->timeout_s);
+    }
+}
+
+/* Where files that only rank 0 writes cannot be written, all ranks learn it. */
+static bool files_are_possible(const struct bench *bench)
+{
+    double trouble = 0.0;
+    if (bench->out != NULL && !publish_probe(bench->options)) {
+        trouble = 1.0;
+    }
+    team_combine(&bench->meter.world, COMBINE_MAX, &trouble, 1);
+    return trouble == 0.0;
+}
+
+/* What ww_config_print tells, for the JSON document. */
+static void keep_settings(struct bench *bench)
+{
+    size_t bytes = ww_config_print(bench->meter.context, NULL, 0) + 1;
+    bench->report.settings = malloc(bytes);
+    if (bench->report.settings == NULL) {
+        team_fail(&bench->meter.world, "no memory for %zu bytes of settings", bytes);
+    }
+    ww_config_print(bench->meter.context, bench->report.settings, bytes);
+}
+
+/* The peak, less what the bench itself reserved and touched; the ranks of one process share one. */
+static void measure_resident(struct bench *bench)
+{
+    const struct ww_world *world = &bench->meter.world;
+    size_t most = resident_most();
+    double sharers = bench->options->over_mpi ? 1.0 : world->size;
+    double own = (double)most - sharers * (double)meter_touched(&bench->meter);
+    double least = (double)most;
+    team_combine(world, COMBINE_MIN, &least, 1);
+    struct resident resident = {least > 0.0, own, own};
+    team_combine(world, COMBINE_FIRST, &resident.first_bytes, 1);
+    team_combine(world, COMBINE_MAX, &resident.most_bytes, 1);
+    bench->report.resident = resident;
+}
+
+/* ---- The table ------------------------------------------------------------------------------- */
+
+static void run_job(void *self, const struct job *job)
+{
+    struct bench *bench = self;
+    struct record record = {.job = *job};
+    table_subject(bench->out, &job->subject);
+    for (int in_place = 0; in_place < 2; in_place++) {
+        record.figures[in_place] = measure(&bench->meter, job, in_place == 1);
+        table_figures(bench->out, &record.figures[in_place]);
+    }
+    hide_progress(bench);
+    table_end_row(bench->out);
+    if (!report_add(&bench->report, &record)) {
+        team_fail(&bench->meter.world, "no memory for row %zu; take larger steps (-f)",
+                  bench->report.record_count + 1);
+    }
+}
+
+/* ---- Versus ---------------------------------------------------------------------------------- */
+
+static void run_marker(struct bench *bench, const int *host_of, const char *when)
+{
+    meter_stage(&bench->meter, "the markers at the %s", when);
+    struct marker marker = marker_measure(&bench->meter, host_of, when);
+    bench->report.markers[bench->report.marker_count++] = marker;
+    hide_progress(bench);
+    block_marker(bench->out, &marker, places_host_count(bench->places, bench->meter.world.size));
+}
+
+static void open_arenas(struct bench *bench)
+{
+    struct meter *meter = &bench->meter;
+    bench->arenas[MEMORY_MALLOC] = meter->output;
+    for (int kind = MEMORY_HUGE; kind < MEMORY_COUNT; kind++) {
+        bench->arenas[kind] = buffer_open(&meter->world, meter->context, (enum memory)kind,
+                                          meter->output.bytes);
+    }
+    double huge_bytes = (double)bench->arenas[MEMORY_HUGE].huge_bytes;
+    team_combine(&meter->world, COMBINE_MIN, &huge_bytes, 1);
+    block_huge_pages(bench->out, bench->arenas[MEMORY_HUGE].bytes, (size_t)huge_bytes);
+}
+
+static void run_contests(void *self, const struct job *job)
+{
+    struct bench *bench = self;
+    const struct options *options = bench->options;
+    for (int kind = 0; kind < MEMORY_COUNT; kind++) {
+        meter_stage(&bench->meter, "%s %s %s of %zu bytes in turn with MPI, %s memory",
+                    options->collective->name, job->subject.type, job->subject.op, job->bytes,
+                    memory_names[kind]);
+        struct contest_record record = {.job = *job};
+        record.contest = versus_measure(&bench->meter, job, &bench->arenas[kind]);
+        bench->meter.jobs_done++;
+        if (!report_add_contest(&bench->report, &record)) {
+            team_fail(&bench->meter.world, "no memory for row %zu; take larger steps (-f)",
+                      bench->report.contest_count + 1);
+        }
+        hide_progress(bench);
+        block_contest(bench->out, &record);
+    }
+}
+
+static void run_versus(struct bench *bench)
+{
+    struct meter *meter = &bench->meter;
+    int *host_of = calloc((size_t)meter->world.size, sizeof(host_of[0]));
+    if (host_of == NULL) {
+        team_fail(&meter->world, "no memory for the hosts of %d ranks", meter->world.size);
+    }
+    for (int rank = 0; rank < meter->world.size; rank++) {
+        host_of[rank] = places_first(bench->places, rank);
+    }
+    run_marker(bench, host_of, "begin");
+    open_arenas(bench);
+    block_contests(bench->out, mpi_name());
+    sweep(bench->options, meter->world.size, run_contests, bench);
+    buffer_close(meter->context, &bench->arenas[MEMORY_HUGE]);
+    buffer_close(meter->context, &bench->arenas[MEMORY_SHARED]);
+    run_marker(bench, host_of, "end");
+    free(host_of);
+}
+
+/* ---- The run --------------------------------------------------------------------------------- */
+
+/* Wrong results are worse than slow ones. */
+static int verdict_of(const struct bench *bench)
+{
+    const struct report *report = &bench->report;
+    bool unmet = false;
+    for (int i = 0; i < report->verdict_count; i++) {
+        unmet = unmet || !report->verdicts[i].met;
+    }
+    if (report->failures > 0) {
+        return EXIT_WRONG;
+    }
+    return unmet ? EXIT_UNMET : EXIT_FINE;
+}
+
+/* A table that did not arrive must not pass for one: stdout may be a file on a full disk. */
+static bool table_arrived(const struct bench *bench)
+{
+    if (bench->out == NULL || (fflush(bench->out) == 0 && !ferror(bench->out))) {
+        return true;
+    }
+    fprintf(stderr, "wirewise bench: the table could not be written to standard output: %s\n",
+            strerror(errno));
+    return false;
+}
+
+static int conclude(struct bench *bench)
+{
+    struct report *report = &bench->report;
+    report->end = time(NULL);
+    report_judge(report);
+    block_verdicts(bench->out, report);
+    block_resident(bench->out, &report->resident, bench->options->over_mpi ? 1 : report->size);
+    table_close(bench->out, bench->options, report->failures, report_bus_gbps_mean(report));
+    bool written = table_arrived(bench);
+    written = (bench->out == NULL || publish(report)) && written;
+    return written ? verdict_of(bench) : EXIT_FAILED;
+}
+
+static int run_bench(struct bench *bench)
+{
+    struct meter *meter = &bench->meter;
+    start_watchdog(bench);
+    open_context(bench);
+    meter_reserve(meter);
+    keep_settings(bench);
     table_columns(bench->out);
-    run_all(bench);
-    double mean = bench->bus_count > 0 ? bench->bus_gbps_sum / bench->bus_count : 0.0;
-    table_close(bench->out, bench->options, bench->failures, mean);
-    print_records(bench);
-    ww_context_destroy(bench->meter.context);
-    release_meter(&bench->meter);
-    free(bench->records);
+    sweep(bench->options, meter->world.size, run_job, bench);
+    block_calls(bench->out, &bench->report);
+    measure_resident(bench);
+    if (bench->options->versus_mpi) {
+        run_versus(bench);
+    }
+    meter_stage(meter, "the end");
+    meter_release(meter);
+    ww_context_destroy(meter->context);
+    hide_progress(bench);
+    int code = conclude(bench);
+    if (meter->leads) {
+        watchdog_stop();
+    }
+    report_finish(&bench->report);
+    return code;
+}
+
+/* A launcher of one MPI and a library of another leave every process alone in its own world. */
+static bool world_is_whole(const struct options *options, const struct ww_world *world)
+{
+    if (!options->over_mpi || options->launch.size == 0 || options->launch.size == world->size) {
+        return true;
+    }
+    fprintf(stderr,
+            "wirewise bench: the launcher started %d ranks, but MPI (%s) sees %d: they belong to "
+            "different MPIs; use the mpirun of the MPI that wirewise was built with, or "
+            "srun --mpi=pmix\n",
+            options->launch.size, mpi_name(), world->size);
+    return false;
+}
+
+static bool root_exists(const struct options *options, const struct ww_world *world)
+{
+    if (options->root < world->size) {
+        return true;
+    }
+    if (world->rank == 0) {
+        fprintf(stderr, "wirewise bench: -r %d: there is no such rank; ranks are 0 to %d\n",
+                options->root, world->size - 1);
+    }
+    return false;
 }
 
 static int run_rank(const struct ww_world *world, void *argument)
 {
     const struct options *options = argument;
-    if (options->root >= world->size) {
-        if (world->rank == 0) {
-            fprintf(stderr, "wirewise bench: -r %d: there is no such rank; ranks are 0 to %d\n",
-                    options->root, world->size - 1);
-        }
-        return EXIT_USAGE;
-    }
     struct bench bench = {
-        .meter = {.options = options, .world = *world},
+        .meter = {.options = options,
+                  .world = *world,
+                  .leads = options->over_mpi || world->rank == 0},
         .options = options,
         .out = world->rank == 0 ? stdout : NULL,
+        .report = {.options = options, .size = world->size, .begin = time(NULL)},
     };
-    if (!print_places(&bench)) {
+    if (!world_is_whole(options, world)) {
+        return EXIT_NO_MPI;
+    }
+    if (!root_exists(options, world)) {
         return EXIT_USAGE;
     }
-    run_bench(&bench);
-    return bench.failures > 0 ? EXIT_WRONG : EXIT_FINE;
+    int code = EXIT_USAGE;
+    bench.places = places_gather(world);
+    if (places_have_room(bench.places, world, options)) {
+        code = EXIT_FAILED;
+        if (files_are_possible(&bench)) {
+            bench.report.places = bench.places;
+            bench.report.mpi = options->over_mpi ? mpi_name() : "none";
+            table_open(bench.out, options, bench.report.mpi);
+            table_places(bench.out, bench.places, world->size);
+            block_hosts(bench.out, bench.places, world->size);
+            code = run_bench(&bench);
+        }
+    }
+    free(bench.places);
+    return code;
 }
 
 int bench_command(int argc, char **argv)
@@ -295,6 +323,9 @@ int bench_command(int argc, char **argv)
     /* -t is for processes alone, and a rank without peers needs no MPI. */
     bool alone = !options.launch.present || options.launch.size == 1;
     options.over_mpi = options.versus_mpi || !alone;
+    if (options.launch.rank == 0) {
+        progress_begin();
+    }
     if (options.over_mpi) {
         return world_of_mpi(run_rank, &options);
     }

@@ -66,6 +66,27 @@ refuses '-t 0:' bench -t 0
 refuses '-t 2000:' bench -t 2000
 refuses '-T -1:' bench -T -1
 refuses '-T nan:' bench -T nan
+refuses '-T 0.001:' bench -T 0.001
+refuses '-T 9s:' bench -T 9s
+refuses '--budget -1:' bench --budget -1
+refuses '--budget inf:' bench --budget inf
+refuses '-z 2:' bench -z 2
+refuses '-z yes:' bench -z yes
+refuses '-c -1:' bench -c -1
+refuses '-g 2:' bench -g 2
+refuses 'known are malloc, huge and shared' bench --memory tiny
+refuses 'write SIZE:GBPS' bench --expect-busbw 64M
+refuses 'write SIZE:GBPS' bench --expect-busbw 64M:0
+refuses 'write SIZE:GBPS' bench --expect-busbw 64M:nan
+refuses 'write SIZE:GBPS' bench --expect-busbw 64Q:1
+refuses 'write SIZE:GBPS' bench --expect-busbw :1
+refuses 'write SIZE:GBPS' bench --expect-busbw 64M:1GB
+refuses 'does not measure 48 bytes' bench -b 8 -e 64 -f 2 --expect-busbw 48:1
+refuses 'does not measure 128 bytes' bench -b 8 -e 64 -f 2 --expect-busbw 128:1
+refuses 'does not measure 13 bytes' bench -b 8 -e 64 -i 8 --expect-busbw 16:1 --expect-busbw 13:1
+refuses 'name of the file is empty' bench -J ''
+refuses 'name the same file' bench -J a --csv a
+refuses 'goes together with -n only' bench --overhead -J a.json
 refuses '-a 4:' bench -a 4
 refuses 'int64' bench -d floot
 refuses 'avg' bench -o prod
@@ -75,8 +96,26 @@ refuses 'reduce_scatter' bench bcast
 refuses 'one collective' bench broadcast all_gather
 refuses 'known is mpi' bench --versus nccl
 refuses 'threads' bench --versus mpi -t 2
+refuses 'all_reduce only' bench broadcast --versus mpi
+refuses '16-bit' bench --versus mpi -d half
+refuses 'no average' bench --versus mpi -o avg
+refuses 'drop --memory huge' bench --versus mpi --memory huge
 refuses 'unrecognized' bench --nonsense
 refuses 'ranks are 0 to 1' bench broadcast -t 2 -r 2 -e 8
 refuses 'lower -e' bench -b 8 -e 900000G -f 2
+
+# What launchers leave behind: tasks of srun without a way to MPI; only their first one speaks.
+export SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0
+refuses 'srun --mpi=pmix' bench -b 8 -e 8
+SLURM_PROCID=1
+said=$("$wirewise" bench -b 8 -e 8 2>&1) || bad=1
+[ -z "$said" ] || { echo "task 1 speaks: $said"; bad=1; }
+unset SLURM_STEP_NUM_TASKS SLURM_PROCID
+
+# Help starts nothing, whatever a launcher says.
+OMPI_COMM_WORLD_RANK=0
+OMPI_COMM_WORLD_SIZE=2
+export OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE
+informs 'expect-busbw' bench --help
 
 exit $bad

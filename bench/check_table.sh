@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # check_table.sh: runs a bench command line and checks that what it prints is the table of
-# nccl-tests: 13 columns of the right kind, nothing but comments beside them, both footers.
+# nccl-tests: 13 columns of the right kind, nothing but comments beside them, both footers at the
+# end; and behind its rows a line per measurement about single calls.
 #   check_table.sh EXIT WRONG COMMAND...
 # EXIT is the exit code to expect; WRONG what #wrong must hold: 0, N/A, or + for more than none.
 set -u
@@ -33,6 +34,20 @@ function check_wrong(text) {
     settings++
 }
 /^#  Rank +[0-9]+ Group +0 Pid +[0-9]+ on +[^ ]+ device +0 \[0000:00:00\] cpu$/ { ranks++ }
+/^# Host [^ ]+: [0-9]+ ranks, [0-9]+ cores, .+, Linux / { hosts++ }
+/^# Resident beyond buffers: [0-9]+\.[0-9] MiB (on rank 0, most [0-9]+\.[0-9] MiB|in the one )/ {
+    resident++
+}
+/^# +[0-9]+ .*(out_of|in)_place +(malloc|huge|shared) / {
+    calls++
+    if (NF != 20) complain(NF - 1 " columns about calls, expected 19")
+    for (i = 13; i <= 18; i++)
+        if (!number($i) || (i > 13 && $i < $(i - 1))) complain("percentiles do not ascend")
+    if ($9 !~ /^(-|0)$/ || $10 != 0 || $11 != 0) complain("codec none has a cost")
+    if ($12 < 6 ? $19 != "-" || $20 != "-" : $19 > $15 || $20 < $15)
+        complain("the median is outside of its interval")
+}
+average && !/^#( Collective test concluded: .*)?$/ { complain("something behind the footers") }
 /^# Out of bounds values : [0-9]+ (OK|FAILED)$/ { bounds++; verdict = $NF }
 /^# Avg bus bandwidth    : [0-9.e+-]+ $/ { average++ }
 /^#/ || NF == 0 { next }
@@ -51,6 +66,8 @@ function check_wrong(text) {
 }
 END {
     if (!rows) { print "no rows"; bad = 1 }
+    if (calls != 2 * rows) { print calls " lines about calls of " rows " rows"; bad = 1 }
+    if (!hosts || resident != 1) { print "a line about hosts or memory is missing"; bad = 1 }
     if (heads != 1 || units != 1 || settings != 1 || !ranks) {
         print "a header is missing"
         bad = 1

@@ -21,12 +21,24 @@ static int number(const char *variable)
     return text != NULL ? atoi(text) : 0;
 }
 
+/* srun gives its tasks a number, but no way to MPI where it was not asked for one: each would
+ * measure itself alone. SLURM_STEP_NUM_TASKS is there for srun's tasks only. */
+static struct launch launch_of_srun(void)
+{
+    int size = number("SLURM_STEP_NUM_TASKS");
+    if (size > 1 && getenv("SLURM_PROCID") != NULL) {
+        return (struct launch){true, number("SLURM_PROCID"), size, true};
+    }
+    return (struct launch){false, 0, 1, false};
+}
+
 struct launch launch_read(void)
 {
     for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++) {
         if (getenv(launchers[i].rank) != NULL) {
-            return (struct launch){true, number(launchers[i].rank), number(launchers[i].size)};
+            return (struct launch){true, number(launchers[i].rank), number(launchers[i].size),
+                                   false};
         }
     }
-    return (struct launch){false, 0, 1};
+    return launch_of_srun();
 }

@@ -7,8 +7,9 @@
 
 struct launch {
     bool present;
-    int rank; /* 0 without a launcher */
-    int size; /* 1 without a launcher; 0 when the launcher does not tell */
+    int rank;    /* 0 without a launcher */
+    int size;    /* 1 without a launcher; 0 when the launcher does not tell */
+    bool no_mpi; /* several ranks were started, but without what MPI needs to find the others */
 };
 
 /* Reads the environment only; starts nothing. Thread: any, while nobody changes it. */

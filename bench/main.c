@@ -29,6 +29,7 @@ static void print_help(FILE *out)
                  "  --help     prints this text; `wirewise COMMAND --help` explains a command\n"
                  "  --version  prints the version of the library in use\n\n"
                  "Exit codes: 0 done, 1 wrong results, 2 unusable command line,\n"
+                 "            3 an expectation was not met,\n"
                  "            4 MPI is needed and absent, 5 communication or system failure\n");
 }
 

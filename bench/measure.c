@@ -21,16 +21,16 @@ static size_t share_offset(const struct meter *meter, const struct job *job)
 static char *input_of(const struct meter *meter, const struct job *job, bool in_place)
 {
     if (!in_place) {
-        return meter->input;
+        return meter->input.memory;
     }
     bool shared = meter->options->collective->input_is_share;
-    return meter->output + (shared ? share_offset(meter, job) : 0);
+    return meter->output.memory + (shared ? share_offset(meter, job) : 0);
 }
 
 static char *output_of(const struct meter *meter, const struct job *job, bool in_place)
 {
     bool shared = in_place && meter->options->collective->output_is_share;
-    return meter->output + (shared ? share_offset(meter, job) : 0);
+    return meter->output.memory + (shared ? share_offset(meter, job) : 0);
 }
 
 static struct call make_call(const struct meter *meter, const struct job *job, bool in_place)
@@ -50,7 +50,7 @@ static void fill(struct meter *meter, const struct job *job, bool in_place)
 {
     meter->round++;
     struct pattern pattern = pattern_of(meter, job);
-    memset(meter->output, STALE, job->bytes);
+    memset(meter->output.memory, STALE, job->bytes);
     pattern_fill(&pattern, meter->world.rank, 0, job->shape.input_count,
                  input_of(meter, job, in_place));
 }
@@ -155,6 +155,8 @@ int measure_calls(double budget_s, double seconds, int most)
 struct figures measure(struct meter *meter, const struct job *job, bool in_place)
 {
     const struct options *options = meter->options;
+    meter_stage(meter, "%s %s %s of %zu bytes, %s", options->collective->name, job->subject.type,
+                job->subject.op, job->bytes, in_place ? "in place" : "out of place");
     fill(meter, job, in_place);
     struct call call = make_call(meter, job, in_place);
     double warm_s = warm_up(meter, job, &call);
@@ -170,5 +172,6 @@ struct figures measure(struct meter *meter, const struct job *job, bool in_place
     for (int i = 0; i < options->checks && figures.wrong == 0; i++) {
         figures.wrong = check(meter, job, in_place);
     }
+    meter->jobs_done++;
     return figures;
 }

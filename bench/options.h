@@ -6,11 +6,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "buffer.h"
 #include "cases.h"
 #include "launch.h"
 #include "team.h"
 
+#define EXPECTATIONS_MAX 64
+
+/* --expect-busbw */
+struct expectation {
+    size_t bytes; /* as the command line counts sizes */
+    double gbps;  /* least bus bandwidth */
+};
+
 struct options {
+    int argc; /* the command line itself */
+    char **argv;
     struct launch launch;
     const struct collective *collective;
     struct type_name types[WW_TYPE_COUNT];
@@ -24,11 +35,20 @@ struct options {
     int step_factor; /* 1 = step_bytes is added instead */
     int iters;
     int warmup_iters;
-    int checks;      /* 0 = results are not looked at */
-    double budget_s; /* timed calls per size and placement take about so long at most; 0 = no end */
-    int average;     /* enum combine */
+    int checks;       /* 0 = results are not looked at */
+    int blocking;     /* as given; calls return when they are done, whatever it says */
+    double budget_s;  /* timed calls per size and placement take about so long at most; 0 = any */
+    double timeout_s; /* what a stage of the run may take; 0 = any time */
+    int average;      /* enum combine */
     int threads;
+    int devices;        /* per thread: 1 */
+    enum memory memory; /* of the buffers behind the table */
     const char *codec;
+    struct expectation expectations[EXPECTATIONS_MAX];
+    int expectation_count;
+    const char *json_path; /* NULL = not asked for */
+    const char *csv_path;
+    const char *plot_path;
     bool versus_mpi;
     bool overhead;
     bool corrupt;  /* spoil one bit of every result, to see the check find it */
@@ -36,7 +56,7 @@ struct options {
     bool refused;  /* the line cannot be used; the sentence is printed */
 };
 
-/* Reads the command line and nothing else.
+/* Reads the command line and nothing else; argv is borrowed for as long as *options is used.
  * Returns  true when there is something to run. Otherwise *code is what the process ends with: a
  *          sentence was printed by rank 0, which alone ends with EXIT_USAGE. --help and --version
  *          print and end the process. */

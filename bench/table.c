@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * table.c: the table of nccl-tests, and our own blocks behind it. Widths, blanks at the ends of
- * lines included, are part of what tools expect; do not tidy them. */
+ * table.c: the table of nccl-tests. Widths, blanks at the ends of lines included, are part of what
+ * tools expect; do not tidy them. */
 #include "table.h"
 
 /* As many decimals, two at most, as the width has room for. */
@@ -79,7 +79,6 @@ void table_subject(FILE *out, const struct subject *subject)
     }
     fprintf(out, "%12zu  %12zu  %8s  %6s  %6d", subject->bytes, subject->count, subject->type,
             subject->op, subject->root);
-    fflush(out);
 }
 
 void table_figures(FILE *out, const struct figures *figures)
@@ -119,53 +118,4 @@ void table_close(FILE *out, const struct options *options, int failures, double 
             failures > 0 ? "FAILED" : "OK");
     fprintf(out, "# %-20s : %g %s\n", "Avg bus bandwidth", bus_gbps_mean, "");
     fprintf(out, "#\n# Collective test concluded: %s\n#\n", options->collective->name);
-}
-
-void calls_columns(FILE *out)
-{
-    if (out == NULL) {
-        return;
-    }
-    fprintf(out, "# Time per call on the slowest rank, in microseconds\n");
-    fprintf(out, "# %12s  %8s  %6s  %6s  %12s  %8s  %7s  %10s  %10s  %10s  %10s  %10s\n", "size",
-            "type", "redop", "root", "place", "codec", "calls", "median", "p10", "p90", "p99",
-            "min");
-}
-
-void calls_row(FILE *out, const struct subject *subject, bool in_place, const char *codec,
-               const struct figures *figures)
-{
-    if (out == NULL) {
-        return;
-    }
-    const struct summary *times = &figures->per_call;
-    fprintf(out, "# %12zu  %8s  %6s  %6d  %12s  %8s  %7d  %10.2f  %10.2f  %10.2f  %10.2f  %10.2f\n",
-            subject->bytes, subject->type, subject->op, subject->root,
-            in_place ? "in-place" : "out-of-place", codec, figures->calls, times->median * 1e6,
-            times->p10 * 1e6, times->p90 * 1e6, times->p99 * 1e6, times->min * 1e6);
-}
-
-void contest_columns(FILE *out, const char *peer)
-{
-    if (out == NULL) {
-        return;
-    }
-    fprintf(out,
-            "#\n# Versus MPI_Allreduce of %s: in place, in turn, the same malloc'd buffers, "
-            "microseconds on the slowest rank\n",
-            peer);
-    fprintf(out, "# %12s  %8s  %6s  %7s  %6s  %12s  %12s  %8s  %8s  %8s\n", "size", "type", "redop",
-            "rounds", "batch", "wirewise", "mpi", "mpi/ww", "p10", "p90");
-}
-
-void contest_row(FILE *out, const struct subject *subject, const struct contest *contest)
-{
-    if (out == NULL) {
-        return;
-    }
-    fprintf(out, "# %12zu  %8s  %6s  %7d  %6d  %12.2f  %12.2f  %8.3f  %8.3f  %8.3f\n",
-            subject->bytes, subject->type, subject->op, contest->rounds, contest->batch,
-            contest->ours.median * 1e6, contest->peers.median * 1e6,
-            contest->peers.median / contest->ours.median, contest->ratio.p10, contest->ratio.p90);
-    fflush(out);
 }

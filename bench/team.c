@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "progress.h"
 #include "world.h"
 
 #define BLOCK 64 /* numbers that travel together */
@@ -34,7 +35,8 @@ void team_fail(const struct ww_world *world, const char *format, ...)
     vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
     /* One write: the ranks fail at the same moment, and their sentences must not mix. */
-    fprintf(stderr, "wirewise bench: rank %d of %d: %s\n", world->rank, world->size, sentence);
+    fprintf(stderr, "%swirewise bench: rank %d of %d: %s\n", progress_eraser(), world->rank,
+            world->size, sentence);
     world_abort(EXIT_FAILED);
 }
 

@@ -2,28 +2,30 @@
  * versus.c: our all-reduce and MPI's in turn, so that both meet the same moods of the machine.
  * Before each round the values are written anew. Short calls are timed as a batch, each call on
  * a buffer of its own, as no clock can time one of them. */
-#include "measure.h"
+#include "versus.h"
 
 #include <string.h>
 
 #include "world.h"
 
-#define BATCH_S 100e-6 /* a batch takes about so long ... */
-#define BATCH_MAX 64
+#define BATCH_S 100e-6 /* a batch takes about so long: the way out of a barrier takes 1 % of it */
+#define BATCH_MAX 1024
 #define LINE_BYTES 64
+#define SLOWER 1.05
 
 struct bout {
     struct meter *meter;
     const struct job *job;
     int batch;
     size_t stride; /* bytes from one buffer of a batch to the next */
+    char *ours;    /* batch * stride bytes, where ours works ... */
+    char *peers;   /* ... and where the peer does */
 };
 
-static void refill(const struct bout *bout)
+static void refill(const struct bout *bout, char *arena)
 {
     for (int i = 0; i < bout->batch; i++) {
-        memcpy(bout->meter->output + (size_t)i * bout->stride, bout->meter->input,
-               bout->job->bytes);
+        memcpy(arena + (size_t)i * bout->stride, bout->meter->input.memory, bout->job->bytes);
     }
 }
 
@@ -45,15 +47,25 @@ static void call_peer(const struct bout *bout, char *values)
     }
 }
 
-/* Seconds per call on this rank. */
-static double time_batch(const struct bout *bout,
-                         void (*call)(const struct bout *bout, char *values))
+/* Seconds per call on this rank. One loop each, so that neither pays for a choice. */
+static double time_ours(const struct bout *bout)
 {
-    refill(bout);
+    refill(bout, bout->ours);
     team_barrier(&bout->meter->world);
     double begin = seconds_now();
     for (int i = 0; i < bout->batch; i++) {
-        call(bout, bout->meter->output + (size_t)i * bout->stride);
+        call_ours(bout, bout->ours + (size_t)i * bout->stride);
+    }
+    return (seconds_now() - begin) / bout->batch;
+}
+
+static double time_peer(const struct bout *bout)
+{
+    refill(bout, bout->peers);
+    team_barrier(&bout->meter->world);
+    double begin = seconds_now();
+    for (int i = 0; i < bout->batch; i++) {
+        call_peer(bout, bout->peers + (size_t)i * bout->stride);
     }
     return (seconds_now() - begin) / bout->batch;
 }
@@ -62,60 +74,119 @@ static double time_batch(const struct bout *bout,
 static void time_round(const struct bout *bout, int round, double *ours, double *peers)
 {
     if (round % 2 == 0) {
-        *ours = time_batch(bout, call_ours);
-        *peers = time_batch(bout, call_peer);
+        *ours = time_ours(bout);
+        *peers = time_peer(bout);
     } else {
-        *peers = time_batch(bout, call_peer);
-        *ours = time_batch(bout, call_ours);
+        *peers = time_peer(bout);
+        *ours = time_ours(bout);
     }
 }
 
-/* Seconds of a warm call of the slower of the two, the same on all ranks. */
-static double warm_up(const struct bout *bout)
+/* Seconds of a warm call, the same on all ranks. */
+struct pace {
+    double faster; /* of the faster of the two ... */
+    double slower;
+};
+
+static struct pace warm_up(const struct bout *bout)
 {
     double pair[2] = {0.0, 0.0};
     for (int round = 0; round < 2; round++) {
         time_round(bout, round, &pair[0], &pair[1]);
     }
     team_combine(&bout->meter->world, COMBINE_MAX, pair, 2);
-    return pair[0] > pair[1] ? pair[0] : pair[1];
+    bool first = pair[0] < pair[1];
+    return (struct pace){pair[first ? 0 : 1], pair[first ? 1 : 0]};
 }
 
-static int batch_for(const struct bout *bout, double call_s)
+/* Makes even the faster one's batch long enough for the clock. The time of a single call includes
+ * the way out of the barrier, so the first guess is too small; its own time tells better. */
+static struct pace choose_batch(struct bout *bout, size_t arena_bytes)
 {
-    size_t room = bout->meter->buffer_bytes / bout->stride;
-    double batch = BATCH_S / call_s;
-    batch = batch < BATCH_MAX ? batch : BATCH_MAX;
-    batch = batch < (double)room ? batch : (double)room;
-    return batch > 1.0 ? (int)batch : 1;
+    double room = (double)(arena_bytes / bout->stride);
+    struct pace pace = warm_up(bout);
+    for (int guess = 0; guess < 2; guess++) {
+        double batch = BATCH_S / pace.faster;
+        batch = batch < BATCH_MAX ? batch : BATCH_MAX;
+        batch = batch < room ? batch : room;
+        bout->batch = batch > 1.0 ? (int)batch : 1;
+        if (bout->batch == 1) {
+            break;
+        }
+        pace = warm_up(bout);
+    }
+    return pace;
 }
 
-struct contest measure_versus_mpi(struct meter *meter, const struct job *job)
+/* One more call, whose result is looked at. */
+static uint64_t check(const struct bout *bout, const struct pattern *pattern)
+{
+    const struct meter *meter = bout->meter;
+    refill(bout, bout->ours);
+    call_ours(bout, bout->ours);
+    if (meter->options->corrupt && meter->world.rank == meter->world.size - 1 &&
+        bout->job->bytes > 0) {
+        bout->ours[0] ^= 1;
+    }
+    return team_sum(&meter->world,
+                    pattern_wrong_sums(pattern, 0, bout->job->shape.count, bout->ours));
+}
+
+static double bus_gbps(const struct bout *bout, double seconds)
+{
+    const struct meter *meter = bout->meter;
+    return (double)bout->job->bytes / seconds / 1e9 *
+           meter->options->collective->bus_factor(meter->world.size);
+}
+
+static struct contest sum_up(const struct bout *bout, size_t rounds)
+{
+    struct meter *meter = bout->meter;
+    team_combine(&meter->world, COMBINE_MAX, meter->seconds, rounds);
+    team_combine(&meter->world, COMBINE_MAX, meter->peer_seconds, rounds);
+    for (size_t i = 0; i < rounds; i++) {
+        meter->ratios[i] = meter->peer_seconds[i] / meter->seconds[i];
+    }
+    struct contest contest = {
+        .rounds = (int)rounds,
+        .batch = bout->batch,
+        .ours = summarize(meter->seconds, rounds),
+        .peers = summarize(meter->peer_seconds, rounds),
+        .ratio = summarize(meter->ratios, rounds),
+        .checked = meter->options->checks > 0,
+    };
+    contest.bus_gbps = bus_gbps(bout, contest.ours.median);
+    contest.peer_bus_gbps = bus_gbps(bout, contest.peers.median);
+    contest.slower = contest.ratio.median * SLOWER < 1.0;
+    return contest;
+}
+
+struct contest versus_measure(struct meter *meter, const struct job *job,
+                              const struct buffer *arena)
 {
     const struct options *options = meter->options;
     struct pattern pattern = {job->type, job->op, meter->world.size, ++meter->round};
-    pattern_fill(&pattern, meter->world.rank, 0, job->shape.count, meter->input);
+    pattern_fill(&pattern, meter->world.rank, 0, job->shape.count, meter->input.memory);
 
-    size_t stride = (job->bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-    struct bout bout = {meter, job, 1, stride};
-    double call_s = warm_up(&bout);
-    bout.batch = batch_for(&bout, call_s);
-    int rounds = measure_calls(options->budget_s, 2 * call_s * bout.batch, options->iters);
+    size_t lines = (job->bytes + LINE_BYTES - 1) / LINE_BYTES;
+    bool apart = arena->kind == MEMORY_SHARED;
+    struct bout bout = {
+        .meter = meter,
+        .job = job,
+        .batch = 1,
+        .stride = (lines > 0 ? lines : 1) * LINE_BYTES,
+        .ours = arena->memory,
+        .peers = apart ? meter->output.memory : arena->memory,
+    };
+    struct pace pace = choose_batch(&bout, arena->bytes);
+    double round_s = (pace.faster + pace.slower) * bout.batch;
+    int rounds = measure_calls(options->budget_s, round_s, options->iters);
     for (int i = 0; i < rounds; i++) {
         time_round(&bout, i, &meter->seconds[i], &meter->peer_seconds[i]);
     }
-    size_t count = (size_t)rounds;
-    team_combine(&meter->world, COMBINE_MAX, meter->seconds, count);
-    team_combine(&meter->world, COMBINE_MAX, meter->peer_seconds, count);
-
-    for (size_t i = 0; i < count; i++) {
-        meter->ratios[i] = meter->peer_seconds[i] / meter->seconds[i];
-    }
-    return (struct contest){
-        .rounds = rounds,
-        .batch = bout.batch,
-        .ours = summarize(meter->seconds, count),
-        .peers = summarize(meter->peer_seconds, count),
-        .ratio = summarize(meter->ratios, count),
-    };
+    struct contest contest = sum_up(&bout, (size_t)rounds);
+    contest.memory = arena->kind;
+    contest.peer_memory = apart ? MEMORY_MALLOC : arena->kind;
+    contest.wrong = contest.checked ? check(&bout, &pattern) : 0;
+    return contest;
 }

@@ -9,9 +9,9 @@
 
 #include "call.h"
 #include "internal/cpu.h"
+#include "transport/route.h"
 
 extern const struct ww_transport ww_local_transport;
-extern const struct ww_transport ww_route_transport;
 
 /* ---- State and errors ------------------------------------------------------------------- */
 
@@ -202,6 +202,13 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
     return status != WW_OK ? status : agreed;
 }
 
+static void describe_fabric(struct ww_context *context, const void *fabric)
+{
+    const char *name = context->transport == &ww_route_transport ? route_describe(fabric)
+                                                                 : context->transport->name;
+    snprintf(context->fabric_name, sizeof context->fabric_name, "%s", name);
+}
+
 static enum ww_status open_lane(struct ww_context *context, struct lane *lane, int runs,
                                 bool own_thread)
 {
@@ -218,6 +225,7 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
     if (status != WW_OK) {
         return status;
     }
+    describe_fabric(context, fabric);
     struct engine_setup engine_setup = {.transport = transport,
                                         .fabric = fabric,
                                         .topology = &context->topology,
@@ -291,7 +299,7 @@ static void announce(const struct ww_context *context)
         log_info("%s: %d rank%s on %d host%s over %s, %s progress, %s kernels", WW_VERSION_TEXT,
                  topology->size, topology->size == 1 ? "" : "s", topology->hosts,
                  topology->hosts == 1 ? "" : "s",
-                 topology->size == 1 ? "nothing" : context->transport->name,
+                 topology->size == 1 ? "nothing" : context->fabric_name,
                  context->thread != NULL ? "threaded" : "inline", context->kernels.name);
     }
 }

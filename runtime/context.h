@@ -94,6 +94,7 @@ struct ww_context {
     struct ww_world world;
     struct ww_local_world *alone;         /* a world of one needs no transport of the program's */
     const struct ww_transport *transport; /* the world's, or route over it */
+    char fabric_name[64];                 /* "shm + mpi" */
     struct settings settings;
     struct topology topology;
     struct sight sight; /* of the ranks on each other, equal on all */

@@ -88,7 +88,11 @@ static void demand_ok(enum ww_status status)
 
 struct company company_flat(const struct algorithm *algorithm, int size, int root)
 {
-    struct company company = {.size = size, .root = root, .one_rounding = algorithm->one_rounding};
+    struct company company = {.size = size,
+                              .root = root,
+                              .one_rounding = algorithm->one_rounding,
+                              .rank_order = algorithm->needs != NEEDS_MESSAGES,
+                              .needs = algorithm->needs};
     company.plans = demand(calloc((size_t)size, sizeof(*company.plans)));
     for (int rank = 0; rank < size; rank++) {
         demand_ok(plan_flat(algorithm, rank, size, root, &company.plans[rank]));
@@ -98,9 +102,11 @@ struct company company_flat(const struct algorithm *algorithm, int size, int roo
 
 struct company company_nested(const struct algorithm *top, const struct shape *shape)
 {
-    struct company company = {.size = shape->size};
+    struct company company = {.size = shape->size,
+                              .needs = shape->seen ? NEEDS_SCRATCH : NEEDS_MESSAGES};
     struct hierarchy hierarchy;
     demand_ok(hierarchy_init(&hierarchy, shape->size, shape->levels, shape->labels));
+    hierarchy.seen = shape->seen;
     company.plans = demand(calloc((size_t)shape->size, sizeof(*company.plans)));
     for (int rank = 0; rank < shape->size; rank++) {
         demand_ok(plan_hierarchical(top, &hierarchy, rank, &company.plans[rank]));
@@ -125,6 +131,7 @@ static struct plan *copy_plan(const struct plan *plan)
     copy->actions = copy_array(plan->actions, plan->action_count, sizeof(*plan->actions));
     copy->sources = copy_array(plan->sources, plan->source_count, sizeof(*plan->sources));
     copy->rounds = copy_array(plan->rounds, plan->round_count, sizeof(*plan->rounds));
+    copy->peers_seen = copy_array(plan->peers_seen, plan->seen_count, sizeof(*plan->peers_seen));
     copy->slot_chunks = copy_array(plan->slot_chunks, plan->slot_count, sizeof(*plan->slot_chunks));
     return copy;
 }
@@ -156,6 +163,8 @@ bool company_prove(const struct company *company, bool in_place, uint32_t segmen
                           .root = company->root,
                           .in_place = in_place,
                           .one_rounding = company->one_rounding,
+                          .rank_order = company->rank_order,
+                          .needs = company->needs,
                           .segments = segments,
                           .window = window,
                           .seed = seed};

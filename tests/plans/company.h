@@ -3,7 +3,6 @@
 #ifndef PLANS_COMPANY_H
 #define PLANS_COMPANY_H
 
-#include "algorithms/algorithm.h"
 #include "prove.h"
 
 #define SHAPE_LEVELS_MAX 3
@@ -13,6 +12,7 @@ struct shape {
     char name[64];
     int size;
     int levels;
+    bool seen; /* ranks of an innermost group see each other's memory; false at first */
     uint64_t labels[SHAPE_LEVELS_MAX * PROVE_RANKS_MAX]; /* [levels * size] */
 };
 
@@ -33,6 +33,8 @@ struct company {
     int size;
     int root;
     bool one_rounding;
+    bool rank_order;
+    enum needs needs;
     struct plan **plans; /* [size] */
 };
 

@@ -110,12 +110,20 @@ static void visit(struct tour *tour, const char *name, struct company company)
     company_finish(&company);
 }
 
-static void visit_flat(struct tour *tour, const struct algorithm *algorithm)
+static const int *sizes_of(const struct algorithm *algorithm)
 {
     static const int all_reduce_sizes[] = {2, 3, 4, 7, 8, 0};
+    static const int memory_sizes[] = {2, 3, 4, 0};
     static const int other_sizes[] = {3, 4, 0};
-    const int *sizes = algorithm->collective == COLLECTIVE_ALL_REDUCE ? all_reduce_sizes
-                                                                      : other_sizes;
+    if (algorithm->collective != COLLECTIVE_ALL_REDUCE) {
+        return other_sizes;
+    }
+    return algorithm->needs == NEEDS_MESSAGES ? all_reduce_sizes : memory_sizes;
+}
+
+static void visit_flat(struct tour *tour, const struct algorithm *algorithm)
+{
+    const int *sizes = sizes_of(algorithm);
     for (int i = 0; sizes[i] != 0; i++) {
         char name[128];
         snprintf(name, sizeof(name), "%s_%s_%d", collective_names[algorithm->collective],
@@ -124,14 +132,15 @@ static void visit_flat(struct tour *tour, const struct algorithm *algorithm)
     }
 }
 
-static void visit_nested(struct tour *tour, const char *top)
+static void visit_nested(struct tour *tour, const char *top, bool seen)
 {
     static const int groups[][3] = {{2, 2, 0}, {3, 1, 0}};
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         struct shape shape = shape_groups(groups[i]);
+        shape.seen = seen;
         char name[128];
-        snprintf(name, sizeof(name), "all_reduce_hierarchical_%s_%d_%d", top, groups[i][0],
-                 groups[i][1]);
+        snprintf(name, sizeof(name), "all_reduce_hierarchical_%s_%d_%d%s", top, groups[i][0],
+                 groups[i][1], seen ? "_seen" : "");
         visit(tour, name, company_nested(algorithm_find(COLLECTIVE_ALL_REDUCE, top), &shape));
     }
 }
@@ -147,8 +156,9 @@ int main(int argc, char **argv)
     for (int a = 0; algorithms[a] != NULL; a++) {
         visit_flat(&tour, algorithms[a]);
     }
-    visit_nested(&tour, "ring");
-    visit_nested(&tour, "scatter_gather");
+    visit_nested(&tour, "ring", false);
+    visit_nested(&tour, "scatter_gather", false);
+    visit_nested(&tour, "ring", true);
     printf("%d printed plans, %d different from %s\n", tour.cases, tour.different, tour.folder);
     if (tour.different > 0) {
         printf("If that is meant: cmake --build BUILD --target golden, and look at the diff.\n");

@@ -6,10 +6,21 @@
 #include <string.h>
 
 /* Any function without easy collisions serves. */
-static uint64_t leaf_order(int rank)
+uint64_t order_leaf(int rank)
 {
     uint64_t x = ((uint64_t)rank + 1) * UINT64_C(0x9e3779b97f4a7c15);
     return (x ^ (x >> 29)) * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+uint64_t order_sum(uint64_t left, uint64_t right)
+{
+    uint64_t x = left * UINT64_C(0xff51afd7ed558ccd) + (right ^ (right >> 31));
+    return (x ^ (x >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+}
+
+uint64_t everybody(int size)
+{
+    return size == 64 ? UINT64_MAX : (UINT64_C(1) << size) - 1;
 }
 
 /* Whether the caller's memory holds something in this chunk before anything ran. */
@@ -32,10 +43,28 @@ static void fill(const struct claim *claim, const struct plan *plan, uint16_t sl
     for (uint32_t i = 0; i < claim->segments * plan->parts; i++) {
         if (given(claim, plan, slot, i % plan->parts)) {
             values[i] = (struct value){.ranks = UINT64_C(1) << plan->rank,
-                                       .order = leaf_order(plan->rank),
+                                       .order = order_leaf(plan->rank),
                                        .defined = true};
         }
     }
+}
+
+int slice_owner(const struct plan *plan, const struct slice *slice)
+{
+    return slice->seen == 0 ? plan->rank : plan->peers_seen[slice->seen - 1];
+}
+
+/* A scratch slot holds its slice at its beginning, so two slices of it always overlap. */
+bool slices_overlap(const struct claim *claim, const struct plan *plan, const struct slice *one,
+                    const struct slice *other)
+{
+    bool buffers = claim->in_place && one->slot < SLOT_SCRATCH && other->slot < SLOT_SCRATCH;
+    if (slice_owner(plan, one) != slice_owner(plan, other) ||
+        (one->slot != other->slot && !buffers)) {
+        return false;
+    }
+    return one->slot >= SLOT_SCRATCH ||
+           (one->first < other->first + other->count && other->first < one->first + one->count);
 }
 
 bool memory_init(struct memory *memory, const struct claim *claim, const struct plan *plan)
@@ -92,18 +121,21 @@ static const struct value *read_scratch(struct memory *memory, const struct plac
 {
     const struct scratch *scratch = find_scratch(memory, place, slice->slot);
     if (scratch->count == 0) {
-        flawed(verdict, FLAW_UNDEFINED, place, "reads slot %u, which nobody wrote", slice->slot);
+        flawed(verdict, FLAW_UNDEFINED, place, "reads slot %u of rank %d, which nobody wrote",
+               slice->slot, memory->plan->rank);
         return NULL;
     }
     if (scratch->segment != place->segment) {
-        flawed(verdict, FLAW_UNDEFINED, place, "reads slot %u, which segment %u left behind",
-               slice->slot, scratch->segment);
+        flawed(verdict, FLAW_UNDEFINED, place,
+               "reads slot %u of rank %d, which segment %u left behind", slice->slot,
+               memory->plan->rank, scratch->segment);
         return NULL;
     }
     if (scratch->first != slice->first || scratch->count != slice->count) {
         flawed(verdict, FLAW_RANGE, place,
-               "reads %u chunks from %u in slot %u, which holds %u chunks from %u", slice->count,
-               slice->first, slice->slot, scratch->count, scratch->first);
+               "reads %u chunks from %u in slot %u of rank %d, which holds %u chunks from %u",
+               slice->count, slice->first, slice->slot, memory->plan->rank, scratch->count,
+               scratch->first);
         return NULL;
     }
     return scratch->values;
@@ -118,8 +150,9 @@ const struct value *memory_read(struct memory *memory, const struct place *place
     const struct value *values = find_vector(memory, place, slice);
     for (uint32_t i = 0; i < slice->count; i++) {
         if (!values[i].defined) {
-            flawed(verdict, FLAW_UNDEFINED, place, "reads chunk %u of slot %u, which nobody wrote",
-                   slice->first + i, slice->slot);
+            flawed(verdict, FLAW_UNDEFINED, place,
+                   "reads chunk %u of slot %u of rank %d, which nobody wrote", slice->first + i,
+                   slice->slot, memory->plan->rank);
             return NULL;
         }
     }

@@ -5,6 +5,8 @@
 
 #include "prove.h"
 
+#define NOBODY UINT32_MAX
+
 /* What a chunk holds. */
 struct value {
     uint64_t ranks; /* bit r: rank r's contribution is in */
@@ -42,19 +44,40 @@ struct memory {
 bool flawed(struct verdict *verdict, enum flaw flaw, const struct place *place, const char *format,
             ...) __attribute__((format(printf, 4, 5)));
 
-/* Checks one rank's plan by itself: what needs no other rank and no contents. */
+/* Checks one rank's plan: what needs no schedule and no contents. form_check_header must have
+ * passed for all ranks. */
+bool form_check_header(const struct claim *claim, const struct plan *plan, struct verdict *verdict);
 bool form_check(const struct claim *claim, const struct plan *plan, struct verdict *verdict);
+
+/* The rank in whose memory a slice of this plan lies. */
+int slice_owner(const struct plan *plan, const struct slice *slice);
+
+/* Whether two slices of this plan share memory. */
+bool slices_overlap(const struct claim *claim, const struct plan *plan, const struct slice *one,
+                    const struct slice *other);
+
+/* Fingerprints: of a rank's contribution, and of left + right. Not symmetric: (a, b) and (b, a)
+ * differ, as NaNs and signed zeros do. A reduction begins with 0 on the left. */
+uint64_t order_leaf(int rank);
+uint64_t order_sum(uint64_t left, uint64_t right);
+
+/* One bit per rank. */
+uint64_t everybody(int size);
 
 /* Makes a rank's memory as the collective finds it. False when there is no memory. */
 bool memory_init(struct memory *memory, const struct claim *claim, const struct plan *plan);
 void memory_finish(struct memory *memory);
 
-/* The values of a slice that is read here, or NULL and a flaw. */
+/* The values of a slice that is read here, or NULL and a flaw. memory is its owner's. */
 const struct value *memory_read(struct memory *memory, const struct place *place,
                                 const struct slice *slice, struct verdict *verdict);
 
 /* Overwrites a slice. values[slice->count] may be the slice itself. */
 void memory_write(struct memory *memory, const struct place *place, const struct slice *slice,
                   const struct value *values);
+
+/* Checks the outputs of all ranks, after everything ran. memories[size], by rank. */
+bool judge_results(const struct claim *claim, const struct memory *memories,
+                   struct verdict *verdict);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * test_bytes.c: proves that plans send what the formulas of the literature say, to the byte, for
- * counts around every chunk boundary, and that the engine plans the same. */
+ * test_bytes.c: proves that plans move what the formulas of the literature say, to the byte, for
+ * counts around every chunk boundary, and that the engine plans the same. What moves between ranks
+ * is what is sent, and what is read from or written to peers' memory in place. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,30 +20,65 @@ static size_t begin_of(const struct plan *plan, size_t count, uint32_t chunk)
     return by_rank ? count * chunk : plan_boundary(count, plan->parts, chunk);
 }
 
+static size_t elements_of(const struct plan *plan, size_t count, const struct slice *slice)
+{
+    return begin_of(plan, count, slice->first + slice->count) - begin_of(plan, count, slice->first);
+}
+
 static size_t sent_by_rank(const struct plan *plan, size_t count)
 {
     size_t sent = 0;
     for (uint32_t i = 0; i < plan->action_count; i++) {
-        const struct action *action = &plan->actions[i];
-        if (action->kind == ACTION_SEND) {
-            const struct slice *slice = &action->slice;
-            sent += begin_of(plan, count, slice->first + slice->count) -
-                    begin_of(plan, count, slice->first);
+        if (plan->actions[i].kind == ACTION_SEND) {
+            sent += elements_of(plan, count, &plan->actions[i].slice);
         }
     }
     return sent;
 }
 
-static size_t sent_by_all(const struct company *company, size_t count)
+static size_t seen_elements(const struct plan *plan, size_t count, const struct slice *slice,
+                            int peer)
 {
-    size_t sent = 0;
-    for (int rank = 0; rank < company->size; rank++) {
-        sent += sent_by_rank(company->plans[rank], count);
-    }
-    return sent;
+    bool theirs = slice->seen > 0 && plan->peers_seen[slice->seen - 1] == peer;
+    return theirs ? elements_of(plan, count, slice) : 0;
 }
 
-/* ---- Formulas: elements sent by all of p ranks together, n elements in the vector ------------ */
+/* What a rank moves to or from the memory of one peer; received is what another one sent. */
+static size_t moved_with(const struct plan *plan, size_t count, int peer)
+{
+    size_t moved = 0;
+    for (uint32_t i = 0; i < plan->action_count; i++) {
+        const struct action *action = &plan->actions[i];
+        moved += action->kind == ACTION_SEND && action->peer == peer
+                     ? elements_of(plan, count, &action->slice)
+                     : seen_elements(plan, count, &action->slice, peer);
+        for (uint32_t s = 0; s < (uint32_t)action->source_count + action->also_count; s++) {
+            moved += seen_elements(plan, count, &plan->sources[action->sources + s], peer);
+        }
+    }
+    return moved;
+}
+
+static size_t moved_by_rank(const struct plan *plan, size_t count)
+{
+    size_t moved = 0;
+    for (int peer = 0; peer < plan->size; peer++) {
+        moved += moved_with(plan, count, peer);
+    }
+    return moved;
+}
+
+static size_t moved_by_all(const struct company *company, size_t count)
+{
+    size_t moved = 0;
+    for (int rank = 0; rank < company->size; rank++) {
+        moved += moved_by_rank(company->plans[rank], count);
+    }
+    return moved;
+}
+
+/* ---- Formulas: elements moved by all of p ranks together, n elements in the vector ------------
+ */
 
 static size_t power_below(size_t p)
 {
@@ -115,12 +151,24 @@ static const struct formula formulas[] = {
     {COLLECTIVE_ALL_REDUCE, "ring", least},
     {COLLECTIVE_ALL_REDUCE, "tree", least},
     {COLLECTIVE_ALL_REDUCE, "scatter_gather", least},
+    {COLLECTIVE_ALL_REDUCE, "staged", least},
+    {COLLECTIVE_ALL_REDUCE, "viewed", least},
+    {COLLECTIVE_ALL_REDUCE, "fetched", least},
     {COLLECTIVE_REDUCE_SCATTER, "pairwise", shares},
     {COLLECTIVE_REDUCE_SCATTER, "ring", shares},
+    {COLLECTIVE_REDUCE_SCATTER, "staged", shares},
+    {COLLECTIVE_REDUCE_SCATTER, "viewed", shares},
+    {COLLECTIVE_REDUCE_SCATTER, "fetched", shares},
     {COLLECTIVE_ALL_GATHER, "direct", shares},
     {COLLECTIVE_ALL_GATHER, "ring", shares},
+    {COLLECTIVE_ALL_GATHER, "staged", shares},
+    {COLLECTIVE_ALL_GATHER, "viewed", shares},
+    {COLLECTIVE_ALL_GATHER, "fetched", shares},
     {COLLECTIVE_BROADCAST, "tree", once_each},
     {COLLECTIVE_BROADCAST, "scatter_gather", deal_and_pass},
+    {COLLECTIVE_BROADCAST, "staged", once_each},
+    {COLLECTIVE_BROADCAST, "viewed", once_each},
+    {COLLECTIVE_BROADCAST, "fetched", once_each},
 };
 
 static const struct formula *formula_of(const struct algorithm *algorithm)
@@ -138,13 +186,13 @@ static void expect_elements(const struct company *company, const struct formula 
                             size_t count)
 {
     size_t wanted = formula->elements((size_t)company->size, count);
-    size_t sent = sent_by_all(company, count);
-    cr_expect(sent == wanted, "%s %s, %d ranks, %zu elements: all send %zu, not %zu",
-              collective_names[formula->collective], formula->name, company->size, count, sent,
+    size_t moved = moved_by_all(company, count);
+    cr_expect(moved == wanted, "%s %s, %d ranks, %zu elements: all move %zu, not %zu",
+              collective_names[formula->collective], formula->name, company->size, count, moved,
               wanted);
 }
 
-Test(bytes, all_ranks_together_send_what_the_formula_says)
+Test(bytes, all_ranks_together_move_what_the_formula_says)
 {
     for (int a = 0; algorithms[a] != NULL; a++) {
         const struct formula *formula = formula_of(algorithms[a]);
@@ -163,16 +211,17 @@ Test(bytes, all_ranks_together_send_what_the_formula_says)
     }
 }
 
-Test(bytes, the_busiest_rank_of_a_least_plan_sends_its_even_share)
+Test(bytes, every_rank_of_a_least_plan_moves_its_even_share)
 {
-    static const char *const names[] = {"ring", "scatter_gather", "halving"};
+    static const char *const names[] = {"ring",   "scatter_gather", "halving",
+                                        "staged", "viewed",         "fetched"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         for (int size = 2; size <= 16; size *= 2) {
             struct company company = company_flat(algorithm_find(COLLECTIVE_ALL_REDUCE, names[i]),
                                                   size, 0);
             size_t count = (size_t)size * 4096;
             for (int rank = 0; rank < size; rank++) {
-                cr_expect_eq(sent_by_rank(company.plans[rank], count),
+                cr_expect_eq(moved_by_rank(company.plans[rank], count),
                              2 * (count - count / (size_t)size), "%s, rank %d of %d", names[i],
                              rank, size);
             }
@@ -181,7 +230,107 @@ Test(bytes, the_busiest_rank_of_a_least_plan_sends_its_even_share)
     }
 }
 
-/* ---- Hierarchies: counted per level, by which pair of ranks a message joins ------------------ */
+/* ---- Memory that is seen in place --------------------------------------------------------------
+ */
+
+/* Elements that a rank copies inside its own memory. */
+static size_t copied_inside(const struct plan *plan, size_t count)
+{
+    size_t copied = 0;
+    for (uint32_t i = 0; i < plan->action_count; i++) {
+        const struct action *action = &plan->actions[i];
+        if (action->kind == ACTION_COPY && plan->sources[action->sources].seen == 0) {
+            copied += elements_of(plan, count, &action->slice);
+        }
+    }
+    return copied;
+}
+
+/* Per rank of p, with n elements in the vector or p shares of n. */
+struct share_of_memory {
+    enum collective collective;
+    const char *name;
+    size_t peers;  /* moved to and from peers' memory, in (p - 1) / p of all elements */
+    size_t inside; /* copied inside the own memory, likewise */
+    bool own_too;  /* and the own share of n elements */
+};
+
+static const struct share_of_memory memory_shares[] = {
+    {COLLECTIVE_ALL_REDUCE, "staged", 2, 2, false},
+    {COLLECTIVE_ALL_REDUCE, "viewed", 2, 0, false},
+    {COLLECTIVE_ALL_REDUCE, "fetched", 2, 0, false},
+    {COLLECTIVE_REDUCE_SCATTER, "staged", 1, 1, false},
+    {COLLECTIVE_REDUCE_SCATTER, "viewed", 1, 0, false},
+    {COLLECTIVE_REDUCE_SCATTER, "fetched", 1, 0, false},
+    {COLLECTIVE_ALL_GATHER, "viewed", 1, 0, true},
+    {COLLECTIVE_ALL_GATHER, "fetched", 1, 0, true},
+};
+
+static void expect_share(const struct share_of_memory *share, int size)
+{
+    size_t n = 4096;
+    size_t others = (size_t)(size - 1) * n;
+    bool by_rank = share->collective != COLLECTIVE_ALL_REDUCE;
+    size_t count = by_rank ? n : n * (size_t)size;
+    struct company company = company_flat(algorithm_find(share->collective, share->name), size, 0);
+    for (int rank = 0; rank < size; rank++) {
+        const struct plan *plan = company.plans[rank];
+        cr_expect_eq(sent_by_rank(plan, count), 0);
+        cr_expect_eq(moved_by_rank(plan, count), share->peers * others, "%s %s, rank %d of %d",
+                     collective_names[share->collective], share->name, rank, size);
+        cr_expect_eq(copied_inside(plan, count), share->inside * others + (share->own_too ? n : 0),
+                     "%s %s, rank %d of %d: inside", collective_names[share->collective],
+                     share->name, rank, size);
+    }
+    company_finish(&company);
+}
+
+Test(bytes, ranks_that_see_each_other_send_nothing_and_read_or_write_what_must_move)
+{
+    for (size_t i = 0; i < sizeof(memory_shares) / sizeof(memory_shares[0]); i++) {
+        for (int size = 2; size <= 16; size++) {
+            expect_share(&memory_shares[i], size);
+        }
+    }
+}
+
+/* Its own share goes into memory that all see, and out. */
+Test(bytes, a_staged_all_gather_copies_the_own_share_once_more)
+{
+    for (int size = 2; size <= 16; size++) {
+        struct company company = company_flat(algorithm_find(COLLECTIVE_ALL_GATHER, "staged"), size,
+                                              0);
+        for (int rank = 0; rank < size; rank++) {
+            cr_expect_eq(sent_by_rank(company.plans[rank], 4096), 0);
+            cr_expect_eq(moved_by_rank(company.plans[rank], 4096), (size_t)(size - 1) * 4096);
+            cr_expect_eq(copied_inside(company.plans[rank], 4096), 2 * 4096);
+        }
+        company_finish(&company);
+    }
+}
+
+Test(bytes, everybody_but_the_root_takes_what_is_broadcast_from_its_memory)
+{
+    static const char *const names[] = {"staged", "viewed", "fetched"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (int size = 2; size <= 16; size++) {
+            int root = size / 2;
+            struct company company = company_flat(algorithm_find(COLLECTIVE_BROADCAST, names[i]),
+                                                  size, root);
+            for (int rank = 0; rank < size; rank++) {
+                const struct plan *plan = company.plans[rank];
+                cr_expect_eq(sent_by_rank(plan, 999), 0);
+                cr_expect_eq(moved_by_rank(plan, 999), rank == root ? 0 : 999);
+                cr_expect_eq(moved_with(plan, 999, root), rank == root ? 0 : 999);
+                bool stages = rank == root && i == 0;
+                cr_expect_eq(copied_inside(plan, 999), stages ? 999 : 0);
+            }
+            company_finish(&company);
+        }
+    }
+}
+
+/* ---- Hierarchies: counted per level, by which pair of ranks it joins ------------------------ */
 
 /* The innermost level on which two ranks share a group; the number of levels when on none. */
 static int level_between(const struct hierarchy *hierarchy, int one, int other)
@@ -194,18 +343,13 @@ static int level_between(const struct hierarchy *hierarchy, int one, int other)
     return level;
 }
 
-static void sent_per_level(const struct company *company, const struct hierarchy *hierarchy,
-                           size_t count, size_t *sent)
+static void moved_per_level(const struct company *company, const struct hierarchy *hierarchy,
+                            size_t count, size_t *moved)
 {
     for (int rank = 0; rank < company->size; rank++) {
-        const struct plan *plan = company->plans[rank];
-        for (uint32_t i = 0; i < plan->action_count; i++) {
-            const struct action *action = &plan->actions[i];
-            if (action->kind == ACTION_SEND) {
-                sent[level_between(hierarchy, rank, action->peer)] +=
-                    begin_of(plan, count, action->slice.first + action->slice.count) -
-                    begin_of(plan, count, action->slice.first);
-            }
+        for (int peer = 0; peer < company->size; peer++) {
+            moved[level_between(hierarchy, rank, peer)] += moved_with(company->plans[rank], count,
+                                                                      peer);
         }
     }
 }
@@ -219,46 +363,69 @@ static size_t groups_on(const struct hierarchy *hierarchy, int level)
     return level < hierarchy->levels ? (size_t)hierarchy->group_count[level] : 1;
 }
 
-/* A group of m members sends 2 (m - 1) n inside; so a level sends 2 n (members - groups). */
+/* A group of m members moves 2 (m - 1) n inside; so a level moves 2 n (members - groups). */
 static void expect_levels(const struct algorithm *top, const struct shape *shape, size_t count)
 {
     struct hierarchy hierarchy;
     cr_assert(hierarchy_init(&hierarchy, shape->size, shape->levels, shape->labels) == WW_OK);
     struct company company = company_nested(top, shape);
-    size_t sent[SHAPE_LEVELS_MAX + 1] = {0};
-    sent_per_level(&company, &hierarchy, count, sent);
+    size_t moved[SHAPE_LEVELS_MAX + 1] = {0};
+    moved_per_level(&company, &hierarchy, count, moved);
     for (int level = 0; level < hierarchy.levels; level++) {
         size_t members = groups_on(&hierarchy, level - 1);
-        cr_expect_eq(sent[level], 2 * count * (members - groups_on(&hierarchy, level)),
+        cr_expect_eq(moved[level], 2 * count * (members - groups_on(&hierarchy, level)),
                      "%s on %s, %zu elements, level %d", top->name, shape->name, count, level);
     }
     size_t outermost = groups_on(&hierarchy, hierarchy.levels - 1);
     /* Halving cuts every shard in two for itself, which rounds elsewhere: exact for powers. */
     if (strcmp(top->name, "halving") != 0 || outermost == power_below(outermost)) {
-        cr_expect_eq(sent[hierarchy.levels], formula_of(top)->elements(outermost, count),
+        cr_expect_eq(moved[hierarchy.levels], formula_of(top)->elements(outermost, count),
                      "%s on %s, %zu elements, between the groups: %zu", top->name, shape->name,
-                     count, sent[hierarchy.levels]);
+                     count, moved[hierarchy.levels]);
     }
     company_finish(&company);
     hierarchy_finish(&hierarchy);
 }
 
-Test(bytes, hierarchies_send_the_least_inside_and_what_their_top_says_between)
+/* Inside an innermost group that sees its memory the same is read that is sent elsewhere. */
+static void expect_levels_both_ways(const struct algorithm *top, struct shape shape, size_t count)
+{
+    for (int seen = 0; seen < 2; seen++) {
+        shape.seen = seen;
+        expect_levels(top, &shape, count);
+    }
+}
+
+Test(bytes, hierarchies_move_the_least_inside_and_what_their_top_says_between)
 {
     static const int uneven[][6] = {{2, 2}, {3, 1}, {4, 2, 1}, {5, 1, 1, 3}, {4, 4, 4, 4}, {8, 8}};
     for (int a = 0; algorithms[a] != NULL && algorithms[a]->collective == COLLECTIVE_ALL_REDUCE;
          a++) {
-        for (size_t i = 0; i < COUNTS; i++) {
+        for (size_t i = 0; algorithms[a]->needs == NEEDS_MESSAGES && i < COUNTS; i++) {
             for (size_t u = 0; u < sizeof(uneven) / sizeof(uneven[0]); u++) {
-                struct shape shape = shape_groups(uneven[u]);
-                expect_levels(algorithms[a], &shape, counts[i]);
+                expect_levels_both_ways(algorithms[a], shape_groups(uneven[u]), counts[i]);
             }
-            struct shape nested = shape_nested(2, 3, 2, 2);
-            struct shape dealt = shape_uniform(4, 3, true);
-            expect_levels(algorithms[a], &nested, counts[i]);
-            expect_levels(algorithms[a], &dealt, counts[i]);
+            expect_levels_both_ways(algorithms[a], shape_nested(2, 3, 2, 2), counts[i]);
+            expect_levels_both_ways(algorithms[a], shape_uniform(4, 3, true), counts[i]);
         }
     }
+}
+
+Test(bytes, groups_that_see_each_other_send_nothing_inside)
+{
+    struct shape shape = shape_uniform(3, 4, false);
+    shape.seen = true;
+    struct company company = company_nested(algorithm_find(COLLECTIVE_ALL_REDUCE, "ring"), &shape);
+    for (int rank = 0; rank < company.size; rank++) {
+        const struct plan *plan = company.plans[rank];
+        for (uint32_t i = 0; i < plan->action_count; i++) {
+            const struct action *action = &plan->actions[i];
+            bool message = action->kind == ACTION_SEND || action->kind == ACTION_RECEIVE;
+            cr_expect(!message || action->peer / 4 != rank / 4, "rank %d and rank %d", rank,
+                      action->peer);
+        }
+    }
+    company_finish(&company);
 }
 
 /* ---- Boundaries ------------------------------------------------------------------------------ */
@@ -363,7 +530,7 @@ Test(bytes, the_engine_plans_the_same_bytes_in_one_segment)
             for (int rank = 0; rank < size; rank++) {
                 fill_levels(&topology, rank, size, 2);
                 for (size_t i = 0; i < COUNTS; i++) {
-                    uint64_t wanted = sizeof(float) * sent_by_rank(company.plans[rank], counts[i]);
+                    uint64_t wanted = sizeof(float) * moved_by_rank(company.plans[rank], counts[i]);
                     expect_account(company.plans[rank], &topology, counts[i], (size_t)1 << 40,
                                    wanted);
                 }
@@ -374,7 +541,7 @@ Test(bytes, the_engine_plans_the_same_bytes_in_one_segment)
 }
 
 /* Where the total is a multiple of n it does not depend on the segments. */
-Test(bytes, segments_do_not_change_what_all_send_together)
+Test(bytes, segments_do_not_change_what_all_move_together)
 {
     for (int a = 0; algorithms[a] != NULL; a++) {
         if (formula_of(algorithms[a])->elements == halving ||
@@ -400,9 +567,10 @@ Test(bytes, segments_do_not_change_what_all_send_together)
     }
 }
 
-Test(bytes, hierarchical_bytes_are_split_by_level)
+static void expect_split_by_level(bool seen)
 {
     struct shape shape = shape_uniform(4, 3, false);
+    shape.seen = seen;
     struct company company = company_nested(algorithm_find(COLLECTIVE_ALL_REDUCE, "ring"), &shape);
     uint8_t levels[12];
     struct topology topology = {.peer_level = levels};
@@ -414,4 +582,10 @@ Test(bytes, hierarchical_bytes_are_split_by_level)
     cr_expect_eq(bytes[0], 2 * 4 * least(3, 100003), "inside the groups");
     cr_expect_eq(bytes[1], 2 * least(4, 100003), "between the groups");
     company_finish(&company);
+}
+
+Test(bytes, hierarchical_bytes_are_split_by_level)
+{
+    expect_split_by_level(false);
+    expect_split_by_level(true);
 }
