@@ -23,7 +23,7 @@
 
 #define BOARD_LINE_BYTES 64
 #define BOARD_WORDS 64 /* ENGINE_RUNS_MAX * ENGINE_WINDOW_MAX */
-#define BOARD_VALUES_BYTES ((size_t)16 << 10)
+#define BOARD_VALUES_BYTES ((size_t)32 << 10)
 #define BOARD_FEW_BYTES 16 /* so many lie in the entry's first line */
 
 /* Where a rank's memory lies for one collective: keys for those who see it. */

@@ -225,6 +225,7 @@ static uint16_t see(struct plan_writer *writer, int peer)
 
 void plan_await(struct plan_writer *writer, int step, int peer)
 {
+    assert(step > 0); /* before step 0 there is only the segment before */
     see(writer, peer);
     add_action(writer, step, (struct action){.kind = ACTION_AWAIT, .peer = peer});
 }
@@ -340,6 +341,8 @@ enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan
             qsort(writer->drafts, count, sizeof *writer->drafts, compare_drafts);
         }
         lay_out(written, writer->drafts);
+        assert(written->seen_count == 0 ||
+               written->rounds[written->round_count - 1].step <= PLAN_STEPS_SEEN_MAX);
         written->identity = ++plans_written;
         *plan = written;
     }

@@ -12,7 +12,8 @@
  *
  * Local actions may read and write slots of a peer whose memory is seen in place. No message orders
  * that, so plans await: who awaits a peer at step s goes on once the peer has done everything that
- * it has to do before step s. A plan is *closed*: when a rank comes to its end, no peer touches its
+ * it has to do before step s. Only ranks that see or await somebody themselves can be awaited, and
+ * not at step 0. A plan is *closed*: when a rank comes to its end, no peer touches its
  * memory any more, so the next segment, and the caller, may use it. */
 #ifndef COLLECTIVES_PLAN_H
 #define COLLECTIVES_PLAN_H
@@ -33,6 +34,9 @@ enum collective {
 };
 extern const char *const collective_names[COLLECTIVE_COUNT];
 extern const char *const type_names[WW_TYPE_COUNT];
+
+/* Plans that await end by this step. */
+#define PLAN_STEPS_SEEN_MAX 65535
 
 enum { SLOT_INPUT, SLOT_OUTPUT, SLOT_SCRATCH };
 

@@ -11,10 +11,13 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-/* In memory: values up to so many bytes, times the ranks that read them, lie on the board. */
-#define BOARD_MOST_BYTES (16 * KIB)
+/* In memory: values lie on the board when a rank reads no more than so many bytes there. Between
+ * two cores that is as fast as staging up to 64 KiB, with more ranks than cores twice as fast. */
+#define BOARD_READ_BYTES (128 * KIB)
 #define FETCH_LEAST_BYTES (64 * KIB) /* a system call costs as much as copying this */
-#define MEMORY_SEGMENT_BYTES (512 * KIB)
+/* Segments stay in the caches, and the parts of few ranks outlast their awaiting each other. */
+#define MEMORY_PART_BYTES (256 * KIB)
+#define MEMORY_SEGMENT_BYTES MIB
 #define MEMORY_WINDOW 2
 
 #define AUTOMATIC "auto"
@@ -209,12 +212,14 @@ static void choose_segment(const struct topology *topology, struct choice *choic
     choice->window = wire ? 4 : 2;
 }
 
-/* Bytes that a rank puts on the board, and that each rank reads there. */
 static bool suits_board(const struct topology *topology, const struct wish *wish)
 {
-    size_t bytes = vector_bytes(topology, wish);
-    size_t readers = wish->collective == COLLECTIVE_ALL_REDUCE ? (size_t)topology->size : 1;
-    return bytes * readers <= BOARD_MOST_BYTES;
+    size_t whole = vector_bytes(topology, wish);
+    size_t size = (size_t)topology->size;
+    bool gathers = wish->collective == COLLECTIVE_ALL_GATHER;
+    size_t own = gathers ? whole / size : whole;
+    size_t readers = wish->collective == COLLECTIVE_ALL_REDUCE ? size : 1;
+    return own <= BOARD_VALUES_BYTES && whole <= BOARD_READ_BYTES / readers;
 }
 
 /* All ranks share one host and see each other. */
@@ -228,7 +233,8 @@ static void choose_in_memory(const struct topology *topology, const struct sight
                           ? ways->fetched
                           : NULL;
     choice->on_board = suits_board(topology, wish);
-    choice->segment_bytes = MEMORY_SEGMENT_BYTES;
+    size_t parts = MEMORY_PART_BYTES * (size_t)topology->size;
+    choice->segment_bytes = parts < MEMORY_SEGMENT_BYTES ? parts : MEMORY_SEGMENT_BYTES;
     choice->window = MEMORY_WINDOW;
 }
 

@@ -116,7 +116,7 @@ static bool add_source(struct proof *proof, const struct place *place, uint32_t 
                       __builtin_ctzll(sum->ranks & value->ranks));
     }
     sum->ranks |= value->ranks;
-    sum->order = order_sum(sum->order, value->order);
+    sum->order = fingerprint_sum(sum->order, value->order);
     sum->depth = value->depth > sum->depth ? value->depth : sum->depth;
     return true;
 }

@@ -6,13 +6,13 @@
 #include <string.h>
 
 /* Any function without easy collisions serves. */
-uint64_t order_leaf(int rank)
+uint64_t fingerprint_rank(int rank)
 {
     uint64_t x = ((uint64_t)rank + 1) * UINT64_C(0x9e3779b97f4a7c15);
     return (x ^ (x >> 29)) * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
-uint64_t order_sum(uint64_t left, uint64_t right)
+uint64_t fingerprint_sum(uint64_t left, uint64_t right)
 {
     uint64_t x = left * UINT64_C(0xff51afd7ed558ccd) + (right ^ (right >> 31));
     return (x ^ (x >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
@@ -43,7 +43,7 @@ static void fill(const struct claim *claim, const struct plan *plan, uint16_t sl
     for (uint32_t i = 0; i < claim->segments * plan->parts; i++) {
         if (given(claim, plan, slot, i % plan->parts)) {
             values[i] = (struct value){.ranks = UINT64_C(1) << plan->rank,
-                                       .order = order_leaf(plan->rank),
+                                       .order = fingerprint_rank(plan->rank),
                                        .defined = true};
         }
     }

@@ -58,8 +58,8 @@ bool slices_overlap(const struct claim *claim, const struct plan *plan, const st
 
 /* Fingerprints: of a rank's contribution, and of left + right. Not symmetric: (a, b) and (b, a)
  * differ, as NaNs and signed zeros do. A reduction begins with 0 on the left. */
-uint64_t order_leaf(int rank);
-uint64_t order_sum(uint64_t left, uint64_t right);
+uint64_t fingerprint_rank(int rank);
+uint64_t fingerprint_sum(uint64_t left, uint64_t right);
 
 /* One bit per rank. */
 uint64_t everybody(int size);

@@ -232,12 +232,18 @@ Test(select, few_values_travel_with_the_announcement)
         int ranks;
         bool on_board;
     } rows[] = {
-        {COLLECTIVE_ALL_REDUCE, 0, 2, true},           {COLLECTIVE_ALL_REDUCE, KIB(8), 2, true},
-        {COLLECTIVE_ALL_REDUCE, KIB(8) + 4, 2, false}, {COLLECTIVE_ALL_REDUCE, KIB(1), 16, true},
-        {COLLECTIVE_ALL_REDUCE, KIB(2), 16, false},    {COLLECTIVE_REDUCE_SCATTER, KIB(4), 4, true},
-        {COLLECTIVE_REDUCE_SCATTER, KIB(5), 4, false}, {COLLECTIVE_ALL_GATHER, KIB(4), 4, true},
-        {COLLECTIVE_ALL_GATHER, KIB(5), 4, false},     {COLLECTIVE_BROADCAST, KIB(16), 9, true},
-        {COLLECTIVE_BROADCAST, KIB(16) + 4, 9, false},
+        {COLLECTIVE_ALL_REDUCE, 0, 2, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(32), 2, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(32) + 4, 2, false},
+        {COLLECTIVE_ALL_REDUCE, KIB(8), 16, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(8) + 4, 16, false},
+        {COLLECTIVE_REDUCE_SCATTER, KIB(8), 4, true},
+        {COLLECTIVE_REDUCE_SCATTER, KIB(8) + 4, 4, false},
+        {COLLECTIVE_ALL_GATHER, KIB(32), 4, true},
+        {COLLECTIVE_ALL_GATHER, KIB(32) + 4, 4, false},
+        {COLLECTIVE_ALL_GATHER, KIB(32), 5, false},
+        {COLLECTIVE_BROADCAST, KIB(32), 9, true},
+        {COLLECTIVE_BROADCAST, KIB(32) + 4, 9, false},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         struct wish wish = {rows[i].collective, rows[i].bytes / 4, WW_F32, 0};

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_route.c: messages go the way of their level, and both ways look like one. Most tests look
  * at rank 0 of four, with fakes for both parts; in the last ones real messages travel. */
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "internal/memory.h"
 #include "route_fakes.h"
@@ -530,6 +532,7 @@ static void reserve_plain(void *fabric)
     check(none == plain, "written although it failed");
     check_diary("");
     route->close(fabric, false); /* gives back the rest */
+    check(msync(memory[3], 4096, MS_ASYNC) != 0 && errno == ENOMEM, "it is still mapped");
 }
 
 Test(route, memory_is_reserved_where_both_parts_can_use_it)
