@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "blocks.h"
 #include "command.h"
 #include "overhead.h"
@@ -15,17 +16,7 @@
 #include "watchdog.h"
 #include "world.h"
 
-struct bench {
-    struct meter meter;
-    const struct options *options;
-    FILE *out; /* NULL on all ranks but 0 */
-    struct place *places;
-    struct buffer arenas[MEMORY_COUNT]; /* of --versus; malloc's is the meter's output */
-    struct report report;
-};
-
-/* Before anything else is printed. */
-static void hide_progress(const struct bench *bench)
+void bench_hide_progress(const struct bench *bench)
 {
     if (bench->out != NULL) {
         progress_hide();
@@ -112,76 +103,12 @@ static void run_job(void *self, const struct job *job)
         record.figures[in_place] = measure(&bench->meter, job, in_place == 1);
         table_figures(bench->out, &record.figures[in_place]);
     }
-    hide_progress(bench);
+    bench_hide_progress(bench);
     table_end_row(bench->out);
     if (!report_add(&bench->report, &record)) {
         team_fail(&bench->meter.world, "no memory for row %zu; take larger steps (-f)",
                   bench->report.record_count + 1);
     }
-}
-
-/* ---- Versus ---------------------------------------------------------------------------------- */
-
-static void run_marker(struct bench *bench, const int *host_of, const char *when)
-{
-    meter_stage(&bench->meter, "the markers at the %s", when);
-    struct marker marker = marker_measure(&bench->meter, host_of, when);
-    bench->report.markers[bench->report.marker_count++] = marker;
-    hide_progress(bench);
-    block_marker(bench->out, &marker, places_host_count(bench->places, bench->meter.world.size));
-}
-
-static void open_arenas(struct bench *bench)
-{
-    struct meter *meter = &bench->meter;
-    bench->arenas[MEMORY_MALLOC] = meter->output;
-    for (int kind = MEMORY_HUGE; kind < MEMORY_COUNT; kind++) {
-        bench->arenas[kind] = buffer_open(&meter->world, meter->context, (enum memory)kind,
-                                          meter->output.bytes);
-    }
-    double huge_bytes = (double)bench->arenas[MEMORY_HUGE].huge_bytes;
-    team_combine(&meter->world, COMBINE_MIN, &huge_bytes, 1);
-    block_huge_pages(bench->out, bench->arenas[MEMORY_HUGE].bytes, (size_t)huge_bytes);
-}
-
-static void run_contests(void *self, const struct job *job)
-{
-    struct bench *bench = self;
-    const struct options *options = bench->options;
-    for (int kind = 0; kind < MEMORY_COUNT; kind++) {
-        meter_stage(&bench->meter, "%s %s %s of %zu bytes in turn with MPI, %s memory",
-                    options->collective->name, job->subject.type, job->subject.op, job->bytes,
-                    memory_names[kind]);
-        struct contest_record record = {.job = *job};
-        record.contest = versus_measure(&bench->meter, job, &bench->arenas[kind]);
-        bench->meter.jobs_done++;
-        if (!report_add_contest(&bench->report, &record)) {
-            team_fail(&bench->meter.world, "no memory for row %zu; take larger steps (-f)",
-                      bench->report.contest_count + 1);
-        }
-        hide_progress(bench);
-        block_contest(bench->out, &record);
-    }
-}
-
-static void run_versus(struct bench *bench)
-{
-    struct meter *meter = &bench->meter;
-    int *host_of = calloc((size_t)meter->world.size, sizeof(host_of[0]));
-    if (host_of == NULL) {
-        team_fail(&meter->world, "no memory for the hosts of %d ranks", meter->world.size);
-    }
-    for (int rank = 0; rank < meter->world.size; rank++) {
-        host_of[rank] = places_first(bench->places, rank);
-    }
-    run_marker(bench, host_of, "begin");
-    open_arenas(bench);
-    block_contests(bench->out, mpi_name());
-    sweep(bench->options, meter->world.size, run_contests, bench);
-    buffer_close(meter->context, &bench->arenas[MEMORY_HUGE]);
-    buffer_close(meter->context, &bench->arenas[MEMORY_SHARED]);
-    run_marker(bench, host_of, "end");
-    free(host_of);
 }
 
 /* ---- The run --------------------------------------------------------------------------------- */
@@ -236,12 +163,12 @@ static int run_bench(struct bench *bench)
     block_calls(bench->out, &bench->report);
     measure_resident(bench);
     if (bench->options->versus_mpi) {
-        run_versus(bench);
+        bench_run_versus(bench);
     }
     meter_stage(meter, "the end");
     meter_release(meter);
     ww_context_destroy(meter->context);
-    hide_progress(bench);
+    bench_hide_progress(bench);
     int code = conclude(bench);
     if (meter->leads) {
         watchdog_stop();

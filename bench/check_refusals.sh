@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # check_refusals.sh: what cannot be run is refused with a sentence on stderr, nothing on stdout,
 # and exit code 2; what only informs prints on stdout and starts nothing.
-#   check_refusals.sh WIREWISE
+#   check_refusals.sh WIREWISE [mpi]
+# mpi: this build knows what MPI can do.
 set -u
 wirewise=$1
 bad=0
@@ -97,8 +98,10 @@ refuses 'one collective' bench broadcast all_gather
 refuses 'known is mpi' bench --versus nccl
 refuses 'threads' bench --versus mpi -t 2
 refuses 'all_reduce only' bench broadcast --versus mpi
-refuses '16-bit' bench --versus mpi -d half
-refuses 'no average' bench --versus mpi -o avg
+if [ "${2:-}" = mpi ]; then
+    refuses '16-bit' bench --versus mpi -d half
+    refuses 'no average' bench --versus mpi -o avg
+fi
 refuses 'drop --memory huge' bench --versus mpi --memory huge
 refuses 'unrecognized' bench --nonsense
 refuses 'ranks are 0 to 1' bench broadcast -t 2 -r 2 -e 8

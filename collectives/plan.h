@@ -49,7 +49,7 @@ struct slice {
 };
 
 enum action_kind {
-    ACTION_COPY,    /* slice = source 0 */
+    ACTION_COPY,    /* slice = source 0; always of the own memory, further ones need not be */
     ACTION_REDUCE,  /* slice = source 0 op source 1 op ..., in this order */
     ACTION_AWAIT,   /* peer has done what comes before this step */
     ACTION_SEND,    /* slice to peer */

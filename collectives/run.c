@@ -2,6 +2,7 @@
  * run.c: slides one plan along a vector: several segments in flight, each at its own round. */
 #include "run.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 /* Places publish "uses << STEP_BITS | step". */
 #define STEP_BITS 16
+_Static_assert(PLAN_STEPS_SEEN_MAX < 1 << STEP_BITS, "steps fit");
 
 /* A piece of memory that a slice stands for. */
 struct span {
@@ -86,6 +88,7 @@ static void add_planned_bytes(const struct plan *plan, const struct slicing *sli
                                                            element_bytes);
         }
         uint32_t others = (uint32_t)action->source_count + action->also_count;
+        assert(action->slice.seen == 0); /* the first target is always the own memory */
         for (uint32_t s = 0; s < others; s++) {
             const struct slice *slice = &plan->sources[action->sources + s];
             if (slice->seen > 0) {

@@ -16,6 +16,7 @@
  * staged in scratch that all see, each in a slot of its own, and results come back the same way. */
 #include "algorithm.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "internal/log.h"
@@ -383,6 +384,7 @@ static enum ww_status compose(struct composer *composer, const struct algorithm 
 {
     const struct atlas *atlas = composer->atlas;
     char name[sizeof(*plan)->name];
+    assert(top->needs == NEEDS_MESSAGES);
     snprintf(name, sizeof name, "hierarchical+%s", top->name);
     composer->owners = calloc((size_t)atlas->size, sizeof *composer->owners);
     if (composer->owners != NULL) {

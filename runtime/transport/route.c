@@ -195,7 +195,6 @@ static struct journey *journey_take(struct route *route)
     struct journey *journey = route->free != NULL ? route->free : journey_create(route);
     if (journey != NULL) {
         route->free = journey->next_free;
-        journey->lends = false;
     }
     return journey;
 }
@@ -299,7 +298,6 @@ static enum ww_status journey_begin(struct route *route, int tag, bool control,
     enum ww_status status = journey_post(route, journey, tag, control, messages, count - far, far);
     if (status != WW_OK) {
         route->failed = true;
-        journey->pending[MEMORY] = journey->pending[NETWORK] = false;
         journey_give(route, journey);
         return status;
     }

@@ -119,13 +119,16 @@ static uint64_t hellos_read(struct meeting *meeting, const struct hello *own)
 {
     const struct hello *all = meeting->all;
     uint64_t room = own->room_bytes;
+    if (room == 0) {
+        note(meeting, TROUBLE_ARENA, -1, ENOMEM); /* its own trouble: others go on without it */
+    }
     for (int rank = 0; rank < meeting->world->size; rank++) {
         const struct hello *hello = &all[rank];
         meeting->size_most = hello->size > meeting->size_most ? hello->size : meeting->size_most;
         if (!is_here(meeting, rank)) {
             continue;
         }
-        room = hello->room_bytes < room ? hello->room_bytes : room;
+        room = hello->room_bytes > 0 && hello->room_bytes < room ? hello->room_bytes : room;
         if (hello->first != own->first || hello->size != own->size ||
             hello->area_bytes != own->area_bytes) {
             note(meeting, TROUBLE_HOST, rank, 0);
