@@ -346,6 +346,12 @@ void model_destroy(struct model *model)
     free(model);
 }
 
+void model_move_gradients(struct model *model, real *memory)
+{
+    parameters_move_gradients(&model->parameters, memory);
+    bind_parameters(model);
+}
+
 struct model *model_create(const struct model_size *size, size_t batch)
 {
     assert(size->layers > 0 && size->width % size->heads == 0 && batch > 0);

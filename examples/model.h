@@ -20,6 +20,9 @@ typedef void gradient_ready(void *self, size_t index);
 struct model *model_create(const struct model_size *size, size_t batch);
 void model_destroy(struct model *model);
 
+/* As parameters_move_gradients; the memory outlives the model's last pass. */
+void model_move_gradients(struct model *model, real *memory);
+
 struct parameters *model_parameters(struct model *model);
 
 /* Reads sequences of context + 1 bytes, one behind the other, and returns the mean cross entropy

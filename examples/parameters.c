@@ -138,9 +138,18 @@ void parameters_draw(struct parameters *parameters, uint64_t seed)
     }
 }
 
-void parameters_finish(struct parameters *parameters)
+void parameters_move_gradients(struct parameters *parameters, real *memory)
 {
     free(parameters->gradients);
+    parameters->gradients = memory;
+    parameters->gradients_lent = true;
+}
+
+void parameters_finish(struct parameters *parameters)
+{
+    if (!parameters->gradients_lent) {
+        free(parameters->gradients);
+    }
     free(parameters->values);
     free(parameters->tensors);
     *parameters = (struct parameters){0};

@@ -62,12 +62,16 @@ struct parameters {
     real *values;    /* [count] */
     real *gradients; /* [count] */
     size_t count;
+    bool gradients_lent; /* by parameters_move_gradients */
 };
 
 /* Lays out a model's tensors; everything starts as zeros. False when memory ran out; otherwise
  * parameters_finish frees what was taken, and takes zeroes. */
 bool parameters_init(struct parameters *parameters, const struct model_size *size);
 void parameters_finish(struct parameters *parameters);
+
+/* From now on gradients lie in memory[count], which is zero and stays the caller's. */
+void parameters_move_gradients(struct parameters *parameters, real *memory);
 
 /* Draws the values a training begins with; the same for the same seed, always. */
 void parameters_draw(struct parameters *parameters, uint64_t seed);

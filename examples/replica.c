@@ -189,6 +189,19 @@ static bool take_memory(struct replica *replica)
            optimizer_init(&replica->optimizer);
 }
 
+/* Where ranks of one host see each other's gradients, none of them is copied there. The context
+ * gives the memory back when it ends. */
+static enum exit_code place_gradients(struct replica *replica)
+{
+    void *memory = NULL;
+    enum ww_status status = ww_alloc(replica->context, replica->parameters->count * sizeof(real),
+                                     &memory);
+    if (status == WW_OK) {
+        model_move_gradients(replica->model, memory);
+    }
+    return judge(replica, "ww_alloc of the gradients", status);
+}
+
 static enum exit_code connect(struct replica *replica, const struct ww_world *world)
 {
     struct ww_config config = WW_CONFIG_INIT;
@@ -197,7 +210,10 @@ static enum exit_code connect(struct replica *replica, const struct ww_world *wo
     if (status != WW_OK) {
         return complain(world->rank, "ww_context_create", status);
     }
-    enum exit_code code = register_gradients(replica);
+    enum exit_code code = place_gradients(replica);
+    if (code == EXIT_DONE) {
+        code = register_gradients(replica);
+    }
     return code == EXIT_DONE ? share_first_parameters(replica) : code;
 }
 
