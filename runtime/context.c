@@ -9,9 +9,7 @@
 
 #include "call.h"
 #include "internal/cpu.h"
-#include "transport/route.h"
-
-extern const struct ww_transport ww_local_transport;
+#include "internal/fabrics.h"
 
 /* ---- State and errors ------------------------------------------------------------------- */
 

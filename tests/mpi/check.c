@@ -50,14 +50,26 @@ void check(bool good, const char *format, ...)
     pthread_mutex_unlock(&checks.lock);
 }
 
+static void take_lines(char lines[sizeof checks.lines])
+{
+    pthread_mutex_lock(&checks.lock);
+    memcpy(lines, checks.lines, sizeof checks.lines);
+    checks.lines[0] = '\0';
+    pthread_mutex_unlock(&checks.lock);
+}
+
 void check_line(const char *text)
 {
     char lines[sizeof checks.lines];
-    pthread_mutex_lock(&checks.lock);
-    memcpy(lines, checks.lines, sizeof lines);
-    checks.lines[0] = '\0';
-    pthread_mutex_unlock(&checks.lock);
+    take_lines(lines);
     check(strstr(lines, text) != NULL, "no line says \"%s\"; there were:\n%s", text, lines);
+}
+
+void check_silence(void)
+{
+    char lines[sizeof checks.lines];
+    take_lines(lines);
+    check(lines[0] == '\0', "nobody asked for:\n%s", lines);
 }
 
 int checks_end(void)

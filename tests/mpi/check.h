@@ -24,6 +24,9 @@ void check(bool good, const char *format, ...) __attribute__((format(printf, 2, 
 /* Fails unless a warning or error since the last call holds the text; forgets them all. */
 void check_line(const char *text);
 
+/* Fails when there was a warning or error since the last call of either; forgets them all. */
+void check_silence(void);
+
 /* 0 or 1, for main to return. Needs no MPI. */
 int checks_end(void);
 
