@@ -236,7 +236,8 @@ bool options_read(int argc, char **argv, struct options *options, int *code)
      * rank 0 alone speaks and fails. */
     bool first = options->launch.rank == 0;
     argp_err_exit_status = EXIT_USAGE;
-    error_t error = argp_parse(&parser, argc, argv, first ? 0 : ARGP_SILENT, NULL, options);
+    unsigned flags = ARGP_IN_ORDER | (first ? 0 : ARGP_SILENT); /* argv stays as it was typed */
+    error_t error = argp_parse(&parser, argc, argv, flags, NULL, options);
     *code = first ? EXIT_USAGE : EXIT_FINE;
     return error == 0 && !options->refused;
 }

@@ -4,6 +4,7 @@
  * a buffer of its own, as no clock can time one of them. */
 #include "versus.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "world.h"
@@ -88,15 +89,18 @@ struct pace {
     double slower;
 };
 
+/* The least of a few rounds: one that was disturbed would make the batch too short. */
 static struct pace warm_up(const struct bout *bout)
 {
-    double pair[2] = {0.0, 0.0};
+    double least[2] = {INFINITY, INFINITY};
     for (int round = 0; round < 2; round++) {
+        double pair[2];
         time_round(bout, round, &pair[0], &pair[1]);
+        least[0] = fmin(least[0], pair[0]);
+        least[1] = fmin(least[1], pair[1]);
     }
-    team_combine(&bout->meter->world, COMBINE_MAX, pair, 2);
-    bool first = pair[0] < pair[1];
-    return (struct pace){pair[first ? 0 : 1], pair[first ? 1 : 0]};
+    team_combine(&bout->meter->world, COMBINE_MAX, least, 2);
+    return (struct pace){fmin(least[0], least[1]), fmax(least[0], least[1])};
 }
 
 /* Makes even the faster one's batch long enough for the clock. The time of a single call includes

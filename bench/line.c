@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * line.c: defaults that depend on other flags, and flags that exclude each other. */
+#include "line.h"
+
+#include <string.h>
+
+#include "sweep.h"
+#include "words.h"
+#include "world.h"
+
+static void fill_defaults(struct options *options)
+{
+    if (options->iters == 0) {
+        options->iters = options->overhead ? 20000 : 20;
+    }
+    const size_t usual = (size_t)32 << 20;
+    if (options->bytes_min == 0) {
+        options->bytes_min = options->bytes_max != 0 && options->bytes_max < usual
+                                 ? options->bytes_max
+                                 : usual;
+    }
+    if (options->bytes_max == 0) {
+        options->bytes_max = options->bytes_min > usual ? options->bytes_min : usual;
+    }
+}
+
+static void check_sizes(struct argp_state *state, const struct options *options)
+{
+    if (options->bytes_min > options->bytes_max) {
+        refuse(state, "-b is larger than -e: %zu > %zu bytes", options->bytes_min,
+               options->bytes_max);
+        return;
+    }
+    for (int i = 0; i < options->expectation_count; i++) {
+        size_t bytes = options->expectations[i].bytes;
+        if (!sweep_has_size(options, bytes)) {
+            refuse(state,
+                   "--expect-busbw %zu:%g: this run does not measure %zu bytes; choose -b, -e and "
+                   "-f or -i so that it does",
+                   bytes, options->expectations[i].gbps, bytes);
+        }
+    }
+}
+
+static void check_launcher(struct argp_state *state, const struct options *options)
+{
+    if (options->launch.no_mpi) {
+        refuse(state,
+               "srun started %d tasks but gave them no way to find each other by MPI, so each "
+               "would measure itself alone; say srun --mpi=pmix (srun --mpi=list shows what "
+               "there is) or use mpirun",
+               options->launch.size);
+        return;
+    }
+    if (options->threads > 1 && options->launch.present && options->launch.size != 1) {
+        refuse(state,
+               "-t %d makes ranks without a launcher, but this process is one of several ranks "
+               "already; drop -t",
+               options->threads);
+    }
+    if (options->overhead && options->launch.present && options->launch.size != 1) {
+        refuse(state, "--overhead measures one process; run it without mpirun");
+    }
+}
+
+static void check_overhead(struct argp_state *state, const struct options *options)
+{
+    if (options->overhead &&
+        (options->json_path != NULL || options->csv_path != NULL || options->plot_path != NULL ||
+         options->expectation_count > 0 || options->timeout_s > 0.0 || options->versus_mpi)) {
+        refuse(state, "--overhead measures no sizes: it goes together with -n only, not with -J, "
+                      "--csv, --plot, --expect-busbw, --versus or -T");
+    }
+}
+
+static void check_versus(struct argp_state *state, const struct options *options)
+{
+    if (options->threads > 1) {
+        refuse(state,
+               "--versus mpi needs MPI's ranks, not threads: "
+               "mpirun -n %d wirewise bench --versus mpi",
+               options->threads);
+    }
+    if (options->collective->outcome != OUTCOME_REDUCED) {
+        refuse(state, "--versus mpi compares all_reduce only, not %s", options->collective->name);
+    }
+    if (options->memory != MEMORY_MALLOC) {
+        refuse(state,
+               "--versus mpi compares on malloc'd, huge and shared memory anyway; drop "
+               "--memory %s",
+               memory_names[options->memory]);
+    }
+    for (int i = 0; i < options->type_count * options->op_count; i++) {
+        const struct type_name *type = &options->types[i / options->op_count];
+        const struct op_name *op = &options->ops[i % options->op_count];
+        const char *why = mpi_refuses(type->type, op->op, options->bytes_max / 4);
+        if (why != NULL) {
+            refuse(state, "--versus mpi with -d %s -o %s -e %zu: %s", type->name, op->name,
+                   options->bytes_max, why);
+        }
+    }
+}
+
+static void check_files(struct argp_state *state, const struct options *options)
+{
+    const struct {
+        const char *flag;
+        const char *path;
+    } files[] = {
+        {"-J", options->json_path},
+        {"--csv", options->csv_path},
+        {"--plot", options->plot_path},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t j = i + 1; j < 3; j++) {
+            if (files[i].path != NULL && files[j].path != NULL &&
+                strcmp(files[i].path, files[j].path) == 0) {
+                refuse(state, "%s and %s name the same file, %s: give each its own", files[i].flag,
+                       files[j].flag, files[i].path);
+            }
+        }
+    }
+}
+
+void line_finish(struct argp_state *state, struct options *options)
+{
+    fill_defaults(options);
+    check_sizes(state, options);
+    check_launcher(state, options);
+    check_overhead(state, options);
+    check_files(state, options);
+    if (options->versus_mpi) {
+        check_versus(state, options);
+    }
+    if (options->op_count == 1 && options->ops[0].op == WW_MEAN && options->type_count == 1 &&
+        type_is_integer(options->types[0].type)) {
+        refuse(state, "-o avg: integers have no average; choose -o sum, min or max, "
+                      "or a floating type");
+    }
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * run_versus.c: the part of a run that --versus adds: every job in memory of every kind. */
+#include <stdlib.h>
+
+#include "bench.h"
+#include "blocks.h"
+#include "world.h"
+
+static void run_marker(struct bench *bench, const int *host_of, const char *when)
+{
+    meter_stage(&bench->meter, "the markers at the %s", when);
+    struct marker marker = marker_measure(&bench->meter, host_of, when);
+    bench->report.markers[bench->report.marker_count++] = marker;
+    bench_hide_progress(bench);
+    block_marker(bench->out, &marker, places_host_count(bench->places, bench->meter.world.size));
+}
+
+static void open_arenas(struct bench *bench)
+{
+    struct meter *meter = &bench->meter;
+    bench->arenas[MEMORY_MALLOC] = meter->output;
+    for (int kind = MEMORY_HUGE; kind < MEMORY_COUNT; kind++) {
+        bench->arenas[kind] = buffer_open(&meter->world, meter->context, (enum memory)kind,
+                                          meter->output.bytes);
+    }
+    double huge_bytes = (double)bench->arenas[MEMORY_HUGE].huge_bytes;
+    team_combine(&meter->world, COMBINE_MIN, &huge_bytes, 1);
+    block_huge_pages(bench->out, bench->arenas[MEMORY_HUGE].bytes, (size_t)huge_bytes);
+}
+
+static void run_contests(void *self, const struct job *job)
+{
+    struct bench *bench = self;
+    const struct options *options = bench->options;
+    for (int kind = 0; kind < MEMORY_COUNT; kind++) {
+        meter_stage(&bench->meter, "%s %s %s of %zu bytes in turn with MPI, %s memory",
+                    options->collective->name, job->subject.type, job->subject.op, job->bytes,
+                    memory_names[kind]);
+        struct contest_record record = {.job = *job};
+        record.contest = versus_measure(&bench->meter, job, &bench->arenas[kind]);
+        bench->meter.jobs_done++;
+        if (!report_add_contest(&bench->report, &record)) {
+            team_fail(&bench->meter.world, "no memory for row %zu; take larger steps (-f)",
+                      bench->report.contest_count + 1);
+        }
+        bench_hide_progress(bench);
+        block_contest(bench->out, &record);
+    }
+}
+
+void bench_run_versus(struct bench *bench)
+{
+    struct meter *meter = &bench->meter;
+    int *host_of = calloc((size_t)meter->world.size, sizeof(host_of[0]));
+    if (host_of == NULL) {
+        team_fail(&meter->world, "no memory for the hosts of %d ranks", meter->world.size);
+    }
+    for (int rank = 0; rank < meter->world.size; rank++) {
+        host_of[rank] = places_first(bench->places, rank);
+    }
+    run_marker(bench, host_of, "begin");
+    open_arenas(bench);
+    block_contests(bench->out, mpi_name());
+    sweep(bench->options, meter->world.size, run_contests, bench);
+    buffer_close(meter->context, &bench->arenas[MEMORY_HUGE]);
+    buffer_close(meter->context, &bench->arenas[MEMORY_SHARED]);
+    run_marker(bench, host_of, "end");
+    free(host_of);
+}
