@@ -95,8 +95,9 @@ static inline const void *board_values(const struct entry *entry, size_t bytes)
 void board_write(const struct board *board, uint64_t number, const struct signature *signature,
                  const struct notice *notice, const void *values, size_t bytes);
 
-/* A rank that gives up takes back what it announced from collective `passed` on, and waits, for
- * moments, until nobody is inside its callers' buffers. */
+/* A rank that gives up takes back what it announced from collective `passed` on: who has not seen
+ * it yet never will; its signature stays for those who have. Waits, for moments, until nobody is
+ * inside its callers' buffers. */
 void board_revoke(const struct board *board, uint64_t passed, uint64_t announced);
 
 /* Around every access to buffers of peers' callers: true when none of the peers gave up. */

@@ -306,7 +306,7 @@ static void collect_votes(struct gate *gate, const struct signature *own)
 {
     uint64_t slot = gate->passed & (gate->ahead - 1);
     for (int rank = 0; gate->on_board && rank < gate->topology->size; rank++) {
-        gate->votes[rank] = board_read(gate->board, rank, gate->passed)->signature;
+        gate->votes[rank] = board_place(gate->board, rank, gate->passed)->signature;
     }
     for (int i = 0; !gate->on_board && i < gate->peer_count; i++) {
         gate->votes[gate->peers[i].rank] = gate->peers[i].said[slot];
@@ -539,7 +539,9 @@ int gate_silent(const struct gate *gate)
 void gate_report_failure(struct gate *gate, enum ww_status status, const char *sentence)
 {
     if (gate->board != NULL) {
-        board_revoke(gate->board, gate->passed, gate->announced);
+        /* What does not match lets nobody pass: peers may see it and judge for themselves. */
+        bool mismatch = status == WW_MISMATCH;
+        board_revoke(gate->board, mismatch ? gate->announced : gate->passed, gate->announced);
     }
     if (!outgoing_free(gate, &gate->failure)) {
         return; /* said already */
