@@ -2,6 +2,7 @@
  * blocks.c: our own figures. Times are in microseconds; "-" is what nobody knows. */
 #include "blocks.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 #include "text.h"
@@ -51,9 +52,9 @@ static void put_call(FILE *out, const struct report *report, const struct record
     const struct summary *times = &figures->per_call;
     const double seconds[] = {times->min, times->p10, times->median,     times->p90,
                               times->p99, times->max, times->median_low, times->median_high};
-    fprintf(out, "# %12zu  %8s  %6s  %6d  %12s  %6s  %5s  %8s  %6d  %6d  %7d", subject->bytes,
-            subject->type, subject->op, subject->root, placement_name(in_place),
-            memory_names[options->memory], options->codec, report->size == 1 ? "0" : "-", 0, 0,
+    fprintf(out, "# %12zu  %8s  %6s  %6d  %12s  %6s  %5s  %10" PRIu64 "  %6d  %6d  %7d",
+            subject->bytes, subject->type, subject->op, subject->root, placement_name(in_place),
+            memory_names[options->memory], options->codec, figures->wire_bytes, 0, 0,
             figures->calls);
     put_times(out, seconds, sizeof(seconds) / sizeof(seconds[0]));
     fprintf(out, "\n");
@@ -67,7 +68,7 @@ void block_calls(FILE *out, const struct report *report)
     fprintf(out, "#\n# Time per call on the slowest rank, in microseconds; ci: 95 %% confidence "
                  "interval of the median\n");
     fprintf(out,
-            "# %12s  %8s  %6s  %6s  %12s  %6s  %5s  %8s  %6s  %6s  %7s  %9s  %9s  %9s  %9s  %9s  "
+            "# %12s  %8s  %6s  %6s  %12s  %6s  %5s  %10s  %6s  %6s  %7s  %9s  %9s  %9s  %9s  %9s  "
             "%9s  %9s  %9s\n",
             "size", "type", "redop", "root", "place", "memory", "codec", "wire_B", "encode",
             "decode", "calls", "min", "p10", "median", "p90", "p99", "max", "ci_low", "ci_high");

@@ -152,6 +152,17 @@ int measure_calls(double budget_s, double seconds, int most)
     return calls > least ? calls : least;
 }
 
+/* What this rank's calls sent so far; the library counts, outside of what is timed. */
+static uint64_t bytes_sent(const struct meter *meter, const struct job *job)
+{
+    struct ww_report report = WW_REPORT_INIT;
+    enum ww_status status = ww_calls_report(meter->context, &report);
+    if (status != WW_OK) {
+        measure_fail(meter, job, status);
+    }
+    return report.sent_bytes;
+}
+
 struct figures measure(struct meter *meter, const struct job *job, bool in_place)
 {
     const struct options *options = meter->options;
@@ -163,7 +174,10 @@ struct figures measure(struct meter *meter, const struct job *job, bool in_place
 
     struct figures figures = {.checked = options->checks > 0};
     figures.calls = measure_calls(options->budget_s / 2, warm_s, options->iters);
+    uint64_t before = bytes_sent(meter, job);
     figures.seconds = time_calls(meter, job, &call, figures.calls);
+    uint64_t sent = team_sum(&meter->world, bytes_sent(meter, job) - before);
+    figures.wire_bytes = sent / (uint64_t)figures.calls / (uint64_t)meter->world.size;
     team_combine(&meter->world, (enum combine)options->average, &figures.seconds, 1);
     team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)figures.calls);
     figures.per_call = summarize(meter->seconds, (size_t)figures.calls);

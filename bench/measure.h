@@ -33,6 +33,7 @@ struct figures {
     bool checked;
     uint64_t wrong; /* elements, on all ranks together */
     int calls;
+    uint64_t wire_bytes;     /* that one call sends, the mean of all ranks */
     struct summary per_call; /* seconds, of the slowest rank */
 };
 

@@ -114,7 +114,7 @@ static void put_result(FILE *to, const struct report *report, const struct recor
     put_number(to, figures->algorithm_gbps);
     put_number(to, figures->bus_gbps);
     put_wrong(to, figures->checked, figures->wrong);
-    put_text(to, report->size == 1 ? "0" : "");
+    put_count(to, figures->wire_bytes);
     fputs("0,0,,,,\n", to);
 }
 

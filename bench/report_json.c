@@ -147,11 +147,7 @@ static void put_result(struct json *json, const struct report *report, const str
     json_number(json, "algbw_gbps", figures->algorithm_gbps);
     json_number(json, "busbw_gbps", figures->bus_gbps);
     put_wrong(json, figures->checked, figures->wrong);
-    if (report->size == 1) {
-        json_count(json, "wire_bytes", 0);
-    } else {
-        json_null(json, "wire_bytes");
-    }
+    json_count(json, "wire_bytes", figures->wire_bytes);
     json_number(json, "encode_s", 0.0);
     json_number(json, "decode_s", 0.0);
     json_close_object(json);

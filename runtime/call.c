@@ -206,6 +206,7 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
     if (status == WW_OK) {
         status = finish(context, engine, request->on_board);
     }
+    context->calls_made += status == WW_OK && call->label == 0;
     if (status == WW_OK && request->fetched.plan != NULL) {
         engine_learn(engine, clock_now_ns());
     }

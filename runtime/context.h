@@ -84,7 +84,7 @@ struct step {
     atomic_ullong exposed_ns;
     atomic_ullong ready_count;
     atomic_int wait;     /* the engine's, for those who wait without the lock */
-    atomic_ullong moves; /* likewise */
+    atomic_ullong moves; /* guarded likewise */
     struct ww_traffic traffic[WW_LEVELS_MAX]; /* at the begin */
     uint64_t planned[WW_LEVELS_MAX];
     uint64_t order_bytes; /* sent to agree on the order, since the last report */
@@ -102,6 +102,7 @@ struct ww_context {
     struct kernels kernels;
     struct lane steps;
     struct lane calls;
+    uint64_t calls_made;            /* single calls of the program's; guarded likewise */
     struct latest_call latest_call; /* guarded by the lock of its lane */
     unsigned generation;            /* of the process: differs after fork */
     bool crowded;                   /* more ranks than cores on this host */

@@ -30,29 +30,64 @@ static void count_tensors(struct ww_context *context, struct ww_report *report)
     report->buckets = context->bucket_count;
 }
 
-void report_counters(struct ww_context *context, struct ww_report *report)
+/* Bytes per level that an engine counted beyond `traffic` and `planned`. */
+static void fill_levels(const struct ww_context *context, const struct engine *engine,
+                        const struct ww_traffic *since, const uint64_t *planned_since,
+                        struct ww_report *report)
 {
-    struct step *step = &context->step;
     struct ww_traffic traffic[WW_LEVELS_MAX];
     uint64_t planned[WW_LEVELS_MAX];
-    pthread_mutex_lock(&context->steps.lock);
-    engine_counters(context->steps.engine, planned, traffic);
-    pthread_mutex_unlock(&context->steps.lock);
-    report->step = step->number;
+    engine_counters(engine, planned, traffic);
     report->size = context->world.size;
     report->levels = context->topology.levels;
-    report->control_bytes = step->order_bytes;
-    step->order_bytes = 0;
     for (int level = 0; level < report->levels; level++) {
         struct ww_level_report *line = &report->level[level];
         line->name = context->topology.level_name[level];
-        line->sent_bytes = traffic[level].data_bytes - step->traffic[level].data_bytes;
-        line->messages = traffic[level].data_messages - step->traffic[level].data_messages;
-        line->planned_bytes = planned[level] - step->planned[level];
+        line->sent_bytes = traffic[level].data_bytes - since[level].data_bytes;
+        line->messages = traffic[level].data_messages - since[level].data_messages;
+        line->planned_bytes = planned[level] - planned_since[level];
         report->sent_bytes += line->sent_bytes;
-        report->control_bytes += traffic[level].control_bytes - step->traffic[level].control_bytes;
+        report->control_bytes += traffic[level].control_bytes - since[level].control_bytes;
     }
+}
+
+void report_counters(struct ww_context *context, struct ww_report *report)
+{
+    struct step *step = &context->step;
+    pthread_mutex_lock(&context->steps.lock);
+    fill_levels(context, context->steps.engine, step->traffic, step->planned, report);
+    pthread_mutex_unlock(&context->steps.lock);
+    report->step = step->number;
+    report->control_bytes += step->order_bytes;
+    step->order_bytes = 0;
     count_tensors(context, report);
+}
+
+enum ww_status ww_calls_report(struct ww_context *context, struct ww_report *report)
+{
+    enum ww_status status = context_check(context, "ww_calls_report");
+    if (status != WW_OK) {
+        return status;
+    }
+    if (report == NULL || report->struct_bytes != sizeof *report) {
+        return context_fail(context, log_failure(WW_BAD_ARGUMENT, "ww_calls_report got %s",
+                                                 report == NULL ? "NULL for the report"
+                                                                : "a report that was not made by "
+                                                                  "WW_REPORT_INIT"));
+    }
+    if (pthread_mutex_trylock(&context->calls.lock) != 0) {
+        return context_fail(context, log_failure(WW_BAD_STATE,
+                                                 "ww_calls_report was called while a single call "
+                                                 "is inside the same context"));
+    }
+    static const struct ww_traffic no_traffic[WW_LEVELS_MAX];
+    static const uint64_t none_planned[WW_LEVELS_MAX];
+    struct ww_report made = WW_REPORT_INIT;
+    fill_levels(context, context->calls.engine, no_traffic, none_planned, &made);
+    made.step = context->calls_made;
+    pthread_mutex_unlock(&context->calls.lock);
+    *report = made;
+    return WW_OK;
 }
 
 void report_times(struct ww_context *context, struct ww_report *report)

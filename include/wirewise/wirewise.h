@@ -302,6 +302,12 @@ WW_API enum ww_status ww_all_gather(struct ww_context *context, const void *inpu
 WW_API enum ww_status ww_broadcast(struct ww_context *context, void *values, size_t count,
                                    enum ww_type type, int root);
 
+/* What this rank's single calls sent since the context was made: take it twice and subtract.
+ * report   size, levels and bytes as after a step; step counts the calls; all the rest is 0
+ * Returns  WW_OK; WW_BAD_ARGUMENT; WW_BAD_STATE (a call is inside); the failure of a broken
+ * context. */
+WW_API enum ww_status ww_calls_report(struct ww_context *context, struct ww_report *report);
+
 #ifdef __cplusplus
 }
 #endif

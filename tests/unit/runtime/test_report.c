@@ -218,3 +218,44 @@ Test(report, it_prints_as_one_line)
     cr_expect_eq(ww_report_print(&report, text, 10), strlen(wanted));
     cr_expect_str_eq(text, "step 7: s");
 }
+
+/* ---- Single calls ---------------------------------------------------------------------------- */
+
+static void count_calls(const struct ww_world *world, void *shared)
+{
+    static const size_t counts[] = {0, 1, 1000, 100000};
+    struct ww_config config = world_config();
+    config.host = *(const bool *)shared && world->rank > 0 ? "b" : "a";
+    struct ww_context *context = world_context(world, &config);
+    struct ww_report before = WW_REPORT_INIT;
+    float *values = calloc(100000, sizeof *values);
+    for (size_t i = 0; i < LENGTH(counts); i++) {
+        struct ww_report after = WW_REPORT_INIT;
+        check_status(ww_all_reduce(context, values, values, counts[i], WW_F32, WW_SUM), WW_OK);
+        check_status(ww_calls_report(context, &after), WW_OK);
+        check(after.step == i + 1 && after.size == world->size, "call %llu",
+              (unsigned long long)after.step);
+        uint64_t sent = after.sent_bytes - before.sent_bytes;
+        check((sent > 0) == (counts[i] > 0), "%zu elements sent %llu bytes", counts[i],
+              (unsigned long long)sent);
+        for (int level = 0; level < after.levels; level++) {
+            check(after.level[level].sent_bytes == after.level[level].planned_bytes, "level %d",
+                  level);
+        }
+        before = after;
+    }
+    check_status(ww_calls_report(context, NULL), WW_BAD_ARGUMENT);
+    before.struct_bytes = 0;
+    check_status(ww_calls_report(context, &before), WW_BAD_ARGUMENT);
+    free(values);
+    ww_context_destroy(context);
+}
+
+Test(report, single_calls_are_counted_with_their_bytes)
+{
+    for (int hosts = 1; hosts <= 2; hosts++) {
+        bool several = hosts == 2;
+        world_run(3, count_calls, &several);
+        cr_expect_eq(world_forgive(), 3 * 2);
+    }
+}

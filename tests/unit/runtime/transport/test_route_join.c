@@ -48,7 +48,7 @@ static void guest_make(struct guest *guest, const struct scene *scene, const str
     bool odd = scene->odd == -1 || scene->odd == world->rank;
     guest->world = *world;
     guest->world.transport = scene->network;
-    for (int peer = 0; peer < world->size; peer++) {
+    for (int peer = 0; peer < world->size && peer < RANKS_MAX; peer++) {
         guest->peer_level[peer] = scene->hosts[peer] != scene->hosts[world->rank];
     }
     guest->setup = (struct ww_transport_setup){.struct_bytes = sizeof guest->setup,
