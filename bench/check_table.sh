@@ -43,7 +43,8 @@ function check_wrong(text) {
     if (NF != 20) complain(NF - 1 " columns about calls, expected 19")
     for (i = 13; i <= 18; i++)
         if (!number($i) || (i > 13 && $i < $(i - 1))) complain("percentiles do not ascend")
-    if ($9 !~ /^(-|0)$/ || $10 != 0 || $11 != 0) complain("codec none has a cost")
+    if ($9 !~ /^[0-9]+$/ || ($9 > 0) != ($2 > 0 && ranks > 1)) complain("bytes sent")
+    if ($10 != 0 || $11 != 0) complain("codec none has a cost")
     if ($12 < 6 ? $19 != "-" || $20 != "-" : $19 > $15 || $20 < $15)
         complain("the median is outside of its interval")
 }

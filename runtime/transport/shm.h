@@ -8,7 +8,8 @@
  *
  * A ring carries the messages from the rank whose ground it is to one peer. The peer writes its
  * part of the head in that ground, nothing else. Offsets in a ground are the same on all ranks of
- * a host; places number the ranks of the own host, by rank. */
+ * a host; places number the ranks of the own host, by rank. A ring takes its pages, 260 KiB, when
+ * it is used first. */
 #ifndef TRANSPORT_SHM_H
 #define TRANSPORT_SHM_H
 
@@ -31,6 +32,8 @@ struct shm_pretence {
     bool fetch_is_forbidden; /* process_vm_readv */
     bool arena_is_refused;   /* there is no memory to share */
     bool pages_are_refused;  /* nor for what is allocated from it */
+    bool kernel_is_old;      /* it does not make pages or huge pages on demand */
+    bool pages_are_kept;     /* the kernel does not take back pages */
 };
 extern struct shm_pretence shm_pretend;
 
@@ -56,13 +59,11 @@ struct card {
 
 enum block_use {
     BLOCK_FREE,
-    BLOCK_GROUND,   /* of a fabric; pages come when they are touched or by arena_populate */
-    BLOCK_RESERVED, /* of a fabric */
-    BLOCK_ALLOCATED /* the program's: it keeps the arena */
+    BLOCK_GROUND,    /* of a fabric; pages come when they are touched or by arena_populate */
+    BLOCK_RESERVED,  /* of a fabric */
+    BLOCK_ALLOCATED, /* the program's: it keeps the arena */
+    BLOCK_LOST       /* given back after a failure: without pages, never given again */
 };
-
-/* The largest arena that this process can map once for each of `ranks` ranks; 0 = none. */
-uint64_t arena_room(int ranks);
 
 /* One more fabric uses the arena, which is made with so many bytes when there is none. */
 int arena_join(uint64_t bytes);
@@ -97,6 +98,14 @@ void arena_unlock(void);
 
 /* Maps an arena's file at a multiple of 2 MiB, no page of it touched or locked. */
 int arena_map(int fd, size_t bytes, unsigned char **base);
+
+/* ---- shm_room.c ----------------------------------------------------------------------------- */
+
+/* The largest arena that this process can map once for each of `ranks` ranks; 0 = none. */
+uint64_t room_for_arenas(int ranks);
+
+/* What host and control groups could give now without ending somebody; UINT64_MAX = unknown. */
+uint64_t room_bytes_free(void);
 
 /* ---- shm_peers.c: the arenas of other processes ---------------------------------------------
  * Any thread; each is mapped once, however many fabrics use it. An int is 0 or an errno; ESTALE =

@@ -13,13 +13,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,10 +30,6 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
 #endif
-
-#define ARENA_BYTES_LEAST ((uint64_t)64 << 20)
-#define ARENA_BYTES_USUAL ((uint64_t)4 << 30)
-#define ARENAS_BYTES_MOST ((uint64_t)32 << 40) /* of all ranks: a process sees them all */
 
 /* From here on it is asked whether the host has the memory at all. */
 #define BYTES_WORTH_ASKING ((size_t)64 << 20)
@@ -53,6 +46,7 @@ struct block {
     uint64_t offset;
     uint64_t bytes;
     enum block_use use;
+    bool exposed; /* a fabric failed meanwhile: somebody may still write here */
 };
 
 static struct {
@@ -96,7 +90,10 @@ static struct block *block_split(struct block *block, uint64_t offset)
     if (rest == NULL) {
         return NULL;
     }
-    *rest = (struct block){block->next, offset, block->offset + block->bytes - offset, block->use};
+    *rest = (struct block){.next = block->next,
+                           .offset = offset,
+                           .bytes = block->offset + block->bytes - offset,
+                           .use = block->use};
     block->bytes = offset - block->offset;
     block->next = rest;
     return rest;
@@ -161,19 +158,29 @@ static bool descriptor_is_ours(void)
     return fstat(arena.fd, &stat) == 0 && stat.st_ino == arena.inode;
 }
 
-/* For kernels before 5.14. */
-static int pages_touch(unsigned char *memory, size_t bytes)
+/* Whatever holes the file has there are filled, or it fails. In pieces: each is begun anew when a
+ * signal interrupts it, and a profiler's come often. */
+static int file_fill(uint64_t offset, size_t bytes)
 {
-    if (descriptor_is_ours()) {
-        int error = posix_fallocate(arena.fd, (off_t)(memory - arena.base), (off_t)bytes);
-        if (error != 0 && error != EOPNOTSUPP && error != EINVAL) {
-            return error;
+    for (size_t at = 0; at < bytes; at += SHM_HUGE_BYTES) {
+        size_t piece = bytes - at < SHM_HUGE_BYTES ? bytes - at : SHM_HUGE_BYTES;
+        while (fallocate(arena.fd, 0, (off_t)(offset + at), (off_t)piece) != 0) {
+            if (errno != EINTR) {
+                return errno == ENOSPC ? ENOMEM : errno;
+            }
         }
     }
-    for (size_t at = 0; at < bytes; at += SHM_PAGE_BYTES) {
+    return 0;
+}
+
+/* For kernels before 5.14. Without the descriptor a lack of memory would be a signal. */
+static int pages_touch(unsigned char *memory, size_t bytes)
+{
+    int error = descriptor_is_ours() ? file_fill((uint64_t)(memory - arena.base), bytes) : 0;
+    for (size_t at = 0; error == 0 && at < bytes; at += SHM_PAGE_BYTES) {
         *(volatile unsigned char *)(memory + at) = 0;
     }
-    return 0;
+    return error;
 }
 
 /* Zeroed pages come now, on the node of the calling thread, or it fails without a signal. */
@@ -182,11 +189,14 @@ static int pages_make(unsigned char *memory, size_t bytes)
     if (bytes == 0) {
         return 0;
     }
+    if (shm_pretend.kernel_is_old) {
+        return pages_touch(memory, bytes);
+    }
     while (madvise(memory, bytes, MADV_POPULATE_WRITE) != 0) {
         if (errno == EINVAL) {
             return pages_touch(memory, bytes);
         }
-        if (errno != EAGAIN && errno != EINTR) {
+        if (errno != EINTR) {
             return errno == EFAULT ? ENOMEM : errno;
         }
     }
@@ -203,7 +213,8 @@ static int pages_make_huge(unsigned char *memory, size_t bytes)
     for (int failures = 0; failures < COLLAPSE_FAILURES_MOST && at + SHM_HUGE_BYTES <= bytes;
          at += SHM_HUGE_BYTES) {
         error = pages_make(memory + at, SHM_PAGE_BYTES);
-        if (error == 0 && madvise(memory + at, SHM_HUGE_BYTES, MADV_COLLAPSE) != 0) {
+        if (error == 0 && (shm_pretend.kernel_is_old ||
+                           madvise(memory + at, SHM_HUGE_BYTES, MADV_COLLAPSE) != 0)) {
             failures++;
             error = pages_make(memory + at, SHM_HUGE_BYTES);
         }
@@ -216,31 +227,10 @@ static int pages_make_huge(unsigned char *memory, size_t bytes)
 
 static void pages_drop(unsigned char *memory, size_t bytes)
 {
-    if (madvise(memory, bytes, MADV_REMOVE) != 0) {
-        memset(memory, 0, bytes); /* locked in memory: the next owner must find zeros */
+    munlock(memory, bytes); /* the program may have locked it */
+    if (shm_pretend.pages_are_kept || madvise(memory, bytes, MADV_REMOVE) != 0) {
+        memset(memory, 0, bytes); /* the next owner must find zeros */
     }
-}
-
-/* What the host could give without killing somebody. */
-static uint64_t bytes_available(void)
-{
-    uint64_t kib = 0, sum = 0;
-    char line[128];
-    FILE *file = fopen("/proc/meminfo", "re");
-    if (file == NULL) {
-        return UINT64_MAX;
-    }
-    bool known = false;
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1) {
-            known = true;
-            sum += kib;
-        } else if (sscanf(line, "SwapFree: %" SCNu64, &kib) == 1) {
-            sum += kib;
-        }
-    }
-    fclose(file);
-    return known ? sum << 10 : UINT64_MAX;
 }
 
 int arena_populate(void *memory, size_t bytes)
@@ -256,38 +246,13 @@ static int block_populate(unsigned char *memory, size_t bytes)
     if (shm_pretend.pages_are_refused) {
         return ENOSPC;
     }
-    if (bytes >= BYTES_WORTH_ASKING && bytes > bytes_available()) {
+    if (bytes >= BYTES_WORTH_ASKING && bytes > room_bytes_free()) {
         return ENOMEM;
     }
     return bytes >= SHM_HUGE_BYTES ? pages_make_huge(memory, bytes) : pages_make(memory, bytes);
 }
 
 /* ---- The whole of it ------------------------------------------------------------------------ */
-
-uint64_t arena_room(int ranks)
-{
-    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t most = ARENAS_BYTES_MOST / (uint64_t)ranks;
-    struct rlimit limit;
-    bytes = bytes < ARENA_BYTES_USUAL ? ARENA_BYTES_USUAL : bytes;
-    bytes = bytes > most ? most : bytes;
-    /* A file beyond this limit would not be refused: a signal would end the process. */
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) {
-        bytes = limit.rlim_cur;
-    }
-    for (bytes -= bytes % SHM_HUGE_BYTES; bytes >= ARENA_BYTES_LEAST;
-         bytes = bytes / 2 / SHM_HUGE_BYTES * SHM_HUGE_BYTES) {
-        /* As much again is left to the program. */
-        size_t wanted = (size_t)(2 * bytes * (uint64_t)ranks);
-        void *place = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                           0);
-        if (place != MAP_FAILED) {
-            munmap(place, wanted);
-            return bytes;
-        }
-    }
-    return 0;
-}
 
 static void unmap(unsigned char *from, unsigned char *to)
 {
@@ -360,7 +325,8 @@ static int arena_fill(void)
     }
     arena.inode = stat.st_ino;
     memcpy(arena.base, arena.nonce, sizeof arena.nonce);
-    *block = (struct block){NULL, SHM_PAGE_BYTES, arena.bytes - SHM_PAGE_BYTES, BLOCK_FREE};
+    *block = (struct block){
+        .offset = SHM_PAGE_BYTES, .bytes = arena.bytes - SHM_PAGE_BYTES, .use = BLOCK_FREE};
     arena.blocks = block;
     return 0;
 }
@@ -436,10 +402,18 @@ static bool remnant_is_left(const struct remnant *remnant)
     return true;
 }
 
+/* A late write into an exposed block must not hit its next owner: there will be none. */
 static void block_free(struct block *block)
 {
-    block->use = BLOCK_FREE;
+    block->use = block->exposed ? BLOCK_LOST : BLOCK_FREE;
     blocks_merge();
+}
+
+static void blocks_expose(void)
+{
+    for (struct block *block = arena.blocks; block != NULL; block = block->next) {
+        block->exposed = block->exposed || block->use == BLOCK_ALLOCATED;
+    }
 }
 
 static void remnants_sweep(void)
@@ -490,7 +464,10 @@ void arena_leave(bool failed)
     arena_lock();
     assert(arena.pid == getpid() && arena.fabrics > 0);
     arena.fabrics--;
-    arena.kept = arena.kept || failed;
+    if (failed) {
+        arena.kept = true;
+        blocks_expose();
+    }
     remnants_sweep();
     arena_end_if_idle();
     arena_unlock();
@@ -554,7 +531,8 @@ static size_t bytes_taken(const void *memory)
 {
     arena_lock();
     struct block *block = arena.pid == getpid() ? block_find(memory) : NULL;
-    assert(arena.pid != getpid() || (block != NULL && block->use != BLOCK_FREE));
+    assert(arena.pid != getpid() ||
+           (block != NULL && block->use != BLOCK_FREE && block->use != BLOCK_LOST));
     size_t bytes = block == NULL ? 0 : (size_t)block->bytes;
     arena_unlock();
     return bytes;

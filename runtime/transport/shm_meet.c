@@ -110,7 +110,7 @@ static struct hello hello_make(const struct meeting *meeting)
             hello.size++;
         }
     }
-    hello.room_bytes = arena_room(hello.size);
+    hello.room_bytes = room_for_arenas(hello.size);
     return hello;
 }
 

@@ -26,6 +26,9 @@
 /* What links under /proc/PID/fd say of an arena. */
 #define LINK_TEXT "/memfd:wirewise"
 
+/* Anybody on the host may write to a socket: so many messages are looked at. */
+#define STRANGERS_MOST 100
+
 static struct mapping *mappings; /* guarded by arena_lock */
 
 /* ---- Mapping -------------------------------------------------------------------------------- */
@@ -313,7 +316,7 @@ int envoy_receive(int socket_fd, const struct card *from, int *fd)
     } control;
     struct greeting greeting;
     struct iovec text = {&greeting, sizeof greeting};
-    for (;;) {
+    for (int tries = 0; tries < STRANGERS_MOST; tries++) {
         struct msghdr message = {.msg_iov = &text,
                                  .msg_iovlen = 1,
                                  .msg_control = control.bytes,
@@ -337,4 +340,5 @@ int envoy_receive(int socket_fd, const struct card *from, int *fd)
             close(received); /* from a stranger */
         }
     }
+    return EAGAIN;
 }

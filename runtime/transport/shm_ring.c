@@ -18,12 +18,14 @@
 
 #define CONTROL_BYTES_MAX 256
 
-/* How many cells one call takes in: a fast sender must not keep it for ever. */
+/* How many cells one call fills or takes in: a fast peer must not keep it for ever. */
 #define CELLS_AT_ONCE (2 * CELLS)
 
 enum { SPARE_SMALL, SPARE_LARGE };
 static const size_t spare_bytes[] = {CONTROL_BYTES_MAX, EAGER_BYTES};
 
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock would not be seen by other processes");
+_Static_assert(offsetof(struct cell, large) == LINE_BYTES, "a small message is one line");
 _Static_assert(CONTROL_BYTES_MAX <= CELL_BYTES, "a control message is one cell");
 _Static_assert((CELLS & (CELLS - 1)) == 0, "cells are found by a mask");
 _Static_assert(EAGER_BYTES / CELL_BYTES < CELLS - CONTROL_CELLS, "a beginning fits the ring");
@@ -148,7 +150,9 @@ static void send_control(struct outgoing *out)
 /* Messages up to EAGER_BYTES, and the beginnings of larger ones. */
 static void send_eager(struct outgoing *out)
 {
-    while (out->data.first != NULL && has_room(out, CELLS - CONTROL_CELLS)) {
+    for (int count = 0;
+         count < CELLS_AT_ONCE && out->data.first != NULL && has_room(out, CELLS - CONTROL_CELLS);
+         count++) {
         struct letter *letter = out->data.first;
         size_t limit = least(letter->bytes, EAGER_BYTES);
         bool begins = letter->moved == 0;
@@ -197,8 +201,11 @@ static struct letter *granted_next(struct outgoing *out)
 
 static void send_rest(struct outgoing *out)
 {
-    struct letter *letter;
-    while (has_room(out, CELLS - CONTROL_CELLS) && (letter = granted_next(out)) != NULL) {
+    for (int count = 0; count < CELLS_AT_ONCE && has_room(out, CELLS - CONTROL_CELLS); count++) {
+        struct letter *letter = granted_next(out);
+        if (letter == NULL) {
+            return;
+        }
         cell_fill(out, letter, CELL_REST, letter->bytes);
         if (letter->moved == letter->bytes) {
             letter_mark_done(letter);
@@ -393,6 +400,7 @@ static enum ww_status first_take(struct fabric *fabric, struct peer *peer, const
 static void next_take(struct fabric *fabric, struct incoming *in, const struct cell *cell)
 {
     struct arrival *arrival = in->arriving;
+    assert(arrival != NULL);
     size_t limit = least(arrival->bytes, EAGER_BYTES);
     deposit(arrival, cell->large, least(limit - arrival->got, CELL_BYTES));
     if (arrival->got == limit) {
@@ -404,6 +412,7 @@ static void next_take(struct fabric *fabric, struct incoming *in, const struct c
 static void rest_take(struct fabric *fabric, struct incoming *in, const struct cell *cell)
 {
     struct arrival *arrival = in->granted.first;
+    assert(arrival != NULL);
     deposit(arrival, cell->large, least(arrival->bytes - arrival->got, CELL_BYTES));
     if (arrival->got < arrival->bytes) {
         return;
