@@ -9,7 +9,10 @@
 #define LINE_BYTES 64
 
 /* Results that several slices get are made in pieces of so many bytes, which stay in the cache. */
-#define PIECE_BYTES 8192
+#define PIECE_BYTES 2048
+/* Peers' lines that will be written are asked for so early, and at once for writing: else they come
+ * twice, first to be read and then to be owned. Where caches are far apart this saves a sixth. */
+#define AHEAD_BYTES 8192
 
 /* Places publish "uses << STEP_BITS | step". */
 #define STEP_BITS 16
@@ -317,17 +320,38 @@ static enum ww_status copy(struct workspace *space, const struct run *run,
     return WW_OK;
 }
 
+/* Asks for bytes `from` .. `to` of the further slices. */
+static void fetch_also(const struct workspace *space, const struct action *action, size_t from,
+                       size_t to)
+{
+    for (uint32_t i = 0; i < action->also_count; i++) {
+        const uint8_t *also = space->sources[action->source_count + i];
+        for (size_t at = from; at < to; at += LINE_BYTES) {
+            __builtin_prefetch(also + at, 1);
+        }
+    }
+}
+
+static size_t least_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Several targets get the result piece by piece, while it is in the cache. */
 static void reduce_also(struct workspace *space, const struct run *run, const struct action *action,
                         struct span into, double scale)
 {
-    size_t piece = PIECE_BYTES / run->element_bytes;
+    int shift = __builtin_ctzl(run->element_bytes); /* a power of two */
+    size_t bytes = into.count << shift;
     const uint8_t **sources = (const uint8_t **)space->sources;
-    for (size_t first = 0; first < into.count; first += piece) {
-        size_t count = into.count - first < piece ? into.count - first : piece;
-        uint8_t *made = into.memory + first * run->element_bytes;
-        run->reduce(made, space->sources, action->source_count, count, scale);
-        copy_also(space, action, made, first * run->element_bytes, count * run->element_bytes);
+    fetch_also(space, action, 0, least_of(AHEAD_BYTES, bytes));
+    for (size_t first = 0; first < bytes; first += PIECE_BYTES) {
+        size_t piece = least_of(PIECE_BYTES, bytes - first);
+        uint8_t *made = into.memory + first;
+        fetch_also(space, action, least_of(first + AHEAD_BYTES, bytes),
+                   least_of(first + AHEAD_BYTES + PIECE_BYTES, bytes));
+        run->reduce(made, space->sources, action->source_count, piece >> shift, scale);
+        copy_also(space, action, made, first, piece);
         for (uint32_t i = 0; i < action->source_count; i++) {
             sources[i] += PIECE_BYTES;
         }
