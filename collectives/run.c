@@ -8,11 +8,14 @@
 
 #define LINE_BYTES 64
 
-/* Results that several slices get are made in pieces of so many bytes, which stay in the cache. */
-#define PIECE_BYTES 2048
-/* Peers' lines that will be written are asked for so early, and at once for writing: else they come
- * twice, first to be read and then to be owned. Where caches are far apart this saves a sixth. */
-#define AHEAD_BYTES 8192
+/* Results that several slices get are made in pieces, which stay in the cache. Of vectors that fit
+ * the caches altogether peers' lines are asked for early, and at once for writing: else they come
+ * twice, first to be read and then to be owned. Where caches are far apart this saves a sixth. Of
+ * larger vectors the memory behind the caches is what is waited for: there it costs more. */
+#define CACHED_BYTES ((size_t)4 << 20)
+#define CACHED_PIECE_BYTES 2048
+#define CACHED_AHEAD_BYTES 8192
+#define PIECE_BYTES 16384
 
 /* Places publish "uses << STEP_BITS | step". */
 #define STEP_BITS 16
@@ -342,18 +345,24 @@ static void reduce_also(struct workspace *space, const struct run *run, const st
                         struct span into, double scale)
 {
     int shift = __builtin_ctzl(run->element_bytes); /* a power of two */
+    bool cached = run->request.count << shift <= CACHED_BYTES;
+    size_t piece_bytes = cached ? CACHED_PIECE_BYTES : PIECE_BYTES;
     size_t bytes = into.count << shift;
+    size_t asked = cached ? least_of(CACHED_AHEAD_BYTES, bytes) : 0;
     const uint8_t **sources = (const uint8_t **)space->sources;
-    fetch_also(space, action, 0, least_of(AHEAD_BYTES, bytes));
-    for (size_t first = 0; first < bytes; first += PIECE_BYTES) {
-        size_t piece = least_of(PIECE_BYTES, bytes - first);
+    fetch_also(space, action, 0, asked);
+    for (size_t first = 0; first < bytes; first += piece_bytes) {
+        size_t piece = least_of(piece_bytes, bytes - first);
         uint8_t *made = into.memory + first;
-        fetch_also(space, action, least_of(first + AHEAD_BYTES, bytes),
-                   least_of(first + AHEAD_BYTES + PIECE_BYTES, bytes));
+        if (cached) {
+            size_t next = least_of(asked + piece_bytes, bytes);
+            fetch_also(space, action, asked, next);
+            asked = next;
+        }
         run->reduce(made, space->sources, action->source_count, piece >> shift, scale);
         copy_also(space, action, made, first, piece);
         for (uint32_t i = 0; i < action->source_count; i++) {
-            sources[i] += PIECE_BYTES;
+            sources[i] += piece_bytes;
         }
     }
 }

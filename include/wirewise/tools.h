@@ -36,6 +36,191 @@ WW_API enum ww_status ww_plan_print(const struct ww_plan_query *query, FILE *to)
 /* Prints every algorithm: collective, name, what it does; a line each. */
 WW_API void ww_algorithms_print(FILE *to);
 
+/* ---- Machines: what is known about the wires of one host ------------------------------------
+ *
+ * Every fact says whether it is known and who told it. Unknown is not zero: a container, a virtual
+ * machine or an old file may hide what is there, and nobody guesses. Bandwidths are those of one
+ * direction, in 10^9 bytes per second (gb_s); ports have 10^9 bits per second (gbit_s). */
+
+enum ww_knowledge { WW_FACT_UNKNOWN, WW_FACT_ABSENT, WW_FACT_KNOWN };
+enum ww_source {
+    WW_SOURCE_NONE,
+    WW_SOURCE_HWLOC,
+    WW_SOURCE_SYSFS,
+    WW_SOURCE_NVML,
+    WW_SOURCE_NCCL_FILE, /* a topology in NCCL's or RCCL's format */
+    WW_SOURCE_PARTS,     /* a table of parts: what such a device can do at most */
+    WW_SOURCE_COUNT
+};
+struct ww_fact {
+    enum ww_knowledge known;
+    enum ww_source source;
+    double value; /* 0 unless known */
+};
+
+enum ww_link_kind {
+    WW_LINK_UNKNOWN,
+    WW_LINK_NONE, /* told that there is none */
+    WW_LINK_NVLINK,
+    WW_LINK_NVSWITCH, /* NVLink through switches */
+    WW_LINK_XGMI,
+    WW_LINK_XELINK,
+    WW_LINK_KIND_COUNT
+};
+enum ww_nic_kind {
+    WW_NIC_UNKNOWN, /* speaks RDMA, but of what kind is not known */
+    WW_NIC_INFINIBAND,
+    WW_NIC_ROCE,
+    WW_NIC_IWARP,
+    WW_NIC_EFA,
+    WW_NIC_SLINGSHOT,
+    WW_NIC_OMNIPATH,
+    WW_NIC_BXI,
+    WW_NIC_USNIC,
+    WW_NIC_ETHERNET, /* without RDMA, as far as is known */
+    WW_NIC_KIND_COUNT
+};
+enum ww_port_state { WW_PORT_UNKNOWN, WW_PORT_UP, WW_PORT_DOWN };
+
+/* How near two devices are, nearest first. hwloc does not tell PIX from PXB: both are PIX. */
+enum ww_place {
+    WW_PLACE_PIX,     /* below one PCI bridge */
+    WW_PLACE_PXB,     /* below several PCI bridges, not through the host */
+    WW_PLACE_PHB,     /* below one host bridge */
+    WW_PLACE_NODE,    /* one NUMA node */
+    WW_PLACE_PACKAGE, /* one package, several NUMA nodes */
+    WW_PLACE_SYS,     /* several packages */
+    WW_PLACE_UNKNOWN,
+    WW_PLACE_COUNT
+};
+
+/* Their names: "hwloc", "NVLink", "InfiniBand", "UP", "PIX" ...; static, never NULL. */
+WW_API const char *ww_source_name(enum ww_source source);
+WW_API const char *ww_link_kind_name(enum ww_link_kind kind);
+WW_API const char *ww_nic_kind_name(enum ww_nic_kind kind);
+WW_API const char *ww_port_state_name(enum ww_port_state state);
+WW_API const char *ww_place_name(enum ww_place place);
+
+#define WW_PORTS_MAX 8
+#define WW_CACHES_MAX 8
+
+struct ww_cache {
+    int level; /* 1, 2, 3 ...; data or unified */
+    int count; /* of this level and size */
+    double each_bytes;
+};
+struct ww_port {
+    int number; /* from 1 */
+    enum ww_nic_kind kind;
+    enum ww_port_state state; /* UP: active, and linked where that is told */
+    enum ww_source state_source;
+    struct ww_fact rate_gbit_s; /* what the port says; source PARTS: what the card can do at most */
+};
+struct ww_nic {
+    char name[64];      /* "mlx5_0", "hsn0", "eth0" */
+    char interface[32]; /* its network interface, "" = none known */
+    char pci[24];       /* "0000:43:00.0", "" = not on PCI, as far as is known */
+    unsigned vendor;    /* PCI numbers, 0 = unknown */
+    unsigned device;
+    char guid[24];
+    bool rdma;
+    enum ww_nic_kind kind; /* of its best port */
+    enum ww_source kind_source;
+    enum ww_port_state state; /* UP when a port is */
+    struct ww_fact package;
+    struct ww_fact numa; /* the system's number */
+    struct ww_fact pcie_gb_s;
+    struct ww_fact rate_gbit_s; /* the sum of its UP ports, at most what PCIe carries */
+    int port_count;
+    struct ww_port ports[WW_PORTS_MAX];
+};
+struct ww_gpu {
+    char pci[24];
+    char model[96]; /* "" = unknown */
+    char uuid[64];
+    unsigned vendor;
+    unsigned device;
+    int generation; /* of its NVLink: 1 P100, 2 V100, 3 A100, 4 H100, 5 B200; 0 = unknown or none */
+    struct ww_fact package;
+    struct ww_fact numa;
+    struct ww_fact pcie_gb_s;
+    struct ww_fact links;      /* active links to GPUs, switches and CPUs together */
+    struct ww_fact links_gb_s; /* all of them */
+    struct ww_fact cpu_gb_s;   /* those of them that go to a CPU */
+    int island;                /* GPUs that reach each other over links; -1 = unknown */
+    enum ww_place near;        /* to the nearest NIC with RDMA; UNKNOWN where there is none */
+    enum ww_place near_up;     /* to the nearest one that is UP */
+    int nic; /* the one this GPU should use: UP, near, shared by few; -1 = none is known to work */
+};
+struct ww_link {
+    enum ww_link_kind kind;
+    struct ww_fact links; /* direct ones, or through switches the lesser of both ends' */
+    struct ww_fact gb_s;
+};
+
+struct ww_machine {
+    char origin[256]; /* "this machine" or the file */
+    char writer[64];  /* "hwloc 2.9.0", who described it */
+    char name[64];    /* of the host; "" = unknown, as for all texts */
+    char product[128];
+    char cpu[128];
+    struct ww_fact packages;
+    struct ww_fact numa_nodes; /* those without cores included */
+    struct ww_fact numa_without_cores;
+    struct ww_fact cores;
+    struct ww_fact threads;
+    int cache_count;
+    struct ww_cache caches[WW_CACHES_MAX];
+    struct ww_fact
+        gpus_known; /* whether and by whom GPUs were looked for; the value is gpu_count */
+    int gpu_count;
+    struct ww_gpu *gpus;   /* [gpu_count], in the order of their PCI addresses */
+    struct ww_link *links; /* [gpu_count * gpu_count], symmetric */
+    int island_count;
+    struct ww_fact nics_known;
+    int nic_count;
+    struct ww_nic *nics;   /* [nic_count], in the order of their PCI addresses */
+    enum ww_place *places; /* [gpu_count * nic_count] */
+    int note_count;
+    char (*notes)[256]; /* what is odd, broken, or unknown and why; a sentence each */
+};
+
+struct ww_machine_query {
+    size_t struct_bytes;
+    const char *xml;   /* hwloc's or NCCL's description of a machine; NULL = this machine */
+    const char *sysfs; /* root of a sysfs tree; NULL = /sys for this machine, none for files */
+    const char *nvml;  /* NVML's library; NULL = libnvidia-ml.so.1, which is only asked about this
+                          machine and only where hwloc has no links */
+};
+#define WW_MACHINE_QUERY_INIT                                                                      \
+    {                                                                                              \
+        sizeof(struct ww_machine_query), NULL, NULL, NULL                                          \
+    }
+
+/* Finds out what is there. A file that is missing or broken is an error, never this machine.
+ * Allocates; reads files; takes 10 ms to a second. The machine is to be destroyed.
+ * Thread   any; the environment must not change meanwhile (hwloc reads it).
+ * Returns  WW_OK, WW_BAD_ARGUMENT (a file cannot be read or makes no sense: the sentence has the
+ *          line), WW_UNSUPPORTED (this build has no hwloc and the file needs it), WW_NO_MEMORY. */
+WW_API enum ww_status ww_machine_discover(const struct ww_machine_query *query,
+                                          struct ww_machine **machine);
+WW_API void ww_machine_destroy(struct ww_machine *machine);
+
+/* One line: "8 GPUs (NVIDIA H100) on NVSwitch, 450 GB/s each; 8 x 400 Gb/s InfiniBand, 1 DOWN;
+ * level 1 = ...". Cut at bytes - 1. */
+WW_API void ww_machine_verdict(const struct ww_machine *machine, char *text, size_t bytes);
+
+/* The levels that the machine itself makes, innermost first, "NVSwitch island of 8 GPUs".
+ * Returns how many there are; writes level `level`, from 0, where it exists. */
+WW_API int ww_machine_level(const struct ww_machine *machine, int level, char *text, size_t bytes);
+
+/* Is all of that there and known? words: gpu, nvlink, nvswitch, xgmi, rdma, ib, roce, efa,
+ * slingshot, opa, up (no port with RDMA is down), near (each GPU has an UP NIC in its own package),
+ * joined by commas. Writes into unmet[bytes] a sentence on each that is not, "" when all are.
+ * Returns WW_OK (also when something is unmet), WW_BAD_ARGUMENT for a word that does not exist. */
+WW_API enum ww_status ww_machine_require(const struct ww_machine *machine, const char *words,
+                                         char *unmet, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -148,14 +148,20 @@ int envoy_receive(int socket, const struct card *from, int *fd);
 
 /* Of one ring. What sender and receiver write lies in lines of their own. */
 struct head {
-    _Alignas(LINE_BYTES) atomic_uint in_use; /* by the sender: the cells may be looked at */
-    _Alignas(
-        LINE_BYTES) _Atomic uint64_t taken; /* by the receiver: cells that may be filled again */
-    atomic_uint left;                       /* by the receiver: it will not look again */
-    _Alignas(
-        LINE_BYTES) _Atomic uint64_t granted; /* by the receiver: `number`s of large messages */
-    atomic_uint refused;                      /* a message of the wrong size, see below */
-    uint32_t grants[GRANTS];                  /* the latest, by count */
+    /* By the sender: the cells may be looked at. */
+    _Alignas(LINE_BYTES) atomic_uint in_use;
+
+    /* By the receiver: how many cells it took, which may be filled again; and that it will not look
+     * again. */
+    _Alignas(LINE_BYTES) _Atomic uint64_t taken;
+    atomic_uint left;
+
+    /* By the receiver: how many large messages may send their rest, and the `number`s of the latest
+     * of them; and that a message had the wrong size, see the next line. */
+    _Alignas(LINE_BYTES) _Atomic uint64_t granted;
+    atomic_uint refused;
+    uint32_t grants[GRANTS];
+
     _Alignas(LINE_BYTES) uint64_t sent_bytes;
     uint64_t expected_bytes;
     int32_t refused_tag;
