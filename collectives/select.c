@@ -16,7 +16,7 @@
 #define BOARD_READ_BYTES (128 * KIB)
 #define FETCH_LEAST_BYTES (64 * KIB) /* a system call costs as much as copying this */
 /* Segments stay in the caches, and the parts of few ranks outlast their awaiting each other. */
-#define MEMORY_PART_BYTES (256 * KIB)
+#define MEMORY_PART_BYTES (128 * KIB)
 #define MEMORY_SEGMENT_BYTES MIB
 #define MEMORY_WINDOW 2
 
