@@ -19,6 +19,9 @@
 #define MEMORY_PART_BYTES (128 * KIB)
 #define MEMORY_SEGMENT_BYTES MIB
 #define MEMORY_WINDOW 2
+/* In place nothing is staged: segments only let all ranks begin at the end that is still warm. */
+#define VIEWED_SEGMENT_BYTES (512 * KIB)
+#define VIEWED_WINDOW 8
 
 #define AUTOMATIC "auto"
 #define HIERARCHICAL "hierarchical"
@@ -362,8 +365,9 @@ enum ww_status shelf_fill(struct shelf *shelf, const struct choice *choice, int 
     request->segment_bytes = choice->segment_bytes;
     request->window = choice->window;
     request->on_board = choice->on_board;
-    if (status == WW_OK) { /* in place there is nothing to slide along */
-        status = fill_way(shelf, choice->viewed, root, SIZE_MAX, 1, &request->viewed);
+    if (status == WW_OK) {
+        status = fill_way(shelf, choice->viewed, root, VIEWED_SEGMENT_BYTES, VIEWED_WINDOW,
+                          &request->viewed);
     }
     if (status == WW_OK) {
         status = fill_way(shelf, choice->fetched, root, choice->segment_bytes, choice->window,

@@ -89,7 +89,8 @@ whole_suite() {
 }
 
 bare_build() {
-    configure_and_build build-bare "${no_components[@]}" && run_tests build-bare -LE "$seen_already"
+    configure_and_build build-bare "${no_components[@]}" -DCMAKE_BUILD_TYPE=Release &&
+        run_tests build-bare -LE "$seen_already"
 }
 
 address_and_undefined() {
@@ -152,7 +153,7 @@ if [ "${verdicts[0]}" != passed ]; then
 fi
 section "the whole suite" whole_suite
 if [ "$quick" = no ]; then
-    section "without optional components" bare_build
+    section "without optional components, optimised" bare_build
     section "address and undefined-behaviour sanitizers" address_and_undefined
     section "thread sanitizer" thread_sanitizer
 fi
