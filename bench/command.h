@@ -20,5 +20,6 @@ struct command {
 
 int bench_command(int argc, char **argv);
 int plan_command(int argc, char **argv);
+int wires_command(int argc, char **argv);
 
 #endif

@@ -12,6 +12,7 @@
 static const struct command commands[] = {
     {"bench", "measures collectives and prints the table of nccl-tests", bench_command},
     {"plan", "prints what a collective will do, without doing it", plan_command},
+    {"wires", "shows GPUs, links, network cards, and what is unknown about them", wires_command},
 };
 static const size_t command_count = sizeof(commands) / sizeof(commands[0]);
 

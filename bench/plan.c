@@ -14,7 +14,7 @@
 
 #define RANKS_MAX 4096
 
-enum { KEY_LIST = 0x100, KEY_ROOT };
+enum { KEY_LIST = 0x100, KEY_ROOT, KEY_MESSAGES };
 
 struct wishes {
     struct ww_plan_query query;
@@ -32,6 +32,8 @@ static const struct argp_option rows[] = {
     {"collective", 'c', "NAME", 0, "all_reduce, reduce_scatter, all_gather or broadcast", 0},
     {"rank", 'r', "RANK", 0, "this rank's plan only (all)", 0},
     {"root", KEY_ROOT, "RANK", 0, "who broadcasts (0)", 0},
+    {"messages", KEY_MESSAGES, 0, 0,
+     "ranks of one host do not see each other's memory (hierarchical only)", 0},
     {"list", KEY_LIST, 0, 0, "list the algorithms", 0},
     {0, 0, 0, 0, 0, 0},
 };
@@ -92,6 +94,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_ROOT:
         wishes->query.root = read_int(state, "--root", text, 0, INT_MAX);
+        return 0;
+    case KEY_MESSAGES:
+        wishes->query.messages_only = true;
         return 0;
     case KEY_LIST:
         wishes->list = true;
