@@ -83,11 +83,23 @@ struct workspace {
     struct ww_traffic seen_traffic[WW_LEVELS_MAX]; /* read and written in peers' memory */
 };
 
+/* A piece of memory that a slice stands for. */
+struct span {
+    uint8_t *memory; /* NULL = it can only be fetched, from: */
+    size_t count;
+    uint64_t address;
+    int rank;
+};
+
+/* ---- cut.c: arithmetic ---------------------------------------------------------------------- */
+
 struct run_shape run_shape(const struct run_request *request);
 bool run_shape_same(const struct run_shape *shape, const struct run_request *request);
 
-/* Bytes of scratch that one place needs for such a request. */
+/* Bytes of scratch that one place needs for such a request, and of one of its slots, for segments
+ * of `segment` elements. */
 size_t run_scratch_bytes(const struct run_request *request);
+size_t run_slot_bytes(const struct run_request *request, size_t segment, uint16_t slot);
 
 /* Places that are used: no more than there are segments. */
 int run_window(const struct slicing *slicing, int window);
@@ -96,30 +108,47 @@ int run_window(const struct slicing *slicing, int window);
 bool run_grow(struct run *run, uint32_t parts, uint32_t slots, uint32_t seen);
 void run_finish(struct run *run);
 
+/* What engine_planned_bytes says, for a run that is set up. */
+void run_planned_bytes(struct run *run, const struct topology *topology, uint64_t *bytes);
+
+/* ---- act.c: local actions ------------------------------------------------------------------- */
+
+/* Where a slice lies while its segment is in that place. */
+struct span run_span(const struct run *run, const struct place *place, const struct slice *slice);
+
+/* Runs `count` local actions. WW_PENDING when none was run, because a peer gave up; what fetching
+ * returns. */
+enum ww_status run_locals(struct workspace *space, const struct run *run, const struct place *place,
+                          const struct action *actions, uint32_t count);
+
+/* ---- show.c: the board ---------------------------------------------------------------------- */
+
+/* Looks up where the peers' memory is that the plan sees; collective `number` is on the board. */
+void run_see(struct run *run, const struct workspace *space, uint64_t number);
+
+/* The values that a rank puts on the board: where they begin, and their bytes. */
+const void *run_board_values(const struct run_request *request, int rank, size_t *bytes);
+
+/* What a rank reads there in others' entries. */
+size_t run_board_bytes(const struct run_request *request);
+
+/* Runs a collective whose values are on the board, all at once. */
+void run_on_board(struct run *run, struct workspace *space, const struct kernels *kernels,
+                  uint64_t number);
+
+/* ---- run.c ---------------------------------------------------------------------------------- */
+
 /* Sets a run up: everything that depends on the request only, so that rounds are cheap.
  * scratch      [window] pieces of place_bytes
  * first_tag    of the tags that belong to this run's places */
 void run_prepare(struct run *run, const struct run_request *request, const struct kernels *kernels,
                  uint8_t *scratch, size_t place_bytes, int first_tag);
 
-/* Looks up where the peers' memory is that the plan sees; collective `number` is on the board. */
-void run_see(struct run *run, const struct workspace *space, uint64_t number);
-
-/* Runs a collective whose values are on the board, all at once. */
-void run_on_board(struct run *run, struct workspace *space, const struct kernels *kernels,
-                  uint64_t number);
-
-/* The values that a rank puts on the board: where they begin, and their bytes. */
-const void *run_board_values(const struct run_request *request, int rank, size_t *bytes);
-
 /* Takes all segments as far as they go: WW_OK when the collective is done, WW_PENDING, an error. */
 enum ww_status run_advance(struct run *run, struct workspace *space);
 
-/* A peer that the run's messages wait for, -1 when there is none or the fabric cannot tell. */
+/* A peer that the run waits for, -1 when there is none or the fabric cannot tell. */
 int run_awaited_peer(const struct run *run, const struct workspace *space);
-
-/* What engine_planned_bytes says, for a run that is set up. */
-void run_planned_bytes(struct run *run, const struct topology *topology, uint64_t *bytes);
 
 struct signature run_signature(const struct run_request *request);
 
