@@ -2,8 +2,6 @@
  * wires_screen.c: a machine on one screen. "?" is unknown, "-" is known to be absent. */
 #include "wires.h"
 
-#include <string.h>
-
 #include "text.h"
 
 #define CELL_BYTES 48
@@ -55,6 +53,11 @@ static void print_gpu(const struct ww_machine *machine, int number, FILE *to)
     const struct ww_gpu *gpu = &machine->gpus[number];
     char cells[5][CELL_BYTES];
     char chosen[128] = "-";
+    char model[sizeof gpu->model];
+    snprintf(model, sizeof model, "%s", known_text(gpu->model));
+    if (gpu->model[0] == '\0' && gpu->vendor != 0) {
+        snprintf(model, sizeof model, "%04x:%04x", gpu->vendor, gpu->device);
+    }
     if (gpu->nic >= 0) {
         snprintf(chosen, sizeof chosen, "%s %s", machine->nics[gpu->nic].name,
                  ww_place_name(machine->places[gpu->nic + number * machine->nic_count]));
@@ -62,7 +65,7 @@ static void print_gpu(const struct ww_machine *machine, int number, FILE *to)
         snprintf(chosen, sizeof chosen, "?");
     }
     fprintf(to, "  %-3d %-12s  %-28.28s %4s %4s %7s %5s %8s   %s\n", number, known_text(gpu->pci),
-            known_text(gpu->model), cell(gpu->package, cells[0]), cell(gpu->numa, cells[1]),
+            model, cell(gpu->package, cells[0]), cell(gpu->numa, cells[1]),
             cell(gpu->pcie_gb_s, cells[2]), cell(gpu->links, cells[3]),
             cell(gpu->links_gb_s, cells[4]), chosen);
 }

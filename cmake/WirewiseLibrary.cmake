@@ -8,7 +8,8 @@ set(objects)
 foreach(room ${rooms})
     list(APPEND objects $<TARGET_OBJECTS:${room}>)
 endforeach()
-set(fabrics $<$<BOOL:${WIREWISE_HAVE_MPI}>:MPI::MPI_C>)
+set(fabrics $<$<BOOL:${WIREWISE_HAVE_MPI}>:MPI::MPI_C>
+            $<$<BOOL:${WIREWISE_HAVE_HWLOC}>:PkgConfig::HWLOC> ${CMAKE_DL_LIBS})
 
 # What a program needs to use the library in whatever form.
 function(wirewise_library target)
@@ -53,7 +54,11 @@ wirewise_library(wirewise_archive)
 set_target_properties(wirewise_archive PROPERTIES OUTPUT_NAME wirewise LINKER_LANGUAGE C
                       EXPORT_NAME static)
 # wirewise::fabrics is MPI in the language of the program; see wirewise-config.cmake.in.
-target_link_libraries(wirewise_archive INTERFACE Threads::Threads)
+target_link_libraries(wirewise_archive INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
+if(WIREWISE_HAVE_HWLOC)
+    target_link_libraries(wirewise_archive INTERFACE $<BUILD_INTERFACE:PkgConfig::HWLOC>
+                          $<INSTALL_INTERFACE:$<LINK_ONLY:wirewise::hwloc>>)
+endif()
 if(WIREWISE_HAVE_MPI)
     target_link_libraries(wirewise_archive INTERFACE $<BUILD_INTERFACE:MPI::MPI_C>
                           $<INSTALL_INTERFACE:$<LINK_ONLY:wirewise::fabrics>>)

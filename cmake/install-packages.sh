@@ -40,6 +40,7 @@ look() {
     need pkg-config have_command pkg-config
     need openmpi-bin have_command mpirun
     need libopenmpi-dev have_command mpicc
+    need libhwloc-dev have_library hwloc
     need libopenblas-dev have_library openblas
     if [ "$mode" = test ]; then
         need g++ have_command c++

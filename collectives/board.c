@@ -3,7 +3,6 @@
 #include "board.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,23 +74,20 @@ void board_write(const struct board *board, uint64_t number, const struct signat
 
 /* ---- Giving up ---------------------------------------------------------------------------- */
 
-/* A copy takes milliseconds; who was killed inside stays there for ever. */
-#define REVOKE_TURNS 2000000
-
 static struct area *own_area(const struct board *board)
 {
     return board->areas[board->rank];
 }
 
-static bool somebody_is_inside(const struct board *board)
+int board_inside(const struct board *board)
 {
     for (int rank = 0; rank < board->size; rank++) {
         if (rank != board->rank && board->areas[rank] != NULL &&
             atomic_load(&board->areas[rank]->inside.value) != 0) {
-            return true;
+            return rank;
         }
     }
-    return false;
+    return -1;
 }
 
 /* Sequentially consistent, as is board_enter: either the peer sees the revocation, or this rank
@@ -102,9 +98,6 @@ void board_revoke(const struct board *board, uint64_t passed, uint64_t announced
         atomic_store(&board_place(board, board->rank, number)->sequence, 0);
     }
     atomic_store(&own_area(board)->revoked.value, 1);
-    for (int turn = 0; turn < REVOKE_TURNS && somebody_is_inside(board); turn++) {
-        sched_yield();
-    }
 }
 
 bool board_enter(const struct board *board, const int32_t *peers, uint32_t count)

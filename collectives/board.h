@@ -96,9 +96,13 @@ void board_write(const struct board *board, uint64_t number, const struct signat
                  const struct notice *notice, const void *values, size_t bytes);
 
 /* A rank that gives up takes back what it announced from collective `passed` on: who has not seen
- * it yet never will; its signature stays for those who have. Waits, for moments, until nobody is
- * inside its callers' buffers. */
+ * it yet never will; its signature stays for those who have. Nobody enters its callers' buffers any
+ * more. */
 void board_revoke(const struct board *board, uint64_t passed, uint64_t announced);
+
+/* A rank that is inside buffers of its peers' callers right now, -1 = none: they stay for the time
+ * of one local action. Who was killed there stays for ever. */
+int board_inside(const struct board *board);
 
 /* Around every access to buffers of peers' callers: true when none of the peers gave up. */
 bool board_enter(const struct board *board, const int32_t *peers, uint32_t count);

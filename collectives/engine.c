@@ -3,6 +3,7 @@
 #include "engine.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct engine {
     struct board *board; /* NULL where ranks do not see each other */
     struct gate *gate;
     struct watch watch;
+    uint64_t (*clock_ns)(void);
     enum ww_status status;
 
     struct run runs[ENGINE_RUNS_MAX]; /* by number, see run_of */
@@ -238,11 +240,33 @@ static void close_fabric(struct engine *engine, bool failed)
     engine->space.fabric = NULL;
 }
 
+/* Peers leave the callers' buffers within the time of one local action. */
+#define LEAVE_NS UINT64_C(200000000)
+
+static void await_peers_leave(const struct engine *engine)
+{
+    if (engine->board == NULL || engine->clock_ns == NULL) {
+        return;
+    }
+    uint64_t begin_ns = engine->clock_ns();
+    int rank;
+    while ((rank = board_inside(engine->board)) >= 0) {
+        if (engine->clock_ns() - begin_ns > LEAVE_NS) {
+            log_warn("rank %d (%s) was stopped or killed while it worked in buffers from ww_alloc: "
+                     "keep those of the failed call until it is gone, it may still write there",
+                     rank, engine->topology->host_name[engine->topology->host_of[rank]]);
+            return;
+        }
+        sched_yield();
+    }
+}
+
 enum ww_status engine_fail(struct engine *engine, enum ww_status status, const char *sentence)
 {
     if (engine->status == WW_OK) {
         engine->status = status;
         gate_report_failure(engine->gate, status, sentence);
+        await_peers_leave(engine);
         close_fabric(engine, true);
     }
     return engine->status;
@@ -577,6 +601,7 @@ enum ww_status engine_create(const struct engine_setup *setup, struct engine **e
     made->space.fabric = setup->fabric;
     made->topology = setup->topology;
     made->kernels = setup->kernels;
+    made->clock_ns = setup->clock_ns;
     made->run_count = setup->runs > 0 ? (uint64_t)setup->runs : ENGINE_RUNS_MAX;
     watch_init(&made->watch, setup->timeout_s, setup->warn_s);
     enum ww_status status = find_sight(made);

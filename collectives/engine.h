@@ -27,7 +27,8 @@ struct engine_setup {
     const struct kernels *kernels;
     int runs; /* collectives under way at once: a power of two up to ENGINE_RUNS_MAX; 0 = that */
     double timeout_s;
-    double warn_s; /* says once whom it waits for after so long */
+    double warn_s;              /* says once whom it waits for after so long */
+    uint64_t (*clock_ns)(void); /* used after a failure only; NULL = nobody is waited for then */
 };
 
 /* Another way to run a collective. */

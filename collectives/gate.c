@@ -406,6 +406,11 @@ static enum ww_status hear_all(struct gate *gate)
     return status;
 }
 
+enum ww_status gate_hear(struct gate *gate)
+{
+    return gate->status == WW_OK ? fail(gate, hear_all(gate)) : gate->status;
+}
+
 enum ww_status gate_advance(struct gate *gate, uint64_t *passed)
 {
     enum ww_status status = gate->status;
@@ -536,13 +541,8 @@ int gate_silent(const struct gate *gate)
     return -1;
 }
 
-void gate_report_failure(struct gate *gate, enum ww_status status, const char *sentence)
+static void post_failure(struct gate *gate, enum ww_status status, const char *sentence)
 {
-    if (gate->board != NULL) {
-        /* What does not match lets nobody pass: peers may see it and judge for themselves. */
-        bool mismatch = status == WW_MISMATCH;
-        board_revoke(gate->board, mismatch ? gate->announced : gate->passed, gate->announced);
-    }
     if (!outgoing_free(gate, &gate->failure)) {
         return; /* said already */
     }
@@ -551,6 +551,17 @@ void gate_report_failure(struct gate *gate, enum ww_status status, const char *s
     snprintf(gate->failure.message.text, TEXT_BYTES, "%s", sentence);
     post_to_all(gate, &gate->failure);
     gate->failure.under_way = true; /* once is enough, and its memory stays as it is */
+}
+
+/* The word goes first: who finds an announcement gone finds the reason. */
+void gate_report_failure(struct gate *gate, enum ww_status status, const char *sentence)
+{
+    post_failure(gate, status, sentence);
+    if (gate->board != NULL) {
+        /* What does not match lets nobody pass: peers may see it and judge for themselves. */
+        bool mismatch = status == WW_MISMATCH;
+        board_revoke(gate->board, mismatch ? gate->announced : gate->passed, gate->announced);
+    }
 }
 
 /* ---- Life ------------------------------------------------------------------------------- */

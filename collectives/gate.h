@@ -55,6 +55,9 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
  * mismatch, a peer's bad news, the fabric's error. Never blocks. */
 enum ww_status gate_advance(struct gate *gate, uint64_t *passed);
 
+/* Takes in what peers said, now, whatever gate_advance would do. WW_OK, or the failure. */
+enum ww_status gate_hear(struct gate *gate);
+
 /* The ranks that the gate waits for: writes up to `most` and returns how many there are. */
 int gate_missing(const struct gate *gate, int *ranks, int most);
 

@@ -121,7 +121,9 @@ enum ww_status watch_look(struct watch *watch, const struct watched *watched, ui
     if (quiet_ns < limit_ns(watch, watched) || roll_call_runs(watch, watched, now_ns)) {
         return WW_PENDING;
     }
-    return time_out(watch, watched);
+    /* Somebody may have given up a moment ago, and said why. */
+    enum ww_status heard = gate_hear(watched->gate);
+    return heard == WW_OK ? time_out(watch, watched) : heard;
 }
 
 void watch_rest(struct watch *watch)

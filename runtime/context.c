@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "internal/clock.h"
 #include "internal/cpu.h"
 #include "internal/fabrics.h"
 
@@ -200,6 +201,17 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
     return status != WW_OK ? status : agreed;
 }
 
+/* One lane may be refused memory that the other gets: plans are chosen for both alike. */
+static void note_sight(struct ww_context *context, const struct lane *lane)
+{
+    struct sight sight = engine_sight(lane->engine);
+    bool second = lane == &context->calls;
+    context->sight.host = sight.host && (!second || context->sight.host);
+    context->sight.all = sight.all && (!second || context->sight.all);
+    context->sight.fetch = sight.fetch && (!second || context->sight.fetch);
+    context->topology.hierarchy.seen = context->sight.host;
+}
+
 static void describe_fabric(struct ww_context *context, const void *fabric)
 {
     const char *name = context->transport == &ww_route_transport ? route_describe(fabric)
@@ -230,13 +242,13 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
                                         .kernels = &context->kernels,
                                         .runs = runs,
                                         .timeout_s = context->settings.values.timeout_s,
-                                        .warn_s = 30};
+                                        .warn_s = 30,
+                                        .clock_ns = clock_now_ns};
     status = engine_create(&engine_setup, &lane->engine);
     if (status != WW_OK) {
         return status;
     }
-    context->sight = engine_sight(lane->engine); /* of both lanes the same */
-    context->topology.hierarchy.seen = context->sight.host;
+    note_sight(context, lane);
     lane->shelf = shelf_create(&context->topology);
     return lane->shelf == NULL ? log_failure(WW_NO_MEMORY, "no memory for a shelf") : WW_OK;
 }

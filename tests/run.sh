@@ -89,7 +89,8 @@ whole_suite() {
 }
 
 bare_build() {
-    configure_and_build build-bare "${no_components[@]}" -DCMAKE_BUILD_TYPE=Release &&
+    configure_and_build build-bare "${no_components[@]}" -DWIREWISE_HWLOC=OFF \
+        -DCMAKE_BUILD_TYPE=Release &&
         run_tests build-bare -LE "$seen_already"
 }
 

@@ -174,12 +174,12 @@ struct ww_machine {
     struct ww_fact
         gpus_known; /* whether and by whom GPUs were looked for; the value is gpu_count */
     int gpu_count;
-    struct ww_gpu *gpus;   /* [gpu_count], in the order of their PCI addresses */
+    struct ww_gpu *gpus;   /* [gpu_count], by PCI address, or in the order of NCCL's file */
     struct ww_link *links; /* [gpu_count * gpu_count], symmetric */
     int island_count;
     struct ww_fact nics_known;
     int nic_count;
-    struct ww_nic *nics;   /* [nic_count], in the order of their PCI addresses */
+    struct ww_nic *nics;   /* [nic_count], those that speak RDMA first, each by PCI address */
     enum ww_place *places; /* [gpu_count * nic_count] */
     int note_count;
     char (*notes)[256]; /* what is odd, broken, or unknown and why; a sentence each */

@@ -132,7 +132,8 @@ struct ww_transport {
     /* Memory for the program's own buffers, which ranks of this host see: zero, aligned to 4096
      * (to 2 MiB, on huge pages where the kernel allows, from 2 MiB on). It stays valid beyond any
      * fabric, until deallocate. Any thread. WW_OK; WW_NO_MEMORY; WW_UNSUPPORTED while no fabric of
-     * this process shares memory. Both NULL = any memory is seen. */
+     * this process shares memory, or none is left to share: plain memory serves then. Both NULL =
+     * any memory is seen. */
     enum ww_status (*allocate)(size_t bytes, void **memory);
     void (*deallocate)(void *memory, size_t bytes);
 };

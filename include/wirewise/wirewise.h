@@ -171,6 +171,7 @@ WW_API const char *ww_last_error(const struct ww_context *context);
  *          allows it and the size is 2 MiB or more
  * *memory  the program's until ww_free, which must come before ww_context_destroy; it stays
  *          readable after a failure
+ * Fork     a child shares this memory with its parent instead of getting a copy of it
  * Thread   any. Not collective: ranks may allocate what and when they like.
  * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_STATE (after fork), WW_NO_MEMORY. Where ranks cannot see
  *          each other's memory it is plain memory. */

@@ -308,6 +308,13 @@ static enum ww_status shm_allocate(size_t bytes, void **memory)
     if (error == ENOTSUP) {
         return WW_UNSUPPORTED;
     }
+    if (error == ENOSPC) {
+        log_warn(
+            "the memory that ranks can share is used up (its size follows the machine's memory, "
+            "ulimit -v and ulimit -f): these %zu bytes are plain memory, which is copied",
+            bytes);
+        return WW_UNSUPPORTED;
+    }
     return error == 0 ? WW_OK : memory_failure(bytes, error);
 }
 

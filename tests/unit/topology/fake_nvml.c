@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * fake_nvml.c: stands for NVIDIA's library. FAKE_NVML says what the machine is like:
+ *     "switched"  4 H100, 18 active of 36 links each, to switches; GPU 2 has lost one
+ *     "pairs"     4 V100, GPU 0 and 1 by three links, 2 and 3 by three, GPU 3 a link to nowhere
+ *     "broken"    the driver does not answer */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pci {
+    char legacy[16];
+    unsigned domain, bus, device, device_id, subsystem_id;
+    char address[32];
+};
+
+int nvmlInit_v2(void);
+int nvmlShutdown(void);
+int nvmlDeviceGetCount_v2(unsigned *count);
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device);
+int nvmlDeviceGetPciInfo_v3(void *device, struct pci *pci);
+int nvmlDeviceGetName(void *device, char *name, unsigned bytes);
+int nvmlDeviceGetNvLinkState(void *device, unsigned link, int *active);
+int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *device, unsigned link, struct pci *pci);
+int nvmlDeviceGetNvLinkRemoteDeviceType(void *device, unsigned link, int *type);
+int nvmlDeviceGetMaxPcieLinkGeneration(void *device, unsigned *generation);
+int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *lanes);
+
+static int numbers[4] = {0, 1, 2, 3};
+
+static int is_like(const char *word)
+{
+    const char *like = getenv("FAKE_NVML");
+    return like != NULL && strcmp(like, word) == 0;
+}
+
+int nvmlInit_v2(void)
+{
+    return is_like("broken") ? 9 : 0;
+}
+
+int nvmlShutdown(void)
+{
+    return 0;
+}
+
+int nvmlDeviceGetCount_v2(unsigned *count)
+{
+    *count = 4;
+    return 0;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
+{
+    *device = &numbers[index];
+    return 0;
+}
+
+static void write_address(struct pci *pci, int bus)
+{
+    memset(pci, 0, sizeof *pci);
+    pci->device_id = is_like("switched") ? 0x233010deu : 0x1db110deu;
+    snprintf(pci->address, sizeof pci->address, "00000000:%02X:00.0", (unsigned)bus);
+}
+
+int nvmlDeviceGetPciInfo_v3(void *device, struct pci *pci)
+{
+    write_address(pci, 0x1a + *(int *)device);
+    return 0;
+}
+
+int nvmlDeviceGetName(void *device, char *name, unsigned bytes)
+{
+    (void)device;
+    snprintf(name, bytes, "%s", is_like("switched") ? "NVIDIA H100" : "Tesla V100-SXM2-16GB");
+    return 0;
+}
+
+int nvmlDeviceGetNvLinkState(void *device, unsigned link, int *active)
+{
+    int gpu = *(int *)device;
+    if (is_like("switched")) {
+        *active = link < 18u && !(gpu == 2 && link == 5);
+        return 0;
+    }
+    *active = link < 3 || (gpu == 3 && link == 3);
+    return link < 6 ? 0 : 2;
+}
+
+int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *device, unsigned link, struct pci *pci)
+{
+    int gpu = *(int *)device;
+    if (is_like("switched")) {
+        write_address(pci, 0xf0 + (int)link % 4);
+    } else {
+        write_address(pci, link == 3 ? 0x77 : 0x1a + (gpu ^ 1));
+    }
+    return 0;
+}
+
+int nvmlDeviceGetNvLinkRemoteDeviceType(void *device, unsigned link, int *type)
+{
+    (void)device;
+    (void)link;
+    *type = is_like("switched") ? 2 : 0;
+    return 0;
+}
+
+int nvmlDeviceGetMaxPcieLinkGeneration(void *device, unsigned *generation)
+{
+    (void)device;
+    *generation = 5;
+    return 0;
+}
+
+int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *lanes)
+{
+    (void)device;
+    *lanes = 16;
+    return 0;
+}

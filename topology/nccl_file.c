@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * nccl_file.c: a machine out of a topology in NCCL's or RCCL's format:
+ *     <system><cpu numaid><pci busid class link_speed link_width>...<gpu sm><nvlink target count/>
+ *                                                                   <nic><net name speed port/>
+ * What clouds ship in this format often leaves links and rates out: that is unknown, not zero. */
+#include "machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal/log.h"
+#include "xml.h"
+
+#define LINKS_AT_MOST 1000
+
+struct reader {
+    struct ww_machine *machine;
+    const struct xml *xml;
+    int *gpu_node; /* [MACHINE_GPUS_MAX] the element of each GPU and NIC */
+    int *nic_node; /* [MACHINE_NICS_MAX] */
+};
+
+static bool is_named(const struct xml *xml, int node, const char *name)
+{
+    return strcmp(xml->nodes[node].name, name) == 0;
+}
+
+/* The first child of that name from `child` on; -1 = none. */
+static int find_named(const struct xml *xml, int child, const char *name)
+{
+    while (child >= 0 && !is_named(xml, child, name)) {
+        child = xml->nodes[child].next;
+    }
+    return child;
+}
+
+/* The element itself or the nearest one around it of that name; -1 = none. */
+static int around(const struct xml *xml, int node, const char *name)
+{
+    while (node >= 0 && !is_named(xml, node, name)) {
+        node = xml->nodes[node].parent;
+    }
+    return node;
+}
+
+static enum ww_status complain(const struct xml *xml, int node, const char *what)
+{
+    return log_failure(WW_BAD_ARGUMENT, "%s:%d: <%s> %s", xml->path, xml->nodes[node].line,
+                       xml->nodes[node].name, what);
+}
+
+/* ---- One element ----------------------------------------------------------------------------- */
+
+static enum ww_status read_pci(const struct xml *xml, int node, char pci[24], unsigned *vendor,
+                               unsigned *device)
+{
+    const char *busid = xml_value(xml, node, "busid");
+    long long numbers[2];
+    if (busid == NULL || !pci_normalise(busid, pci)) {
+        return complain(xml, node, "has no busid that is a PCI address");
+    }
+    enum ww_status status = xml_number(xml, node, "vendor", 0, 0xffff, 0, &numbers[0]);
+    if (status == WW_OK) {
+        status = xml_number(xml, node, "device", 0, 0xffff, 0, &numbers[1]);
+    }
+    if (status == WW_OK) {
+        *vendor = (unsigned)numbers[0];
+        *device = (unsigned)numbers[1];
+    }
+    return status;
+}
+
+/* "32.0 GT/s PCIe" and "16". */
+static struct ww_fact read_pcie(const struct xml *xml, int node)
+{
+    const char *speed = xml_value(xml, node, "link_speed");
+    const char *width = xml_value(xml, node, "link_width");
+    if (speed == NULL || width == NULL) {
+        return fact_unknown();
+    }
+    return fact_positive(part_pcie_gb_s(strtod(speed, NULL), strtod(width, NULL)),
+                         WW_SOURCE_NCCL_FILE);
+}
+
+static struct ww_fact read_numa(const struct xml *xml, int node)
+{
+    int cpu = around(xml, node, "cpu");
+    const char *numa = cpu < 0 ? NULL : xml_value(xml, cpu, "numaid");
+    return numa != NULL && numa[0] >= '0' && numa[0] <= '9'
+               ? fact_known(strtod(numa, NULL), WW_SOURCE_NCCL_FILE)
+               : fact_unknown();
+}
+
+static int generation_of_sm(long long sm)
+{
+    switch (sm) {
+    case 60:
+        return 1;
+    case 70:
+        return 2;
+    case 80:
+        return 3;
+    case 90:
+        return 4;
+    case 100:
+    case 103:
+        return 5;
+    default:
+        return 0;
+    }
+}
+
+/* RCCL names the architecture where it leaves PCI numbers out. */
+static unsigned device_of_gcn(const char *gcn)
+{
+    static const struct {
+        const char *name;
+        unsigned device;
+    } names[] = {
+        {"908", 0x738c}, {"90a", 0x7408}, {"910", 0x7408}, {"942", 0x74a1}, {"950", 0x75a0}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strstr(gcn, names[i].name) != NULL) {
+            return names[i].device;
+        }
+    }
+    return 0;
+}
+
+static enum ww_status add_gpu(struct reader *reader, int node)
+{
+    const struct xml *xml = reader->xml;
+    int about = find_named(xml, xml->nodes[node].child, "gpu");
+    struct ww_gpu *gpu = machine_add_gpu(reader->machine);
+    long long sm = 0;
+    if (gpu == NULL) {
+        return WW_NO_MEMORY;
+    }
+    reader->gpu_node[reader->machine->gpu_count - 1] = node;
+    enum ww_status status = read_pci(xml, node, gpu->pci, &gpu->vendor, &gpu->device);
+    if (status == WW_OK && about >= 0) {
+        status = xml_number(xml, about, "sm", -1, 100000, 0, &sm);
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    bool amd = about >= 0 && xml_value(xml, about, "gcn") != NULL;
+    if (gpu->vendor == 0 && sm > 0) {
+        gpu->vendor = amd ? VENDOR_AMD : VENDOR_NVIDIA;
+    }
+    if (amd && gpu->device == 0) {
+        gpu->device = device_of_gcn(xml_value(xml, about, "gcn"));
+    }
+    if (gpu->vendor == VENDOR_NVIDIA) {
+        gpu->generation = generation_of_sm(sm);
+    }
+    gpu->pcie_gb_s = read_pcie(xml, node);
+    gpu->numa = read_numa(xml, node);
+    part_of_gpu(gpu);
+    return WW_OK;
+}
+
+/* A NIC by its <net>, or by its PCI element alone (net = -1). */
+static enum ww_status add_nic(struct reader *reader, int node, int net)
+{
+    const struct xml *xml = reader->xml;
+    int pci = around(xml, node, "pci");
+    struct ww_nic *nic = machine_add_nic(reader->machine);
+    long long speed = 0;
+    long long port = 1;
+    enum ww_status status = WW_OK;
+    if (nic == NULL) {
+        return WW_NO_MEMORY;
+    }
+    reader->nic_node[reader->machine->nic_count - 1] = node;
+    nic->rdma = true;
+    if (pci >= 0) {
+        status = read_pci(xml, pci, nic->pci, &nic->vendor, &nic->device);
+        nic->pcie_gb_s = read_pcie(xml, pci);
+    }
+    nic->numa = read_numa(xml, node);
+    if (status == WW_OK && net >= 0) {
+        status = xml_number(xml, net, "speed", -1, 100000000, 0, &speed);
+    }
+    if (status == WW_OK && net >= 0) {
+        status = xml_number(xml, net, "port", -1, 1000, 1, &port);
+    }
+    const char *name = net < 0 ? nic->pci : xml_value(xml, net, "name");
+    if (status == WW_OK && (name == NULL || *name == '\0')) {
+        status = complain(xml, net, "has no name");
+    }
+    if (status == WW_OK) {
+        const char *guid = net < 0 ? NULL : xml_value(xml, net, "guid");
+        text_copy(nic->name, sizeof nic->name, name);
+        text_copy(nic->guid, sizeof nic->guid, guid == NULL ? "" : guid);
+        nic->port_count = 1;
+        nic->ports[0] = (struct ww_port){.number = port > 0 ? (int)port : 1};
+        nic->ports[0].rate_gbit_s = fact_positive((double)speed / 1000, WW_SOURCE_NCCL_FILE);
+    }
+    return status;
+}
+
+/* ---- All elements ---------------------------------------------------------------------------- */
+
+static unsigned class_of(const struct xml *xml, int node)
+{
+    const char *class = xml_value(xml, node, "class");
+    return class == NULL ? 0 : (unsigned)(strtoul(class, NULL, 16) >> 8) & 0xffff;
+}
+
+/* A <pci> that holds others is a bridge, one without is a device. */
+static enum ww_status visit_pci(struct reader *reader, int node)
+{
+    const struct xml *xml = reader->xml;
+    int child = xml->nodes[node].child;
+    unsigned class = class_of(xml, node);
+    bool told = find_named(xml, child, "gpu") >= 0;
+    bool net = find_named(xml, child, "nic") >= 0 || find_named(xml, child, "net") >= 0;
+    if (told || class >> 8 == 0x03 || class >> 8 == 0x12) {
+        return add_gpu(reader, node);
+    }
+    if (!net && class >> 8 == 0x02) {
+        enum ww_status status = add_nic(reader, node, -1);
+        if (status == WW_OK && class == 0x0207) {
+            struct ww_nic *nic = &reader->machine->nics[reader->machine->nic_count - 1];
+            nic->ports[0].kind = WW_NIC_INFINIBAND;
+            nic->kind_source = WW_SOURCE_NCCL_FILE;
+        }
+        return status;
+    }
+    return WW_OK;
+}
+
+static enum ww_status visit_all(struct reader *reader)
+{
+    const struct xml *xml = reader->xml;
+    enum ww_status status = WW_OK;
+    const char *host = NULL;
+    bool others = false;
+    for (int node = 0; node < xml->node_count && status == WW_OK; node++) {
+        int cpu = around(xml, node, "cpu");
+        const char *hash = cpu < 0 ? NULL : xml_value(xml, cpu, "host_hash");
+        host = host == NULL ? hash : host;
+        if (hash != NULL && strcmp(hash, host) != 0) {
+            others = true;
+            continue;
+        }
+        if (is_named(xml, node, "pci")) {
+            status = visit_pci(reader, node);
+        } else if (is_named(xml, node, "net")) {
+            status = add_nic(reader, node, node);
+        }
+    }
+    if (others) {
+        machine_note(reader->machine, "The file describes several hosts: this is the first one");
+    }
+    return status;
+}
+
+/* ---- Places and links ------------------------------------------------------------------------ */
+
+static int depth_of(const struct xml *xml, int node)
+{
+    int depth = 0;
+    while (node >= 0) {
+        node = xml->nodes[node].parent;
+        depth++;
+    }
+    return depth;
+}
+
+static int common_ancestor(const struct xml *xml, int a, int b)
+{
+    int depth_a = depth_of(xml, a);
+    int depth_b = depth_of(xml, b);
+    while (a != b) {
+        if (depth_a >= depth_b) {
+            a = xml->nodes[a].parent;
+            depth_a--;
+        } else {
+            b = xml->nodes[b].parent;
+            depth_b--;
+        }
+    }
+    return a;
+}
+
+static enum ww_place place_of(const struct xml *xml, int gpu, int nic)
+{
+    int device = around(xml, nic, "pci");
+    int common = common_ancestor(xml, gpu, nic);
+    if (is_named(xml, common, "pci")) {
+        bool one = xml->nodes[gpu].parent == common && device >= 0 &&
+                   xml->nodes[device].parent == common;
+        return one ? WW_PLACE_PIX : WW_PLACE_PXB;
+    }
+    return is_named(xml, common, "cpu") ? WW_PLACE_NODE : WW_PLACE_SYS;
+}
+
+/* Adds one <nvlink> or <xgmi>; self-links and odd classes are left to links_settle. */
+static enum ww_status count_link(struct reader *reader, int gpu, int node,
+                                 struct link_counts *counts)
+{
+    const struct xml *xml = reader->xml;
+    const char *target = xml_value(xml, node, "target");
+    const char *class = xml_value(xml, node, "tclass");
+    char pci[24];
+    long long count = 0;
+    enum ww_status status = xml_number(xml, node, "count", 0, LINKS_AT_MOST, 0, &count);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (target == NULL) {
+        return complain(xml, node, "has no target");
+    }
+    int peer = pci_normalise(target, pci) ? machine_gpu_at(reader->machine, pci) : -1;
+    unsigned kind = class == NULL ? 0 : (unsigned)(strtoul(class, NULL, 16) >> 8) & 0xffff;
+    counts->told[gpu] = true;
+    if (peer >= 0) {
+        counts->direct[gpu * counts->gpus + peer] += (int)count;
+    } else if (kind == 0x0680) {
+        counts->to_switch[gpu] += (int)count;
+    } else if (kind >> 8 == 0x06) {
+        counts->to_cpu[gpu] += (int)count;
+    } else {
+        machine_note(reader->machine, "GPU %d has links to %.24s, which the file does not have",
+                     gpu, target);
+    }
+    return WW_OK;
+}
+
+static enum ww_status count_links(struct reader *reader, const char *name,
+                                  struct link_counts *counts, int *found)
+{
+    const struct xml *xml = reader->xml;
+    for (int gpu = 0; gpu < counts->gpus; gpu++) {
+        int about = find_named(xml, xml->nodes[reader->gpu_node[gpu]].child, "gpu");
+        int node = about < 0 ? -1 : find_named(xml, xml->nodes[about].child, name);
+        while (node >= 0) {
+            enum ww_status status = count_link(reader, gpu, node, counts);
+            if (status != WW_OK) {
+                return status;
+            }
+            (*found)++;
+            node = find_named(xml, xml->nodes[node].next, name);
+        }
+    }
+    return WW_OK;
+}
+
+static enum ww_status read_links(struct reader *reader, const char *name, enum ww_link_kind kind)
+{
+    struct link_counts counts;
+    int found = 0;
+    enum ww_status status = link_counts_init(&counts, reader->machine->gpu_count);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = count_links(reader, name, &counts, &found);
+    if (status == WW_OK && found > 0) {
+        links_settle(reader->machine, &counts, kind, WW_SOURCE_NCCL_FILE);
+    }
+    link_counts_finish(&counts);
+    return status;
+}
+
+/* NVLink-C2C joins a GPU to its CPU: <c2c bw="44712" count="10"/>, 10^6 bytes per second each. */
+static enum ww_status read_c2c(struct reader *reader, int gpu)
+{
+    const struct xml *xml = reader->xml;
+    int about = find_named(xml, xml->nodes[reader->gpu_node[gpu]].child, "gpu");
+    int node = about < 0 ? -1 : find_named(xml, xml->nodes[about].child, "c2c");
+    long long mb_s = 0;
+    long long count = 0;
+    if (node < 0) {
+        return WW_OK;
+    }
+    enum ww_status status = xml_number(xml, node, "bw", 0, 100000000, 0, &mb_s);
+    if (status == WW_OK) {
+        status = xml_number(xml, node, "count", 0, LINKS_AT_MOST, 0, &count);
+    }
+    if (status == WW_OK && mb_s * count > 0) {
+        reader->machine->gpus[gpu].cpu_gb_s = fact_known((double)(mb_s * count) / 1000,
+                                                         WW_SOURCE_NCCL_FILE);
+    }
+    return status;
+}
+
+/* ---- The machine ----------------------------------------------------------------------------- */
+
+static void read_cpus(struct reader *reader)
+{
+    const struct xml *xml = reader->xml;
+    int cpus = 0;
+    for (int node = 0; node < xml->node_count; node++) {
+        cpus += is_named(xml, node, "cpu");
+    }
+    reader->machine->numa_nodes = fact_positive(cpus, WW_SOURCE_NCCL_FILE);
+}
+
+static enum ww_status check_addresses(const struct reader *reader)
+{
+    const struct ww_machine *machine = reader->machine;
+    for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
+        if (machine_gpu_at(machine, machine->gpus[gpu].pci) != gpu) {
+            return complain(reader->xml, reader->gpu_node[gpu],
+                            "is the second GPU at the same PCI address");
+        }
+    }
+    return WW_OK;
+}
+
+static enum ww_status read_machine(struct reader *reader)
+{
+    struct ww_machine *machine = reader->machine;
+    enum ww_status status = visit_all(reader);
+    if (status == WW_OK) {
+        status = check_addresses(reader);
+    }
+    if (status == WW_OK && machine->gpu_count + machine->nic_count == 0) {
+        status = complain(reader->xml, 0, "holds neither a GPU nor a NIC");
+    }
+    if (status == WW_OK) {
+        status = machine_make_pairs(machine);
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    read_cpus(reader);
+    machine->gpus_known = fact_known(machine->gpu_count, WW_SOURCE_NCCL_FILE);
+    machine->nics_known = fact_known(machine->nic_count, WW_SOURCE_NCCL_FILE);
+    for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
+        for (int nic = 0; nic < machine->nic_count; nic++) {
+            machine->places[gpu * machine->nic_count + nic] = place_of(
+                reader->xml, reader->gpu_node[gpu], reader->nic_node[nic]);
+        }
+    }
+    status = read_links(reader, "nvlink", WW_LINK_NVLINK);
+    if (status == WW_OK) {
+        status = read_links(reader, "xgmi", WW_LINK_XGMI);
+    }
+    for (int gpu = 0; gpu < machine->gpu_count && status == WW_OK; gpu++) {
+        status = read_c2c(reader, gpu);
+    }
+    return status;
+}
+
+enum ww_status nccl_file_read(struct ww_machine *machine, const struct xml *xml)
+{
+    struct reader reader = {machine, xml, calloc(MACHINE_GPUS_MAX, sizeof(int)),
+                            calloc(MACHINE_NICS_MAX, sizeof(int))};
+    enum ww_status status = WW_NO_MEMORY;
+    if (reader.gpu_node == NULL || reader.nic_node == NULL) {
+        log_failure(WW_NO_MEMORY, "no memory to read %s", xml->path);
+    } else {
+        text_copy(machine->writer, sizeof machine->writer, "NCCL's format");
+        status = read_machine(&reader);
+    }
+    free(reader.gpu_node);
+    free(reader.nic_node);
+    return status;
+}
