@@ -302,13 +302,18 @@ static bool shm_fetches(void *self)
 }
 
 /* Unsupported is an answer, not a failure: any memory works, this would be faster. */
+static size_t memory_of_host(void)
+{
+    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static enum ww_status shm_allocate(size_t bytes, void **memory)
 {
     int error = arena_take(bytes, BLOCK_ALLOCATED, memory);
     if (error == ENOTSUP) {
         return WW_UNSUPPORTED;
     }
-    if (error == ENOSPC) {
+    if (error == ENOSPC && bytes <= memory_of_host()) {
         log_warn(
             "the memory that ranks can share is used up (its size follows the machine's memory, "
             "ulimit -v and ulimit -f): these %zu bytes are plain memory, which is copied",
