@@ -13,7 +13,7 @@
 #define CACHED_BYTES ((size_t)4 << 20)
 #define CACHED_PIECE_BYTES 2048
 #define CACHED_AHEAD_BYTES 8192
-#define PIECE_BYTES 16384
+#define PIECE_BYTES 32768
 
 /* ---- Memory that slices stand for -------------------------------------------------------- */
 

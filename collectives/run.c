@@ -110,17 +110,14 @@ static enum ww_status advance_place(struct workspace *space, const struct run *r
 
 /* ---- Running one collective ------------------------------------------------------------- */
 
-/* From the end of the vector to its begin: who filled it ended there, so there it is still in the
- * cache. */
 static void place_segment(struct run *run, struct place *place)
 {
-    size_t index = run->slicing.segments - 1 - run->next_segment;
-    bool last = index + 1 == run->slicing.segments;
+    bool last = run->next_segment + 1 == run->slicing.segments;
     place->busy = true;
     place->posted = false;
     place->round = 0;
     place->awaited = 0;
-    place->first = index * run->slicing.count;
+    place->first = run->next_segment * run->slicing.count;
     place->count = last ? run->slicing.last : run->slicing.count;
     place->boundaries = run->boundaries[last];
     run->next_segment++;

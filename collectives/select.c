@@ -19,7 +19,7 @@
 #define MEMORY_PART_BYTES (128 * KIB)
 #define MEMORY_SEGMENT_BYTES MIB
 #define MEMORY_WINDOW 2
-/* In place nothing is staged: segments only let all ranks begin at the end that is still warm. */
+/* In place nothing is staged: segments bound how long a rank is inside its peers' buffers. */
 #define VIEWED_SEGMENT_BYTES (512 * KIB)
 #define VIEWED_WINDOW 8
 
