@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define LINE_BYTES 64
-
 /* Results that several slices get are made in pieces, which stay in the cache. Of vectors that fit
  * the caches altogether peers' lines are asked for early, and at once for writing: else they come
  * twice, first to be read and then to be owned. Where caches are far apart this saves a sixth. Of
@@ -122,8 +120,8 @@ static enum ww_status copy(struct workspace *space, const struct run *run,
 }
 
 /* Asks for bytes `from` .. `to` of the further slices. */
-static void fetch_also(const struct workspace *space, const struct action *action, size_t from,
-                       size_t to)
+static void prefetch_also(const struct workspace *space, const struct action *action, size_t from,
+                          size_t to)
 {
     for (uint32_t i = 0; i < action->also_count; i++) {
         const uint8_t *also = space->sources[action->source_count + i];
@@ -148,13 +146,13 @@ static void reduce_also(struct workspace *space, const struct run *run, const st
     size_t bytes = into.count << shift;
     size_t asked = cached ? least_of(CACHED_AHEAD_BYTES, bytes) : 0;
     const uint8_t **sources = (const uint8_t **)space->sources;
-    fetch_also(space, action, 0, asked);
+    prefetch_also(space, action, 0, asked);
     for (size_t first = 0; first < bytes; first += piece_bytes) {
         size_t piece = least_of(piece_bytes, bytes - first);
         uint8_t *made = into.memory + first;
         if (cached) {
             size_t next = least_of(asked + piece_bytes, bytes);
-            fetch_also(space, action, asked, next);
+            prefetch_also(space, action, asked, next);
             asked = next;
         }
         run->reduce(made, space->sources, action->source_count, piece >> shift, scale);

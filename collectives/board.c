@@ -8,9 +8,9 @@
 
 #include "internal/log.h"
 
-_Static_assert(offsetof(struct entry, notice) == BOARD_LINE_BYTES, "few values share a line");
-_Static_assert(offsetof(struct entry, values) == 2 * BOARD_LINE_BYTES, "values begin a line");
-_Static_assert(sizeof(struct entry) % BOARD_LINE_BYTES == 0, "entries share no line");
+_Static_assert(offsetof(struct entry, notice) == LINE_BYTES, "few values share a line");
+_Static_assert(offsetof(struct entry, values) == 2 * LINE_BYTES, "values begin a line");
+_Static_assert(sizeof(struct entry) % LINE_BYTES == 0, "entries share no line");
 
 size_t board_area_bytes(int depth)
 {

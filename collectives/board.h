@@ -21,7 +21,7 @@
 #include "signature.h"
 #include "topology.h"
 
-#define BOARD_LINE_BYTES 64
+#define LINE_BYTES 64  /* what two cores must not write to in turn */
 #define BOARD_WORDS 64 /* ENGINE_RUNS_MAX * ENGINE_WINDOW_MAX */
 #define BOARD_VALUES_BYTES ((size_t)32 << 10)
 #define BOARD_FEW_BYTES 16 /* so many lie in the entry's first line */
@@ -41,12 +41,12 @@ struct entry {
     struct signature signature;
     unsigned char few[BOARD_FEW_BYTES];
     struct notice notice;
-    unsigned char reserved[BOARD_LINE_BYTES - sizeof(struct notice)];
+    unsigned char reserved[LINE_BYTES - sizeof(struct notice)];
     unsigned char values[BOARD_VALUES_BYTES];
 };
 
 struct word {
-    _Alignas(BOARD_LINE_BYTES) _Atomic uint64_t value;
+    _Alignas(LINE_BYTES) _Atomic uint64_t value;
 };
 
 struct area {

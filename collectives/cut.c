@@ -6,21 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_BYTES 64
-
 /* ---- Cutting ---------------------------------------------------------------------------- */
-
-static bool has_shares(enum collective collective)
-{
-    return collective == COLLECTIVE_REDUCE_SCATTER || collective == COLLECTIVE_ALL_GATHER;
-}
 
 /* The most elements a segment may have, counting one share only where there are shares. Element
  * sizes are powers of two, so this is a shift, and only shares need a division. */
 static size_t segment_room(const struct run_request *request)
 {
     size_t elements = request->segment_bytes >> __builtin_ctzl(ww_type_bytes(request->type));
-    if (has_shares(request->plan->collective)) {
+    if (collective_has_shares(request->plan->collective)) {
         elements /= (size_t)request->plan->size;
     }
     return elements > 0 ? elements : 1;
@@ -46,7 +39,7 @@ struct slicing engine_slicing(const struct run_request *request)
 
 static size_t slice_count(const struct plan *plan, const struct slice *slice, size_t segment_count)
 {
-    if (has_shares(plan->collective)) {
+    if (collective_has_shares(plan->collective)) {
         return slice->count * segment_count;
     }
     return plan_boundary(segment_count, plan->parts, slice->first + slice->count) -
@@ -133,7 +126,7 @@ size_t run_slot_bytes(const struct run_request *request, size_t segment, uint16_
 {
     const struct plan *plan = request->plan;
     size_t chunks = plan->slot_chunks[slot];
-    size_t elements = has_shares(plan->collective)
+    size_t elements = collective_has_shares(plan->collective)
                           ? chunks * segment
                           : plan_chunks_max(segment, plan->parts, (uint32_t)chunks);
     return round_to_line(elements * ww_type_bytes(request->type));

@@ -364,6 +364,7 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
                             uint64_t *number)
 {
     assert(engine->started - engine->oldest < engine->run_count);
+    assert(!request->on_board || engine_fits_board(request));
     if (engine->status != WW_OK) {
         return engine->status;
     }

@@ -36,6 +36,11 @@ struct plan_writer {
     bool no_memory;
 };
 
+bool collective_has_shares(enum collective collective)
+{
+    return collective == COLLECTIVE_REDUCE_SCATTER || collective == COLLECTIVE_ALL_GATHER;
+}
+
 size_t plan_boundary(size_t count, uint32_t parts, uint32_t chunk)
 {
     assert(chunk <= parts);

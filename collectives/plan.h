@@ -33,6 +33,10 @@ enum collective {
     COLLECTIVE_COUNT
 };
 extern const char *const collective_names[COLLECTIVE_COUNT];
+
+/* True where chunk c is rank c's share and counts are those of one share. */
+bool collective_has_shares(enum collective collective);
+
 extern const char *const type_names[WW_TYPE_COUNT];
 
 /* Plans that await end by this step. */

@@ -8,6 +8,12 @@
 #define STEP_BITS 16
 _Static_assert(PLAN_STEPS_SEEN_MAX < 1 << STEP_BITS, "steps fit");
 
+/* Places are numbered alike by their words on the board and by their tags; tag 0 is the gate's. */
+static int word_of(const struct place *place)
+{
+    return place->tag - 1;
+}
+
 /* ---- Running one segment ---------------------------------------------------------------- */
 
 /* Fills space->messages with the round's; empty slices do not travel. */
@@ -36,7 +42,7 @@ static bool peers_are_there(const struct workspace *space, const struct run *run
     const struct action *actions = &run->request.plan->actions[round->first];
     uint64_t needed = place->uses << STEP_BITS | round->step;
     for (; place->awaited < round->awaits; place->awaited++) {
-        if (board_observe(space->board, actions[place->awaited].peer, place->tag - 1) < needed) {
+        if (board_observe(space->board, actions[place->awaited].peer, word_of(place)) < needed) {
             return false;
         }
     }
@@ -76,7 +82,7 @@ static void end_round(struct workspace *space, const struct run *run, struct pla
         bool over = place->round == plan->round_count;
         uint64_t uses = place->uses + over;
         uint64_t step = over ? 0 : plan->rounds[place->round].step;
-        board_publish(space->board, place->tag - 1, uses << STEP_BITS | step);
+        board_publish(space->board, word_of(place), uses << STEP_BITS | step);
     }
 }
 
@@ -201,12 +207,10 @@ static void cut(struct run *run)
 {
     const struct run_request *request = &run->request;
     const struct plan *plan = request->plan;
-    bool gathers = plan->collective == COLLECTIVE_ALL_GATHER;
-    bool scatters = plan->collective == COLLECTIVE_REDUCE_SCATTER;
     run->shape = run_shape(request);
     run->planned_known = false;
     run->slicing = engine_slicing(request);
-    run->shares = gathers || scatters;
+    run->shares = collective_has_shares(plan->collective);
     run->element_bytes = ww_type_bytes(request->type);
     if (!run->shares) {
         fill_boundaries(run->boundaries[1], run->slicing.last, plan->parts);

@@ -121,7 +121,7 @@ struct span run_span(const struct run *run, const struct place *place, const str
 enum ww_status run_locals(struct workspace *space, const struct run *run, const struct place *place,
                           const struct action *actions, uint32_t count);
 
-/* ---- show.c: the board ---------------------------------------------------------------------- */
+/* ---- seen.c: the board ---------------------------------------------------------------------- */
 
 /* Looks up where the peers' memory is that the plan sees; collective `number` is on the board. */
 void run_see(struct run *run, const struct workspace *space, uint64_t number);

@@ -113,8 +113,7 @@ static const struct row *rows_of(const struct wish *wish)
 static size_t vector_bytes(const struct topology *topology, const struct wish *wish)
 {
     size_t bytes = wish->count * ww_type_bytes(wish->type);
-    bool shares = wish->collective == COLLECTIVE_REDUCE_SCATTER ||
-                  wish->collective == COLLECTIVE_ALL_GATHER;
+    bool shares = collective_has_shares(wish->collective);
     return shares ? bytes * (size_t)topology->size : bytes;
 }
 

@@ -81,10 +81,10 @@ enum ww_status ww_alloc(struct ww_context *context, size_t bytes, void **memory)
         free(made);
         return context_fail(context, status);
     }
-    pthread_mutex_lock(&context->error_lock);
+    pthread_mutex_lock(&context->allocations_lock);
     made->next = context->allocations;
     context->allocations = made;
-    pthread_mutex_unlock(&context->error_lock);
+    pthread_mutex_unlock(&context->allocations_lock);
     *memory = made->memory;
     return WW_OK;
 }
@@ -95,7 +95,7 @@ enum ww_status ww_free(struct ww_context *context, void *memory)
     if (status != WW_OK || memory == NULL) {
         return status;
     }
-    pthread_mutex_lock(&context->error_lock);
+    pthread_mutex_lock(&context->allocations_lock);
     struct allocation **link = &context->allocations;
     while (*link != NULL && (*link)->memory != memory) {
         link = &(*link)->next;
@@ -104,7 +104,7 @@ enum ww_status ww_free(struct ww_context *context, void *memory)
     if (found != NULL) {
         *link = found->next;
     }
-    pthread_mutex_unlock(&context->error_lock);
+    pthread_mutex_unlock(&context->allocations_lock);
     if (found == NULL) {
         return context_fail(context, log_failure(WW_BAD_ARGUMENT,
                                                  "ww_free got %p, which is no memory that ww_alloc "

@@ -391,6 +391,7 @@ static void tear_down(struct ww_context *context, bool failed)
     pthread_mutex_destroy(&context->steps.lock);
     pthread_mutex_destroy(&context->calls.lock);
     pthread_mutex_destroy(&context->error_lock);
+    pthread_mutex_destroy(&context->allocations_lock);
     free(context);
 }
 
@@ -420,6 +421,7 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
     pthread_mutex_init(&made->steps.lock, NULL);
     pthread_mutex_init(&made->calls.lock, NULL);
     pthread_mutex_init(&made->error_lock, NULL);
+    pthread_mutex_init(&made->allocations_lock, NULL);
     kernels_init(&made->kernels);
     status = take_world(made, world);
     if (status == WW_OK) {

@@ -123,7 +123,8 @@ struct ww_context {
     int *order_offered; /* [bucket_count] by rank 0, not looked at yet */
     struct step step;
     struct progress_thread *thread; /* NULL = inline */
-    struct allocation *allocations; /* of ww_alloc; guarded by error_lock, held for moments */
+    pthread_mutex_t allocations_lock;
+    struct allocation *allocations; /* of ww_alloc */
 };
 
 /* Keeps the thread's latest error as the context's; a failure of a collective breaks it, which the

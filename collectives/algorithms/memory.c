@@ -83,9 +83,22 @@ static void fetch_and_name(struct plan_writer *writer, const struct task *task)
     }
 }
 
-static struct slice own_result(const struct task *task)
+/* The sum is written into this slot of all other members as well. */
+static void also_to_all(struct plan_writer *writer, const struct task *task, uint16_t slot)
 {
-    return task_slice(task, SLOT_OUTPUT, (uint32_t)task->me, 1);
+    for (int i = 0; i < task->count; i++) {
+        if (i != task->me) {
+            plan_also(writer, part_of(writer, task, i, slot, task->me));
+        }
+    }
+}
+
+/* Sums what was named into the own part of the output, and awaits that all have done so. */
+static int sum_up(struct plan_writer *writer, const struct task *task, int step)
+{
+    plan_reduce(writer, step, task_slice(task, SLOT_OUTPUT, (uint32_t)task->me, 1), task->finish);
+    await_all(writer, task, step + 1);
+    return step + 2;
 }
 
 /* ---- All-reduce --------------------------------------------------------------------------- */
@@ -99,19 +112,14 @@ static int write_staged(struct plan_writer *writer, const struct task *task)
     stage(writer, task, first);
     await_all(writer, task, task->step + 1);
     name_staged(writer, task, first);
-    for (int i = 0; i < task->count; i++) {
-        if (i != task->me) {
-            plan_also(writer, part_of(writer, task, i, (uint16_t)(first + task->me), task->me));
-        }
-    }
-    plan_reduce(writer, task->step + 1, own_result(task), task->finish);
-    await_all(writer, task, task->step + 2);
+    also_to_all(writer, task, (uint16_t)(first + task->me));
+    int next = sum_up(writer, task, task->step + 1);
     for (int i = 1; i < task->count; i++) {
         int part = (task->me + i) % task->count;
-        plan_copy(writer, task->step + 2, task_slice(task, SLOT_OUTPUT, (uint32_t)part, 1),
+        plan_copy(writer, next - 1, task_slice(task, SLOT_OUTPUT, (uint32_t)part, 1),
                   task_slice(task, (uint16_t)(first + part), (uint32_t)part, 1));
     }
-    return task->step + 3;
+    return next;
 }
 
 static int write_viewed(struct plan_writer *writer, const struct task *task)
@@ -120,14 +128,8 @@ static int write_viewed(struct plan_writer *writer, const struct task *task)
         return task_alone(writer, task, 1);
     }
     name_viewed(writer, task);
-    for (int i = 0; i < task->count; i++) {
-        if (i != task->me) {
-            plan_also(writer, part_of(writer, task, i, SLOT_OUTPUT, task->me));
-        }
-    }
-    plan_reduce(writer, task->step, own_result(task), task->finish);
-    await_all(writer, task, task->step + 1);
-    return task->step + 2;
+    also_to_all(writer, task, SLOT_OUTPUT);
+    return sum_up(writer, task, task->step);
 }
 
 static int write_fetched(struct plan_writer *writer, const struct task *task)
@@ -136,15 +138,14 @@ static int write_fetched(struct plan_writer *writer, const struct task *task)
         return task_alone(writer, task, 1);
     }
     fetch_and_name(writer, task);
-    plan_reduce(writer, task->step, own_result(task), task->finish);
-    await_all(writer, task, task->step + 1);
+    int next = sum_up(writer, task, task->step);
     for (int i = 1; i < task->count; i++) {
         int part = (task->me + i) % task->count;
-        plan_copy(writer, task->step + 1, task_slice(task, SLOT_OUTPUT, (uint32_t)part, 1),
+        plan_copy(writer, next - 1, task_slice(task, SLOT_OUTPUT, (uint32_t)part, 1),
                   part_of(writer, task, part, SLOT_OUTPUT, part));
     }
-    await_all(writer, task, task->step + 2);
-    return task->step + 3;
+    await_all(writer, task, next);
+    return next + 1;
 }
 
 /* ---- Reduce-scatter: the first halves of these -------------------------------------------- */
@@ -158,9 +159,7 @@ static int scatter_staged(struct plan_writer *writer, const struct task *task)
     stage(writer, task, first);
     await_all(writer, task, task->step + 1);
     name_staged(writer, task, first);
-    plan_reduce(writer, task->step + 1, own_result(task), task->finish);
-    await_all(writer, task, task->step + 2);
-    return task->step + 3;
+    return sum_up(writer, task, task->step + 1);
 }
 
 static int scatter_viewed(struct plan_writer *writer, const struct task *task)
@@ -169,9 +168,7 @@ static int scatter_viewed(struct plan_writer *writer, const struct task *task)
         return task_alone(writer, task, 1);
     }
     name_viewed(writer, task);
-    plan_reduce(writer, task->step, own_result(task), task->finish);
-    await_all(writer, task, task->step + 1);
-    return task->step + 2;
+    return sum_up(writer, task, task->step);
 }
 
 static int scatter_fetched(struct plan_writer *writer, const struct task *task)
@@ -180,9 +177,7 @@ static int scatter_fetched(struct plan_writer *writer, const struct task *task)
         return task_alone(writer, task, 1);
     }
     fetch_and_name(writer, task);
-    plan_reduce(writer, task->step, own_result(task), task->finish);
-    await_all(writer, task, task->step + 1);
-    return task->step + 2;
+    return sum_up(writer, task, task->step);
 }
 
 /* ---- All-gather ----------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include <wirewise/transport.h>
+#include "internal/fabrics.h"
 
 #define LINE_BYTES 64 /* what two cores must not write to in turn */
 
@@ -85,8 +85,6 @@ struct seat {
     int rank;
     unsigned opened; /* fabrics so far: the generation of the next; guarded by the world's lock */
 };
-
-extern const struct ww_transport ww_local_transport;
 
 /* ---- local_pair.c --------------------------------------------------------------------------- */
 

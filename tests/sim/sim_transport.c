@@ -767,32 +767,20 @@ const char *sim_complaint(const struct sim *sim)
     return sim->complaint;
 }
 
-const struct ww_transport sim_transport = {.name = "sim",
-                                           .open = open_fabric,
-                                           .close = close_fabric,
-                                           .reserve = reserve,
-                                           .release = release,
-                                           .post = post,
-                                           .poll = poll,
-                                           .waits_for = waits_for,
-                                           .counters = counters};
+/* What every fabric fills. */
+#define SLOTS                                                                                      \
+    .open = open_fabric, .close = close_fabric, .post = post, .poll = poll, .counters = counters
 
-const struct ww_transport sim_transport_bare = {.name = "bare sim",
-                                                .open = open_fabric,
-                                                .close = close_fabric,
-                                                .post = post,
-                                                .poll = poll,
-                                                .counters = counters};
+const struct ww_transport sim_transport = {SLOTS, .name = "sim", .reserve = reserve,
+                                           .release = release, .waits_for = waits_for};
 
-const struct ww_transport sim_transport_seen = {.name = "seen sim",
-                                                .open = open_fabric,
-                                                .close = close_fabric,
+const struct ww_transport sim_transport_bare = {SLOTS, .name = "bare sim"};
+
+const struct ww_transport sim_transport_seen = {SLOTS,
+                                                .name = "seen sim",
                                                 .reserve = reserve,
                                                 .release = release,
-                                                .post = post,
-                                                .poll = poll,
                                                 .waits_for = waits_for,
-                                                .counters = counters,
                                                 .area = area,
                                                 .share = share,
                                                 .view = view,

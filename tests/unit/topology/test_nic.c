@@ -100,66 +100,68 @@ static const struct ww_nic *named(const struct ww_machine *machine, const char *
 
 static const char *mellanox[] = {"0x15b3", "0x1021"};
 
+/* Ports as sysfs shows them, and what they mean. */
+static const struct {
+    struct port port;
+    enum ww_nic_kind kind;
+    enum ww_port_state state;
+    double gbit_s;
+    double usable;
+} port_examples[] = {
+    {{"mlx5_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "400 Gb/sec (4X NDR)"},
+     WW_NIC_INFINIBAND,
+     WW_PORT_UP,
+     400,
+     400},
+    {{"mlx5_1", 1, "InfiniBand", "1: DOWN", "2: Polling", "10 Gb/sec (4X SDR)"},
+     WW_NIC_INFINIBAND,
+     WW_PORT_DOWN,
+     10,
+     8},
+    {{"mlx5_2", 1, "InfiniBand", "2: INIT", "5: LinkUp", "400 Gb/sec (4X NDR)"},
+     WW_NIC_INFINIBAND,
+     WW_PORT_DOWN,
+     400,
+     400},
+    {{"mlx5_3", 1, "Ethernet", "4: ACTIVE", "5: LinkUp", "100 Gb/sec (4X EDR)"},
+     WW_NIC_ROCE,
+     WW_PORT_UP,
+     100,
+     100},
+    {{"mlx5_4", 1, "InfiniBand", "4: ACTIVE", "3: Disabled", "200 Gb/sec (4X HDR)"},
+     WW_NIC_INFINIBAND,
+     WW_PORT_DOWN,
+     200,
+     200},
+    {{"mlx4_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "40 Gb/sec (4X QDR)"},
+     WW_NIC_INFINIBAND,
+     WW_PORT_UP,
+     40,
+     32},
+    {{"hfi1_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "100 Gb/sec (4X EDR)"},
+     WW_NIC_OMNIPATH,
+     WW_PORT_UP,
+     100,
+     100},
+    {{"rocep1s0", 1, "?", "?", "?", "nonsense"}, WW_NIC_ROCE, WW_PORT_UNKNOWN, 400, 400},
+};
+
 Test(nic, ports_have_kinds_states_and_rates)
 {
-    static const struct {
-        struct port port;
-        enum ww_nic_kind kind;
-        enum ww_port_state state;
-        double gbit_s;
-        double usable;
-    } examples[] = {
-        {{"mlx5_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "400 Gb/sec (4X NDR)"},
-         WW_NIC_INFINIBAND,
-         WW_PORT_UP,
-         400,
-         400},
-        {{"mlx5_1", 1, "InfiniBand", "1: DOWN", "2: Polling", "10 Gb/sec (4X SDR)"},
-         WW_NIC_INFINIBAND,
-         WW_PORT_DOWN,
-         10,
-         8},
-        {{"mlx5_2", 1, "InfiniBand", "2: INIT", "5: LinkUp", "400 Gb/sec (4X NDR)"},
-         WW_NIC_INFINIBAND,
-         WW_PORT_DOWN,
-         400,
-         400},
-        {{"mlx5_3", 1, "Ethernet", "4: ACTIVE", "5: LinkUp", "100 Gb/sec (4X EDR)"},
-         WW_NIC_ROCE,
-         WW_PORT_UP,
-         100,
-         100},
-        {{"mlx5_4", 1, "InfiniBand", "4: ACTIVE", "3: Disabled", "200 Gb/sec (4X HDR)"},
-         WW_NIC_INFINIBAND,
-         WW_PORT_DOWN,
-         200,
-         200},
-        {{"mlx4_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "40 Gb/sec (4X QDR)"},
-         WW_NIC_INFINIBAND,
-         WW_PORT_UP,
-         40,
-         32},
-        {{"hfi1_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "100 Gb/sec (4X EDR)"},
-         WW_NIC_OMNIPATH,
-         WW_PORT_UP,
-         100,
-         100},
-        {{"rocep1s0", 1, "?", "?", "?", "nonsense"}, WW_NIC_ROCE, WW_PORT_UNKNOWN, 400, 400},
-    };
     cr_assert_not_null(mkdtemp(root));
-    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+    for (size_t i = 0; i < sizeof port_examples / sizeof *port_examples; i++) {
         char pci[24];
         snprintf(pci, sizeof pci, "0000:%02x:00.0", (unsigned)i + 1);
-        plant_device("infiniband", examples[i].port.device, pci, mellanox);
-        plant_port(&examples[i].port);
+        plant_device("infiniband", port_examples[i].port.device, pci, mellanox);
+        plant_port(&port_examples[i].port);
     }
     struct ww_machine *machine = read_root();
-    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
-        const struct ww_nic *nic = named(machine, examples[i].port.device);
-        cr_expect_eq(nic->kind, examples[i].kind, "%s", nic->name);
-        cr_expect_eq(nic->state, examples[i].state, "%s", nic->name);
-        cr_expect_eq(nic->ports[0].rate_gbit_s.value, examples[i].gbit_s, "%s", nic->name);
-        cr_expect_eq(nic->rate_gbit_s.value, examples[i].usable, "%s", nic->name);
+    for (size_t i = 0; i < sizeof port_examples / sizeof *port_examples; i++) {
+        const struct ww_nic *nic = named(machine, port_examples[i].port.device);
+        cr_expect_eq(nic->kind, port_examples[i].kind, "%s", nic->name);
+        cr_expect_eq(nic->state, port_examples[i].state, "%s", nic->name);
+        cr_expect_eq(nic->ports[0].rate_gbit_s.value, port_examples[i].gbit_s, "%s", nic->name);
+        cr_expect_eq(nic->rate_gbit_s.value, port_examples[i].usable, "%s", nic->name);
         cr_expect_eq(nic->numa.value, 1);
         cr_expect_eq(nic->vendor, 0x15b3);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * show.c: what a run learns from the board: where peers' memory lies, or the values themselves. */
+ * seen.c: what a run sees of its peers: where their memory lies, or their values on the board. */
 #include "run.h"
 
 #include <string.h>
