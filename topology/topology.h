@@ -9,6 +9,8 @@
 
 #include <wirewise/wirewise.h>
 
+#include "cost.h"
+
 #define HOST_NAME_BYTES 64
 
 /* A nesting of groups. Level 0 is the innermost; group[level][rank] numbers the group of that
@@ -31,20 +33,63 @@ enum ww_status hierarchy_init(struct hierarchy *hierarchy, int size, int levels,
                               const uint64_t *labels);
 void hierarchy_finish(struct hierarchy *hierarchy);
 
-/* Where the ranks are. */
+/* Units that ranks share, innermost first. */
+enum level_kind {
+    LEVEL_CACHE,
+    LEVEL_NUMA,
+    LEVEL_PACKAGE,
+    LEVEL_ISLAND, /* GPUs that reach each other over links; may span hosts */
+    LEVEL_HOST,
+    LEVEL_RAIL, /* hosts below one leaf switch */
+    LEVEL_RACK,
+    LEVEL_SITE,
+    LEVEL_NETWORK, /* all ranks: the outermost wire where there are several hosts; has no units */
+    LEVEL_KINDS
+};
+extern const char *const level_kind_names[LEVEL_KINDS]; /* "cache" ... "host" ... "network" */
+
+/* Where the ranks are. Each message crosses the wires of one level: that of the innermost unit
+ * which both ranks share. */
 struct topology {
     int rank;
     int size;
     int hosts;
-    int local_size; /* ranks on this rank's host */
-    int local_rank; /* 0 .. local_size - 1, by rank */
-    int levels;     /* 1 = one host, 2 = hosts and a network */
-    const char *level_name[WW_LEVELS_MAX];
+    int local_size;  /* ranks on this rank's host */
+    int local_rank;  /* 0 .. local_size - 1, by rank */
+    int levels;      /* 1 .. WW_LEVELS_MAX */
+    int host_levels; /* the first so many of them stay inside a host: >= 1, < levels where there are
+                        several hosts */
+    enum level_kind level_kind[WW_LEVELS_MAX];
+    const char *level_name[WW_LEVELS_MAX]; /* of the kind */
+    int *unit[WW_LEVELS_MAX];              /* [levels - 1][size] number of the unit on that level that
+                                              a rank is in, in the order of the lowest rank */
+    int unit_count[WW_LEVELS_MAX];
     uint8_t *peer_level;                /* [size] level that a message to the peer crosses */
     int *host_of;                       /* [size] host number, in the order of the lowest rank */
     char (*host_name)[HOST_NAME_BYTES]; /* [hosts] */
-    struct hierarchy hierarchy;         /* hosts, where both hosts and ranks per host exceed one */
+    struct hierarchy hierarchy;         /* the units that plans are composed of */
 };
+
+/* The level that a message from rank a to another rank b crosses. */
+int topology_level(const struct topology *topology, int a, int b);
+
+#define LABEL_UNKNOWN UINT64_MAX
+
+/* Makes a topology of what is known about the ranks' places, without asking anybody.
+ * labels     [LEVEL_NETWORK * size] labels[kind * size + rank] names the rank's unit of that kind;
+ *            LABEL_UNKNOWN where nobody knows: a kind that is unknown for any rank is left out.
+ *            Units nest as hosts do: two ranks share a rack only if they share a site, and a cache
+ *            only if they share a host. Hosts must be known.
+ * host_names [hosts][HOST_NAME_BYTES] in the order of their lowest rank
+ * Kinds that say nothing new are left out; so are those whose wires (level_cost) are less than 1.5
+ * times as fast per byte and less than twice as quick as the next ones outwards. Hosts stay.
+ * Returns    WW_OK, WW_NO_MEMORY. */
+enum ww_status topology_make(struct topology *topology, int rank, int size, const uint64_t *labels,
+                             const char (*host_names)[HOST_NAME_BYTES],
+                             const struct cost level_cost[LEVEL_KINDS]);
+
+/* What the wires inside a unit of each kind usually cost, for level_cost. */
+extern const struct cost level_cost_usual[LEVEL_KINDS];
 
 /* Tells all ranks who is where, before anything else is opened. All ranks call it.
  * host      name of this rank's host, or NULL to find it out

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cost.h: what communication costs. Values only: nothing here knows plans, allocates or measures.
+ *
+ * Seconds throughout; *_byte_s are seconds per byte, the reciprocal of bytes per second. Times are
+ * those of one direction. */
+#ifndef TOPOLOGY_COST_H
+#define TOPOLOGY_COST_H
+
+#include <wirewise/wirewise.h>
+
+struct topology;
+
+/* A straight line: so many seconds at once, and so many for each byte. */
+struct cost {
+    double fixed_s;
+    double byte_s;
+};
+
+static inline double cost_at(struct cost cost, double bytes)
+{
+    return cost.fixed_s + bytes * cost.byte_s;
+}
+
+/* Where a number comes from; later ones are more to be trusted. */
+enum cost_source {
+    COST_ASSUMED, /* what such a wire does usually */
+    COST_NOMINAL, /* the rate that the machine tells, times what such a wire usually reaches */
+    COST_GIVEN,   /* by a person, in a file */
+    COST_MEASURED,
+    COST_SOURCES
+};
+extern const char *const cost_source_names[COST_SOURCES]; /* "assumed" ... */
+
+/* The wires that messages of one level cross. */
+struct link {
+    char name[32];      /* "memory", "InfiniBand", "Ethernet" ... */
+    struct cost flow;   /* one message of one pair while nothing else moves: fixed_s until the first
+                           byte is there (half of a ping-pong), byte_s for each further one */
+    double duplex;      /* a pair that sends both ways at once takes so many times as long: 1 .. 2 */
+    double port_byte_s; /* all messages together that leave (or reach) one unit of the level below,
+                           while both directions are busy; never less than 1 / the unit's ports */
+    double message_s;   /* a core's time for each further message of a round */
+    double core_byte_s; /* a core's time per byte, on either end */
+    double spread;      /* 95 % of times lie within a factor 1 - spread .. 1 + spread */
+    enum cost_source source;
+    double health; /* measured rate over the one expected; 0 = not measured. Never blended in */
+};
+
+/* Local actions of one core. Each line comes on top of the ones before. */
+struct memory_cost {
+    double await_s;     /* until one rank sees what another one wrote */
+    double action_s;    /* any action */
+    double copy_byte_s; /* per byte copied, in the cache */
+    double sum_byte_s;  /* per byte of every source of a reduction, in the cache */
+    double far_byte_s;  /* per byte read from or written to memory that a peer wrote last */
+    double ram_byte_s;  /* per byte of a caller's vector, where vectors do not fit the cache */
+    double fetch_s;     /* a copy out of another process by a system call */
+    double fetch_byte_s;
+    double cache_bytes; /* the last cache, shared by the ranks of a host */
+    double spread;
+    enum cost_source source;
+};
+
+/* What all ranks agree on: equal bits on every rank. */
+struct wires {
+    int levels; /* as in struct topology */
+    int cores;  /* of a host: the least of all hosts */
+    struct link link[WW_LEVELS_MAX];
+    struct memory_cost memory;
+};
+
+/* What is to be expected where nothing is known but who shares a host. */
+struct wires wires_assumed(const struct topology *topology);
+
+#endif
