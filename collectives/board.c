@@ -46,7 +46,7 @@ enum ww_status board_create(const struct ww_transport *transport, void *fabric,
     made->ring = 2 * (uint64_t)depth - 1;
     made->complete = topology->local_size == topology->size;
     for (int rank = 0; rank < topology->size; rank++) {
-        if (topology->peer_level[rank] == 0) {
+        if (topology->peer_level[rank] < topology->host_levels) {
             areas[rank] = transport->area(fabric, rank);
             assert(areas[rank] != NULL);
         }

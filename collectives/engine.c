@@ -494,7 +494,7 @@ enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
     }
     enum ww_status status = pass_gate(engine);
     bool at_gate = engine->passed < engine->started;
-    engine->space.wait = at_gate && engine->topology->levels > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY;
+    engine->space.wait = at_gate && engine->topology->hosts > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY;
     if (status == WW_OK) {
         status = advance_runs(engine, now_ns);
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "topology.h"
 
 extern char **environ;
 
@@ -60,6 +61,10 @@ static const struct row rows[] = {
     {FIELD(shared_memory), .kind = KIND_BOOL, .shared = true, .names = bool_names,
      .help = "ranks of one host meet in memory where the system allows it"},
     {FIELD(host), .kind = KIND_TEXT, .help = "name of this rank's host; empty = found out"},
+    {FIELD(place), .kind = KIND_TEXT,
+     .help = "site/rack/rail of the host, rack/rail or rail; empty = found out (Slurm)"},
+    {FIELD(discover), .kind = KIND_BOOL, .shared = true, .names = bool_names,
+     .help = "one rank per host looks at its machine first, for up to a second"},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 _Static_assert(ROW_COUNT <= CONFIG_ROWS_MAX, "room for origins");
@@ -222,12 +227,23 @@ static bool parse_name(const struct row *row, const char *text, double *number)
     return false;
 }
 
+static char *text_room(struct settings *settings, const struct row *row)
+{
+    switch (row->offset) {
+    case offsetof(struct ww_config, host):
+        return settings->host;
+    case offsetof(struct ww_config, place):
+        return settings->place;
+    default:
+        return settings->algorithm;
+    }
+}
+
 /* Copies a text setting to where the settings keep it. */
 static enum ww_status keep_text(struct settings *settings, const struct row *row, const char *text,
                                 const char *from)
 {
-    char *room = row->offset == offsetof(struct ww_config, host) ? settings->host
-                                                                 : settings->algorithm;
+    char *room = text_room(settings, row);
     size_t bytes = sizeof settings->algorithm;
     if (strlen(text) >= bytes) {
         return log_failure(WW_BAD_CONFIG, "%s in %s has %zu bytes; %zu are allowed", row->name,
@@ -363,6 +379,17 @@ static enum ww_status take_program(const struct ww_config *program, struct setti
     return WW_OK;
 }
 
+/* Where nobody says where the host stands, Slurm may. */
+static void ask_slurm(struct settings *settings)
+{
+    const char *address = getenv("SLURM_TOPOLOGY_ADDR");
+    const char *pattern = getenv("SLURM_TOPOLOGY_ADDR_PATTERN");
+    if (settings->place[0] == '\0' && address != NULL && pattern != NULL) {
+        topology_place_of_slurm(address, pattern, settings->place, sizeof settings->place);
+        settings->values.place = settings->place;
+    }
+}
+
 enum ww_status config_resolve(const struct ww_config *program, struct settings *settings)
 {
     memset(settings, 0, sizeof *settings);
@@ -372,6 +399,10 @@ enum ww_status config_resolve(const struct ww_config *program, struct settings *
     }
     if (status == WW_OK && settings->values.algorithm == NULL) {
         status = log_failure(WW_BAD_CONFIG, "algorithm is NULL; say \"auto\" or a name");
+    }
+    if (status == WW_OK) {
+        ask_slurm(settings);
+        status = topology_place_check(settings->place);
     }
     if (status == WW_OK) {
         log_set_level(settings->values.log_level);

@@ -6,12 +6,13 @@
 #include <wirewise/wirewise.h>
 
 enum config_origin { ORIGIN_DEFAULT, ORIGIN_PROGRAM, ORIGIN_ENVIRONMENT };
-#define CONFIG_ROWS_MAX 16
+#define CONFIG_ROWS_MAX 24
 
 struct settings {
-    struct ww_config values; /* its texts point into the two below */
+    struct ww_config values; /* its texts point into those below */
     char algorithm[64];
     char host[64];
+    char place[64];
     enum config_origin origins[CONFIG_ROWS_MAX]; /* by row of the table */
 };
 

@@ -189,11 +189,15 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
     } else {
         snprintf(shared, sizeof shared, "unusable: %.200s", log_last_error());
     }
-    const char *host = context->settings.host[0] == '\0' ? NULL : context->settings.host;
+    const struct settings *settings = &context->settings;
+    const struct topology_setup setup = {.host = settings->host[0] == '\0' ? NULL : settings->host,
+                                         .settings = shared,
+                                         .place = settings->place,
+                                         .discover = status == WW_OK && settings->values.discover};
     if (status != WW_OK && context->world.size == 1) {
         return status;
     }
-    enum ww_status agreed = topology_exchange(&context->world, host, shared, &context->topology);
+    enum ww_status agreed = topology_exchange(&context->world, &setup, &context->topology);
     if (agreed == WW_OK && status != WW_OK) {
         agreed = status; /* every rank is wrong in the same way */
         topology_finish(&context->topology);
@@ -209,7 +213,8 @@ static void note_sight(struct ww_context *context, const struct lane *lane)
     context->sight.host = sight.host && (!second || context->sight.host);
     context->sight.all = sight.all && (!second || context->sight.all);
     context->sight.fetch = sight.fetch && (!second || context->sight.fetch);
-    context->topology.hierarchy.seen = context->sight.host;
+    context->topology.hierarchy.seen = context->sight.host &&
+                                       topology_groups_are_local(&context->topology);
 }
 
 static void describe_fabric(struct ww_context *context, const void *fabric)
@@ -226,6 +231,7 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &context->world,
                                        .levels = context->topology.levels,
+                                       .host_levels = context->topology.host_levels,
                                        .peer_level = context->topology.peer_level,
                                        .area_bytes = engine_area_bytes(runs),
                                        .own_thread = own_thread,
@@ -261,6 +267,7 @@ static enum ww_status choose_progress(const struct ww_context *context, bool *ow
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &context->world,
                                        .levels = context->topology.levels,
+                                       .host_levels = context->topology.host_levels,
                                        .peer_level = context->topology.peer_level,
                                        .own_thread = true,
                                        .program_is_quiet = context->settings.values.mpi_quiet};

@@ -1,57 +1,66 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * exchange.c: every rank says who and where it is; out come hosts, levels and the first check
- * that all ranks want the same. */
-#include "topology.h"
-
+ * that all ranks want the same. Three rounds:
+ *
+ *     identity   version, settings, names, and how to reach this rank's beacon
+ *     place      whose beacons it reached, which CPUs it has, where its host stands
+ *     shape      what its host has to offer, told by the host's lowest rank
+ *
+ * A rank without memory still takes part in the rounds to come, so that nobody waits for it. */
 #include <assert.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "gather.h"
+#include "identity.h"
 #include "internal/log.h"
 #include "internal/vote.h"
+#include "line.h"
+#include "place.h"
+#include "shape.h"
+#include "topology.h"
+#include "units.h"
 
-#define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
+#define SYSFS "/sys"
+#define DIFFERENCES_MOST 4 /* shapes that are told apart in words */
 
-/* What one rank says. Text fields are filled up with zeros: records are compared as bytes. */
-struct descriptor {
-    char version[16];
-    char settings[TOPOLOGY_SETTINGS_BYTES];
-    int32_t size;
-    int32_t rank;
-    char host_name[HOST_NAME_BYTES];
-    char host_key[HOST_NAME_BYTES + 64]; /* name and boot id: equal on one host only */
+struct exchange {
+    const struct ww_world *world;
+    const struct topology_setup *setup;
+    struct topology *topology;
+    struct identity *identities;  /* [size] */
+    struct place *places;         /* [size] */
+    struct machine_shape *shapes; /* [size] */
+    uint64_t *labels;             /* [LEVEL_NETWORK * size] */
+    struct crowds crowds;
+    char verdict[SHAPE_VERDICT_BYTES]; /* on the own machine */
 };
 
-static void read_boot_id(char *text, size_t bytes)
+static bool exchange_init(struct exchange *exchange)
 {
-    FILE *file = fopen(BOOT_ID_FILE, "re");
-    if (file == NULL) {
-        return; /* not Linux, or hidden: the host's name must do */
-    }
-    if (fgets(text, (int)bytes, file) != NULL) {
-        text[strcspn(text, "\n")] = '\0';
-    }
-    fclose(file);
+    size_t size = (size_t)exchange->world->size;
+    exchange->identities = calloc(size, sizeof *exchange->identities);
+    exchange->places = calloc(size, sizeof *exchange->places);
+    exchange->shapes = calloc(exchange->setup->discover ? size : 1, sizeof *exchange->shapes);
+    exchange->labels = malloc(size * LEVEL_NETWORK * sizeof *exchange->labels);
+    return exchange->identities != NULL && exchange->places != NULL && exchange->shapes != NULL &&
+           exchange->labels != NULL;
 }
 
-static void describe_host(const char *host, struct descriptor *own)
+static void exchange_finish(struct exchange *exchange)
 {
-    char boot_id[64] = "";
-    if (host != NULL) {
-        snprintf(own->host_name, sizeof own->host_name, "%s", host);
-    } else {
-        if (gethostname(own->host_name, sizeof own->host_name - 1) != 0) {
-            snprintf(own->host_name, sizeof own->host_name, "host");
-        }
-        read_boot_id(boot_id, sizeof boot_id);
-    }
-    snprintf(own->host_key, sizeof own->host_key, "%s %s", own->host_name, boot_id);
+    crowds_finish(&exchange->crowds);
+    free(exchange->identities);
+    free(exchange->places);
+    free(exchange->shapes);
+    free(exchange->labels);
 }
 
-static enum ww_status odd_text(const struct descriptor *all, int odd, int usual, const char *what,
+/* ---- Identity ------------------------------------------------------------------------------- */
+
+static enum ww_status odd_text(const struct identity *all, int odd, int usual, const char *what,
                                size_t offset)
 {
     const char *theirs = (const char *)&all[odd] + offset;
@@ -61,12 +70,12 @@ static enum ww_status odd_text(const struct descriptor *all, int odd, int usual,
         odd, all[odd].host_name, what, theirs, usual, all[usual].host_name, ours);
 }
 
-static enum ww_status check_agreement(const struct ww_world *world, const struct descriptor *all)
+static enum ww_status check_agreement(const struct ww_world *world, const struct identity *all)
 {
     int usual;
     int odd = vote_odd_one(all->version, world->size, sizeof *all, sizeof all->version, &usual);
     if (odd >= 0) {
-        return odd_text(all, odd, usual, "wirewise", offsetof(struct descriptor, version));
+        return odd_text(all, odd, usual, "wirewise", offsetof(struct identity, version));
     }
     odd = vote_odd_one(&all->size, world->size, sizeof *all, sizeof all->size, &usual);
     if (odd >= 0) {
@@ -83,115 +92,349 @@ static enum ww_status check_agreement(const struct ww_world *world, const struct
     }
     odd = vote_odd_one(all->settings, world->size, sizeof *all, sizeof all->settings, &usual);
     if (odd >= 0) {
-        return odd_text(all, odd, usual, "settings", offsetof(struct descriptor, settings));
+        return odd_text(all, odd, usual, "settings", offsetof(struct identity, settings));
     }
     return WW_OK;
 }
 
-static void number_hosts(struct topology *topology, const struct descriptor *all)
+static enum ww_status exchange_identities(struct exchange *exchange, const struct token *token)
 {
-    for (int rank = 0; rank < topology->size; rank++) {
-        int same = 0;
-        while (same < rank && strcmp(all[same].host_key, all[rank].host_key) != 0) {
-            same++;
-        }
-        if (same < rank) {
-            topology->host_of[rank] = topology->host_of[same];
-            continue;
-        }
-        memcpy(topology->host_name[topology->hosts], all[rank].host_name, HOST_NAME_BYTES);
-        topology->host_of[rank] = topology->hosts++;
-    }
-}
-
-static enum ww_status find_levels(struct topology *topology)
-{
-    uint64_t *labels = calloc((size_t)topology->size, sizeof *labels);
-    if (labels == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory for the hosts of %d ranks", topology->size);
-    }
-    int own_host = topology->host_of[topology->rank];
-    for (int rank = 0; rank < topology->size; rank++) {
-        bool here = topology->host_of[rank] == own_host;
-        labels[rank] = (uint64_t)topology->host_of[rank];
-        topology->peer_level[rank] = here ? 0 : 1;
-        topology->local_size += here;
-        topology->local_rank += here && rank < topology->rank;
-    }
-    topology->levels = topology->hosts > 1 ? 2 : 1;
-    topology->level_name[0] = "host";
-    topology->level_name[1] = "network";
-    enum ww_status status = hierarchy_init(&topology->hierarchy, topology->size, 1, labels);
-    free(labels);
-    return status;
-}
-
-static enum ww_status learn(struct topology *topology, const struct ww_world *world,
-                            const struct descriptor *all)
-{
-    size_t size = (size_t)world->size;
-    *topology = (struct topology){.rank = world->rank, .size = world->size};
-    topology->peer_level = calloc(size, sizeof *topology->peer_level);
-    topology->host_of = calloc(size, sizeof *topology->host_of);
-    topology->host_name = calloc(size, sizeof *topology->host_name);
-    if (topology->peer_level == NULL || topology->host_of == NULL || topology->host_name == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory for the places of %d ranks", world->size);
-    }
-    number_hosts(topology, all);
-    return find_levels(topology);
-}
-
-static enum ww_status gather_descriptors(const struct ww_world *world, const struct descriptor *own,
-                                         struct descriptor *all)
-{
-    if (world->size == 1) {
-        *all = *own;
-        return WW_OK;
-    }
-    int failure = world->all_gather(world->self, own, all, sizeof *own);
-    if (failure != 0) {
-        return log_failure(WW_TRANSPORT_FAILED,
-                           "the world's all_gather returned %d for %zu bytes from each of %d ranks",
-                           failure, sizeof *own, world->size);
-    }
-    return WW_OK;
-}
-
-enum ww_status topology_exchange(const struct ww_world *world, const char *host,
-                                 const char *settings, struct topology *topology)
-{
-    assert(strlen(settings) < TOPOLOGY_SETTINGS_BYTES);
-    struct descriptor own;
+    const struct ww_world *world = exchange->world;
+    struct identity own;
     memset(&own, 0, sizeof own);
     own.size = world->size;
     own.rank = world->rank;
+    own.token = *token;
     snprintf(own.version, sizeof own.version, "%s", WW_VERSION_TEXT);
-    snprintf(own.settings, sizeof own.settings, "%s", settings);
-    describe_host(host, &own);
+    snprintf(own.settings, sizeof own.settings, "%s", exchange->setup->settings);
+    identity_describe(&own, exchange->setup->host);
+    enum ww_status status = topology_gather(world, &own, exchange->identities, sizeof own);
+    return status == WW_OK ? check_agreement(world, exchange->identities) : status;
+}
 
-    struct descriptor *all = calloc((size_t)world->size, sizeof *all);
-    if (all == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", world->size);
+/* ---- Places --------------------------------------------------------------------------------- */
+
+static enum ww_status exchange_places(struct exchange *exchange)
+{
+    const struct topology_setup *setup = exchange->setup;
+    struct place own;
+    struct cpus allowed;
+    memset(&own, 0, sizeof own);
+    cpus_allowed(&allowed);
+    place_read(&own, setup->sysfs == NULL ? SYSFS : setup->sysfs, &allowed);
+    snprintf(own.text, sizeof own.text, "%s", setup->place == NULL ? "" : setup->place);
+    enum ww_status known = crowds_init(&exchange->crowds, exchange->world->size,
+                                       exchange->identities);
+    if (known == WW_OK) {
+        own.reach = reach_find(&exchange->crowds, exchange->identities, exchange->world->rank);
     }
-    enum ww_status status = gather_descriptors(world, &own, all);
-    if (status == WW_OK) {
-        status = check_agreement(world, all);
-    }
-    if (status == WW_OK) {
-        status = learn(topology, world, all);
-        if (status != WW_OK) {
-            topology_finish(topology);
+    enum ww_status status = topology_gather(exchange->world, &own, exchange->places, sizeof own);
+    return status == WW_OK ? known : status;
+}
+
+/* ---- Labels --------------------------------------------------------------------------------- */
+
+static void warn_of_places(const struct exchange *exchange, int lowest, int rank)
+{
+    log_warn(
+        "rank %d says that host %s stands in \"%s\", rank %d says \"%s\": the first one counts",
+        lowest, exchange->identities[lowest].host_name, exchange->places[lowest].text, rank,
+        exchange->places[rank].text);
+}
+
+/* A host stands where its lowest rank says. */
+static void label_places(struct exchange *exchange)
+{
+    int size = exchange->world->size;
+    const uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * (size_t)size];
+    bool told = exchange->world->rank != 0;
+    for (int rank = 0; rank < size; rank++) {
+        int lowest = (int)host[rank];
+        const char *text = exchange->places[lowest].text;
+        for (int part = 0; part < PLACE_PARTS; part++) {
+            exchange->labels[(LEVEL_SITE - part) * size + rank] = place_label(text, part);
+        }
+        for (int kind = 0; kind < PLACE_INNER; kind++) {
+            exchange->labels[kind * size + rank] = exchange->places[rank].label[kind];
+        }
+        if (!told && strcmp(text, exchange->places[rank].text) != 0) {
+            warn_of_places(exchange, lowest, rank);
+            told = true;
         }
     }
-    free(all);
+}
+
+static enum ww_status label_ranks(struct exchange *exchange)
+{
+    size_t size = (size_t)exchange->world->size;
+    uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * size];
+    memset(exchange->labels, 0xff, size * LEVEL_NETWORK * sizeof *exchange->labels);
+    enum ww_status status = hosts_join(&exchange->crowds, &exchange->places->reach,
+                                       sizeof *exchange->places, host);
+    if (status == WW_OK) {
+        label_places(exchange);
+    }
+    return status;
+}
+
+/* A host's label is its lowest rank, which names it. */
+static enum ww_status make_topology(struct exchange *exchange)
+{
+    const struct ww_world *world = exchange->world;
+    const uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * (size_t)world->size];
+    char(*names)[HOST_NAME_BYTES] = calloc((size_t)world->size, sizeof *names);
+    if (names == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the names of %d hosts", world->size);
+    }
+    int hosts = 0;
+    for (int rank = 0; rank < world->size; rank++) {
+        if (host[rank] == (uint64_t)rank) {
+            memcpy(names[hosts++], exchange->identities[rank].host_name, HOST_NAME_BYTES);
+        }
+    }
+    enum ww_status status = topology_make(exchange->topology, world->rank, world->size,
+                                          exchange->labels, (const char(*)[HOST_NAME_BYTES])names,
+                                          level_cost_usual);
+    free(names);
+    return status;
+}
+
+static void learn_sizes(struct topology *topology, const struct place *places)
+{
+    topology->cores = places[0].cores;
+    topology->cache_bytes = places[0].cache_bytes;
+    for (int rank = 1; rank < topology->size; rank++) {
+        const struct place *place = &places[rank];
+        topology->cores = place->cores < topology->cores ? place->cores : topology->cores;
+        topology->cache_bytes = place->cache_bytes < topology->cache_bytes ? place->cache_bytes
+                                                                           : topology->cache_bytes;
+    }
+}
+
+static enum ww_status settle(struct exchange *exchange)
+{
+    int one, other;
+    enum ww_status status = label_ranks(exchange);
+    if (status == WW_OK) {
+        status = make_topology(exchange);
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    learn_sizes(exchange->topology, exchange->places);
+    const uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * (size_t)exchange->world->size];
+    if (exchange->world->rank == 0 &&
+        hosts_divided(&exchange->crowds, exchange->identities, host, &one, &other)) {
+        log_warn("ranks %d (%s) and %d (%s) run on the same machine but cannot meet in memory, so "
+                 "they count as different hosts: let their containers share the process or the "
+                 "network namespace, and run them as one user",
+                 one, exchange->identities[one].host_name, other,
+                 exchange->identities[other].host_name);
+    }
+    return WW_OK;
+}
+
+/* ---- Shapes --------------------------------------------------------------------------------- */
+
+static enum ww_status exchange_shapes(struct exchange *exchange, bool is_lowest)
+{
+    struct machine_shape own;
+    memset(&own, 0, sizeof own);
+    if (is_lowest) {
+        shape_discover(exchange->setup->machine, &own, exchange->verdict); /* or nothing is known */
+    }
+    return topology_gather(exchange->world, &own, exchange->shapes, sizeof own);
+}
+
+/* The number of this shape among those seen so far; a new one is added. */
+static int shape_number(struct topology *topology, const struct machine_shape *shape)
+{
+    int number = 0;
+    while (number < topology->shape_count &&
+           memcmp(&topology->shapes[number], shape, sizeof *shape) != 0) {
+        number++;
+    }
+    if (number == topology->shape_count) {
+        topology->shapes[topology->shape_count++] = *shape;
+    }
+    return number;
+}
+
+static void learn_network(struct topology *topology)
+{
+    for (int number = 0; number < topology->shape_count; number++) {
+        enum ww_nic_kind kind;
+        double gbit_s = shape_network(&topology->shapes[number], &kind);
+        if (number == 0 || gbit_s < topology->port_gbit_s) {
+            topology->port_gbit_s = gbit_s;
+            snprintf(topology->port_name, sizeof topology->port_name, "%s",
+                     gbit_s > 0 ? ww_nic_kind_name(kind) : "");
+        }
+    }
+}
+
+static enum ww_status learn_shapes(struct exchange *exchange)
+{
+    struct topology *topology = exchange->topology;
+    size_t hosts = (size_t)topology->hosts;
+    topology->shapes = calloc(hosts, sizeof *topology->shapes);
+    topology->shape_of_host = calloc(hosts, sizeof *topology->shape_of_host);
+    if (topology->shapes == NULL || topology->shape_of_host == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the shapes of %zu hosts", hosts);
+    }
+    const uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * (size_t)topology->size];
+    for (int rank = 0; rank < topology->size; rank++) {
+        if (host[rank] == (uint64_t)rank) {
+            topology->shape_of_host[topology->host_of[rank]] = shape_number(
+                topology, &exchange->shapes[rank]);
+        }
+    }
+    learn_network(topology);
+    return WW_OK;
+}
+
+/* ---- In words ------------------------------------------------------------------------------- */
+
+/* How many hosts have this shape, and the first of them. */
+static int hosts_of_shape(const struct topology *topology, int shape, int *first)
+{
+    int count = 0;
+    for (int host = topology->hosts - 1; host >= 0; host--) {
+        if (topology->shape_of_host[host] == shape) {
+            *first = host;
+            count++;
+        }
+    }
+    return count;
+}
+
+static void say_hosts(struct line *line, const struct topology *topology, int shape)
+{
+    int first = 0;
+    int count = hosts_of_shape(topology, shape, &first);
+    line_say(line, "%s", topology->host_name[first]);
+    if (count > 1) {
+        line_say(line, " (and %d more)", count - 1);
+    }
+}
+
+static void tell_difference(const struct topology *topology, int usual, int odd)
+{
+    char hosts[256];
+    char words[600];
+    struct line line = line_begin(hosts, sizeof hosts);
+    say_hosts(&line, topology, usual);
+    line_say(&line, " and ");
+    say_hosts(&line, topology, odd);
+    shape_difference(&topology->shapes[usual], &topology->shapes[odd], words, sizeof words);
+    log_warn("hosts %s differ: %s", hosts, words);
+}
+
+static void tell_shapes(const struct topology *topology)
+{
+    int usual = 0, most = 0, told = 0, first;
+    for (int shape = 0; shape < topology->shape_count; shape++) {
+        int count = hosts_of_shape(topology, shape, &first);
+        usual = count > most ? shape : usual;
+        most = count > most ? count : most;
+    }
+    for (int shape = 0; shape < topology->shape_count && told < DIFFERENCES_MOST; shape++) {
+        if (shape != usual) {
+            tell_difference(topology, usual, shape);
+            told++;
+        }
+    }
+}
+
+static void tell_machine(const struct topology *topology, const char *verdict)
+{
+    char hosts[64] = "";
+    if (topology->hosts > 1 && topology->shape_count == 1) {
+        snprintf(hosts, sizeof hosts, " (%d hosts, all alike)", topology->hosts);
+    } else if (topology->hosts > 1) {
+        snprintf(hosts, sizeof hosts, " (%d hosts of %d shapes)", topology->hosts,
+                 topology->shape_count);
+    }
+    if (verdict[0] != '\0') {
+        log_info("%s: %s%s", topology->host_name[0], verdict, hosts);
+    }
+}
+
+/* A process that makes many contexts says it once. */
+static void tell(const struct exchange *exchange)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    bool again = exchange->setup->machine == NULL && atomic_flag_test_and_set(&told);
+    if (!again) {
+        tell_machine(exchange->topology, exchange->verdict);
+        tell_shapes(exchange->topology);
+    }
+}
+
+/* ---- The door ------------------------------------------------------------------------------- */
+
+/* What all ranks know alike when it fails, ends it; what one rank may lack does not. */
+static enum ww_status run_rounds(struct exchange *exchange)
+{
+    struct beacon beacon;
+    struct token token;
+    beacon_light(&beacon, &token);
+    enum ww_status status = exchange_identities(exchange, &token);
+    if (status != WW_OK) {
+        beacon_douse(&beacon);
+        return status;
+    }
+    status = exchange_places(exchange);
+    beacon_douse(&beacon);
+    if (status == WW_OK) {
+        status = settle(exchange);
+    }
+    if (status == WW_TRANSPORT_FAILED || !exchange->setup->discover) {
+        return status;
+    }
+    bool is_lowest = status == WW_OK && exchange->topology->local_rank == 0;
+    enum ww_status shared = exchange_shapes(exchange, is_lowest);
+    status = status == WW_OK ? shared : status;
+    if (status == WW_OK) {
+        status = learn_shapes(exchange);
+    }
+    if (status == WW_OK && exchange->world->rank == 0) {
+        tell(exchange);
+    }
+    return status;
+}
+
+enum ww_status topology_exchange(const struct ww_world *world, const struct topology_setup *setup,
+                                 struct topology *topology)
+{
+    assert(strlen(setup->settings) < TOPOLOGY_SETTINGS_BYTES);
+    struct topology made = {.size = 0};
+    struct exchange exchange = {.world = world, .setup = setup, .topology = &made};
+    enum ww_status status = WW_NO_MEMORY;
+    if (exchange_init(&exchange)) {
+        status = run_rounds(&exchange);
+    } else {
+        log_failure(status, "no memory to hear from %d ranks", world->size);
+    }
+    exchange_finish(&exchange);
+    if (status == WW_OK) {
+        *topology = made;
+    } else {
+        topology_finish(&made);
+    }
     return status;
 }
 
 void topology_finish(struct topology *topology)
 {
     hierarchy_finish(&topology->hierarchy);
+    for (int level = 0; level < WW_LEVELS_MAX; level++) {
+        free(topology->unit[level]);
+    }
     free(topology->peer_level);
     free(topology->host_of);
     free(topology->host_name);
+    free(topology->shapes);
+    free(topology->shape_of_host);
     memset(topology, 0, sizeof *topology);
 }

@@ -7,32 +7,7 @@
 #include <string.h>
 
 #include "internal/log.h"
-
-/* Whether two ranks have the same labels on this level and on all above. */
-static bool same_group(const uint64_t *labels, int size, int levels, int level, int a, int b)
-{
-    for (int l = level; l < levels; l++) {
-        if (labels[(size_t)l * (size_t)size + (size_t)a] !=
-            labels[(size_t)l * (size_t)size + (size_t)b]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Numbers the groups of one level in the order of their lowest rank; returns how many. */
-static int number_groups(const uint64_t *labels, int size, int levels, int level, int *group)
-{
-    int groups = 0;
-    for (int rank = 0; rank < size; rank++) {
-        int same = 0;
-        while (same < rank && !same_group(labels, size, levels, level, same, rank)) {
-            same++;
-        }
-        group[rank] = same < rank ? group[same] : groups++;
-    }
-    return groups;
-}
+#include "units.h"
 
 /* A level is worth keeping when it is neither all alone, nor all together, nor the level below. */
 static bool says_something(const struct hierarchy *hierarchy, int groups)
@@ -42,26 +17,48 @@ static bool says_something(const struct hierarchy *hierarchy, int groups)
     return groups > 1 && groups < below;
 }
 
+/* The groups of one level, inside those of the level above. */
+static enum ww_status number_groups(int size, const int *above, const uint64_t *labels, int **group,
+                                    int *count)
+{
+    *group = malloc((size_t)size * sizeof **group);
+    if (*group == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the groups of %d ranks", size);
+    }
+    return units_number(size, above, labels, *group, count);
+}
+
+/* Takes over the levels that are worth it and frees the others. */
+static void keep_levels(struct hierarchy *hierarchy, int levels, int **group, const int *count)
+{
+    for (int level = 0; level < levels; level++) {
+        if (says_something(hierarchy, count[level])) {
+            hierarchy->group[hierarchy->levels] = group[level];
+            hierarchy->group_count[hierarchy->levels] = count[level];
+            hierarchy->levels++;
+        } else {
+            free(group[level]);
+        }
+    }
+}
+
 enum ww_status hierarchy_init(struct hierarchy *hierarchy, int size, int levels,
                               const uint64_t *labels)
 {
+    int *group[WW_LEVELS_MAX] = {NULL};
+    int count[WW_LEVELS_MAX] = {0};
+    enum ww_status status = WW_OK;
     *hierarchy = (struct hierarchy){.size = size};
-    for (int level = 0; level < levels; level++) {
-        int *group = malloc((size_t)size * sizeof *group);
-        if (group == NULL) {
-            hierarchy_finish(hierarchy);
-            return log_failure(WW_NO_MEMORY, "no memory for the groups of %d ranks", size);
-        }
-        int groups = number_groups(labels, size, levels, level, group);
-        if (!says_something(hierarchy, groups)) {
-            free(group);
-            continue;
-        }
-        hierarchy->group[hierarchy->levels] = group;
-        hierarchy->group_count[hierarchy->levels] = groups;
-        hierarchy->levels++;
+    for (int level = levels - 1; status == WW_OK && level >= 0; level--) {
+        const int *above = level + 1 < levels ? group[level + 1] : NULL;
+        status = number_groups(size, above, labels + (size_t)level * (size_t)size, &group[level],
+                               &count[level]);
     }
-    return WW_OK;
+    if (status != WW_OK) {
+        memset(count, 0, sizeof count); /* none is kept */
+    }
+    keep_levels(hierarchy, levels, group, count);
+    return status;
 }
 
 void hierarchy_finish(struct hierarchy *hierarchy)

@@ -13,6 +13,9 @@
 
 #define HOST_NAME_BYTES 64
 
+struct machine_shape;
+struct ww_machine_query;
+
 /* A nesting of groups. Level 0 is the innermost; group[level][rank] numbers the group of that
  * level that the rank belongs to, from 0, in the order of each group's lowest rank. Ranks of one
  * group of a level share one group of every level above. All ranks together are the top and have
@@ -61,17 +64,31 @@ struct topology {
                         several hosts */
     enum level_kind level_kind[WW_LEVELS_MAX];
     const char *level_name[WW_LEVELS_MAX]; /* of the kind */
-    int *unit[WW_LEVELS_MAX];              /* [levels - 1][size] number of the unit on that level that
-                                              a rank is in, in the order of the lowest rank */
+    int *unit[WW_LEVELS_MAX]; /* [levels - 1][size] number of the unit on that level that
+                                 a rank is in, in the order of the lowest rank; the
+                                 outermost level has none: it is all ranks */
     int unit_count[WW_LEVELS_MAX];
     uint8_t *peer_level;                /* [size] level that a message to the peer crosses */
     int *host_of;                       /* [size] host number, in the order of the lowest rank */
     char (*host_name)[HOST_NAME_BYTES]; /* [hosts] */
+    int cores;                          /* of a host: the least of all hosts */
+    double cache_bytes;                 /* the last caches of a host together, the least of all
+                                           hosts; 0 = unknown */
+    double port_gbit_s;                 /* to other hosts: a host's UP ports of the best kind
+                                           together, the least of all hosts; 0 = unknown */
+    char port_name[32];                 /* "InfiniBand", "Ethernet"; "" = unknown */
+    int shape_count;                    /* what hosts look like; 0 = nobody looked */
+    struct machine_shape *shapes;       /* [shape_count] in the order of the lowest host; shape.h */
+    int *shape_of_host;                 /* [hosts]; NULL = nobody looked */
     struct hierarchy hierarchy;         /* the units that plans are composed of */
 };
 
 /* The level that a message from rank a to another rank b crosses. */
 int topology_level(const struct topology *topology, int a, int b);
+
+/* The innermost groups of the hierarchy lie inside hosts, so that their ranks may see each other's
+ * memory. Not so where every host has one rank and groups are racks. */
+bool topology_groups_are_local(const struct topology *topology);
 
 #define LABEL_UNKNOWN UINT64_MAX
 
@@ -79,10 +96,13 @@ int topology_level(const struct topology *topology, int a, int b);
  * labels     [LEVEL_NETWORK * size] labels[kind * size + rank] names the rank's unit of that kind;
  *            LABEL_UNKNOWN where nobody knows: a kind that is unknown for any rank is left out.
  *            Units nest as hosts do: two ranks share a rack only if they share a site, and a cache
- *            only if they share a host. Hosts must be known.
+ *            only if they share a host. A kind that cuts a host in two (rail, rack, site) or lies
+ *            across other kinds (island) is left out. Islands that span hosts stand above the host.
+ *            Hosts must be known.
  * host_names [hosts][HOST_NAME_BYTES] in the order of their lowest rank
  * Kinds that say nothing new are left out; so are those whose wires (level_cost) are less than 1.5
- * times as fast per byte and less than twice as quick as the next ones outwards. Hosts stay.
+ * times as fast per byte and less than twice as quick as the next ones outwards. Hosts stay. The
+ * sizes of hosts (cores ... port_name) are zero.
  * Returns    WW_OK, WW_NO_MEMORY. */
 enum ww_status topology_make(struct topology *topology, int rank, int size, const uint64_t *labels,
                              const char (*host_names)[HOST_NAME_BYTES],
@@ -91,16 +111,52 @@ enum ww_status topology_make(struct topology *topology, int rank, int size, cons
 /* What the wires inside a unit of each kind usually cost, for level_cost. */
 extern const struct cost level_cost_usual[LEVEL_KINDS];
 
+#define TOPOLOGY_SETTINGS_BYTES 384
+#define TOPOLOGY_PLACE_BYTES 64
+
+/* What a rank knows beforehand. */
+struct topology_setup {
+    const char *host;     /* name of this rank's host; NULL = to be found out */
+    const char *settings; /* text of the settings that must agree ("bucket_bytes=4194304 ..."), at
+                             most TOPOLOGY_SETTINGS_BYTES - 1 bytes */
+    const char *place; /* "site/rack/rail" of the host, see topology_place_check; NULL = unknown */
+    bool discover;     /* the lowest rank of each host looks at its machine; equal on all ranks */
+    const struct ww_machine_query *machine; /* what it looks at; NULL = this machine */
+    const char *sysfs;                      /* root of a tree for the own CPUs; NULL = "/sys" */
+};
+
 /* Tells all ranks who is where, before anything else is opened. All ranks call it.
- * host      name of this rank's host, or NULL to find it out
- * settings  text of the settings that must agree ("bucket_bytes=4194304 ..."), at most
- *           TOPOLOGY_SETTINGS_BYTES - 1 bytes; a difference is WW_MISMATCH with the odd rank and
- *           both texts
- * Returns   WW_OK, WW_MISMATCH (settings, version, rank numbers), WW_NO_MEMORY,
- *           WW_TRANSPORT_FAILED when all_gather fails. */
-#define TOPOLOGY_SETTINGS_BYTES 256
-enum ww_status topology_exchange(const struct ww_world *world, const char *host,
-                                 const char *settings, struct topology *topology);
+ *
+ * Ranks share a host when they can meet in memory: so containers of one machine may be one host or
+ * several, whatever they are called. Where the system hides its boot id, hosts go by name; a name
+ * that is given decides alone. Rank 0 logs what is odd, and once per process what the machine is.
+ *
+ * Returns  WW_OK, WW_MISMATCH (settings, version, rank numbers: with the odd rank and both values),
+ *          WW_NO_MEMORY, WW_TRANSPORT_FAILED when all_gather fails. */
+enum ww_status topology_exchange(const struct ww_world *world, const struct topology_setup *setup,
+                                 struct topology *topology);
+
+/* "paris/r12/leaf3", "r12/leaf3" or "leaf3": names of site, rack and rail (the hosts below one leaf
+ * switch), the last ones innermost; empty ones are unknown ("paris//" names a site alone).
+ * Returns WW_OK, WW_BAD_CONFIG. */
+enum ww_status topology_place_check(const char *place);
+
+/* The same out of SLURM_TOPOLOGY_ADDR ("s0.s3.node7") and SLURM_TOPOLOGY_ADDR_PATTERN
+ * ("switch.switch.node"): the switch, or block, nearest to the node is the rail, the next one the
+ * rack. "" where they tell nothing. */
+void topology_place_of_slurm(const char *address, const char *pattern, char *place, size_t bytes);
+
+/* Whether all ranks came to the same conclusion. All ranks call it; inside ww_context_create and
+ * ww_tensors_commit only, as for all_gather.
+ * what     for the sentence: "the prices of plans"
+ * hash     of the whole conclusion
+ * summary  of it in words, cut at TOPOLOGY_SUMMARY_BYTES - 1 bytes
+ * *same    equal on all ranks; where it is false rank 0 warns, with the odd rank and both summaries
+ * Returns  WW_OK, WW_NO_MEMORY, WW_TRANSPORT_FAILED. */
+#define TOPOLOGY_SUMMARY_BYTES 512
+enum ww_status topology_agree(const struct ww_world *world, const struct topology *topology,
+                              const char *what, uint64_t hash, const char *summary, bool *same);
+
 void topology_finish(struct topology *topology);
 
 #endif

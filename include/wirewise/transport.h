@@ -50,8 +50,9 @@ struct ww_transport_setup {
     size_t struct_bytes;
     const struct ww_world *world; /* copied by open where it is needed later, except self */
     int levels;                   /* 1 .. WW_LEVELS_MAX */
+    int host_levels;              /* 1 .. levels: so many, from 0 on, stay inside a host */
     const uint8_t *peer_level;    /* [world->size]: the level that a message to a peer crosses;
-                                     0 = same host; outlives the fabric */
+                                     below host_levels = same host; outlives the fabric */
     size_t area_bytes;            /* what `area` is asked for; 0 = it is not needed */
     bool own_thread;              /* a thread of the runtime will use the fabric, while the program
                                      goes on */

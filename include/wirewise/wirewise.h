@@ -105,8 +105,8 @@ enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
  * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
- * on bucket_bytes, segment_bytes, segments_in_flight, algorithm, gradient_op, deterministic and
- * shared_memory: a difference is WW_MISMATCH in ww_context_create, named. */
+ * on bucket_bytes, segment_bytes, segments_in_flight, algorithm, gradient_op, deterministic,
+ * shared_memory and discover: a difference is WW_MISMATCH in ww_context_create, named. */
 struct ww_config {
     size_t struct_bytes;       /* sizeof(struct ww_config), set by WW_CONFIG_INIT */
     size_t bucket_bytes;       /* small tensors travel together up to this size */
@@ -121,14 +121,18 @@ struct ww_config {
                                     ww_step_end; lets a thread run under MPI_THREAD_SERIALIZED */
     enum ww_log_level log_level; /* of this process, on stderr */
     const char *host;            /* name of this rank's host; ranks that give the same name count as
-                                    one host. NULL = found out (host name and boot id) */
+                                    one host. NULL = found out (those that can meet in memory) */
     bool shared_memory;          /* ranks of one host meet in memory where the system allows it;
                                     false = messages only */
+    const char *place;           /* of this rank's host, "site/rack/rail", "rack/rail" or "rail";
+                                    parts may be empty. NULL = found out (Slurm's topology) */
+    bool discover;               /* the lowest rank of each host looks at its machine, once per
+                                    process and up to a second; false = only what is cheap */
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
-            WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true                                   \
+            WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true                       \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
@@ -232,10 +236,13 @@ WW_API enum ww_status ww_tensor_wait(struct ww_tensor *tensor);
 /* Lets inline progress advance; cheap, never blocks. WW_OK, or the step's failure. */
 WW_API enum ww_status ww_progress(struct ww_context *context);
 
-/* One level of the hierarchy in a report: level 0 is inside a host, level 1 between hosts. */
+/* One level of the hierarchy in a report: what crossed the wires of that level. Level 0 is the
+ * innermost; the last one is the host's own where all ranks share one, else the network between
+ * hosts. */
 #define WW_LEVELS_MAX 8
 struct ww_level_report {
-    const char *name;       /* "host", "network"; static */
+    const char *name;       /* "cache", "NUMA", "package", "island", "host", "rail", "rack",
+                               "site", "network"; static */
     uint64_t sent_bytes;    /* payload this rank sent, counted by the transport */
     uint64_t planned_bytes; /* the same by the plans that ran; equal for dense plans */
     uint64_t messages;      /* sends handed to the fabric */

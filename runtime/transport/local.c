@@ -14,6 +14,7 @@ struct fabric {
     struct seat *seat;
     struct meeting *meeting;
     int levels;
+    int host_levels;
     const uint8_t *peer_level;
     struct flight *flights;
     struct flight *free;
@@ -104,6 +105,7 @@ static enum ww_status local_open(const struct ww_transport_setup *setup, void **
     made->seat = seat;
     made->meeting = meeting;
     made->levels = setup->levels;
+    made->host_levels = setup->host_levels;
     made->peer_level = setup->peer_level;
     *fabric = made;
     return WW_OK;
@@ -268,7 +270,7 @@ static void *local_area(void *self, int rank)
 {
     const struct fabric *fabric = self;
     const struct meeting *meeting = fabric->meeting;
-    bool here = fabric->peer_level[rank] == 0 && meeting->areas != NULL;
+    bool here = fabric->peer_level[rank] < fabric->host_levels && meeting->areas != NULL;
     return here ? meeting->areas + (size_t)rank * meeting->area_bytes : NULL;
 }
 

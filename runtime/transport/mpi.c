@@ -76,6 +76,7 @@ struct fabric {
     int left;  /* pieces that MPI keeps beyond the fabric */
     bool dead; /* MPI_Finalize came first: MPI must not be called any more */
     int levels;
+    int host_levels;
     const uint8_t *peer_level;
     struct flight *flights;
     struct flight *free;
@@ -208,7 +209,7 @@ static enum ww_status tags_suffice(void)
 
 static size_t piece_limit(const struct fabric *fabric, int peer)
 {
-    return fabric->peer_level[peer] > 0 ? PIECE_BYTES_NETWORK : PIECE_BYTES_HOST;
+    return fabric->peer_level[peer] >= fabric->host_levels ? PIECE_BYTES_NETWORK : PIECE_BYTES_HOST;
 }
 
 static int pieces_count(const struct fabric *fabric, const struct ww_message *messages, int count)
@@ -640,6 +641,7 @@ static enum ww_status mpi_open(const struct ww_transport_setup *setup, void **fa
     pthread_mutex_init(&made->own_lock, NULL);
     made->lock = level == MPI_THREAD_SERIALIZED ? &shared_lock : &made->own_lock;
     made->levels = setup->levels;
+    made->host_levels = setup->host_levels;
     made->peer_level = setup->peer_level;
     status = registry_add(made);
     if (status != WW_OK) {
@@ -735,7 +737,7 @@ static enum ww_wait messages_wait(const struct fabric *fabric, const struct ww_m
                                   int count)
 {
     for (int index = 0; index < count; index++) {
-        if (fabric->peer_level[messages[index].peer] > 0) {
+        if (fabric->peer_level[messages[index].peer] >= fabric->host_levels) {
             return WW_WAIT_NETWORK;
         }
     }

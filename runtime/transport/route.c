@@ -33,6 +33,7 @@ struct reserved {
 struct route {
     struct part only; /* of both the one that is open; NULL = both or none */
     struct part part[PARTS];
+    int host_levels;
     const uint8_t *peer_level;
     int levels;
     bool failed; /* a round went wrong: nobody knows what the network still does */
@@ -98,6 +99,7 @@ static enum ww_status route_open(const struct ww_transport_setup *setup, void **
         free(made);
         return status;
     }
+    made->host_levels = setup->host_levels;
     made->peer_level = setup->peer_level;
     made->levels = setup->levels;
     name_parts(made);
@@ -205,11 +207,16 @@ static void journey_give(struct route *route, struct journey *journey)
     route->free = journey;
 }
 
+static bool is_far(const struct route *route, int peer)
+{
+    return route->peer_level[peer] >= route->host_levels;
+}
+
 static int far_count(const struct route *route, const struct ww_message *messages, int count)
 {
     int far = 0;
     for (int index = 0; index < count; index++) {
-        far += route->peer_level[messages[index].peer] > 0;
+        far += is_far(route, messages[index].peer);
     }
     return far;
 }
@@ -228,7 +235,7 @@ static const struct ww_message *sort_messages(struct route *route,
     }
     int next[PARTS] = {0, count - far};
     for (int index = 0; index < count; index++) {
-        int part = route->peer_level[messages[index].peer] > 0 ? NETWORK : MEMORY;
+        int part = is_far(route, messages[index].peer) ? NETWORK : MEMORY;
         route->sorted[next[part]++] = messages[index];
     }
     return route->sorted;

@@ -74,7 +74,7 @@ static int first_failed(const struct opening *opening)
 int route_far_rank(const struct ww_transport_setup *setup)
 {
     for (int rank = 0; rank < setup->world->size; rank++) {
-        if (rank != setup->world->rank && setup->peer_level[rank] > 0) {
+        if (rank != setup->world->rank && setup->peer_level[rank] >= setup->host_levels) {
             return rank;
         }
     }
@@ -84,7 +84,7 @@ int route_far_rank(const struct ww_transport_setup *setup)
 static bool has_neighbour(const struct ww_transport_setup *setup)
 {
     for (int rank = 0; rank < setup->world->size; rank++) {
-        if (rank != setup->world->rank && setup->peer_level[rank] == 0) {
+        if (rank != setup->world->rank && setup->peer_level[rank] < setup->host_levels) {
             return true;
         }
     }

@@ -98,7 +98,8 @@ static enum ww_status gather(struct meeting *meeting, const void *mine, size_t b
 
 static bool is_here(const struct meeting *meeting, int rank)
 {
-    return rank == meeting->world->rank || meeting->setup->peer_level[rank] == 0;
+    return rank == meeting->world->rank ||
+           meeting->setup->peer_level[rank] < meeting->setup->host_levels;
 }
 
 static struct hello hello_make(const struct meeting *meeting)

@@ -90,6 +90,7 @@ void end_open(struct end *end, uint8_t level, bool own_thread, bool program_is_q
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &end->world,
                                        .levels = 2,
+                                       .host_levels = 1,
                                        .peer_level = end->peer_level,
                                        .own_thread = own_thread,
                                        .program_is_quiet = program_is_quiet};

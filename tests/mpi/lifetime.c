@@ -24,6 +24,7 @@ static void after_finalize_there_is_no_world_and_no_fabric(struct end *kept)
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &kept->world,
                                        .levels = 2,
+                                       .host_levels = 1,
                                        .peer_level = kept->peer_level};
     void *fabric = NULL;
     check(kept->transport->open(&setup, &fabric) == WW_BAD_STATE, "a fabric after MPI_Finalize");

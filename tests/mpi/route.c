@@ -96,6 +96,7 @@ static struct ww_transport_setup setup_of(struct end *end)
     return (struct ww_transport_setup){.struct_bytes = sizeof(struct ww_transport_setup),
                                        .world = &end->world,
                                        .levels = 2,
+                                       .host_levels = 1,
                                        .peer_level = end->peer_level,
                                        .area_bytes = AREA_BYTES};
 }

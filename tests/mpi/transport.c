@@ -325,8 +325,11 @@ static void worlds_that_are_none_are_refused(void)
     struct ww_world other = world;
     other.size++;
     uint8_t levels[PEERS_MAX + 1] = {0};
-    struct ww_transport_setup setup = {
-        .struct_bytes = sizeof setup, .world = &other, .levels = 1, .peer_level = levels};
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &other,
+                                       .levels = 1,
+                                       .host_levels = 1,
+                                       .peer_level = levels};
     void *fabric = NULL;
     check(world.transport->open(&setup, &fabric) == WW_BAD_ARGUMENT, "a world of another size");
     check_line("fill the world with ww_mpi_world");

@@ -495,6 +495,7 @@ static void fill_levels(struct topology *topology, int rank, int size, int each)
     topology->rank = rank;
     topology->size = size;
     topology->levels = 2;
+    topology->host_levels = 1;
     for (int peer = 0; peer < size; peer++) {
         topology->peer_level[peer] = peer / each != rank / each;
     }

@@ -160,8 +160,11 @@ static int live(struct shared *shared, int rank)
     static const uint8_t peer_level[2] = {0, 0};
     struct end end = {rank, 0, shared};
     struct ww_world world = {sizeof world, rank, 2, gather, &end, NULL};
-    struct ww_transport_setup setup = {
-        .struct_bytes = sizeof setup, .world = &world, .levels = 1, .peer_level = peer_level};
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &world,
+                                       .levels = 1,
+                                       .host_levels = 1,
+                                       .peer_level = peer_level};
     void *fabric;
     must(shm->open(&setup, &fabric));
     measure_messages(fabric, rank);

@@ -89,6 +89,7 @@ struct ww_transport_setup rank_setup(const struct rank *rank)
     return (struct ww_transport_setup){.struct_bytes = sizeof(struct ww_transport_setup),
                                        .world = &rank->world,
                                        .levels = 1,
+                                       .host_levels = 1,
                                        .peer_level = rank->peer_level};
 }
 

@@ -246,8 +246,11 @@ static void gather_fails(struct rank *rank)
         struct ww_world world = {
             .struct_bytes = sizeof world, .size = 2, .all_gather = broken_gather, .self = &left};
         static const uint8_t levels[2] = {0, 1};
-        struct ww_transport_setup setup = {
-            .struct_bytes = sizeof setup, .world = &world, .levels = 2, .peer_level = levels};
+        struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                           .world = &world,
+                                           .levels = 2,
+                                           .host_levels = 1,
+                                           .peer_level = levels};
         void *fabric = NULL;
         rank_check(shm->open(&setup, &fabric) < 0 && fabric == NULL, "call %d", calls);
         rank_check(!arena_is_mapped(), "memory is left");
@@ -592,8 +595,11 @@ Test(shm_open, a_descriptor_that_became_another_file_is_left_alone)
 static void descriptor_lies(struct rank *rank)
 {
     struct ww_world single = {.struct_bytes = sizeof single, .size = 1};
-    struct ww_transport_setup setup = {
-        .struct_bytes = sizeof setup, .world = &single, .levels = 1, .peer_level = (uint8_t[]){0}};
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &single,
+                                       .levels = 1,
+                                       .host_levels = 1,
+                                       .peer_level = (uint8_t[]){0}};
     void *first = NULL, *second = NULL;
     if (rank->number == 0) {
         rank_check(shm->open(&setup, &first) == WW_OK, "%s", log_last_error());

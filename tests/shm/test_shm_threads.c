@@ -26,6 +26,7 @@ static void *open_fabric(const struct ww_world *world, size_t area_bytes)
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = world,
                                        .levels = 1,
+                                       .host_levels = 1,
                                        .peer_level = levels,
                                        .area_bytes = area_bytes};
     void *fabric = NULL;

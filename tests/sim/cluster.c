@@ -31,45 +31,22 @@ static void demand_ok(enum ww_status status, const char *what)
 
 /* ---- Topology ------------------------------------------------------------------------------ */
 
-static void make_hierarchy(struct topology *topology)
-{
-    uint64_t *labels = demand(calloc((size_t)topology->size, sizeof(*labels)));
-    for (int rank = 0; rank < topology->size; rank++) {
-        labels[rank] = (uint64_t)topology->host_of[rank];
-    }
-    demand_ok(hierarchy_init(&topology->hierarchy, topology->size, 1, labels), "hierarchy");
-    free(labels);
-}
-
+/* Hosts of so many ranks each, nothing else. */
 static void make_topology(struct topology *topology, int rank, int size, int per_host)
 {
-    *topology = (struct topology){.rank = rank,
-                                  .size = size,
-                                  .hosts = (size + per_host - 1) / per_host,
-                                  .local_rank = rank % per_host,
-                                  .level_name = {"host", "network"}};
-    topology->levels = topology->hosts > 1 ? 2 : 1;
-    int first = rank / per_host * per_host;
-    topology->local_size = size - first < per_host ? size - first : per_host;
-    topology->peer_level = demand(calloc((size_t)size, sizeof(*topology->peer_level)));
-    topology->host_of = demand(calloc((size_t)size, sizeof(*topology->host_of)));
-    topology->host_name = demand(calloc((size_t)topology->hosts, sizeof(*topology->host_name)));
+    uint64_t *labels = demand(malloc((size_t)size * LEVEL_NETWORK * sizeof(*labels)));
+    char(*names)[HOST_NAME_BYTES] = demand(calloc((size_t)size, sizeof(*names)));
+    memset(labels, 0xff, (size_t)size * LEVEL_NETWORK * sizeof(*labels));
     for (int peer = 0; peer < size; peer++) {
-        topology->host_of[peer] = peer / per_host;
-        topology->peer_level[peer] = peer / per_host != rank / per_host;
+        int host = peer / per_host;
+        labels[LEVEL_HOST * size + peer] = (uint64_t)host;
+        snprintf(names[host], HOST_NAME_BYTES, "node%d", host);
     }
-    for (int host = 0; host < topology->hosts; host++) {
-        snprintf(topology->host_name[host], HOST_NAME_BYTES, "node%d", host);
-    }
-    make_hierarchy(topology);
-}
-
-static void free_topology(struct topology *topology)
-{
-    free(topology->peer_level);
-    free(topology->host_of);
-    free(topology->host_name);
-    hierarchy_finish(&topology->hierarchy);
+    demand_ok(topology_make(topology, rank, size, labels, (const char(*)[HOST_NAME_BYTES])names,
+                            level_cost_usual),
+              "topology");
+    free(names);
+    free(labels);
 }
 
 /* ---- Cluster ------------------------------------------------------------------------------- */
@@ -103,6 +80,7 @@ static void make_member(struct cluster *cluster, int rank)
     struct ww_transport_setup open = {.struct_bytes = sizeof(open),
                                       .world = &world,
                                       .levels = member->topology.levels,
+                                      .host_levels = member->topology.host_levels,
                                       .peer_level = member->topology.peer_level,
                                       .area_bytes = engine_area_bytes(0)};
     struct engine_setup setup = {.transport = cluster->options.seen ? &sim_transport_seen
@@ -137,7 +115,7 @@ void cluster_destroy(struct cluster *cluster)
     log_set_sink(NULL, NULL, 0);
     for (int rank = 0; rank < cluster->size; rank++) {
         engine_destroy(cluster->members[rank].engine, cluster->members[rank].status != WW_OK);
-        free_topology(&cluster->members[rank].topology);
+        topology_finish(&cluster->members[rank].topology);
     }
     sim_destroy(cluster->sim);
     free(cluster->members);

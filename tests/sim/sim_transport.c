@@ -55,6 +55,7 @@ struct fabric {
     struct sim *sim;
     int rank;
     int levels;
+    int host_levels;
     const uint8_t *peer_level;
     bool open;
     bool dead;
@@ -425,7 +426,7 @@ static enum ww_status post(void *self, int tag, bool control, const struct ww_me
             return WW_TRANSPORT_FAILED;
         }
         lend(sim, create_message(posted, i, tag, &messages[i]));
-        if (fabric->peer_level[messages[i].peer] > 0) {
+        if (fabric->peer_level[messages[i].peer] >= fabric->host_levels) {
             flight->wait = WW_WAIT_NETWORK;
         }
         if (messages[i].kind == WW_SEND) {
@@ -489,6 +490,7 @@ static enum ww_status open_fabric(const struct ww_transport_setup *setup, void *
     struct sim *sim = setup->world->self;
     struct fabric *opened = &sim->fabrics[setup->world->rank];
     opened->levels = setup->levels;
+    opened->host_levels = setup->host_levels;
     opened->peer_level = setup->peer_level;
     opened->open = true;
     if (setup->area_bytes > 0 && opened->area == NULL) {
@@ -572,7 +574,7 @@ static void close_fabric(void *self, bool failed)
 static void *area(void *self, int rank)
 {
     const struct fabric *fabric = self;
-    return fabric->peer_level[rank] == 0 ? fabric->sim->fabrics[rank].area : NULL;
+    return fabric->peer_level[rank] < fabric->host_levels ? fabric->sim->fabrics[rank].area : NULL;
 }
 
 static bool share(void *self, const void *memory, size_t bytes, uint64_t *key)
@@ -585,7 +587,7 @@ static bool share(void *self, const void *memory, size_t bytes, uint64_t *key)
 static void *view(void *self, int peer, uint64_t key)
 {
     const struct fabric *fabric = self;
-    if (fabric->peer_level[peer] != 0) {
+    if (fabric->peer_level[peer] >= fabric->host_levels) {
         complain(fabric->sim, "rank %d views memory of rank %d on another host", fabric->rank,
                  peer);
     }

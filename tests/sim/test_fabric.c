@@ -22,8 +22,11 @@ static struct pair open_pair(const struct sim_options *options)
     for (int rank = 0; rank < 2; rank++) {
         struct ww_world world;
         sim_world(pair.sim, rank, &world);
-        struct ww_transport_setup setup = {
-            .struct_bytes = sizeof(setup), .world = &world, .levels = 1, .peer_level = one_level};
+        struct ww_transport_setup setup = {.struct_bytes = sizeof(setup),
+                                           .world = &world,
+                                           .levels = 1,
+                                           .host_levels = 1,
+                                           .peer_level = one_level};
         cr_assert_eq(sim_transport.open(&setup, &pair.fabrics[rank]), WW_OK);
     }
     return pair;

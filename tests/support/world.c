@@ -96,6 +96,7 @@ struct ww_config world_config(void)
     struct ww_config config = WW_CONFIG_INIT;
     config.progress = WW_PROGRESS_INLINE;
     config.timeout_s = 60;
+    config.discover = false;
     return config;
 }
 

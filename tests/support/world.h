@@ -36,7 +36,8 @@ void world_run_in(struct ww_local_world *local, int size, rank_work *work, void 
 /* Returns when every rank of the world has come here. */
 void world_meet(const struct ww_world *world);
 
-/* Settings for tests: inline progress, and a patience that a loaded machine does not exhaust. */
+/* Settings for tests: inline progress, a patience that a loaded machine does not exhaust, and no
+ * look at the machine. */
 struct ww_config world_config(void);
 
 /* Makes a context that must succeed; NULL and a failed check when it does not. */

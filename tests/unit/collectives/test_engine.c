@@ -91,6 +91,7 @@ static struct topology topology = {.rank = 0,
                                    .size = 2,
                                    .hosts = 1,
                                    .levels = 1,
+                                   .host_levels = 1,
                                    .peer_level = levels,
                                    .host_of = hosts,
                                    .host_name = names};

@@ -39,8 +39,12 @@ static void company_open(struct company *company, int size, bool seen)
     for (int rank = 0; rank < size; rank++) {
         cr_assert_eq(ww_local_world_rank(company->local, rank, &company->worlds[rank]), WW_OK);
         company->transport = company->worlds[rank].transport;
-        struct topology topology = {
-            .rank = rank, .size = size, .local_size = size, .hosts = 1, .levels = 1};
+        struct topology topology = {.rank = rank,
+                                    .size = size,
+                                    .local_size = size,
+                                    .hosts = 1,
+                                    .levels = 1,
+                                    .host_levels = 1};
         topology.peer_level = company->levels;
         topology.host_of = company->hosts;
         topology.host_name = company->names;
@@ -48,6 +52,7 @@ static void company_open(struct company *company, int size, bool seen)
         struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                            .world = &company->worlds[rank],
                                            .levels = 1,
+                                           .host_levels = 1,
                                            .peer_level = company->levels,
                                            .area_bytes = seen ? board_area_bytes(DEPTH) : 0};
         cr_assert_eq(company->transport->open(&setup, &company->fabrics[rank]), WW_OK);

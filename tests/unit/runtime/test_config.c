@@ -68,8 +68,12 @@ Test(config, the_program_changes_what_it_sets)
     program.gradient_op = WW_SUM;
     program.mpi_quiet = true;
     program.host = "node7";
+    program.place = "r12/leaf3";
+    program.discover = false;
     struct settings settings;
     cr_assert_eq(config_resolve(&program, &settings), WW_OK);
+    expect_setting(&settings, "place", "r12/leaf3", "program");
+    expect_setting(&settings, "discover", "no", "program");
     expect_setting(&settings, "bucket_bytes", "1000", "program");
     expect_setting(&settings, "timeout_s", "0.25", "program");
     expect_setting(&settings, "algorithm", "ring", "program");
@@ -108,6 +112,28 @@ Test(config, the_environment_overrides_the_program)
     expect_setting(&settings, "bucket_bytes", "2048", "environment");
     expect_setting(&settings, "host", "node8", "environment");
     expect_setting(&settings, "progress", "thread", "program");
+}
+
+Test(config, slurm_tells_the_place_where_nobody_else_does)
+{
+    struct ww_config program = WW_CONFIG_INIT;
+    struct settings settings;
+    setenv("SLURM_TOPOLOGY_ADDR", "s0.s3.node7", 1);
+    setenv("SLURM_TOPOLOGY_ADDR_PATTERN", "switch.switch.node", 1);
+    cr_assert_eq(config_resolve(&program, &settings), WW_OK);
+    cr_expect_str_eq(settings.values.place, "s0/s3");
+    program.place = "leaf3";
+    cr_assert_eq(config_resolve(&program, &settings), WW_OK);
+    cr_expect_str_eq(settings.values.place, "leaf3");
+}
+
+Test(config, a_place_of_too_many_parts_is_refused)
+{
+    struct ww_config program = WW_CONFIG_INIT;
+    struct settings settings;
+    program.place = "a/b/c/d";
+    cr_expect_eq(config_resolve(&program, &settings), WW_BAD_CONFIG);
+    expect_line(WW_LOG_ERROR, "place is \"a/b/c/d\"");
 }
 
 Test(config, values_of_every_kind_are_read)
@@ -329,5 +355,6 @@ Test(config, ranks_compare_what_they_must_share_and_nothing_else)
     cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
     config_print_shared(&settings, text, sizeof text);
     cr_expect_str_eq(text, "bucket_bytes=4194304 segment_bytes=0 segments_in_flight=0 "
-                           "algorithm=auto gradient_op=mean deterministic=off shared_memory=yes");
+                           "algorithm=auto gradient_op=mean deterministic=off shared_memory=yes "
+                           "discover=yes");
 }

@@ -8,6 +8,8 @@
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 #define SETTINGS "colour=red"
 
+static const struct topology_setup usual = {.settings = SETTINGS};
+
 TestSuite(exchange, .init = capture_start, .fini = capture_finish);
 
 /* ---- Maps ------------------------------------------------------------------------------- */
@@ -43,7 +45,11 @@ static void draw_map(const struct ww_world *world, void *shared)
     const struct map *map = shared;
     struct topology topology;
     int me = world->rank;
-    check_status(topology_exchange(world, map->hosts_named[me], SETTINGS, &topology), WW_OK);
+    check_status(topology_exchange(
+                     world,
+                     &(struct topology_setup){.host = map->hosts_named[me], .settings = SETTINGS},
+                     &topology),
+                 WW_OK);
     check(topology.rank == me && topology.size == map->size, "rank %d of %d", topology.rank,
           topology.size);
     check(topology.hosts == map->hosts, "%d hosts", topology.hosts);
@@ -73,6 +79,64 @@ Test(exchange, all_ranks_draw_the_same_map)
     }
 }
 
+/* ---- Places -----------------------------------------------------------------------------------
+ */
+
+struct atlas {
+    int size;
+    const char *hosts[6];
+    const char *places[6];
+    int levels;
+    const char *above_host; /* name of the level that follows */
+    int units;              /* on it */
+    const char *warned;
+};
+
+static const struct atlas atlases[] = {
+    {4, {"a", "b", "c", "d"}, {NULL, NULL, NULL, NULL}, 2, "network", 1, NULL},
+    {4, {"a", "b", "c", "d"}, {"x", "x", "y", "y"}, 3, "rail", 2, NULL},
+    {4, {"a", "b", "c", "d"}, {"x/", "x/", "y/", "y/"}, 3, "rack", 2, NULL},
+    {4, {"a", "b", "c", "d"}, {"p/1/", "p/1/", "q/1/", "q/1/"}, 3, "site", 2, NULL},
+    {4, {"a", "b", "c", "d"}, {"x", "x", "y", NULL}, 2, "network", 1, NULL},
+    {5,
+     {"a", "a", "b", "c", "c"},
+     {"x", "y", "x", "y", "y"},
+     3,
+     "rail",
+     2,
+     "rank 0 says that host a stands in \"x\", rank 1 says \"y\""},
+};
+
+static void find_place(const struct ww_world *world, void *shared)
+{
+    const struct atlas *atlas = shared;
+    const struct topology_setup setup = {.host = atlas->hosts[world->rank],
+                                         .settings = SETTINGS,
+                                         .place = atlas->places[world->rank],
+                                         .sysfs = "/nonexistent"};
+    struct topology topology;
+    check_status(topology_exchange(world, &setup, &topology), WW_OK);
+    int above = topology.host_levels;
+    check(topology.levels == atlas->levels, "%d levels", topology.levels);
+    check(strcmp(topology.level_name[above], atlas->above_host) == 0, "above the host is %s",
+          topology.level_name[above]);
+    check(topology.unit_count[above] == atlas->units, "%d units", topology.unit_count[above]);
+    check(topology.cores > 0, "%d cores", topology.cores);
+    topology_finish(&topology);
+}
+
+Test(exchange, hosts_stand_where_their_lowest_rank_says)
+{
+    for (size_t i = 0; i < LENGTH(atlases); i++) {
+        struct atlas atlas = atlases[i];
+        world_run(atlas.size, find_place, &atlas);
+        if (atlas.warned != NULL) {
+            expect_line(WW_LOG_WARN, atlas.warned);
+        }
+        expect_no_warnings();
+    }
+}
+
 /* ---- Disagreement ----------------------------------------------------------------------- */
 
 struct lie {
@@ -87,9 +151,9 @@ static void compare_settings(const struct ww_world *world, void *shared)
     const struct lie *lie = shared;
     struct topology topology;
     const char *settings = world->rank == lie->liar ? lie->settings : SETTINGS;
-    check_status(
-        topology_exchange(world, world->rank == lie->liar ? "far" : "near", settings, &topology),
-        WW_MISMATCH);
+    const struct topology_setup setup = {.host = world->rank == lie->liar ? "far" : "near",
+                                         .settings = settings};
+    check_status(topology_exchange(world, &setup, &topology), WW_MISMATCH);
     check_words(ww_last_error(NULL), lie->words[0], lie->words[1], "\"" SETTINGS "\"",
                 lie->settings, "give all ranks the same");
 }
@@ -132,7 +196,7 @@ static void exchange_swapped(const struct ww_world *world, void *shared)
     struct topology topology;
     swapped.all_gather = gather_swapped;
     swapped.self = &good;
-    check_status(topology_exchange(&swapped, NULL, SETTINGS, &topology), WW_MISMATCH);
+    check_status(topology_exchange(&swapped, &usual, &topology), WW_MISMATCH);
     check_words(ww_last_error(NULL), "put rank 1 at place 0", "in the order of the ranks");
 }
 
@@ -148,7 +212,7 @@ static void exchange_never(const struct ww_world *world, void *shared)
     struct ww_world broken = *world;
     struct topology topology;
     broken.all_gather = gather_never;
-    check_status(topology_exchange(&broken, NULL, SETTINGS, &topology), WW_TRANSPORT_FAILED);
+    check_status(topology_exchange(&broken, &usual, &topology), WW_TRANSPORT_FAILED);
     check_words(ww_last_error(NULL), "all_gather returned -4", "2 ranks");
 }
 

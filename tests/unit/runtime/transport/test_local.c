@@ -36,6 +36,7 @@ static void *open_fabric(struct company *company, int rank)
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &company->worlds[rank],
                                        .levels = 2,
+                                       .host_levels = 1,
                                        .peer_level = company->levels[rank]};
     void *fabric = NULL;
     return company->transport->open(&setup, &fabric) == WW_OK ? fabric : NULL;
@@ -351,6 +352,7 @@ Test(local, a_world_that_is_not_local_is_refused)
         struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                            .world = &worlds[row],
                                            .levels = 1,
+                                           .host_levels = 1,
                                            .peer_level = company.levels[0]};
         void *fabric = &setup;
         cr_expect_eq(company.transport->open(&setup, &fabric), WW_BAD_ARGUMENT);

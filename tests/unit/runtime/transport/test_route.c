@@ -45,8 +45,11 @@ static void open_and_act(const struct ww_world *world, void *shared)
     for (int peer = 0; peer < RANKS; peer++) {
         peer_level[peer] = play->hosts[peer] != play->hosts[world->rank];
     }
-    struct ww_transport_setup setup = {
-        .struct_bytes = sizeof setup, .world = &own, .levels = 2, .peer_level = peer_level};
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &own,
+                                       .levels = 2,
+                                       .host_levels = 1,
+                                       .peer_level = peer_level};
     if (check_status(route->open(&setup, &fabric), WW_OK)) {
         fake_diary[0] = '\0';
         if (world->rank == 0) {
@@ -672,8 +675,11 @@ static void exchange(const struct ww_world *world, void *shared)
     for (int peer = 0; peer < RANKS; peer++) {
         peer_level[peer] = hosts[peer] != hosts[world->rank];
     }
-    struct ww_transport_setup setup = {
-        .struct_bytes = sizeof setup, .world = world, .levels = 2, .peer_level = peer_level};
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = world,
+                                       .levels = 2,
+                                       .host_levels = 1,
+                                       .peer_level = peer_level};
     struct turn turns[2] = {{.memory = malloc(4 * RANKS * 70000)},
                             {.memory = malloc(4 * RANKS * 70000)}};
     void *fabric = NULL;

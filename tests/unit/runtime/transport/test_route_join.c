@@ -54,6 +54,7 @@ static void guest_make(struct guest *guest, const struct scene *scene, const str
     guest->setup = (struct ww_transport_setup){.struct_bytes = sizeof guest->setup,
                                                .world = &guest->world,
                                                .levels = 2,
+                                               .host_levels = 1,
                                                .peer_level = guest->peer_level,
                                                .own_thread = odd && scene->thread};
     if (odd) {

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * agree.c: whether all ranks came to the same conclusion, and if not, who did not. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gather.h"
+#include "internal/log.h"
+#include "internal/vote.h"
+#include "topology.h"
+
+struct conclusion {
+    uint64_t hash;
+    char summary[TOPOLOGY_SUMMARY_BYTES];
+};
+
+static const char *host_of(const struct topology *topology, int rank)
+{
+    return topology->host_name[topology->host_of[rank]];
+}
+
+static void tell_difference(const struct topology *topology, const struct conclusion *all,
+                            const char *what, int odd, int usual)
+{
+    log_warn("rank %d (%s) and rank %d (%s) differ in %s: \"%s\" / \"%s\"; all ranks fall back",
+             odd, host_of(topology, odd), usual, host_of(topology, usual), what, all[odd].summary,
+             all[usual].summary);
+}
+
+enum ww_status topology_agree(const struct ww_world *world, const struct topology *topology,
+                              const char *what, uint64_t hash, const char *summary, bool *same)
+{
+    struct conclusion own = {.hash = hash};
+    struct conclusion *all = calloc((size_t)world->size, sizeof *all);
+    if (all == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", world->size);
+    }
+    snprintf(own.summary, sizeof own.summary, "%s", summary);
+    enum ww_status status = topology_gather(world, &own, all, sizeof own);
+    if (status == WW_OK) {
+        int usual;
+        int odd = vote_odd_one(&all->hash, world->size, sizeof *all, sizeof all->hash, &usual);
+        *same = odd < 0;
+        if (odd >= 0 && world->rank == 0) {
+            tell_difference(topology, all, what, odd, usual);
+        }
+    }
+    free(all);
+    return status;
+}
