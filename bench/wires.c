@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <wirewise/tools.h>
 
@@ -31,8 +32,8 @@ static const struct argp_option rows[] = {
      "a machine described by hwloc (lstopo --of xml) or by NCCL, in place of this one", 0},
     {"json", KEY_JSON, 0, 0, "print one JSON document", 0},
     {"require", KEY_REQUIRE, "WORDS", 0,
-     "exit with 3 unless all is there: gpu, nvlink, nvswitch, xgmi, rdma, ib, roce, efa, "
-     "slingshot, opa, up, near; with commas",
+     "exit with 3 unless all is there: gpu, nvlink, nvswitch, xgmi, xelink, rdma, ib, "
+     "roce, iwarp, efa, slingshot, opa, bxi, up, near; with commas",
      0},
     {"sysfs", KEY_SYSFS, "DIR", 0, "read ports below DIR (/sys; with --xml nowhere)", 0},
     {"root", KEY_ROOT, "DIR", 0, "a tree that hwloc-gather-topology wrote, in place of this one",
@@ -88,13 +89,24 @@ static int enter_root(struct wishes *wishes)
     return EXIT_FINE;
 }
 
-/* hwloc would ignore a file that is not there, and show this machine. */
-static void heed_environment(struct wishes *wishes)
+/* hwloc would ignore a file or tree that is not there, and show this machine. */
+static int heed_environment(struct wishes *wishes)
 {
     const char *file = getenv("HWLOC_XMLFILE");
+    const char *tree = getenv("HWLOC_FSROOT");
+    struct stat about;
+    if (wishes->root != NULL) {
+        tree = wishes->root;
+    }
+    if (wishes->query.xml == NULL && tree != NULL &&
+        (stat(tree, &about) != 0 || !S_ISDIR(about.st_mode))) {
+        fprintf(stderr, "wirewise wires: %s is no folder: there is no tree of a machine\n", tree);
+        return EXIT_USAGE;
+    }
     if (wishes->query.xml == NULL && wishes->root == NULL && file != NULL && *file != '\0') {
         wishes->query.xml = file;
     }
+    return EXIT_FINE;
 }
 
 static int show(const struct wishes *wishes, const struct ww_machine *machine)
@@ -140,7 +152,9 @@ int wires_command(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, 0, NULL, &wishes) != 0) {
         return EXIT_USAGE;
     }
-    heed_environment(&wishes);
+    if (heed_environment(&wishes) != EXIT_FINE) {
+        return EXIT_USAGE;
+    }
     if (wishes.root != NULL && enter_root(&wishes) != EXIT_FINE) {
         return EXIT_USAGE;
     }

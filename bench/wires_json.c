@@ -55,7 +55,7 @@ static void put_nearest(struct json *json, const struct ww_machine *machine, int
     enum ww_place place = up ? machine->gpus[gpu].near_up : machine->gpus[gpu].near;
     bool known = false; /* whether some NIC is known to be UP */
     for (int i = 0; i < machine->nic_count; i++) {
-        known = known || (machine->nics[i].rdma && machine->nics[i].state == WW_PORT_UP);
+        known = known || (machine->nics[i].wanted && machine->nics[i].state == WW_PORT_UP);
     }
     json_open_object(json, up ? "nearest_up" : "nearest");
     json_text(json, "place", place == WW_PLACE_UNKNOWN ? NULL : ww_place_name(place));
@@ -63,7 +63,8 @@ static void put_nearest(struct json *json, const struct ww_machine *machine, int
     for (int i = 0; i < machine->nic_count && place != WW_PLACE_UNKNOWN; i++) {
         const struct ww_nic *nic = &machine->nics[i];
         bool works = nic->state == (known ? WW_PORT_UP : WW_PORT_UNKNOWN);
-        if (nic->rdma && (works || !up) && machine->places[gpu * machine->nic_count + i] == place) {
+        if (nic->wanted && (works || !up) &&
+            machine->places[gpu * machine->nic_count + i] == place) {
             json_text(json, NULL, nic->name);
         }
     }

@@ -243,6 +243,24 @@ static void read_gpu_names(hwloc_obj_t pci, struct ww_gpu *gpu)
     }
 }
 
+/* A GPU cut into parts (MIG, CPX, TPX) shows each of them under one PCI device. */
+static void note_parts(struct finder *finder, hwloc_obj_t pci, const struct ww_gpu *gpu)
+{
+    static const char *const backends[] = {"cuda", "nvml", "rsmi", "ze"};
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        int parts = 0;
+        for (hwloc_obj_t child = pci->io_first_child; child != NULL; child = child->next_sibling) {
+            parts += child->type == HWLOC_OBJ_OS_DEVICE && starts(child->name, backends[i]);
+        }
+        if (parts > 1) {
+            machine_note(finder->machine,
+                         "GPU %d (%s) is cut into %d parts: here it is one; its parts share its "
+                         "wires",
+                         finder->machine->gpu_count - 1, gpu->pci, parts);
+        }
+    }
+}
+
 /* An idle GPU lowers its link to the first generation: so slow a link tells nothing. */
 #define PCIE_BELIEVED_GB_S 7.0
 
@@ -264,6 +282,7 @@ static enum ww_status add_gpu(struct finder *finder, const struct device *device
                                    WW_SOURCE_HWLOC);
     read_gpu_names(device->pci, gpu);
     part_of_gpu(gpu);
+    note_parts(finder, device->pci, gpu);
     return WW_OK;
 }
 
@@ -284,7 +303,12 @@ static enum ww_nic_kind guess_kind(hwloc_obj_t object, int port)
         return WW_NIC_UNKNOWN;
     }
     if (strtol(lid, NULL, 16) != 0) {
-        return WW_NIC_INFINIBAND;
+        /* Drivers of iWARP answer with a LID of 1. Only Mellanox has InfiniBand on Ethernet cards.
+         */
+        hwloc_obj_t pci = pci_of(object);
+        bool ethernet = pci != NULL && pci->attr->pcidev.class_id == 0x0200 &&
+                        pci->attr->pcidev.vendor_id != VENDOR_MELLANOX;
+        return ethernet ? WW_NIC_UNKNOWN : WW_NIC_INFINIBAND;
     }
     if (active) {
         return WW_NIC_ROCE;
@@ -365,7 +389,8 @@ static bool is_gpu(hwloc_obj_t object)
     const struct hwloc_pcidev_attr_s *at = object->type == HWLOC_OBJ_PCI_DEVICE
                                                ? &object->attr->pcidev
                                                : NULL;
-    return at != NULL && (part_is_gpu(at->class_id, at->vendor_id) || has_gpu_name(object));
+    return at != NULL &&
+           (part_is_gpu(at->class_id, at->vendor_id, at->device_id) || has_gpu_name(object));
 }
 
 static bool is_rdma(hwloc_obj_t object)
@@ -420,6 +445,38 @@ static enum ww_status read_devices(struct finder *finder, struct device *devices
         }
     }
     return status;
+}
+
+static bool on_one_bus(hwloc_obj_t a, hwloc_obj_t b)
+{
+    hwloc_obj_t one = pci_of(a);
+    hwloc_obj_t other = pci_of(b);
+    return one == NULL || other == NULL ||
+           (one->attr->pcidev.domain == other->attr->pcidev.domain &&
+            one->attr->pcidev.bus == other->attr->pcidev.bus);
+}
+
+/* A card that several hosts or sockets plug into shows its ports to each of them. Other makers give
+ * one SysImageGUID to all cards of a machine. */
+static void note_shared_cards(struct finder *finder)
+{
+    struct ww_machine *machine = finder->machine;
+    for (int b = 1; b < machine->nic_count; b++) {
+        const char *guid = info_of(finder->nic_object[b], "SysImageGUID");
+        if (guid[strspn(guid, "0:")] == '\0' || machine->nics[b].vendor != VENDOR_MELLANOX) {
+            continue;
+        }
+        for (int a = 0; a < b; a++) {
+            if (strcmp(info_of(finder->nic_object[a], "SysImageGUID"), guid) == 0 &&
+                !on_one_bus(finder->nic_object[a], finder->nic_object[b])) {
+                machine_note(machine,
+                             "%s and %s are one card, seen from two places (SysImageGUID): they "
+                             "may share ports and their rate",
+                             machine->nics[a].name, machine->nics[b].name);
+                break;
+            }
+        }
+    }
 }
 
 /* ---- Links ----------------------------------------------------------------------------------- */
@@ -538,21 +595,27 @@ static void judge_sight(struct finder *finder)
     count_nameless(finder, &gpus, &nics);
     if (nics > 0) {
         machine_note(machine,
-                     "%d network cards on PCI have no device of the system: no driver, or another "
-                     "container's. They are left out",
-                     nics);
+                     "%d network card%s on PCI without a device of the system: no driver, or "
+                     "another container's. Left out",
+                     nics, nics == 1 ? "" : "s");
     }
     if (hwloc_get_nbobjs_by_type(finder->topology, HWLOC_OBJ_PCI_DEVICE) > 0) {
         machine->gpus_known = fact_known(machine->gpu_count, WW_SOURCE_HWLOC);
-        machine->nics_known = fact_known(machine->nic_count, WW_SOURCE_HWLOC);
+        if (nics == 0 || machine->nic_count > 0) {
+            machine->nics_known = fact_known(machine->nic_count, WW_SOURCE_HWLOC);
+        }
         if (gpus > 0 && machine->gpu_count == 0) {
             machine->gpus_known = fact_unknown();
             machine_note(machine, "%d devices may be GPUs: their maker is not told", gpus);
         }
         return;
     }
-    machine_note(machine, "No PCI device can be seen: whether there are GPUs and network cards is "
-                          "unknown. A container or a virtual machine may hide them");
+    bool file = machine->origin[0] == '\0'; /* it is named when it has been read */
+    machine_note(
+        machine,
+        "No PCI device can be seen: whether there are GPUs and network cards is unknown. %s",
+        file ? "The file may have been written without devices, or where they are hidden"
+             : "A container or a virtual machine may hide them");
 }
 
 static enum ww_status read_all(struct finder *finder)
@@ -573,6 +636,7 @@ static enum ww_status read_all(struct finder *finder)
         return status;
     }
     judge_sight(finder);
+    note_shared_cards(finder);
     for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
         for (int nic = 0; nic < machine->nic_count; nic++) {
             machine->places[gpu * machine->nic_count + nic] = place_of(finder->gpu_object[gpu],
@@ -617,16 +681,19 @@ enum ww_status discover_file(struct ww_machine *machine, const struct xml *xml, 
     if (status != WW_OK) {
         return status;
     }
+    /* The cores that the file's writer could not use are there. */
+    hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
     /* A topology whose file was refused would be loaded from this machine: never go on. */
     if (hwloc_topology_set_xmlbuffer(topology, text, (int)bytes + 1) != 0 ||
         hwloc_topology_load(topology) != 0) {
         const char *version = screen_version(xml);
-        status = log_failure(WW_BAD_ARGUMENT,
-                             "hwloc %u.%u cannot make a machine of %s (format %s): it was cut, "
-                             "edited, or written by a later hwloc (then: lstopo --of xml "
-                             "--export-xml-flags v2)",
-                             hwloc_get_api_version() >> 16, hwloc_get_api_version() >> 8 & 0xff,
-                             screen_path(xml), version);
+        status = log_failure(
+            WW_BAD_ARGUMENT,
+            "this hwloc (API %u.%u) cannot make a machine of %s (format %s): it was "
+            "cut, edited, or written by a later hwloc (then: lstopo --of xml "
+            "--export-xml-flags v2)",
+            hwloc_get_api_version() >> 16, hwloc_get_api_version() >> 8 & 0xff, screen_path(xml),
+            version);
     } else {
         status = read_topology(machine, topology);
     }

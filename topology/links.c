@@ -65,9 +65,26 @@ static bool count_cell(struct ww_machine *machine, const struct link_matrix *mat
     return true;
 }
 
+/* A matrix of zeros was written by an hwloc that does not know these links, or sees no peers. */
+static bool is_empty(const struct link_matrix *matrix)
+{
+    size_t size = (size_t)matrix->size;
+    for (size_t i = 0; i < size * size; i++) {
+        if (i / size != i % size && matrix->mb_s[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool links_count(struct ww_machine *machine, const struct link_matrix *matrix,
                  struct link_counts *counts)
 {
+    if (is_empty(matrix)) {
+        machine_note(machine,
+                     "The matrix of NVLink bandwidths is not believed: it holds only zeros");
+        return false;
+    }
     for (int row = 0; row < matrix->size; row++) {
         if (matrix->end[row] != LINK_END_GPU) {
             continue;
@@ -140,7 +157,8 @@ static void note_oddities(struct ww_machine *machine, const struct link_counts *
     }
 }
 
-/* Equal parts should have as many links; one that lost some slows all others. */
+/* Equal parts should have as many NVLinks; one that lost some slows all others. The widths of xGMI
+ * differ by design. */
 static void compare_totals(struct ww_machine *machine, const struct link_counts *counts)
 {
     for (int gpu = 1; gpu < counts->gpus; gpu++) {
@@ -150,7 +168,7 @@ static void compare_totals(struct ww_machine *machine, const struct link_counts 
             machine->gpus[gpu].device == machine->gpus[0].device && machine->gpus[0].device != 0) {
             machine_note(machine,
                          "FAULT: GPU 0 has %d active links, GPU %d, the same part, has %d: look at "
-                         "`nvidia-smi nvlink -s` or `rocm-smi --showtopo`",
+                         "`nvidia-smi nvlink -s`",
                          first, gpu, total);
             return;
         }
@@ -239,7 +257,9 @@ void links_settle(struct ww_machine *machine, const struct link_counts *counts,
             return;
         }
     }
-    compare_totals(machine, counts);
+    if (kind == WW_LINK_NVLINK) {
+        compare_totals(machine, counts);
+    }
     for (int gpu = 0; gpu < counts->gpus; gpu++) {
         note_oddities(machine, counts, gpu);
         if (counts->told[gpu]) {

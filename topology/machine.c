@@ -13,6 +13,7 @@
 
 #define NOTES_MAX 64
 #define SYSFS "/sys"
+#define DEVICES "/dev/infiniband"
 
 bool pci_normalise(const char *text, char pci[24])
 {
@@ -160,6 +161,7 @@ static enum ww_status read_file(struct ww_machine *machine, const char *path)
     if (status == WW_OK) {
         const char *root = xml.nodes[0].name;
         if (strcmp(root, "topology") == 0) {
+            bytes = xml_simplify(text);
             status = discover_file(machine, &xml, text, bytes);
         } else if (strcmp(root, "system") == 0) {
             status = nccl_file_read(machine, &xml);
@@ -185,6 +187,7 @@ static enum ww_status read_here(struct ww_machine *machine, const struct ww_mach
     }
     if (status == WW_OK && here && query->sysfs == NULL) {
         status = nic_read_sysfs(machine, SYSFS);
+        nic_check_devices(machine, DEVICES);
     }
     return status;
 }

@@ -84,7 +84,7 @@ extern const struct nvlink_generation nvlink_generations[6]; /* by ww_gpu.genera
 void part_of_gpu(struct ww_gpu *gpu);
 
 /* Whether a PCI device is a GPU that computes. class as in PCI: 0x0302. */
-bool part_is_gpu(unsigned class, unsigned vendor);
+bool part_is_gpu(unsigned class, unsigned vendor, unsigned device);
 
 /* The kind of a NIC as far as maker and names tell; WW_NIC_UNKNOWN where they do not. */
 enum ww_nic_kind part_nic_kind(const struct ww_nic *nic);
@@ -151,6 +151,9 @@ enum ww_status nvlink_ask(struct ww_machine *machine, const char *library);
 /* Reads ports, rates and PCI links below `root` (nic.c), and finds RDMA devices that nobody named.
  * A root that is not there is WW_BAD_ARGUMENT. */
 enum ww_status nic_read_sysfs(struct ww_machine *machine, const char *root);
+
+/* Notes when ports are shown, but `folder` (/dev/infiniband) has no device to use them by. */
+void nic_check_devices(struct ww_machine *machine, const char *folder);
 
 /* Fills kinds, states and rates that follow from what is known already (nic.c). */
 void nic_conclude(struct ww_machine *machine);

@@ -12,12 +12,16 @@
 #include "xml.h"
 
 #define LINKS_AT_MOST 1000
+#define PORT_GBIT_S_MOST 10000.0 /* some plug-ins tell 10^3 bits per second, not 10^6 */
+#define GPU_GB_S_LEAST 7.0       /* an idle GPU's link, or a made-up bridge's */
+#define NIC_GB_S_LEAST 0.9       /* one lane of what virtual machines make up */
 
 struct reader {
     struct ww_machine *machine;
     const struct xml *xml;
     int *gpu_node; /* [MACHINE_GPUS_MAX] the element of each GPU and NIC */
     int *nic_node; /* [MACHINE_NICS_MAX] */
+    int nameless;  /* PCI devices of which the file does not say what they are */
 };
 
 static bool is_named(const struct xml *xml, int node, const char *name)
@@ -70,16 +74,16 @@ static enum ww_status read_pci(const struct xml *xml, int node, char pci[24], un
     return status;
 }
 
-/* "32.0 GT/s PCIe" and "16". */
-static struct ww_fact read_pcie(const struct xml *xml, int node)
+/* "32.0 GT/s PCIe" and "16"; below `least` it is not believed. */
+static struct ww_fact read_pcie(const struct xml *xml, int node, double least)
 {
     const char *speed = xml_value(xml, node, "link_speed");
     const char *width = xml_value(xml, node, "link_width");
     if (speed == NULL || width == NULL) {
         return fact_unknown();
     }
-    return fact_positive(part_pcie_gb_s(strtod(speed, NULL), strtod(width, NULL)),
-                         WW_SOURCE_NCCL_FILE);
+    double gb_s = part_pcie_gb_s(strtod(speed, NULL), strtod(width, NULL));
+    return fact_positive(gb_s < least ? 0 : gb_s, WW_SOURCE_NCCL_FILE);
 }
 
 static struct ww_fact read_numa(const struct xml *xml, int node)
@@ -153,10 +157,71 @@ static enum ww_status add_gpu(struct reader *reader, int node)
     if (gpu->vendor == VENDOR_NVIDIA) {
         gpu->generation = generation_of_sm(sm);
     }
-    gpu->pcie_gb_s = read_pcie(xml, node);
+    gpu->pcie_gb_s = read_pcie(xml, node, GPU_GB_S_LEAST);
     gpu->numa = read_numa(xml, node);
     part_of_gpu(gpu);
     return WW_OK;
+}
+
+static unsigned class_of(const struct xml *xml, int node)
+{
+    const char *class = xml_value(xml, node, "class");
+    return class == NULL ? 0 : (unsigned)(strtoul(class, NULL, 16) >> 8) & 0xffff;
+}
+
+/* NCCL's sockets have the port 0; whatever they run over, RDMA it is not. Where it is RDMA, the PCI
+ * class tells InfiniBand from Ethernet. */
+static void name_kind(struct ww_nic *nic, unsigned class, bool socket)
+{
+    enum ww_nic_kind kind = WW_NIC_UNKNOWN;
+    if (socket) {
+        kind = WW_NIC_ETHERNET;
+    } else if (class == 0x0207) {
+        kind = WW_NIC_INFINIBAND;
+    } else if (class == 0x0200 && nic->vendor == VENDOR_MELLANOX) {
+        kind = WW_NIC_ROCE;
+    }
+    nic->rdma = !socket;
+    if (kind != WW_NIC_UNKNOWN && (socket || part_nic_kind(nic) == WW_NIC_UNKNOWN)) {
+        nic->ports[0].kind = kind;
+        nic->kind_source = WW_SOURCE_NCCL_FILE;
+    }
+}
+
+static void read_rate(struct reader *reader, struct ww_nic *nic, long long speed)
+{
+    double gbit_s = (double)speed / 1000;
+    if (gbit_s > PORT_GBIT_S_MOST) {
+        machine_note(reader->machine, "%s is said to carry %.0f Gb/s: not believed", nic->name,
+                     gbit_s);
+        gbit_s = 0;
+    }
+    nic->ports[0].rate_gbit_s = fact_positive(gbit_s, WW_SOURCE_NCCL_FILE);
+}
+
+/* What a <net> tells about a NIC. */
+static enum ww_status read_net(struct reader *reader, struct ww_nic *nic, int net, unsigned class)
+{
+    const struct xml *xml = reader->xml;
+    const char *name = xml_value(xml, net, "name");
+    const char *guid = xml_value(xml, net, "guid");
+    long long speed = 0;
+    long long port = 1;
+    if (name == NULL || *name == '\0') {
+        return complain(xml, net, "has no name");
+    }
+    enum ww_status status = xml_number(xml, net, "speed", -1, 1000000000000, 0, &speed);
+    if (status == WW_OK) {
+        status = xml_number(xml, net, "port", -1, 1000, 1, &port);
+    }
+    if (status == WW_OK) {
+        text_copy(nic->name, sizeof nic->name, name);
+        text_copy(nic->guid, sizeof nic->guid, guid == NULL ? "" : guid);
+        nic->ports[0].number = port > 0 ? (int)port : 1;
+        name_kind(nic, class, port == 0);
+        read_rate(reader, nic, speed);
+    }
+    return status;
 }
 
 /* A NIC by its <net>, or by its PCI element alone (net = -1). */
@@ -164,48 +229,31 @@ static enum ww_status add_nic(struct reader *reader, int node, int net)
 {
     const struct xml *xml = reader->xml;
     int pci = around(xml, node, "pci");
+    unsigned class = pci < 0 ? 0 : class_of(xml, pci);
     struct ww_nic *nic = machine_add_nic(reader->machine);
-    long long speed = 0;
-    long long port = 1;
-    enum ww_status status = WW_OK;
     if (nic == NULL) {
         return WW_NO_MEMORY;
     }
     reader->nic_node[reader->machine->nic_count - 1] = node;
-    nic->rdma = true;
-    if (pci >= 0) {
-        status = read_pci(xml, pci, nic->pci, &nic->vendor, &nic->device);
-        nic->pcie_gb_s = read_pcie(xml, pci);
-    }
     nic->numa = read_numa(xml, node);
-    if (status == WW_OK && net >= 0) {
-        status = xml_number(xml, net, "speed", -1, 100000000, 0, &speed);
+    nic->port_count = 1;
+    nic->ports[0] = (struct ww_port){.number = 1};
+    if (pci >= 0) {
+        enum ww_status status = read_pci(xml, pci, nic->pci, &nic->vendor, &nic->device);
+        if (status != WW_OK) {
+            return status;
+        }
+        nic->pcie_gb_s = read_pcie(xml, pci, NIC_GB_S_LEAST);
     }
-    if (status == WW_OK && net >= 0) {
-        status = xml_number(xml, net, "port", -1, 1000, 1, &port);
+    if (net >= 0) {
+        return read_net(reader, nic, net, class);
     }
-    const char *name = net < 0 ? nic->pci : xml_value(xml, net, "name");
-    if (status == WW_OK && (name == NULL || *name == '\0')) {
-        status = complain(xml, net, "has no name");
-    }
-    if (status == WW_OK) {
-        const char *guid = net < 0 ? NULL : xml_value(xml, net, "guid");
-        text_copy(nic->name, sizeof nic->name, name);
-        text_copy(nic->guid, sizeof nic->guid, guid == NULL ? "" : guid);
-        nic->port_count = 1;
-        nic->ports[0] = (struct ww_port){.number = port > 0 ? (int)port : 1};
-        nic->ports[0].rate_gbit_s = fact_positive((double)speed / 1000, WW_SOURCE_NCCL_FILE);
-    }
-    return status;
+    text_copy(nic->name, sizeof nic->name, nic->pci);
+    name_kind(nic, class, false);
+    return WW_OK;
 }
 
 /* ---- All elements ---------------------------------------------------------------------------- */
-
-static unsigned class_of(const struct xml *xml, int node)
-{
-    const char *class = xml_value(xml, node, "class");
-    return class == NULL ? 0 : (unsigned)(strtoul(class, NULL, 16) >> 8) & 0xffff;
-}
 
 /* A <pci> that holds others is a bridge, one without is a device. */
 static enum ww_status visit_pci(struct reader *reader, int node)
@@ -219,14 +267,9 @@ static enum ww_status visit_pci(struct reader *reader, int node)
         return add_gpu(reader, node);
     }
     if (!net && class >> 8 == 0x02) {
-        enum ww_status status = add_nic(reader, node, -1);
-        if (status == WW_OK && class == 0x0207) {
-            struct ww_nic *nic = &reader->machine->nics[reader->machine->nic_count - 1];
-            nic->ports[0].kind = WW_NIC_INFINIBAND;
-            nic->kind_source = WW_SOURCE_NCCL_FILE;
-        }
-        return status;
+        return add_nic(reader, node, -1);
     }
+    reader->nameless += class == 0 && child < 0;
     return WW_OK;
 }
 
@@ -314,7 +357,8 @@ static enum ww_status count_link(struct reader *reader, int gpu, int node,
     }
     int peer = pci_normalise(target, pci) ? machine_gpu_at(reader->machine, pci) : -1;
     unsigned kind = class == NULL ? 0 : (unsigned)(strtoul(class, NULL, 16) >> 8) & 0xffff;
-    counts->told[gpu] = true;
+    /* Some files that clouds ship join each GPU to itself only: that tells nothing. */
+    counts->told[gpu] = counts->told[gpu] || peer != gpu;
     if (peer >= 0) {
         counts->direct[gpu * counts->gpus + peer] += (int)count;
     } else if (kind == 0x0680) {
@@ -347,6 +391,25 @@ static enum ww_status count_links(struct reader *reader, const char *name,
     return WW_OK;
 }
 
+/* A GPU without links among others of its kind that have some is a fault of its own. */
+static void note_linkless(struct reader *reader, const struct link_counts *counts)
+{
+    const struct ww_machine *machine = reader->machine;
+    for (int gpu = 0; gpu < counts->gpus; gpu++) {
+        bool same = false;
+        for (int peer = 0; peer < counts->gpus; peer++) {
+            same = same || (counts->told[peer] && machine->gpus[peer].device != 0 &&
+                            machine->gpus[peer].device == machine->gpus[gpu].device);
+        }
+        if (same && !counts->told[gpu]) {
+            machine_note(reader->machine,
+                         "FAULT: the file has no links of GPU %d (%s), while others of the same "
+                         "part have some: unknown, not absent",
+                         gpu, machine->gpus[gpu].pci);
+        }
+    }
+}
+
 static enum ww_status read_links(struct reader *reader, const char *name, enum ww_link_kind kind)
 {
     struct link_counts counts;
@@ -358,6 +421,7 @@ static enum ww_status read_links(struct reader *reader, const char *name, enum w
     status = count_links(reader, name, &counts, &found);
     if (status == WW_OK && found > 0) {
         links_settle(reader->machine, &counts, kind, WW_SOURCE_NCCL_FILE);
+        note_linkless(reader, &counts);
     }
     link_counts_finish(&counts);
     return status;
@@ -387,14 +451,43 @@ static enum ww_status read_c2c(struct reader *reader, int gpu)
 
 /* ---- The machine ----------------------------------------------------------------------------- */
 
+/* Those of the first host, as visit_all reads it. */
 static void read_cpus(struct reader *reader)
 {
     const struct xml *xml = reader->xml;
+    const char *host = NULL;
     int cpus = 0;
     for (int node = 0; node < xml->node_count; node++) {
-        cpus += is_named(xml, node, "cpu");
+        if (!is_named(xml, node, "cpu")) {
+            continue;
+        }
+        const char *hash = xml_value(xml, node, "host_hash");
+        host = host == NULL ? hash : host;
+        cpus += hash == NULL || strcmp(hash, host) == 0;
     }
     reader->machine->numa_nodes = fact_positive(cpus, WW_SOURCE_NCCL_FILE);
+}
+
+/* Devices of unknown class may be what is missed. */
+static void judge_sight(struct reader *reader)
+{
+    struct ww_machine *machine = reader->machine;
+    int nameless = reader->nameless;
+    if (nameless > 0) {
+        machine_note(machine,
+                     "The file does not say what %d of its PCI devices are: GPUs and network cards "
+                     "may be among them",
+                     nameless);
+    }
+    if (machine->gpu_count > 0) {
+        machine->gpus_known = fact_known(machine->gpu_count, WW_SOURCE_NCCL_FILE);
+    }
+    if (machine->nic_count > 0) {
+        machine->nics_known = fact_known(machine->nic_count, WW_SOURCE_NCCL_FILE);
+    } else if (nameless == 0) {
+        machine_note(machine, "The file lists no network card: NCCL writes only those that a job "
+                              "used, so whether there are any is unknown");
+    }
 }
 
 static enum ww_status check_addresses(const struct reader *reader)
@@ -416,7 +509,7 @@ static enum ww_status read_machine(struct reader *reader)
     if (status == WW_OK) {
         status = check_addresses(reader);
     }
-    if (status == WW_OK && machine->gpu_count + machine->nic_count == 0) {
+    if (status == WW_OK && machine->gpu_count + machine->nic_count + reader->nameless == 0) {
         status = complain(reader->xml, 0, "holds neither a GPU nor a NIC");
     }
     if (status == WW_OK) {
@@ -426,8 +519,7 @@ static enum ww_status read_machine(struct reader *reader)
         return status;
     }
     read_cpus(reader);
-    machine->gpus_known = fact_known(machine->gpu_count, WW_SOURCE_NCCL_FILE);
-    machine->nics_known = fact_known(machine->nic_count, WW_SOURCE_NCCL_FILE);
+    judge_sight(reader);
     for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
         for (int nic = 0; nic < machine->nic_count; nic++) {
             machine->places[gpu * machine->nic_count + nic] = place_of(
@@ -447,7 +539,7 @@ static enum ww_status read_machine(struct reader *reader)
 enum ww_status nccl_file_read(struct ww_machine *machine, const struct xml *xml)
 {
     struct reader reader = {machine, xml, calloc(MACHINE_GPUS_MAX, sizeof(int)),
-                            calloc(MACHINE_NICS_MAX, sizeof(int))};
+                            calloc(MACHINE_NICS_MAX, sizeof(int)), 0};
     enum ww_status status = WW_NO_MEMORY;
     if (reader.gpu_node == NULL || reader.nic_node == NULL) {
         log_failure(WW_NO_MEMORY, "no memory to read %s", xml->path);

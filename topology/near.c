@@ -21,28 +21,33 @@ static enum ww_place *place_at(struct ww_machine *machine, int gpu, int nic)
     return &machine->places[gpu * machine->nic_count + nic];
 }
 
-/* The state that a NIC must have to count as one that works: UP, or where no NIC with RDMA is
+/* The state that a NIC must have to count as one that works: UP, or where no wanted NIC is
  * known to be UP, unknown. Never DOWN. */
 static enum ww_port_state state_wanted(const struct ww_machine *machine)
 {
     for (int nic = 0; nic < machine->nic_count; nic++) {
-        if (machine->nics[nic].rdma && machine->nics[nic].state == WW_PORT_UP) {
+        if (machine->nics[nic].wanted && machine->nics[nic].state == WW_PORT_UP) {
             return WW_PORT_UP;
         }
     }
     return WW_PORT_UNKNOWN;
 }
 
-/* RDMA on Ethernet often serves storage: it is chosen only where there is no other. */
-static bool is_fabric(enum ww_nic_kind kind)
+/* RDMA on Ethernet often serves storage: it is chosen only where there is no other. Sockets come
+ * last. */
+static int worth_of(const struct ww_nic *nic)
 {
-    return kind != WW_NIC_ROCE && kind != WW_NIC_IWARP && kind != WW_NIC_USNIC &&
-           kind != WW_NIC_ETHERNET;
+    if (!nic->rdma) {
+        return 0;
+    }
+    bool ethernet = nic->kind == WW_NIC_ROCE || nic->kind == WW_NIC_IWARP ||
+                    nic->kind == WW_NIC_USNIC || nic->kind == WW_NIC_ETHERNET;
+    return ethernet ? 1 : 2;
 }
 
 static bool works(const struct ww_machine *machine, int nic, enum ww_port_state wanted)
 {
-    return machine->nics[nic].rdma && machine->nics[nic].state == wanted;
+    return machine->nics[nic].wanted && machine->nics[nic].state == wanted;
 }
 
 static void find_nearest(struct ww_machine *machine, int gpu, enum ww_port_state wanted)
@@ -52,7 +57,7 @@ static void find_nearest(struct ww_machine *machine, int gpu, enum ww_port_state
     about->near_up = WW_PLACE_UNKNOWN;
     for (int nic = 0; nic < machine->nic_count; nic++) {
         enum ww_place place = *place_at(machine, gpu, nic);
-        if (machine->nics[nic].rdma && place < about->near) {
+        if (machine->nics[nic].wanted && place < about->near) {
             about->near = place;
         }
         if (works(machine, nic, wanted) && place < about->near_up) {
@@ -79,13 +84,14 @@ static bool is_better(const struct ww_machine *machine, int gpu, int nic, int th
 
 static void choose_nic(struct ww_machine *machine, int gpu, enum ww_port_state wanted)
 {
-    bool fabric = false;
-    for (int nic = 0; nic < machine->nic_count; nic++) {
-        fabric = fabric || (works(machine, nic, wanted) && is_fabric(machine->nics[nic].kind));
-    }
+    int worth = 0; /* of the best NIC that works */
     int best = -1;
     for (int nic = 0; nic < machine->nic_count; nic++) {
-        if (works(machine, nic, wanted) && (!fabric || is_fabric(machine->nics[nic].kind)) &&
+        int its = worth_of(&machine->nics[nic]);
+        worth = works(machine, nic, wanted) && its > worth ? its : worth;
+    }
+    for (int nic = 0; nic < machine->nic_count; nic++) {
+        if (works(machine, nic, wanted) && worth_of(&machine->nics[nic]) == worth &&
             (best < 0 || is_better(machine, gpu, nic, best))) {
             best = nic;
         }

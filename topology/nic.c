@@ -144,7 +144,12 @@ static void check_width(struct ww_machine *machine, const struct ww_nic *nic, in
 {
     const char *bracket = strchr(rate, '(');
     int lanes = bracket == NULL ? 0 : atoi(bracket + 1);
-    if (lanes > 0 && lanes < 4 && strstr(rate, "SDR") == NULL) {
+    if (lanes == 2 && (strstr(rate, "HDR") != NULL || strstr(rate, "NDR") != NULL)) {
+        machine_note(machine,
+                     "%s port %d says \"%s\": 2 of 4 lanes, as on a split cable (HDR100, NDR200); "
+                     "without one it is a fault",
+                     nic->name, port, rate);
+    } else if (lanes > 0 && lanes < 4 && strstr(rate, "SDR") == NULL) {
         machine_note(machine,
                      "FAULT: %s port %d says \"%s\": %d of 4 lanes; look at the cable and at "
                      "`mlxlink`",
@@ -372,6 +377,31 @@ enum ww_status nic_read_sysfs(struct ww_machine *machine, const char *root)
     return WW_OK;
 }
 
+static int is_verbs(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "uverbs", strlen("uverbs")) == 0;
+}
+
+void nic_check_devices(struct ww_machine *machine, const char *folder)
+{
+    struct dirent **entries = NULL;
+    int rdma = 0;
+    for (int i = 0; i < machine->nic_count; i++) {
+        rdma += machine->nics[i].rdma;
+    }
+    int count = rdma > 0 ? scandir(folder, &entries, is_verbs, alphasort) : 1;
+    if (count <= 0) {
+        machine_note(machine,
+                     "sysfs shows %d NIC%s with RDMA, but there is no %s/uverbs*: this process "
+                     "cannot use them; a container without the devices, or no ib_uverbs",
+                     rdma, rdma == 1 ? "" : "s", folder);
+    }
+    for (int i = 0; entries != NULL && i < count; i++) {
+        free(entries[i]);
+    }
+    free(entries);
+}
+
 /* ---- What follows ---------------------------------------------------------------------------- */
 
 static void conclude_ports(struct ww_nic *nic)
@@ -396,13 +426,18 @@ static void conclude_ports(struct ww_nic *nic)
     }
 }
 
-/* Old InfiniBand counts the bits of its line code: ten for eight. */
+/* Old InfiniBand (SDR, DDR, QDR) counts the bits of its line code: ten for eight. */
 static double data_rate(const struct ww_port *port)
 {
+    static const double old[] = {2.5, 5, 10, 20, 40};
     double gbit_s = port->rate_gbit_s.value;
-    bool old = port->kind == WW_NIC_INFINIBAND && port->rate_gbit_s.source == WW_SOURCE_SYSFS &&
-               gbit_s <= 40;
-    return old ? 0.8 * gbit_s : gbit_s;
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
+        if (port->kind == WW_NIC_INFINIBAND && port->rate_gbit_s.source == WW_SOURCE_SYSFS &&
+            gbit_s == old[i]) {
+            return 0.8 * gbit_s;
+        }
+    }
+    return gbit_s;
 }
 
 static enum ww_port_state state_of(const struct ww_nic *nic)
@@ -438,6 +473,12 @@ static void conclude_rate(struct ww_machine *machine, struct ww_nic *nic)
     nic->rate_gbit_s = fact_positive(gbit_s, source);
 }
 
+/* NCCL's files list what a job uses, sockets among them. */
+static bool is_wanted(const struct ww_machine *machine, const struct ww_nic *nic)
+{
+    return nic->rdma || machine->nics_known.source == WW_SOURCE_NCCL_FILE;
+}
+
 void nic_conclude(struct ww_machine *machine)
 {
     for (int i = 0; i < machine->nic_count; i++) {
@@ -452,5 +493,6 @@ void nic_conclude(struct ww_machine *machine)
             }
         }
         conclude_rate(machine, nic);
+        nic->wanted = is_wanted(machine, nic);
     }
 }

@@ -59,14 +59,28 @@ void part_of_gpu(struct ww_gpu *gpu)
     }
 }
 
-/* Boards have a chip for their console as well: that is a display, but of another maker. */
-bool part_is_gpu(unsigned class, unsigned vendor)
+/* What ATI made for the consoles of servers, before GPUs computed. */
+static bool is_console(unsigned device)
+{
+    static const unsigned consoles[] = {0x4752 /* Rage XL */, 0x4758, 0x5159 /* RV100 */,
+                                        0x515e /* ES1000 */, 0x5969 /* ES1000 */};
+    for (size_t i = 0; i < sizeof consoles / sizeof *consoles; i++) {
+        if (device == consoles[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Boards have a chip for their console as well: that is a display, mostly of another maker. */
+bool part_is_gpu(unsigned class, unsigned vendor, unsigned device)
 {
     bool display = class >> 8 == 0x03;
     bool accelerator = class >> 8 == 0x12;
     switch (vendor) {
-    case VENDOR_NVIDIA:
     case VENDOR_AMD:
+        return accelerator || (display && !is_console(device));
+    case VENDOR_NVIDIA:
         return display || accelerator;
     case VENDOR_INTEL:
         return class == 0x0380 || class == 0x0302;
@@ -88,16 +102,18 @@ enum ww_nic_kind part_nic_kind(const struct ww_nic *nic)
     } names[] = {
         {"hfi1_", WW_NIC_OMNIPATH},  {"qib", WW_NIC_INFINIBAND},   {"mthca", WW_NIC_INFINIBAND},
         {"ehca", WW_NIC_INFINIBAND}, {"ipath", WW_NIC_INFINIBAND}, {"usnic", WW_NIC_USNIC},
-        {"efa_", WW_NIC_EFA},        {"hsn", WW_NIC_SLINGSHOT},    {"hsi", WW_NIC_SLINGSHOT},
-        {"cxi", WW_NIC_SLINGSHOT},   {"bxi", WW_NIC_BXI},          {"cxgb4_", WW_NIC_IWARP},
-        {"i40iw", WW_NIC_IWARP},     {"siw", WW_NIC_IWARP},        {"rxe", WW_NIC_ROCE},
-        {"bnxt_re", WW_NIC_ROCE},    {"hns_", WW_NIC_ROCE},        {"roce", WW_NIC_ROCE},
-        {"iwp", WW_NIC_IWARP},       {"rdmap", WW_NIC_EFA},        {"ibp", WW_NIC_INFINIBAND},
-        {"opap", WW_NIC_OMNIPATH}};
+        {"efa_", WW_NIC_EFA},        {"erdma", WW_NIC_IWARP},      {"ocrdma", WW_NIC_ROCE},
+        {"qedr", WW_NIC_ROCE},       {"mana_", WW_NIC_ROCE},       {"cxgb4_", WW_NIC_IWARP},
+        {"cxi", WW_NIC_SLINGSHOT},   {"bxi", WW_NIC_BXI},          {"i40iw", WW_NIC_IWARP},
+        {"siw", WW_NIC_IWARP},       {"rxe", WW_NIC_ROCE},         {"bnxt_re", WW_NIC_ROCE},
+        {"hns_", WW_NIC_ROCE},       {"roce", WW_NIC_ROCE},        {"iwp", WW_NIC_IWARP},
+        {"rdmap", WW_NIC_EFA},       {"ibp", WW_NIC_INFINIBAND},   {"opap", WW_NIC_OMNIPATH}};
     if (nic->vendor == VENDOR_AMAZON && nic->rdma) {
         return WW_NIC_EFA;
     }
-    if (nic->vendor == VENDOR_HPE_CRAY) {
+    /* Interfaces of other makers' cards are called hsn0 as well: Slingshot 10 had such cards. */
+    if (nic->vendor == VENDOR_HPE_CRAY ||
+        (nic->vendor == 0 && (begins(nic->name, "hsn") || begins(nic->name, "hsi")))) {
         return WW_NIC_SLINGSHOT;
     }
     if (nic->vendor == 0x14e4) { /* Broadcom has no other RDMA */

@@ -77,8 +77,10 @@ static void check_nics(const struct ww_machine *machine, int wanted, struct line
 static void check_up(const struct ww_machine *machine, int wanted, struct line *unmet)
 {
     (void)wanted;
+    int ports = 0;
     for (int i = 0; i < machine->nic_count; i++) {
         const struct ww_nic *nic = &machine->nics[i];
+        ports += nic->rdma ? nic->port_count : 0;
         for (int p = 0; nic->rdma && p < nic->port_count; p++) {
             if (nic->ports[p].state != WW_PORT_UP) {
                 line_say(unmet, "%sup: %s port %d is %s", unmet->used > 0 ? "; " : "", nic->name,
@@ -89,6 +91,8 @@ static void check_up(const struct ww_machine *machine, int wanted, struct line *
     }
     if (!fact_is_known(machine->nics_known)) {
         say(unmet, "up: the network cards are unknown");
+    } else if (ports == 0) {
+        say(unmet, "up: there is no port with RDMA");
     }
 }
 
@@ -115,12 +119,15 @@ static const struct {
                     {"nvlink", check_links, WW_LINK_NVLINK},
                     {"nvswitch", check_links, WW_LINK_NVSWITCH},
                     {"xgmi", check_links, WW_LINK_XGMI},
+                    {"xelink", check_links, WW_LINK_XELINK},
                     {"rdma", check_nics, -1},
                     {"ib", check_nics, WW_NIC_INFINIBAND},
                     {"roce", check_nics, WW_NIC_ROCE},
+                    {"iwarp", check_nics, WW_NIC_IWARP},
                     {"efa", check_nics, WW_NIC_EFA},
                     {"slingshot", check_nics, WW_NIC_SLINGSHOT},
                     {"opa", check_nics, WW_NIC_OMNIPATH},
+                    {"bxi", check_nics, WW_NIC_BXI},
                     {"up", check_up, 0},
                     {"near", check_near, 0}};
 
@@ -139,7 +146,8 @@ enum ww_status ww_machine_require(const struct ww_machine *machine, const char *
         if (i == count) {
             return log_failure(WW_BAD_ARGUMENT,
                                "\"%.*s\" cannot be required; say gpu, nvlink, nvswitch, xgmi, "
-                               "rdma, ib, roce, efa, slingshot, opa, up or near, with commas",
+                               "xelink, rdma, ib, roce, iwarp, efa, slingshot, opa, bxi, up or "
+                               "near, with commas",
                                length > 60 ? 60 : (int)length, words);
         }
         requirements[i].check(machine, requirements[i].wanted, &line);

@@ -11,6 +11,7 @@
 #define INDEX_MAX 1000000
 #define SET_BYTES_MAX 16384 /* 50000 cores */
 #define MATRIX_MAX 4096
+#define DEVICES_MAX 16384     /* hwloc compares each with all others */
 #define NO_INDEX 4294967295LL /* what hwloc writes for "none" */
 
 const char *screen_version(const struct xml *xml)
@@ -37,10 +38,12 @@ static bool ends(const char *text, const char *with)
     return bytes >= wanted && strcmp(text + bytes - wanted, with) == 0;
 }
 
-/* "0x0000ffff,,0x1" or "0xf...f,0x0"; empty is what hwloc writes for nothing. */
+/* "0x0000ffff,,0x1" or "0xf...f,0x0"; empty is what hwloc writes for nothing. hwloc miscounts, and
+ * ends the program, when the first part is missing. */
 static bool is_set(const char *text)
 {
-    return strlen(text) <= SET_BYTES_MAX && text[strspn(text, "0123456789abcdefABCDEFx,.")] == '\0';
+    return text[0] != ',' && strlen(text) <= SET_BYTES_MAX &&
+           text[strspn(text, "0123456789abcdefABCDEFx,.")] == '\0';
 }
 
 static enum ww_status check_sets(const struct xml *xml, int node)
@@ -56,18 +59,34 @@ static enum ww_status check_sets(const struct xml *xml, int node)
     return WW_OK;
 }
 
+/* Devices stand beside cores and memories: they have no sets of them. */
+static bool is_device(const char *type)
+{
+    static const char *const types[] = {"Bridge", "PCIDev", "OSDev", "Misc"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcmp(type, types[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum ww_status check_devices(const struct xml *xml)
+{
+    int devices = 0;
+    for (int node = 0; node < xml->node_count; node++) {
+        const char *type = xml_value(xml, node, "type");
+        devices += type != NULL && strcmp(xml->nodes[node].name, "object") == 0 && is_device(type);
+    }
+    return devices <= DEVICES_MAX ? WW_OK : complain(xml, 0, "holds more than 16384 devices");
+}
+
 /* hwloc compares these sets without looking whether they are there. */
 static enum ww_status check_sets_are_there(const struct xml *xml, int node, const char *type)
 {
-    static const char *const without[] = {"Bridge", "PCIDev", "OSDev", "Misc"};
     static const char *const sets[] = {"cpuset", "complete_cpuset", "nodeset", "complete_nodeset"};
     bool old = screen_version(xml)[0] == '1';
-    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
-        if (strcmp(type, without[i]) == 0) {
-            return WW_OK;
-        }
-    }
-    for (size_t i = 0; i < (old ? 2 : 4); i++) {
+    for (size_t i = 0; !is_device(type) && i < (old ? 2 : 4); i++) {
         if (xml_value(xml, node, sets[i]) == NULL) {
             return complain(xml, node, "lacks one of its sets of cores and memories");
         }
@@ -83,14 +102,15 @@ static enum ww_status check_object(const struct xml *xml, int node)
         return complain(xml, node, "has no type");
     }
     bool counted = strcmp(type, "PU") == 0 || strcmp(type, "NUMANode") == 0;
-    enum ww_status status = xml_number(xml, node, "os_index", -1, NO_INDEX, 0, &index);
+    /* Without one, hwloc makes a set of 2^32 bits. */
+    enum ww_status status = xml_number(xml, node, "os_index", -1, NO_INDEX, -1, &index);
     if (status == WW_OK && counted && (index < 0 || index > INDEX_MAX)) {
         status = complain(xml, node, "has an os_index that no core and no memory has");
     }
     if (status == WW_OK) {
         status = check_sets_are_there(xml, node, type);
     }
-    return status == WW_OK ? check_sets(xml, node) : status;
+    return status;
 }
 
 /* hwloc multiplies the count with itself. */
@@ -118,11 +138,15 @@ static enum ww_status check_root(const struct xml *xml)
 enum ww_status screen_hwloc(const struct xml *xml)
 {
     enum ww_status status = check_root(xml);
+    if (status == WW_OK) {
+        status = check_devices(xml);
+    }
     for (int node = 0; node < xml->node_count && status == WW_OK; node++) {
         const char *name = xml->nodes[node].name;
-        if (strcmp(name, "object") == 0) {
+        status = check_sets(xml, node);
+        if (status == WW_OK && strcmp(name, "object") == 0) {
             status = check_object(xml, node);
-        } else if (strncmp(name, "distances", strlen("distances")) == 0) {
+        } else if (status == WW_OK && strncmp(name, "distances", strlen("distances")) == 0) {
             status = check_matrix(xml, node);
         }
     }

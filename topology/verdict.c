@@ -324,7 +324,11 @@ int ww_machine_level(const struct ww_machine *machine, int level, char *text, si
                                         : say_core_levels(machine, lines);
     line_say(&lines[levels++], "the machine");
     const struct ww_nic *nic = network_of(machine);
-    line_say(&lines[levels++], "%s network", nic == NULL ? "a" : ww_nic_kind_name(nic->kind));
+    if (nic == NULL || nic->kind == WW_NIC_UNKNOWN) {
+        line_say(&lines[levels++], "%s", nic == NULL ? "a network" : "a network with RDMA");
+    } else {
+        line_say(&lines[levels++], "%s network", ww_nic_kind_name(nic->kind));
+    }
     if (level >= 0 && level < levels) {
         struct line out = line_begin(text, bytes);
         line_say(&out, "%s", room[level]);

@@ -4,11 +4,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "internal/log.h"
 
@@ -62,22 +64,73 @@ static enum ww_status read_stream(const char *path, FILE *file, char **text, siz
     return WW_OK;
 }
 
-enum ww_status xml_read_file(const char *path, char **text, size_t *bytes)
+/* What packs files, by the bytes that its files begin with. */
+static const char *packer_of(const char *text, size_t bytes)
+{
+    static const struct {
+        const char *begin;
+        size_t bytes;
+        const char *name;
+    } packers[] = {{"\x1f\x8b", 2, "gzip"},
+                   {"BZh", 3, "bzip2"},
+                   {"\xfd\x37zXZ", 5, "xz"},
+                   {"\x28\xb5\x2f\xfd", 4, "zstd"}};
+    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
+        if (bytes >= packers[i].bytes && memcmp(text, packers[i].begin, packers[i].bytes) == 0) {
+            return packers[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* Opens a file, or a pipe that somebody writes into. A pipe that nobody has opened is not waited
+ * for: it reads as empty. */
+static FILE *open_file(const char *path)
 {
     struct stat about;
-    FILE *file = fopen(path, "re");
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (file < 0) {
+        log_failure(WW_BAD_ARGUMENT, "cannot open %s: %s", path, strerror(errno));
+        return NULL;
+    }
+    bool told = fstat(file, &about) == 0;
+    if (!told || (!S_ISREG(about.st_mode) && !S_ISFIFO(about.st_mode))) {
+        log_failure(WW_BAD_ARGUMENT, "%s is %s, not a description of a machine", path,
+                    told && S_ISDIR(about.st_mode) ? "a folder" : "a device");
+        close(file);
+        return NULL;
+    }
+    FILE *stream = fcntl(file, F_SETFL, 0) == 0 ? fdopen(file, "r") : NULL;
+    if (stream == NULL) {
+        log_failure(WW_BAD_ARGUMENT, "cannot read %s: %s", path, strerror(errno));
+        close(file);
+    }
+    return stream;
+}
+
+enum ww_status xml_read_file(const char *path, char **text, size_t *bytes)
+{
+    FILE *file = open_file(path);
     if (file == NULL) {
-        return log_failure(WW_BAD_ARGUMENT, "cannot open %s: %s", path, strerror(errno));
+        return WW_BAD_ARGUMENT;
     }
-    enum ww_status status = WW_OK;
-    if (fstat(fileno(file), &about) == 0 && S_ISDIR(about.st_mode)) {
-        status = log_failure(WW_BAD_ARGUMENT, "%s is a folder, not a description of a machine",
-                             path);
-    } else {
-        status = read_stream(path, file, text, bytes);
-    }
+    enum ww_status status = read_stream(path, file, text, bytes);
     fclose(file);
-    return status;
+    if (status != WW_OK) {
+        return status;
+    }
+    const char *packer = packer_of(*text, *bytes);
+    if (packer != NULL) {
+        free(*text);
+        *text = NULL;
+        return log_failure(WW_BAD_ARGUMENT, "%s is packed by %s: unpack it first", path, packer);
+    }
+    /* A mark of the byte order means nothing in UTF-8, and not every reader skips it. */
+    if (*bytes > 3 && memcmp(*text, "\xef\xbb\xbf", 3) == 0) {
+        *bytes -= 3;
+        memmove(*text, *text + 3, *bytes + 1);
+    }
+    return WW_OK;
 }
 
 /* ---- Storage --------------------------------------------------------------------------------- */
@@ -448,4 +501,48 @@ enum ww_status xml_number(const struct xml *xml, int node, const char *name, lon
     }
     *value = number;
     return WW_OK;
+}
+
+/* Where the markup that begins at `from` ends; it does, as the document is well formed. */
+static const char *behind(const char *from, const char *mark)
+{
+    const char *found = strstr(from, mark);
+    return found == NULL ? from + strlen(from) : found + strlen(mark);
+}
+
+/* Copies the declaration "<?xml ...?>", which names the encoding, and skips to the root element. */
+static const char *simplify_begin(const char *from, char **to)
+{
+    while (*from != '\0' && !(*from == '<' && is_name_letter(from[1]))) {
+        const char *next = from + 1;
+        if (strncmp(from, "<!--", 4) == 0) {
+            next = behind(from, "-->");
+        } else if (strncmp(from, "<?xml ", 6) == 0) {
+            next = behind(from, "?>");
+            memmove(*to, from, (size_t)(next - from));
+            *to += next - from;
+            *(*to)++ = '\n';
+        } else if (*from == '<') {
+            next = behind(from, ">");
+        }
+        from = next;
+    }
+    return from;
+}
+
+size_t xml_simplify(char *text)
+{
+    char *to = text;
+    const char *from = simplify_begin(text, &to);
+    while (*from != '\0') {
+        if (strncmp(from, "<!--", 4) == 0) {
+            from = behind(from, "-->");
+        } else if (*from == '\r') {
+            from++;
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = '\0';
+    return (size_t)(to - text);
 }

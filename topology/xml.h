@@ -37,14 +37,21 @@ struct xml {
     int attribute_room;
 };
 
-/* Reads a whole file into *text[*bytes + 1], ended by a zero; to be freed.
- * Returns WW_OK, WW_BAD_ARGUMENT (it is missing, empty or too large), WW_NO_MEMORY. */
+/* Reads a whole file, or pipe, into *text[*bytes + 1], ended by a zero; to be freed. A mark of the
+ * byte order is left out.
+ * Returns WW_OK, WW_BAD_ARGUMENT (it is missing, empty, packed, too large, a folder or a device),
+ * WW_NO_MEMORY. */
 enum ww_status xml_read_file(const char *path, char **text, size_t *bytes);
 
 /* Takes text[bytes] apart. path is only named; both are borrowed until xml_finish, text is copied.
  * Returns WW_OK, WW_BAD_ARGUMENT (the sentence has the line), WW_NO_MEMORY. */
 enum ww_status xml_parse(const char *path, const char *text, size_t bytes, struct xml *xml);
 void xml_finish(struct xml *xml);
+
+/* For readers that know less of XML: takes comments, carriage returns, and what stands before the
+ * root element out of a text that xml_parse found well formed and that ends with a zero.
+ * Returns the bytes that are left, without their zero. */
+size_t xml_simplify(char *text);
 
 /* The value of an attribute, NULL when the node has none of that name. */
 const char *xml_value(const struct xml *xml, int node, const char *name);

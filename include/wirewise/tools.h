@@ -124,6 +124,7 @@ struct ww_nic {
     unsigned device;
     char guid[24];
     bool rdma;
+    bool wanted;           /* GPUs look for it: it speaks RDMA, or is listed in NCCL's file */
     enum ww_nic_kind kind; /* of its best port */
     enum ww_source kind_source;
     enum ww_port_state state; /* UP when a port is */
@@ -148,7 +149,7 @@ struct ww_gpu {
     struct ww_fact links_gb_s; /* all of them */
     struct ww_fact cpu_gb_s;   /* those of them that go to a CPU */
     int island;                /* GPUs that reach each other over links; -1 = unknown */
-    enum ww_place near;        /* to the nearest NIC with RDMA; UNKNOWN where there is none */
+    enum ww_place near;        /* to the nearest NIC that is wanted; UNKNOWN where there is none */
     enum ww_place near_up;     /* to the nearest one that is UP */
     int nic; /* the one this GPU should use: UP, near, shared by few; -1 = none is known to work */
 };
@@ -214,9 +215,10 @@ WW_API void ww_machine_verdict(const struct ww_machine *machine, char *text, siz
  * Returns how many there are; writes level `level`, from 0, where it exists. */
 WW_API int ww_machine_level(const struct ww_machine *machine, int level, char *text, size_t bytes);
 
-/* Is all of that there and known? words: gpu, nvlink, nvswitch, xgmi, rdma, ib, roce, efa,
- * slingshot, opa, up (no port with RDMA is down), near (each GPU has an UP NIC in its own package),
- * joined by commas. Writes into unmet[bytes] a sentence on each that is not, "" when all are.
+/* Is all of that there and known? words: gpu, nvlink, nvswitch, xgmi, xelink, rdma, ib, roce,
+ * iwarp, efa, slingshot, opa, bxi, up (there are ports with RDMA, and all are UP), near (each GPU
+ * has an UP NIC in its own package), joined by commas. Writes into unmet[bytes] a sentence on each
+ * that is not, "" when all are.
  * Returns WW_OK (also when something is unmet), WW_BAD_ARGUMENT for a word that does not exist. */
 WW_API enum ww_status ww_machine_require(const struct ww_machine *machine, const char *words,
                                          char *unmet, size_t bytes);

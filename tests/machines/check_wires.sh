@@ -71,10 +71,29 @@ shows '"unmet": ""' --xml "$nccl" --json --require nvswitch
 shows '"unmet": null' --xml "$nccl" --json
 misses "Slingshot: no port is known to be UP" --xml "$nccl" --require gpu,slingshot
 misses "in unknown state" --xml "$nccl" --json --require rdma
+cloud=$machines/cloud.nccl.xml
+shows "2 GPUs, their links unknown; 1 x 400 Gb/s InfiniBand" --xml "$cloud"
+shows "1 x 100 Gb/s RoCE, state of 1 unknown; 1 x up to 200 Gb/s Slingshot" --xml "$cloud"
+shows "cxi0 is said to carry 200000 Gb/s: not believed" --xml "$cloud"
+shows "does not say what 1 of its PCI devices" --xml "$cloud"
+shows '"usable_gbit_s": {"known": "known", "value": 100,' --xml "$cloud" --json
+tray=$machines/tray.nccl.xml
+shows "FAULT: the file has no links of GPU 1 (0009:06:00.0)" --xml "$tray"
+shows "3 GPUs on NVSwitch, 900 GB/s each, the links of 1 unknown; network cards unknown" \
+    --xml "$tray"
+misses "has links that are unknown" --xml "$tray" --require nvlink
 refuses 2 '"teapot" cannot be required' --xml "$nccl" --require gpu,teapot
 refuses 2 "cannot open /nowhere/at/all.xml" --xml /nowhere/at/all.xml
 HWLOC_XMLFILE=/nowhere/at/all.xml refuses 2 "cannot open /nowhere/at/all.xml"
+HWLOC_FSROOT=/nowhere/at/all refuses 2 "is no folder"
+refuses 2 "is no folder" --root /nowhere/at/all
 refuses 2 "is a folder" --xml "$machines"
+refuses 2 "is a device" --xml /dev/zero
+mkfifo "$work/nobody"
+refuses 2 "is empty" --xml "$work/nobody"
+gzip -c "$nccl" >"$work/packed.xml"
+refuses 2 "is packed by gzip" --xml "$work/packed.xml"
+shows "4 GPUs on NVSwitch" --xml <(printf '\xef\xbb\xbf' && sed 's/$/\r/' "$nccl")
 refuses 2 "is no folder" --xml "$nccl" --sysfs /nowhere/at/all
 refuses 2 "both name a machine" --xml "$nccl" --root /
 refuses 2 "NVML tells about this machine" --xml "$nccl" --nvml libm.so.6
@@ -87,8 +106,15 @@ run --require gpu
 twins=$machines/twins.xml
 if [ "$hwloc" = ON ]; then
     shows "4 GPUs in 2 islands of 2 on NVLink, 100 GB/s a pair" --xml "$twins"
+    shows "mlx5_0 and mlx5_3 are one card, seen from two places" --xml "$twins"
     HWLOC_XMLFILE=$twins shows "Paper & Ink 1"
     misses "mlx5_0 port 1 is DOWN" --xml "$twins" --require up
+    odd=$machines/odd.xml
+    shows "2 GPUs on xGMI, bandwidth unknown; 1 x RDMA of unknown kind" --xml "$odd"
+    shows "GPU 0 (0000:01:00.0) is cut into 2 parts" --xml "$odd"
+    shows "hsn0 .* Ethernet" --xml "$odd"
+    shows "cores 2, threads 2" --xml "$odd"
+    shows "1 network card on PCI without a device" --xml "$odd"
     sed 's/<topology version="2.0">/<topology version="9.0">/' "$twins" >"$work/later.xml"
     refuses 2 "format 9.0" --xml "$work/later.xml"
     sed 's/os_index="3"/os_index="3000000000"/' "$twins" >"$work/index.xml"
@@ -96,6 +122,11 @@ if [ "$hwloc" = ON ]; then
     sed 's/nbobjs="4"/nbobjs="65537"/' "$twins" >"$work/matrix.xml"
     refuses 2 "must be a number from 0 to 4096" --xml "$work/matrix.xml"
     cuts "$twins"
+    # hwloc has a reader of its own for where libxml is not: it knows neither comments nor \r.
+    printf '\xef\xbb\xbf' >"$work/dos.xml"
+    sed 's/$/\r/' "$twins" >>"$work/dos.xml"
+    shows "4 GPUs in 2 islands of 2" --xml "$work/dos.xml"
+    HWLOC_LIBXML=0 shows "4 GPUs in 2 islands of 2" --xml "$work/dos.xml"
     # A port's state, told by a tree of sysfs, holds more than the file's.
     ports=$work/sys/class/infiniband/mlx5_0/ports/1
     mkdir -p "$ports"

@@ -163,9 +163,27 @@ Test(links, a_matrix_is_read_by_who_wrote_it)
     expect_matrix(A100, 25000, true, -1);
     expect_matrix(H100, 150000, true, 6);
     expect_matrix(H100, 26562, false, -1);
-    expect_matrix(H100, 0, false, 0);
+    expect_matrix(H100, 0, false, -1);
     expect_matrix(H100, UINT64_MAX / 25000 * 25000, false, -1);
     expect_matrix(0x4242, 150000, false, -1);
+}
+
+Test(links, uneven_xgmi_is_by_design)
+{
+    struct link_counts counts;
+    struct ww_machine *machine = machine_of(3, 0x7408, &counts);
+    join(&counts, 0, 1, 4);
+    join(&counts, 1, 2, 1);
+    for (int gpu = 0; gpu < 3; gpu++) {
+        machine->gpus[gpu].vendor = VENDOR_AMD;
+    }
+    links_settle(machine, &counts, WW_LINK_XGMI, WW_SOURCE_NCCL_FILE);
+    links_finish(machine);
+    link_counts_finish(&counts);
+    cr_expect_eq(machine->note_count, 0);
+    cr_expect_eq(pair(machine, 0, 1)->gb_s.value, 200);
+    cr_expect_eq(pair(machine, 0, 2)->kind, WW_LINK_NONE);
+    ww_machine_destroy(machine);
 }
 
 Test(links, the_verdict_of_a_switch_is_what_each_gpu_has)
@@ -184,15 +202,17 @@ Test(links, the_verdict_of_a_switch_is_what_each_gpu_has)
 Test(links, displays_of_other_makers_are_no_gpus)
 {
     static const struct {
-        unsigned class, vendor;
+        unsigned class, vendor, device;
         bool gpu;
-    } examples[] = {{0x0302, VENDOR_NVIDIA, true},  {0x0300, VENDOR_NVIDIA, true},
-                    {0x0680, VENDOR_NVIDIA, false}, {0x0380, VENDOR_AMD, true},
-                    {0x1200, VENDOR_AMD, true},     {0x0380, VENDOR_INTEL, true},
-                    {0x0300, VENDOR_INTEL, false},  {0x0300, 0x1a03, false},
-                    {0x0300, 0x102b, false},        {0x1200, 0x10ee, false}};
+    } examples[] = {{0x0302, VENDOR_NVIDIA, 0x2330, true},  {0x0300, VENDOR_NVIDIA, 0x2684, true},
+                    {0x0680, VENDOR_NVIDIA, 0x22a3, false}, {0x0380, VENDOR_AMD, 0x7408, true},
+                    {0x0300, VENDOR_AMD, 0x66a1, true},     {0x0300, VENDOR_AMD, 0x515e, false},
+                    {0x1200, VENDOR_AMD, 0x74a1, true},     {0x0380, VENDOR_INTEL, 0x0bd5, true},
+                    {0x0300, VENDOR_INTEL, 0x4680, false},  {0x0300, 0x1a03, 0x2000, false},
+                    {0x0300, 0x102b, 0x0534, false},        {0x1200, 0x10ee, 0x5000, false}};
     for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
-        cr_expect_eq(part_is_gpu(examples[i].class, examples[i].vendor), examples[i].gpu,
-                     "%04x %04x", examples[i].class, examples[i].vendor);
+        cr_expect_eq(part_is_gpu(examples[i].class, examples[i].vendor, examples[i].device),
+                     examples[i].gpu, "%04x %04x:%04x", examples[i].class, examples[i].vendor,
+                     examples[i].device);
     }
 }

@@ -47,7 +47,7 @@ Test(machine, a_file_in_nccl_s_format_is_read)
     cr_expect_eq(machine->gpus[3].cpu_gb_s.known, WW_FACT_ABSENT);
     cr_expect_eq(machine->packages.known, WW_FACT_UNKNOWN);
     expect_unmet(machine, "gpu,nvlink,nvswitch", "");
-    expect_unmet(machine, "ib", "InfiniBand: no port is known to be UP (0 DOWN, 0 in unknown");
+    expect_unmet(machine, "ib", "InfiniBand: no port is known to be UP (0 DOWN, 1 in unknown");
     expect_unmet(machine, "efa", "0 DOWN, 1 in unknown state");
     ww_machine_destroy(machine);
 }
@@ -93,6 +93,7 @@ Test(machine, only_the_first_of_several_hosts_is_read)
                            &machine),
                  WW_OK);
     cr_expect_eq(machine->gpu_count, 1);
+    cr_expect_eq(machine->numa_nodes.value, 1);
     expect_note(machine, "describes several hosts: this is the first one");
     ww_machine_destroy(machine);
 }

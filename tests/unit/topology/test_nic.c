@@ -189,6 +189,48 @@ Test(nic, pcie_caps_and_lost_lanes_are_named)
     ww_machine_destroy(machine);
 }
 
+Test(nic, rates_of_old_line_codes_are_those_of_their_data)
+{
+    static const struct {
+        const char *rate;
+        double gbit_s;
+    } examples[] = {{"2.5 Gb/sec (1X SDR)", 2}, {"40 Gb/sec (4X QDR)", 32},
+                    {"25 Gb/sec (1X EDR)", 25}, {"14 Gb/sec (1X FDR)", 14},
+                    {"56 Gb/sec (4X FDR)", 56}, {"100 Gb/sec (2X HDR)", 100}};
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        struct port port = {"mlx5_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", examples[i].rate};
+        snprintf(root, sizeof root, "/tmp/wirewise-nic-XXXXXX");
+        cr_assert_not_null(mkdtemp(root));
+        plant_device("infiniband", "mlx5_0", "0000:01:00.0", mellanox);
+        plant_port(&port);
+        struct ww_machine *machine = read_root();
+        cr_expect_eq(named(machine, "mlx5_0")->rate_gbit_s.value, examples[i].gbit_s, "%s",
+                     examples[i].rate);
+        ww_machine_destroy(machine);
+    }
+}
+
+Test(nic, ports_without_a_device_to_use_them_by_are_named)
+{
+    static const struct port port = {"mlx5_0",    1,           "InfiniBand",
+                                     "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"};
+    cr_assert_not_null(mkdtemp(root));
+    plant_device("infiniband", "mlx5_0", "0000:01:00.0", mellanox);
+    plant_port(&port);
+    plant("dev", "uverbs0", "");
+    struct ww_machine *machine = paper_machine();
+    char folder[128];
+    snprintf(folder, sizeof folder, "%s/dev", root);
+    nic_check_devices(machine, "/nowhere/at/all"); /* no NIC needs a device */
+    cr_assert_eq(nic_read_sysfs(machine, root), WW_OK);
+    nic_check_devices(machine, folder);
+    cr_expect_eq(machine->note_count, 0);
+    nic_check_devices(machine, "/nowhere/at/all");
+    expect_note(machine, "this process cannot use them");
+    clear_root();
+    ww_machine_destroy(machine);
+}
+
 Test(nic, interfaces_are_ethernet_or_belong_to_rdma)
 {
     static const struct port port = {"mlx5_0",    1,           "Ethernet",

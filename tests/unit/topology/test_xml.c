@@ -102,7 +102,46 @@ Test(xml, files_that_are_none_are_refused)
     cr_expect_eq(xml_read_file("/", &text, &bytes), WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "is a folder");
     cr_expect_eq(xml_read_file("/dev/null", &text, &bytes), WW_BAD_ARGUMENT);
-    expect_line(WW_LOG_ERROR, "is empty");
+    expect_line(WW_LOG_ERROR, "/dev/null is a device");
+    cr_expect_eq(xml_read_file("/dev/zero", &text, &bytes), WW_BAD_ARGUMENT);
+    expect_line(WW_LOG_ERROR, "/dev/zero is a device");
+}
+
+Test(xml, what_simple_readers_do_not_know_is_taken_out)
+{
+    static const struct {
+        const char *text, *simple;
+    } examples[] = {
+        {"<a/>", "<a/>"},
+        {"<?xml version=\"1.0\"?>\r\n<!DOCTYPE a SYSTEM \"a.dtd\">\r\n<!-- <b> -->\n<a>\r\n</a>",
+         "<?xml version=\"1.0\"?>\n<a>\n</a>"},
+        {"<!-- a -- b --><?other?> <a><!-- c --><b c='--&gt;'/><!----></a><!-- d -->",
+         "<a><b c='--&gt;'/></a>"},
+    };
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "%s", examples[i].text);
+        cr_expect_eq(xml_simplify(text), strlen(examples[i].simple));
+        cr_expect_str_eq(text, examples[i].simple);
+    }
+}
+
+Test(xml, more_devices_than_hwloc_can_sort_are_refused)
+{
+    static const char device[] = "<object type=\"PCIDev\"/>";
+    static char text[16400 * sizeof device + 256];
+    struct xml xml;
+    int used = snprintf(
+        text, sizeof text,
+        "<topology><object type=\"Machine\" cpuset=\"0x1\" complete_cpuset=\"0x1\">");
+    for (int i = 0; i < 16385; i++) {
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s", device);
+    }
+    snprintf(text + used, sizeof text - (size_t)used, "</object></topology>");
+    cr_assert_eq(xml_parse("paper", text, strlen(text), &xml), WW_OK);
+    cr_expect_eq(screen_hwloc(&xml), WW_BAD_ARGUMENT);
+    expect_line(WW_LOG_ERROR, "holds more than 16384 devices");
+    xml_finish(&xml);
 }
 
 Test(xml, what_would_harm_hwloc_is_screened)
@@ -120,11 +159,19 @@ Test(xml, what_would_harm_hwloc_is_screened)
          "type=\"PU\" os_index=\"4000000000\"/></object>"
          "</topology>",
          "no core and no memory has"},
+        {"<topology><object type=\"Machine\" cpuset=\"0x1\" complete_cpuset=\"0x1\"><object "
+         "type=\"PU\"/></object></topology>",
+         "no core and no memory has"},
         {"<topology version=\"2.0\"><object type=\"Machine\" cpuset=\"0x1\" "
          "complete_cpuset=\"0x1\"/></topology>",
          "lacks one of its sets"},
         {"<topology><object type=\"Machine\" os_index=\"many\"/></topology>", "must be a number"},
         {"<topology><object type=\"Machine\" cpuset=\"0xg\" complete_cpuset=\"0x1\"/></topology>",
+         "that is none"},
+        {"<topology><object type=\"Machine\" cpuset=\",0x1\" complete_cpuset=\"0x1\"/></topology>",
+         "that is none"},
+        {"<topology><object type=\"Machine\" cpuset=\"0x1\" complete_cpuset=\"0x1\"/><cpukind "
+         "cpuset=\",x1\"/></topology>",
          "that is none"},
         {"<topology><object type=\"Machine\" cpuset=\"0x1\" complete_cpuset=\"0x1\"/><distances2 "
          "nbobjs=\"65537\"/></topology>",
