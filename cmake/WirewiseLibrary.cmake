@@ -25,7 +25,7 @@ add_library(wirewise_shared SHARED ${objects})
 wirewise_library(wirewise_shared)
 set_target_properties(wirewise_shared PROPERTIES OUTPUT_NAME wirewise VERSION ${PROJECT_VERSION}
                       SOVERSION ${PROJECT_VERSION_MAJOR} EXPORT_NAME wirewise)
-target_link_libraries(wirewise_shared PRIVATE Threads::Threads ${fabrics})
+target_link_libraries(wirewise_shared PRIVATE Threads::Threads m ${fabrics})
 # A sanitizer's own symbols come with the program, not with the library.
 if(NOT WIREWISE_SANITIZE)
     target_link_options(wirewise_shared PRIVATE -Wl,-z,defs)
@@ -37,7 +37,7 @@ endif()
 add_library(wirewise_static STATIC ${objects})
 wirewise_library(wirewise_static)
 set_target_properties(wirewise_static PROPERTIES OUTPUT_NAME wirewise_rooms)
-target_link_libraries(wirewise_static PRIVATE Threads::Threads ${fabrics})
+target_link_libraries(wirewise_static PRIVATE Threads::Threads m ${fabrics})
 
 if(NOT CMAKE_LINKER OR NOT CMAKE_OBJCOPY)
     message(FATAL_ERROR "libwirewise.a needs ld and objcopy: install binutils")
@@ -54,7 +54,7 @@ wirewise_library(wirewise_archive)
 set_target_properties(wirewise_archive PROPERTIES OUTPUT_NAME wirewise LINKER_LANGUAGE C
                       EXPORT_NAME static)
 # wirewise::fabrics is MPI in the language of the program; see wirewise-config.cmake.in.
-target_link_libraries(wirewise_archive INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
+target_link_libraries(wirewise_archive INTERFACE Threads::Threads m ${CMAKE_DL_LIBS})
 if(WIREWISE_HAVE_HWLOC)
     target_link_libraries(wirewise_archive INTERFACE $<BUILD_INTERFACE:PkgConfig::HWLOC>
                           $<INSTALL_INTERFACE:$<LINK_ONLY:wirewise::hwloc>>)

@@ -6,9 +6,9 @@
 
 /* Results that several slices get are made in pieces, which stay in the cache. Of vectors that fit
  * the caches altogether peers' lines are asked for early, and at once for writing: else they come
- * twice, first to be read and then to be owned. Where caches are far apart this saves a sixth. Of
- * larger vectors the memory behind the caches is what is waited for: there it costs more. */
-#define CACHED_BYTES ((size_t)4 << 20)
+ * twice, first to be read and then to be owned. Where caches are far apart this saves a sixth on
+ * some processors, and costs a third on others: both are tried (tune.h). Of larger vectors the
+ * memory behind the caches is what is waited for: there it costs more. */
 #define CACHED_PIECE_BYTES 2048
 #define CACHED_AHEAD_BYTES 8192
 #define PIECE_BYTES 32768
@@ -141,16 +141,17 @@ static void reduce_also(struct workspace *space, const struct run *run, const st
                         struct span into, double scale)
 {
     int shift = __builtin_ctzl(run->element_bytes); /* a power of two */
-    bool cached = run->request.count << shift <= CACHED_BYTES;
+    bool cached = run->request.count << shift <= EARLY_BYTES;
+    bool early = cached && run->request.early;
     size_t piece_bytes = cached ? CACHED_PIECE_BYTES : PIECE_BYTES;
     size_t bytes = into.count << shift;
-    size_t asked = cached ? least_of(CACHED_AHEAD_BYTES, bytes) : 0;
+    size_t asked = early ? least_of(CACHED_AHEAD_BYTES, bytes) : 0;
     const uint8_t **sources = (const uint8_t **)space->sources;
     prefetch_also(space, action, 0, asked);
     for (size_t first = 0; first < bytes; first += piece_bytes) {
         size_t piece = least_of(piece_bytes, bytes - first);
         uint8_t *made = into.memory + first;
-        if (cached) {
+        if (early) {
             size_t next = least_of(asked + piece_bytes, bytes);
             prefetch_also(space, action, asked, next);
             asked = next;

@@ -33,7 +33,7 @@ struct notice {
     uint64_t input;       /* a key when viewed, else the address */
     uint64_t output;
     uint32_t viewed; /* both are seen */
-    uint32_t fetch;  /* rank 0's word for all: fetch instead of staging */
+    uint32_t way;    /* rank 0's word for all: enum tuned_way */
 };
 
 struct entry {

@@ -7,5 +7,6 @@
 #include "kernels/kernels.h"
 #include "plan.h"
 #include "select.h"
+#include "shelf.h"
 
 #endif

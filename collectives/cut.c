@@ -77,13 +77,9 @@ static void add_planned_bytes(const struct plan *plan, const struct slicing *sli
     }
 }
 
-void engine_planned_bytes(const struct run_request *request, const struct topology *topology,
-                          uint64_t *bytes)
+void run_plan_bytes(const struct run_request *request, const struct topology *topology,
+                    uint64_t *bytes)
 {
-    if (request->on_board) {
-        bytes[0] += run_board_bytes(request);
-        return;
-    }
     struct slicing slicing = engine_slicing(request);
     add_planned_bytes(request->plan, &slicing, ww_type_bytes(request->type), topology->peer_level,
                       bytes);

@@ -182,6 +182,7 @@ static void take_way(struct run_request *request, const struct way *way)
     request->plan = way->plan;
     request->segment_bytes = way->segment_bytes;
     request->window = way->window;
+    request->early = way->early;
 }
 
 enum ww_status engine_reserve(struct engine *engine, const struct run_request *request)
@@ -190,7 +191,7 @@ enum ww_status engine_reserve(struct engine *engine, const struct run_request *r
         return engine->status;
     }
     assert(engine->oldest == engine->started);
-    if (request->on_board || run_shape_same(&engine->reserved, request)) {
+    if (request->with_announcement || run_shape_same(&engine->reserved, request)) {
         return WW_OK;
     }
     struct run_request other = *request;
@@ -199,8 +200,8 @@ enum ww_status engine_reserve(struct engine *engine, const struct run_request *r
         take_way(&other, &request->viewed);
         status = make_fit(engine, &other);
     }
-    if (status == WW_OK) {
-        take_way(&other, &request->fetched);
+    for (int way = 0; way < TUNED_WAYS && status == WW_OK; way++) {
+        take_way(&other, &request->tuned[way]);
         status = make_fit(engine, &other);
     }
     if (status == WW_OK) {
@@ -277,11 +278,16 @@ size_t engine_area_bytes(int runs)
     return board_area_bytes(runs > 0 ? runs : ENGINE_RUNS_MAX);
 }
 
-bool engine_fits_board(const struct run_request *request)
+/* Bytes of a rank's input and output. */
+static size_t vector_bytes(const struct run_request *request, bool of_all)
 {
     size_t bytes = request->count * ww_type_bytes(request->type);
-    bool shares = request->plan->collective == COLLECTIVE_REDUCE_SCATTER;
-    return bytes <= BOARD_VALUES_BYTES / (shares ? (size_t)request->plan->size : 1);
+    return of_all ? bytes * (size_t)request->plan->size : bytes;
+}
+
+size_t engine_announced_bytes(const struct run_request *request)
+{
+    return vector_bytes(request, request->plan->collective == COLLECTIVE_REDUCE_SCATTER);
 }
 
 struct sight engine_sight(const struct engine *engine)
@@ -294,16 +300,24 @@ struct sight engine_sight(const struct engine *engine)
     return sight;
 }
 
-/* Bytes of a rank's input and output. */
-static size_t vector_bytes(const struct run_request *request, bool of_all)
+/* Bits of the ways that there are. */
+static unsigned ways_of(const struct run_request *request)
 {
-    size_t bytes = request->count * ww_type_bytes(request->type);
-    return of_all ? bytes * (size_t)request->plan->size : bytes;
+    unsigned ways = 1U << TUNED_STAGED;
+    for (unsigned way = TUNED_STAGED + 1; way < TUNED_WAYS; way++) {
+        ways |= request->tuned[way].plan != NULL ? 1U << way : 0;
+    }
+    return ways;
+}
+
+bool engine_is_tuned(const struct run_request *request)
+{
+    return ways_of(request) != 1U << TUNED_STAGED;
 }
 
 static bool is_tuned(const struct engine *engine, const struct run_request *request)
 {
-    return request->fetched.plan != NULL && engine->topology->rank == 0;
+    return engine->topology->rank == 0 && engine_is_tuned(request);
 }
 
 /* Tells peers where this rank's memory lies. */
@@ -329,7 +343,7 @@ static struct notice make_notice(struct engine *engine, const struct run_request
         notice.output = notice.viewed ? keys[1] : notice.output;
     }
     if (is_tuned(engine, request)) {
-        notice.fetch = tuner_choose(&engine->tuner, vector_bytes(request, false)) == TUNED_FETCHED;
+        notice.way = tuner_choose(&engine->tuner, vector_bytes(request, false), ways_of(request));
     }
     return notice;
 }
@@ -347,12 +361,9 @@ static enum ww_status announce(struct engine *engine, const struct run *run)
     struct signature signature = run_signature(&run->request);
     struct luggage luggage = {NULL, NULL, 0};
     struct notice notice;
-    if (engine->board == NULL) {
-        return gate_announce(engine->gate, &signature, &luggage);
-    }
-    if (run->request.on_board) {
-        luggage.values = run_board_values(&run->request, engine->topology->rank, &luggage.bytes);
-    } else {
+    if (run->request.with_announcement) {
+        luggage.values = run_announced_values(&run->request, &luggage.bytes);
+    } else if (engine->board != NULL) {
         notice = make_notice(engine, &run->request,
                              places_of(engine, run_index(engine, engine->started)));
         luggage.notice = &notice;
@@ -364,7 +375,8 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
                             uint64_t *number)
 {
     assert(engine->started - engine->oldest < engine->run_count);
-    assert(!request->on_board || engine_fits_board(request));
+    assert(!request->with_announcement ||
+           engine_announced_bytes(request) <= gate_values_room(engine->gate));
     if (engine->status != WW_OK) {
         return engine->status;
     }
@@ -398,24 +410,27 @@ static enum ww_status pass_gate(struct engine *engine)
 /* All ranks read the same notices and come to the same choice. */
 static void choose_way(const struct engine *engine, struct run_request *request, uint64_t number)
 {
+    if (engine->board == NULL || (request->viewed.plan == NULL && !engine_is_tuned(request))) {
+        return;
+    }
     bool viewed = request->viewed.plan != NULL;
     for (int rank = 0; viewed && rank < engine->topology->size; rank++) {
         viewed = board_place(engine->board, rank, number)->notice.viewed;
     }
+    unsigned way = board_place(engine->board, 0, number)->notice.way;
     if (viewed) {
         take_way(request, &request->viewed);
-    } else if (request->fetched.plan != NULL &&
-               board_place(engine->board, 0, number)->notice.fetch) {
-        take_way(request, &request->fetched);
+    } else if (way < TUNED_WAYS && request->tuned[way].plan != NULL) {
+        take_way(request, &request->tuned[way]);
     }
 }
 
 /* The collective passed the gate: from here on its data moves. */
 static void set_out(struct engine *engine, struct run *run, uint64_t number, uint64_t now_ns)
 {
-    if (run->request.on_board) {
-        run_on_board(run, &engine->space, engine->kernels, number);
-        engine_planned_bytes(&run->request, engine->topology, engine->planned);
+    if (run->request.with_announcement) {
+        run_announced(run, &engine->space, engine->kernels, number);
+        engine_planned_bytes(engine, &run->request, engine->planned);
         run->state = RUN_DONE;
         engine->space.moves++;
         return;
@@ -432,13 +447,13 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
 }
 
 /* Keeps what there is to learn from a run that could have gone either way. */
-static void keep_lesson(struct engine *engine, const struct run *run)
+static void keep_lesson(struct engine *engine, const struct run *run, uint64_t number)
 {
     const struct run_request *request = &run->request;
     if (is_tuned(engine, request) && request->plan != request->viewed.plan) {
         engine->lesson = (struct lesson){
             .bytes = vector_bytes(request, false),
-            .way = request->plan == request->fetched.plan ? TUNED_FETCHED : TUNED_STAGED,
+            .way = (enum tuned_way)board_place(engine->board, 0, number)->notice.way,
             .begin_ns = run->passed_ns};
     }
 }
@@ -464,7 +479,7 @@ static enum ww_status advance_runs(struct engine *engine, uint64_t now_ns)
             if (status == WW_OK) {
                 run->state = RUN_DONE;
                 engine->space.moves++;
-                keep_lesson(engine, run);
+                keep_lesson(engine, run, number);
             } else if (status != WW_PENDING) {
                 return status;
             }
@@ -538,6 +553,20 @@ void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
     }
 }
 
+void engine_planned_bytes(const struct engine *engine, const struct run_request *request,
+                          uint64_t *bytes)
+{
+    if (!request->with_announcement) {
+        run_plan_bytes(request, engine->topology, bytes);
+        return;
+    }
+    struct ww_traffic traffic[WW_LEVELS_MAX] = {{0, 0, 0}};
+    run_announced_traffic(request, &engine->space, traffic);
+    for (int level = 0; level < engine->topology->levels; level++) {
+        bytes[level] += traffic[level].data_bytes;
+    }
+}
+
 /* ---- Life ------------------------------------------------------------------------------- */
 
 /* The fabric's own memory goes before it while nothing is under way, else close sees to it; plain
@@ -573,16 +602,21 @@ void engine_destroy(struct engine *engine, bool failed)
     free(engine);
 }
 
-/* The board, and room for the values of all ranks on it. */
-static enum ww_status find_sight(struct engine *engine)
+/* Where all ranks meet: the board, the gate, and room for the values of all in announcements. */
+static enum ww_status make_gate(struct engine *engine)
 {
     struct workspace *space = &engine->space;
     enum ww_status status = board_create(space->transport, space->fabric, engine->topology,
                                          (int)engine->run_count, &engine->board);
-    if (status != WW_OK || engine->board == NULL) {
+    if (status == WW_OK) {
+        status = gate_create(space->transport, space->fabric, engine->topology, engine->board,
+                             (int)engine->run_count, &engine->gate);
+    }
+    if (status != WW_OK) {
         return status;
     }
     space->board = engine->board;
+    space->gate = engine->gate;
     space->peer_level = engine->topology->peer_level;
     space->sources_room = (uint32_t)engine->topology->size;
     return regrow((void **)&space->sources, space->sources_room, sizeof *space->sources)
@@ -605,11 +639,7 @@ enum ww_status engine_create(const struct engine_setup *setup, struct engine **e
     made->clock_ns = setup->clock_ns;
     made->run_count = setup->runs > 0 ? (uint64_t)setup->runs : ENGINE_RUNS_MAX;
     watch_init(&made->watch, setup->timeout_s, setup->warn_s);
-    enum ww_status status = find_sight(made);
-    if (status == WW_OK) {
-        status = gate_create(setup->transport, setup->fabric, setup->topology, made->board,
-                             (int)made->run_count, &made->gate);
-    }
+    enum ww_status status = make_gate(made);
     if (status == WW_OK) {
         status = gate_open(made->gate);
     }

@@ -14,9 +14,13 @@
 #include "kernels/kernels.h"
 #include "plan.h"
 #include "topology.h"
+#include "tune.h"
 
 #define ENGINE_RUNS_MAX 4
 #define ENGINE_WINDOW_MAX 16
+
+/* Vectors up to this size may ask for peers' lines early, see act.c. */
+#define EARLY_BYTES ((size_t)4 << 20)
 
 struct engine;
 
@@ -36,6 +40,7 @@ struct way {
     const struct plan *plan; /* NULL = there is none */
     size_t segment_bytes;
     int window;
+    bool early; /* lines of peers are asked for early, see act.c */
 };
 
 /* One collective to run. */
@@ -53,18 +58,24 @@ struct run_request {
     uint64_t step;
     uint32_t label;
 
-    /* Where all ranks see each other. Equal on all ranks, as the plans are. */
-    bool on_board;      /* the values travel with the announcement: engine_fits_board; the plan only
-                           names the collective */
-    struct way viewed;  /* taken when all ranks' input and output are seen */
-    struct way fetched; /* taken when rank 0 finds it faster than the plan */
+    /* The values travel with the announcement (engine_announced_bytes); the plan only names the
+     * collective. Equal on all ranks, as the plans are. */
+    bool with_announcement;
+
+    /* Where all ranks see each other. Equal on all ranks. */
+    struct way viewed;            /* taken when all ranks' input and output are seen */
+    bool early;                   /* as in struct way */
+    struct way tuned[TUNED_WAYS]; /* taken when rank 0 finds them faster than the plan, which is way
+                                     TUNED_STAGED */
 };
 
 /* Bytes of the area that an engine of so many runs needs (struct ww_transport_setup). */
 size_t engine_area_bytes(int runs);
 
-/* True when such a request's values fit an announcement. */
-bool engine_fits_board(const struct run_request *request);
+/* Bytes that a rank would announce with such a request at most, to be compared with what there is
+ * room for: BOARD_VALUES_BYTES where all ranks share a board, GATE_VALUES_BYTES where up to
+ * GATE_DIRECT_SIZE ranks do not, else none. */
+size_t engine_announced_bytes(const struct run_request *request);
 
 /* True when the ranks of this host see each other's memory; when all ranks do; and whether they can
  * fetch. */
@@ -100,6 +111,9 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
  * Returns WW_OK when nothing is under way any more, WW_PENDING, or the failure; a failure stays. */
 enum ww_status engine_advance(struct engine *engine, uint64_t now_ns);
 
+/* True where a request names several ways, so that engine_learn has something to learn. */
+bool engine_is_tuned(const struct run_request *request);
+
 /* Tells the time right after a collective was done: from it the engine learns which way is faster,
  * where a request names several. */
 void engine_learn(struct engine *engine, uint64_t now_ns);
@@ -130,9 +144,9 @@ struct slicing engine_slicing(const struct run_request *request);
 void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
                      struct ww_traffic *traffic);
 
-/* Bytes that this rank sends over each level when the request runs once, by its plan alone;
- * added to bytes[topology->levels]. */
-void engine_planned_bytes(const struct run_request *request, const struct topology *topology,
+/* Bytes that this rank sends over each level when the request runs once, by its plan alone, or with
+ * the announcement; added to bytes[topology->levels]. */
+void engine_planned_bytes(const struct engine *engine, const struct run_request *request,
                           uint64_t *bytes);
 
 #endif

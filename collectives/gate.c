@@ -3,7 +3,7 @@
  *
  * A message (256 bytes, never cut, so its fields need no byte order: all ranks run one build):
  *
- *     kind | status | number | signature (48) | waits_for | text, for failures
+ *     kind | status | number | signature | waits_for | bytes | values, or the text of a failure
  *
  * One receive per peer stands posted all the time; whatever a peer has to say arrives there, in
  * the order in which it was said. */
@@ -19,9 +19,10 @@
 #include "plan.h"
 
 #define GATE_TAG 0
-#define TEXT_BYTES 192
+#define TEXT_BYTES GATE_VALUES_BYTES
 #define REPORTED " reported: "
-#define HEAR_EVERY 8 /* looks at a board */
+#define HEAR_EVERY 8      /* looks at a board */
+#define HEAR_REST_EVERY 4 /* looks, for peers whose word is not awaited */
 
 enum message_kind {
     MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from rank 0 of a star: all agree */
@@ -36,8 +37,11 @@ struct message {
     uint64_t number;
     struct signature signature;
     int32_t waits_for;
-    uint32_t reserved;
-    char text[TEXT_BYTES];
+    uint32_t bytes; /* of values */
+    union {
+        char text[TEXT_BYTES];
+        unsigned char values[GATE_VALUES_BYTES];
+    };
 };
 _Static_assert(sizeof(struct message) == 256, "a gate message stays within one eager message");
 _Static_assert(sizeof(struct signature) == 40, "signatures are compared as bytes");
@@ -54,6 +58,7 @@ struct peer {
     int rank;
     uint64_t announced;     /* collectives so far */
     struct signature *said; /* [ahead] the latest of them, by number */
+    unsigned char *values;  /* [ahead * GATE_VALUES_BYTES] that came with them; NULL in a star */
     bool answered;          /* the roll call */
     int waits_for;          /* as it said in a roll call */
     struct ww_flight flight;
@@ -85,6 +90,7 @@ struct gate {
     struct peer *peers;
     struct ww_message *round; /* [peer_count] room for one post to all peers */
     struct signature *said;   /* [peer_count * ahead] */
+    unsigned char *values;    /* [peer_count * ahead * GATE_VALUES_BYTES], NULL in a star */
     struct signature *votes;  /* [size] */
 };
 
@@ -211,7 +217,12 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
                            "ranks load the same libwirewise?",
                            peer->rank, host_of(gate, peer->rank), (unsigned long long)gate->ahead);
     }
-    peer->said[peer->announced & (gate->ahead - 1)] = peer->incoming.signature;
+    const struct message *said = &peer->incoming;
+    size_t slot = (size_t)(peer->announced & (gate->ahead - 1));
+    peer->said[slot] = said->signature;
+    if (peer->values != NULL && said->bytes <= GATE_VALUES_BYTES) {
+        memcpy(peer->values + slot * GATE_VALUES_BYTES, said->values, said->bytes);
+    }
     peer->announced++;
     return WW_OK;
 }
@@ -244,24 +255,30 @@ static enum ww_status take_in(struct gate *gate, struct peer *peer)
     }
 }
 
-/* Takes in all that a peer said since. */
-static enum ww_status hear(struct gate *gate, struct peer *peer)
+/* True when the gate opens no sooner than this peer announces. */
+static bool is_awaited(const struct gate *gate, const struct peer *peer)
 {
-    while (true) {
-        enum ww_status status = gate->transport->poll(gate->fabric, &peer->flight);
-        if (status == WW_PENDING) {
-            return WW_OK;
-        }
-        if (status == WW_OK) {
-            status = take_in(gate, peer);
-        }
-        if (status == WW_OK) {
-            status = listen(gate, peer);
-        }
-        if (status != WW_OK) {
-            return status;
-        }
+    return gate->announced > gate->passed && peer->announced <= gate->passed;
+}
+
+/* The next thing that a peer said: WW_PENDING when there is none. */
+static enum ww_status hear_next(struct gate *gate, struct peer *peer)
+{
+    enum ww_status status = gate->transport->poll(gate->fabric, &peer->flight);
+    if (status == WW_OK) {
+        status = take_in(gate, peer);
     }
+    return status == WW_OK ? listen(gate, peer) : status;
+}
+
+/* Takes in what a peer said since: all, or until it announced what is awaited. */
+static enum ww_status hear(struct gate *gate, struct peer *peer, bool all)
+{
+    enum ww_status status;
+    do {
+        status = hear_next(gate, peer);
+    } while (status == WW_OK && (all || is_awaited(gate, peer)));
+    return status == WW_PENDING ? WW_OK : status;
 }
 
 /* ---- Verdict ---------------------------------------------------------------------------- */
@@ -389,21 +406,49 @@ static enum ww_status pass(struct gate *gate)
     return status;
 }
 
-/* With a board, messages are bad news only: listening for them at every look would cost more than
- * the look. */
-static bool listens_now(struct gate *gate)
+/* Who is not awaited has bad news at most: listening for it at every look would cost more than the
+ * look, or a system call each time. */
+static bool hears_the_rest_now(struct gate *gate)
 {
-    unsigned rarely = gate->peer_count > HEAR_EVERY ? (unsigned)gate->peer_count : HEAR_EVERY;
-    return !gate->on_board || gate->looks++ % rarely == HEAR_EVERY - 1;
+    unsigned rarely = HEAR_REST_EVERY;
+    if (gate->on_board) {
+        rarely = gate->peer_count > HEAR_EVERY ? (unsigned)gate->peer_count : HEAR_EVERY;
+    }
+    return ++gate->looks % rarely == 0;
 }
 
 static enum ww_status hear_all(struct gate *gate)
 {
     enum ww_status status = WW_OK;
     for (int i = 0; status == WW_OK && i < gate->peer_count; i++) {
-        status = hear(gate, &gate->peers[i]);
+        status = hear(gate, &gate->peers[i], true);
     }
     return status;
+}
+
+/* All of them are awaited, so the first who has not spoken is as good as any: one poll a look. */
+static enum ww_status hear_awaited(struct gate *gate)
+{
+    enum ww_status status = WW_OK;
+    for (int i = 0; status == WW_OK && i < gate->peer_count; i++) {
+        struct peer *peer = &gate->peers[i];
+        if (is_awaited(gate, peer)) {
+            status = hear(gate, peer, false);
+            if (is_awaited(gate, peer)) {
+                break;
+            }
+        }
+    }
+    return status;
+}
+
+/* On a board nobody's message is awaited. */
+static enum ww_status hear_some(struct gate *gate)
+{
+    if (hears_the_rest_now(gate)) {
+        return hear_all(gate);
+    }
+    return gate->on_board ? WW_OK : hear_awaited(gate);
 }
 
 enum ww_status gate_hear(struct gate *gate)
@@ -414,13 +459,13 @@ enum ww_status gate_hear(struct gate *gate)
 enum ww_status gate_advance(struct gate *gate, uint64_t *passed)
 {
     enum ww_status status = gate->status;
-    if (status == WW_OK && listens_now(gate)) {
-        status = hear_all(gate);
+    if (status == WW_OK) {
+        status = hear_some(gate);
     }
     while (status == WW_OK && all_announced(gate) && outgoing_free(gate, &gate->verdict)) {
         status = pass(gate);
         if (status == WW_OK && !gate->on_board) {
-            status = hear_all(gate);
+            status = hear_awaited(gate);
         }
     }
     *passed = gate->passed;
@@ -432,6 +477,34 @@ bool gate_has_room(struct gate *gate)
     return outgoing_free(gate, &gate->announcing[own_slot(gate, gate->announced)]);
 }
 
+/* ---- Values ------------------------------------------------------------------------------- */
+
+size_t gate_values_room(const struct gate *gate)
+{
+    if (gate->on_board) {
+        return BOARD_VALUES_BYTES;
+    }
+    return gate->direct ? GATE_VALUES_BYTES : 0;
+}
+
+bool gate_shows_values(const struct gate *gate)
+{
+    return gate->on_board;
+}
+
+const void *gate_values(const struct gate *gate, int rank, uint64_t number, size_t bytes)
+{
+    assert(rank != gate->topology->rank && bytes <= gate_values_room(gate));
+    if (gate->on_board) {
+        return board_values(board_place(gate->board, rank, number), bytes);
+    }
+    size_t slot = (size_t)(number & (gate->ahead - 1));
+    const struct peer *peer = &gate->peers[rank - (rank > gate->topology->rank)];
+    return peer->values + slot * GATE_VALUES_BYTES;
+}
+
+/* ---- Announcing --------------------------------------------------------------------------- */
+
 enum ww_status gate_announce(struct gate *gate, const struct signature *signature,
                              const struct luggage *luggage)
 {
@@ -440,7 +513,7 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
     }
     size_t slot = own_slot(gate, gate->announced);
     struct outgoing *outgoing = &gate->announcing[slot];
-    assert(!outgoing->under_way);
+    assert(!outgoing->under_way && luggage->bytes <= gate_values_room(gate));
     gate->own[slot] = *signature;
     if (gate->board != NULL) {
         board_write(gate->board, gate->announced, signature, luggage->notice, luggage->values,
@@ -450,9 +523,15 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
         gate->announced++;
         return WW_OK;
     }
-    outgoing->message = (struct message){
-        .kind = MESSAGE_ANNOUNCE, .number = gate->announced, .signature = *signature};
+    outgoing->message = (struct message){.kind = MESSAGE_ANNOUNCE,
+                                         .number = gate->announced,
+                                         .signature = *signature,
+                                         .bytes = (uint32_t)luggage->bytes};
+    if (luggage->bytes > 0) {
+        memcpy(outgoing->message.values, luggage->values, luggage->bytes);
+    }
     gate->announced++;
+    gate->looks = HEAR_REST_EVERY - 1; /* who comes late hears first what became of the others */
     if (is_centre(gate)) {
         return WW_OK; /* its verdict is the announcement */
     }
@@ -481,21 +560,31 @@ static int missing_on_board(const struct gate *gate, int *ranks, int most)
     return missing;
 }
 
-int gate_missing(const struct gate *gate, int *ranks, int most)
+static int missing_peers(const struct gate *gate, bool silent, int *ranks, int most)
 {
     int missing = 0;
-    if (gate->on_board) {
-        return missing_on_board(gate, ranks, most);
-    }
     for (int i = 0; i < gate->peer_count; i++) {
-        if (gate->peers[i].announced <= gate->passed) {
+        const struct peer *peer = &gate->peers[i];
+        if (peer->announced <= gate->passed && !(silent && peer->answered)) {
             if (missing < most) {
-                ranks[missing] = gate->peers[i].rank;
+                ranks[missing] = peer->rank;
             }
             missing++;
         }
     }
     return missing;
+}
+
+int gate_missing(const struct gate *gate, int *ranks, int most)
+{
+    return gate->on_board ? missing_on_board(gate, ranks, most)
+                          : missing_peers(gate, false, ranks, most);
+}
+
+int gate_missing_silent(const struct gate *gate, int *ranks, int most)
+{
+    return gate->on_board ? missing_on_board(gate, ranks, most)
+                          : missing_peers(gate, true, ranks, most);
 }
 
 void gate_waits_for(struct gate *gate, int rank)
@@ -509,10 +598,10 @@ static bool went_on(struct gate *gate, const struct peer *peer)
     return gate->on_board ? is_shown(gate, peer->rank) : peer->announced > gate->passed;
 }
 
-void gate_call_roll(struct gate *gate)
+void gate_call_roll(struct gate *gate, bool at_gate)
 {
     for (int i = 0; i < gate->peer_count; i++) {
-        gate->peers[i].answered = went_on(gate, &gate->peers[i]);
+        gate->peers[i].answered = !at_gate && went_on(gate, &gate->peers[i]);
     }
     if (outgoing_free(gate, &gate->roll_call)) {
         gate->roll_call.message = (struct message){
@@ -579,7 +668,12 @@ static enum ww_status allocate(struct gate *gate)
     gate->said = calloc(peers * gate->ahead, sizeof *gate->said);
     gate->votes = calloc((size_t)topology->size, sizeof *gate->votes);
     gate->shown = calloc((size_t)topology->size, sizeof *gate->shown);
-    if (gate->shown == NULL || gate->own == NULL || gate->announcing == NULL ||
+    bool roomy = true;
+    if (gate->direct && !gate->on_board) {
+        gate->values = calloc(peers * gate->ahead, GATE_VALUES_BYTES);
+        roomy = gate->values != NULL;
+    }
+    if (!roomy || gate->shown == NULL || gate->own == NULL || gate->announcing == NULL ||
         gate->peers == NULL || gate->round == NULL || gate->said == NULL || gate->votes == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for the gate of %d ranks", topology->size);
     }
@@ -592,6 +686,9 @@ static void name_peers(struct gate *gate)
         gate->peers[i].rank = hears_all(gate) ? i + (i >= gate->topology->rank) : 0;
         gate->peers[i].waits_for = -1;
         gate->peers[i].said = gate->said + (uint64_t)i * gate->ahead;
+        gate->peers[i].values = gate->values == NULL
+                                    ? NULL
+                                    : gate->values + (uint64_t)i * gate->ahead * GATE_VALUES_BYTES;
     }
 }
 
@@ -641,6 +738,7 @@ void gate_destroy(struct gate *gate)
     free(gate->peers);
     free(gate->round);
     free(gate->said);
+    free(gate->values);
     free(gate->votes);
     free(gate->shown);
     free(gate);

@@ -20,6 +20,7 @@
 #include "topology.h"
 
 #define GATE_DIRECT_SIZE 16
+#define GATE_VALUES_BYTES ((size_t)192) /* so many fit a message */
 
 struct gate;
 
@@ -39,15 +40,26 @@ void gate_destroy(struct gate *gate);
 /* True when the next collective may be announced. */
 bool gate_has_room(struct gate *gate);
 
-/* What goes with an announcement on the board: where memory lies, or, with notice NULL, values. */
+/* What goes with an announcement: where memory lies (for a board only), or, with notice NULL,
+ * values. */
 struct luggage {
     const struct notice *notice;
     const void *values;
-    size_t bytes; /* at most BOARD_VALUES_BYTES */
+    size_t bytes; /* at most gate_values_room */
 };
 
-/* Announces the next collective; its number is 0 for the first and counts up. luggage may be NULL
- * without a board. */
+/* The most bytes of values that go with an announcement: where all ranks share a board, or tell
+ * each other directly; else 0. */
+size_t gate_values_room(const struct gate *gate);
+
+/* Whether they lie on the board, where peers read what they need, or were sent to every peer. */
+bool gate_shows_values(const struct gate *gate);
+
+/* The values that a peer announced with collective `number`, which passed and is not done here:
+ * until then nobody announces the one that takes their place. bytes: those of the collective. */
+const void *gate_values(const struct gate *gate, int rank, uint64_t number, size_t bytes);
+
+/* Announces the next collective; its number is 0 for the first and counts up. */
 enum ww_status gate_announce(struct gate *gate, const struct signature *signature,
                              const struct luggage *luggage);
 
@@ -61,14 +73,19 @@ enum ww_status gate_hear(struct gate *gate);
 /* The ranks that the gate waits for: writes up to `most` and returns how many there are. */
 int gate_missing(const struct gate *gate, int *ranks, int most);
 
+/* Those of them that did not answer the latest roll call. All of them on a board, or when none was
+ * called. */
+int gate_missing_silent(const struct gate *gate, int *ranks, int most);
+
 /* True when gate_missing names all who are missing, not only the one who would know. */
 bool gate_sees_all(const struct gate *gate);
 
 /* Whom this rank waits for, -1 = nobody: what it answers when a peer calls the roll. */
 void gate_waits_for(struct gate *gate, int rank);
 
-/* Asks all peers whether they are there and whom they wait for. */
-void gate_call_roll(struct gate *gate);
+/* Asks all peers whether they are there and whom they wait for. Amid data, who announced what comes
+ * next need not answer; at the gate that may be all that it ever said. */
+void gate_call_roll(struct gate *gate, bool at_gate);
 
 /* After a roll call: a rank that is silent and that somebody waits for; -1 when there is none, or
  * when the gate is not direct and cannot know. */

@@ -8,13 +8,23 @@
 #define COLLECTIVES_PRICE_H
 
 #include "algorithms/algorithm.h"
-#include "cost.h"
 #include "topology.h"
+
+/* Which groups of ranks reduce among themselves first. */
+enum nesting {
+    NEST_NONE,  /* flat */
+    NEST_ALL,   /* those of all levels: "hierarchical" */
+    NEST_HOSTS, /* from hosts outwards, where there are levels inside hosts too: "hosts" */
+    NESTINGS
+};
+
+/* NULL for NEST_NONE. Its levels are 0 where there is nothing to nest. */
+const struct hierarchy *nesting_of(const struct topology *topology, enum nesting nesting);
 
 /* A way to run a collective. */
 struct candidate {
-    const struct algorithm *algorithm; /* among the owners when hierarchical */
-    bool hierarchical;
+    const struct algorithm *algorithm; /* among the owners when nested */
+    enum nesting nesting;
     int root; /* broadcast only, else 0 */
 };
 
@@ -50,6 +60,33 @@ struct price {
 };
 
 struct price load_price(const struct load *load, const struct wires *wires, struct pace pace);
+
+/* Its seconds alone: a third of the work. */
+double load_seconds(const struct load *load, const struct wires *wires, struct pace pace);
+
+/* How long the busiest host's cores, or its busiest rank, work for it. */
+double load_core_seconds(const struct load *load, const struct wires *wires, struct pace pace);
+
+/* What a way really took at a few sizes: it knows what no model does (who waits for whom, what else
+ * the cores do). Between these sizes the ratio of measured to predicted is interpolated; beyond the
+ * largest the difference stays, or the ratio where `grows`; below the smallest the difference. */
+#define CORRECTIONS_MAX 8
+struct correction {
+    int count;                     /* 0 = prices stand as they are */
+    double bytes[CORRECTIONS_MAX]; /* ascending */
+    double predicted_s[CORRECTIONS_MAX];
+    double measured_s[CORRECTIONS_MAX];
+    bool grows; /* it costs more per byte, not once */
+};
+
+/* What a predicted time becomes. */
+double correction_apply(const struct correction *correction, double bytes, double predicted_s);
+
+/* The same for values that travel with the announcement, on a board (board.h) and by the messages
+ * of a gate (gate.h): no plan runs. */
+struct price board_price(const struct topology *topology, const struct wires *wires,
+                         enum collective collective, double bytes);
+struct price gate_price(const struct topology *topology, const struct wires *wires);
 
 /* Bytes that leave the busiest rank, and the busiest unit of the level below (at the host level of
  * the network: one host, all its ports together), over each level, for a vector of so many bytes;

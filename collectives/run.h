@@ -78,9 +78,11 @@ struct workspace {
     enum ww_wait wait; /* WW_WAIT_NETWORK once a posted round waits for a wire */
     uint64_t moves;    /* rounds done so far */
 
+    const struct gate *gate;
     const struct board *board; /* NULL where ranks do not see each other */
     const uint8_t *peer_level;
-    struct ww_traffic seen_traffic[WW_LEVELS_MAX]; /* read and written in peers' memory */
+    struct ww_traffic seen_traffic[WW_LEVELS_MAX]; /* read and written in peers' memory, or sent
+                                                      with announcements */
 };
 
 /* A piece of memory that a slice stands for. */
@@ -108,7 +110,11 @@ int run_window(const struct slicing *slicing, int window);
 bool run_grow(struct run *run, uint32_t parts, uint32_t slots, uint32_t seen);
 void run_finish(struct run *run);
 
-/* What engine_planned_bytes says, for a run that is set up. */
+/* What the request's plan sends over each level; added to bytes. */
+void run_plan_bytes(const struct run_request *request, const struct topology *topology,
+                    uint64_t *bytes);
+
+/* The same for a run that is set up. */
 void run_planned_bytes(struct run *run, const struct topology *topology, uint64_t *bytes);
 
 /* ---- act.c: local actions ------------------------------------------------------------------- */
@@ -121,20 +127,21 @@ struct span run_span(const struct run *run, const struct place *place, const str
 enum ww_status run_locals(struct workspace *space, const struct run *run, const struct place *place,
                           const struct action *actions, uint32_t count);
 
-/* ---- seen.c: the board ---------------------------------------------------------------------- */
+/* ---- seen.c: the board, and values that come with announcements ----------------------------- */
 
 /* Looks up where the peers' memory is that the plan sees; collective `number` is on the board. */
 void run_see(struct run *run, const struct workspace *space, uint64_t number);
 
-/* The values that a rank puts on the board: where they begin, and their bytes. */
-const void *run_board_values(const struct run_request *request, int rank, size_t *bytes);
+/* The values that a rank announces: where they begin, and their bytes. */
+const void *run_announced_values(const struct run_request *request, size_t *bytes);
 
-/* What a rank reads there in others' entries. */
-size_t run_board_bytes(const struct run_request *request);
+/* What passes between this rank and its peers that way, over each level; added to traffic. */
+void run_announced_traffic(const struct run_request *request, const struct workspace *space,
+                           struct ww_traffic *traffic);
 
-/* Runs a collective whose values are on the board, all at once. */
-void run_on_board(struct run *run, struct workspace *space, const struct kernels *kernels,
-                  uint64_t number);
+/* Runs a collective whose values came with the announcements, all at once. */
+void run_announced(struct run *run, struct workspace *space, const struct kernels *kernels,
+                   uint64_t number);
 
 /* ---- run.c ---------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * seen.c: what a run sees of its peers: where their memory lies, or their values on the board. */
+ * seen.c: what a run sees of its peers: where their memory lies, or the values that came with their
+ * announcements. */
 #include "run.h"
 
 #include <string.h>
@@ -24,27 +25,59 @@ void run_see(struct run *run, const struct workspace *space, uint64_t number)
     }
 }
 
-const void *run_board_values(const struct run_request *request, int rank, size_t *bytes)
+/* ---- Values that come with announcements ---------------------------------------------------- */
+
+const void *run_announced_values(const struct run_request *request, size_t *bytes)
 {
-    enum collective collective = request->plan->collective;
+    const struct plan *plan = request->plan;
     *bytes = request->count * ww_type_bytes(request->type);
-    if (collective == COLLECTIVE_REDUCE_SCATTER) {
-        *bytes *= (size_t)request->plan->size;
-    } else if (collective == COLLECTIVE_BROADCAST) {
-        *bytes = rank == request->root ? *bytes : 0;
+    if (plan->collective == COLLECTIVE_REDUCE_SCATTER) {
+        *bytes *= (size_t)plan->size;
+    } else if (plan->collective == COLLECTIVE_BROADCAST) {
+        *bytes = plan->rank == request->root ? *bytes : 0;
         return request->output;
     }
     return request->input;
 }
 
-size_t run_board_bytes(const struct run_request *request)
+/* On a board ranks read what they need, and only the innermost wires are looked at. */
+static void add_read(const struct run_request *request, struct ww_traffic *traffic)
 {
-    size_t share = request->count * ww_type_bytes(request->type);
     const struct plan *plan = request->plan;
-    if (plan->collective == COLLECTIVE_BROADCAST) {
-        return plan->rank == request->root ? 0 : share;
+    size_t share = request->count * ww_type_bytes(request->type);
+    size_t entries = plan->collective != COLLECTIVE_BROADCAST ? (size_t)plan->size - 1
+                     : plan->rank != request->root            ? 1
+                                                              : 0;
+    traffic[0].data_bytes += entries * share;
+    traffic[0].data_messages += entries;
+}
+
+/* A message carries all that a rank announces, to every peer alike. */
+static void add_sent(const struct run_request *request, const uint8_t *peer_level,
+                     struct ww_traffic *traffic)
+{
+    const struct plan *plan = request->plan;
+    size_t bytes;
+    run_announced_values(request, &bytes);
+    for (int peer = 0; bytes > 0 && peer < plan->size; peer++) {
+        if (peer != plan->rank) {
+            traffic[peer_level[peer]].data_bytes += bytes;
+            traffic[peer_level[peer]].data_messages++;
+        }
     }
-    return share * ((size_t)plan->size - 1);
+}
+
+void run_announced_traffic(const struct run_request *request, const struct workspace *space,
+                           struct ww_traffic *traffic)
+{
+    if (request->count == 0) {
+        return;
+    }
+    if (gate_shows_values(space->gate)) {
+        add_read(request, traffic);
+    } else {
+        add_sent(request, space->peer_level, traffic);
+    }
 }
 
 /* The values of all ranks become space->sources, shifted by `offset` bytes; the own ones are read
@@ -54,8 +87,8 @@ static void gather_values(const struct run *run, struct workspace *space, uint64
 {
     const struct plan *plan = run->request.plan;
     for (int rank = 0; rank < plan->size; rank++) {
-        const uint8_t *values = board_values(board_place(space->board, rank, number), bytes);
-        values = rank == plan->rank ? run->request.input : values;
+        const uint8_t *values = rank == plan->rank ? run->request.input
+                                                   : gate_values(space->gate, rank, number, bytes);
         space->sources[rank] = values + offset;
     }
 }
@@ -80,8 +113,8 @@ static void take_values(const struct run *run, const struct workspace *space, si
     }
 }
 
-void run_on_board(struct run *run, struct workspace *space, const struct kernels *kernels,
-                  uint64_t number)
+void run_announced(struct run *run, struct workspace *space, const struct kernels *kernels,
+                   uint64_t number)
 {
     const struct run_request *request = &run->request;
     const struct plan *plan = request->plan;
@@ -104,11 +137,8 @@ void run_on_board(struct run *run, struct workspace *space, const struct kernels
         break;
     default:
         if (plan->rank != request->root) {
-            memcpy(request->output,
-                   board_values(board_place(space->board, request->root, number), share), share);
+            memcpy(request->output, gate_values(space->gate, request->root, number, share), share);
         }
     }
-    size_t read = run_board_bytes(request);
-    space->seen_traffic[0].data_bytes += read;
-    space->seen_traffic[0].data_messages += read / share;
+    run_announced_traffic(request, space, space->seen_traffic);
 }

@@ -1,376 +1,614 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * select.c: chooses by size, type and place; keeps the plans that were written. */
+ * select.c: keeps, for each kind of collective, which way is the cheapest at which size. */
 #include "select.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "envelope.h"
 #include "internal/log.h"
+#include "rules.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-/* In memory: values lie on the board when a rank reads no more than so many bytes there. Between
- * two cores that is as fast as staging up to 64 KiB, with more ranks than cores twice as fast. */
-#define BOARD_READ_BYTES (128 * KIB)
-#define FETCH_LEAST_BYTES (64 * KIB) /* a system call costs as much as copying this */
-/* Segments stay in the caches, and the parts of few ranks outlast their awaiting each other. */
-#define MEMORY_PART_BYTES (128 * KIB)
-#define MEMORY_SEGMENT_BYTES MIB
-#define MEMORY_WINDOW 2
-/* In place nothing is staged: segments bound how long a rank is inside its peers' buffers. */
-#define VIEWED_SEGMENT_BYTES (512 * KIB)
-#define VIEWED_WINDOW 8
+#define CANDIDATES_MAX 24
 
-#define AUTOMATIC "auto"
-#define HIERARCHICAL "hierarchical"
-
-/* A row serves vectors of up to `bytes` in groups of up to `ranks`; the first that fits wins. The
- * limits follow algorithms' costs (latency steps against bytes sent) as measured over Open MPI on
- * one host; see bench/README.md for the command. */
-struct row {
-    size_t bytes;
-    int ranks;
-    const struct algorithm *algorithm;
+/* Collectives that are decided alike. */
+enum family {
+    FAMILY_ALL_REDUCE,
+    FAMILY_ALL_REDUCE_ONCE, /* 16-bit types: only plans that round once */
+    FAMILY_REDUCE_SCATTER,
+    FAMILY_REDUCE_SCATTER_ONCE,
+    FAMILY_ALL_GATHER,
+    FAMILY_BROADCAST,
+    FAMILIES
 };
 
-static const struct row all_reduce_rows[] = {
-    {16 * KIB, 4, &algorithm_direct},         {16 * KIB, 1 << 30, &algorithm_doubling},
-    {256 * KIB, 1 << 30, &algorithm_halving}, {SIZE_MAX, 16, &algorithm_scatter_gather},
-    {4 * MIB, 1 << 30, &algorithm_halving},   {SIZE_MAX, 1 << 30, &algorithm_ring},
-};
-/* 16-bit types: only plans that round once. */
-static const struct row one_rounding_rows[] = {
-    {8 * KIB, 8, &algorithm_direct},
-    {SIZE_MAX, 1 << 30, &algorithm_scatter_gather},
-};
-static const struct row reduce_scatter_rows[] = {
-    {SIZE_MAX, 16, &algorithm_reduce_scatter_pairwise},
-    {4 * MIB, 1 << 30, &algorithm_reduce_scatter_pairwise},
-    {SIZE_MAX, 1 << 30, &algorithm_reduce_scatter_ring},
-};
-static const struct row reduce_scatter_one_rounding_rows[] = {
-    {SIZE_MAX, 1 << 30, &algorithm_reduce_scatter_pairwise},
-};
-static const struct row all_gather_rows[] = {
-    {SIZE_MAX, 16, &algorithm_all_gather_direct},
-    {4 * MIB, 1 << 30, &algorithm_all_gather_direct},
-    {SIZE_MAX, 1 << 30, &algorithm_all_gather_ring},
-};
-static const struct row broadcast_rows[] = {
-    {64 * KIB, 1 << 30, &algorithm_broadcast_tree},
-    {SIZE_MAX, 2, &algorithm_broadcast_tree},
-    {SIZE_MAX, 64, &algorithm_broadcast_scatter},
-    {SIZE_MAX, 1 << 30, &algorithm_broadcast_tree},
+/* A way, and its load once somebody needed it. */
+struct known {
+    struct candidate candidate;
+    struct load *load;
+    struct correction correction;
+    struct known *next;
 };
 
-/* Where all ranks see each other's memory, by collective. */
-struct in_memory {
-    const struct algorithm *staged;
-    const struct algorithm *viewed;
-    const struct algorithm *fetched;
-};
-static const struct in_memory in_memory[COLLECTIVE_COUNT] = {
-    [COLLECTIVE_ALL_REDUCE] = {&algorithm_staged, &algorithm_viewed, &algorithm_fetched},
-    [COLLECTIVE_REDUCE_SCATTER] = {&algorithm_reduce_scatter_staged,
-                                   &algorithm_reduce_scatter_viewed,
-                                   &algorithm_reduce_scatter_fetched},
-    [COLLECTIVE_ALL_GATHER] = {&algorithm_all_gather_staged, &algorithm_all_gather_viewed,
-                               &algorithm_all_gather_fetched},
-    [COLLECTIVE_BROADCAST] = {&algorithm_broadcast_staged, &algorithm_broadcast_viewed,
-                              &algorithm_broadcast_fetched},
+struct decision {
+    int count;
+    struct candidate
+        candidates[CANDIDATES_MAX]; /* that the settings allow; earlier ones win ties */
+    bool made;
+    bool drawn; /* several of them were priced */
+    struct envelope envelope;
 };
 
-static const struct algorithm *first_fit(const struct row *row, size_t bytes, int ranks)
+struct selector {
+    const struct topology *topology;
+    struct sight sight;
+    bool priced;
+    struct wires wires;
+    struct select_settings settings;
+    bool on_devices;
+    struct known *known;
+    struct correction announcement;
+    struct decision decisions[FAMILIES];
+};
+
+/* ---- Candidates ------------------------------------------------------------------------------ */
+
+static enum family family_of(const struct wish *wish)
 {
-    while (bytes > row->bytes || ranks > row->ranks) {
-        row++;
-    }
-    return row->algorithm;
-}
-
-static bool is_16_bit(enum ww_type type)
-{
-    return type == WW_F16 || type == WW_BF16;
-}
-
-static const struct row *rows_of(const struct wish *wish)
-{
+    bool once = is_16_bit(wish->type);
     switch (wish->collective) {
     case COLLECTIVE_REDUCE_SCATTER:
-        return is_16_bit(wish->type) ? reduce_scatter_one_rounding_rows : reduce_scatter_rows;
+        return once ? FAMILY_REDUCE_SCATTER_ONCE : FAMILY_REDUCE_SCATTER;
     case COLLECTIVE_ALL_GATHER:
-        return all_gather_rows;
+        return FAMILY_ALL_GATHER;
     case COLLECTIVE_BROADCAST:
-        return broadcast_rows;
+        return FAMILY_BROADCAST;
     default:
-        return is_16_bit(wish->type) ? one_rounding_rows : all_reduce_rows;
+        return once ? FAMILY_ALL_REDUCE_ONCE : FAMILY_ALL_REDUCE;
     }
 }
 
-/* Bytes of the whole vector, all ranks' shares together. */
-static size_t vector_bytes(const struct topology *topology, const struct wish *wish)
+static const struct {
+    enum collective collective;
+    bool once;
+} families[FAMILIES] = {
+    [FAMILY_ALL_REDUCE] = {COLLECTIVE_ALL_REDUCE, false},
+    [FAMILY_ALL_REDUCE_ONCE] = {COLLECTIVE_ALL_REDUCE, true},
+    [FAMILY_REDUCE_SCATTER] = {COLLECTIVE_REDUCE_SCATTER, false},
+    [FAMILY_REDUCE_SCATTER_ONCE] = {COLLECTIVE_REDUCE_SCATTER, true},
+    [FAMILY_ALL_GATHER] = {COLLECTIVE_ALL_GATHER, false},
+    [FAMILY_BROADCAST] = {COLLECTIVE_BROADCAST, false},
+};
+
+/* Whether a candidate is what a name asks for. Where a nesting says nothing it is the one of all
+ * levels, and where that says nothing every owner is a rank: then "hierarchical+ring" is a ring. */
+static bool is_named(const struct selector *selector, const char *name,
+                     const struct candidate *candidate)
 {
-    size_t bytes = wish->count * ww_type_bytes(wish->type);
-    bool shares = collective_has_shares(wish->collective);
-    return shares ? bytes * (size_t)topology->size : bytes;
+    enum nesting nesting;
+    const struct topology *topology = selector->topology;
+    const struct algorithm *algorithm = select_parse(name, &nesting);
+    bool any = nesting != NEST_NONE && strchr(name, '+') == NULL;
+    if (nesting == NEST_HOSTS && topology->hosts_outwards.levels == 0) {
+        nesting = NEST_ALL;
+    }
+    if (nesting == NEST_ALL && topology->hierarchy.levels == 0) {
+        nesting = NEST_NONE;
+    }
+    return candidate->nesting == nesting && (any || candidate->algorithm == algorithm);
 }
 
-const struct algorithm *select_parse(const char *name, bool *hierarchical)
+static bool can_run(const struct selector *selector, const struct algorithm *algorithm,
+                    enum nesting nesting)
 {
-    size_t length = strlen(HIERARCHICAL);
-    *hierarchical = strncmp(name, HIERARCHICAL, length) == 0 &&
-                    (name[length] == '\0' || name[length] == '+');
-    if (*hierarchical) {
-        name += length + (name[length] == '+');
+    if (nesting != NEST_NONE) {
+        return algorithm->needs == NEEDS_MESSAGES &&
+               nesting_of(selector->topology, nesting)->levels > 0;
     }
-    const struct algorithm *found = algorithm_find(COLLECTIVE_ALL_REDUCE, name);
-    bool fits = found != NULL && (!*hierarchical || found->needs == NEEDS_MESSAGES);
-    return fits ? found : NULL; /* owners are on different hosts: they send */
+    switch (algorithm->needs) {
+    case NEEDS_SCRATCH:
+        return selector->sight.all && selector->topology->size > 1;
+    case NEEDS_FETCH:
+        return selector->sight.all && selector->sight.fetch && selector->topology->size > 1;
+    default:
+        return algorithm->needs == NEEDS_MESSAGES;
+    }
 }
 
-enum ww_status select_check_sight(const char *name, const struct sight *sight)
+/* Candidate `index` of a family among all that can run; false behind the last one. Flat ones come
+ * first: they are simpler. */
+static bool nth_candidate(const struct selector *selector, enum family family, int index,
+                          struct candidate *candidate)
 {
-    bool hierarchical;
-    const struct algorithm *algorithm = select_parse(name, &hierarchical);
-    if (algorithm == NULL || algorithm->needs == NEEDS_MESSAGES) {
-        return WW_OK;
-    }
-    if (!sight->all || (algorithm->needs == NEEDS_FETCH && !sight->fetch)) {
-        return log_failure(
-            WW_UNSUPPORTED, "algorithm %s needs ranks of one host that %s: choose another, or auto",
-            name,
-            algorithm->needs == NEEDS_FETCH ? "may copy out of each other's processes"
-                                            : "see each other's memory");
-    }
-    return algorithm->needs == NEEDS_VIEW
-               ? log_failure(WW_UNSUPPORTED,
-                             "algorithm viewed is taken by itself where all buffers "
-                             "come from ww_alloc: choose staged, or auto")
-               : WW_OK;
-}
-
-enum ww_status select_check(const char *name)
-{
-    bool hierarchical;
-    if (strcmp(name, AUTOMATIC) == 0 || strcmp(name, HIERARCHICAL) == 0 ||
-        select_parse(name, &hierarchical) != NULL) {
-        return WW_OK;
-    }
-    char known[256] = AUTOMATIC ", " HIERARCHICAL;
-    for (int i = 0; algorithms[i] != NULL; i++) {
-        if (algorithms[i]->collective == COLLECTIVE_ALL_REDUCE) {
-            strncat(known, ", ", sizeof known - strlen(known) - 1);
-            strncat(known, algorithms[i]->name, sizeof known - strlen(known) - 1);
+    bool nests = families[family].collective == COLLECTIVE_ALL_REDUCE && !families[family].once;
+    for (int nesting = NEST_NONE; nesting < (nests ? NESTINGS : NEST_ALL); nesting++) {
+        for (int i = 0; algorithms[i] != NULL; i++) {
+            const struct algorithm *algorithm = algorithms[i];
+            bool fits = algorithm->collective == families[family].collective &&
+                        (!families[family].once || algorithm->one_rounding) &&
+                        can_run(selector, algorithm, (enum nesting)nesting);
+            if (fits && index-- == 0) {
+                *candidate = (struct candidate){algorithm, (enum nesting)nesting, 0};
+                return true;
+            }
         }
     }
-    return log_failure(WW_BAD_CONFIG,
-                       "algorithm is \"%s\"; it can be one of %s, or hierarchical+ one of them",
-                       name, known);
+    return false;
 }
 
-/* Levels pay once the vector is large enough that bytes across the network decide. */
-static void choose_all_reduce(const struct topology *topology, const struct wish *wish,
-                              struct choice *choice)
+/* Where memory is seen staging takes the place of messages inside a host, and fetching is tried
+ * beside it (tune.h). */
+static bool competes(const struct selector *selector, const struct candidate *candidate)
 {
-    size_t bytes = vector_bytes(topology, wish);
-    bool levels = topology->hierarchy.levels > 0;
-    choice->hierarchical = levels && bytes > 64 * KIB && !is_16_bit(wish->type);
-    int ranks = choice->hierarchical ? topology->hosts : topology->size;
-    choice->algorithm = first_fit(rows_of(wish), bytes, ranks);
+    if (!selector->sight.all || selector->topology->size == 1) {
+        return true;
+    }
+    return candidate->nesting != NEST_NONE || candidate->algorithm->needs == NEEDS_SCRATCH;
 }
 
-/* The setting wins, except where it would round 16-bit sums more than once. */
-static void apply_name(const struct topology *topology, const struct wish *wish, const char *name,
-                       struct choice *choice)
+/* A name that a family cannot follow (it would round 16-bit sums more than once, or there are no
+ * levels) is as good as none. */
+static void list_candidates(struct selector *selector, enum family family)
 {
-    bool hierarchical;
-    const struct algorithm *algorithm = select_parse(name, &hierarchical);
-    if (is_16_bit(wish->type) &&
-        (hierarchical || (algorithm != NULL && !algorithm->one_rounding))) {
+    struct decision *decision = &selector->decisions[family];
+    const char *name = selector->settings.algorithm;
+    bool named = families[family].collective == COLLECTIVE_ALL_REDUCE &&
+                 strcmp(name, AUTOMATIC) != 0;
+    struct candidate candidate;
+    decision->count = 0;
+    for (int i = 0; nth_candidate(selector, family, i, &candidate); i++) {
+        bool fits = named ? is_named(selector, name, &candidate) : competes(selector, &candidate);
+        if (fits && decision->count < CANDIDATES_MAX) {
+            decision->candidates[decision->count++] = candidate;
+        }
+    }
+}
+
+/* ---- Prices ---------------------------------------------------------------------------------- */
+
+/* NULL when nobody needed it yet. */
+static struct known *find_known(const struct selector *selector, const struct candidate *candidate)
+{
+    struct known *known = selector->known;
+    while (known != NULL && (known->candidate.algorithm != candidate->algorithm ||
+                             known->candidate.nesting != candidate->nesting)) {
+        known = known->next;
+    }
+    return known;
+}
+
+static enum ww_status make_known(struct selector *selector, const struct candidate *candidate,
+                                 struct known **found)
+{
+    *found = find_known(selector, candidate);
+    if (*found != NULL) {
+        return WW_OK;
+    }
+    struct known *known = calloc(1, sizeof *known);
+    if (known == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to keep a price");
+    }
+    enum ww_status status = load_create(selector->topology, candidate, &known->load);
+    if (status != WW_OK) {
+        free(known);
+        return status;
+    }
+    known->candidate = *candidate;
+    known->next = selector->known;
+    selector->known = known;
+    *found = known;
+    return WW_OK;
+}
+
+static void use_known(struct option *option, const struct known *known)
+{
+    option->load = known->load;
+    option->correction = &known->correction;
+}
+
+/* Ways to cut: the usual one first, then those that fill longer or shorter pipelines. */
+static void list_paces(const struct selector *selector, struct option *option)
+{
+    static const size_t segments[] = {256 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB};
+    size_t count = selector->on_devices ? 5 : 3;
+    struct choice usual;
+    rule_cut(selector->topology, &usual);
+    option->pace[0].segment_bytes = usual.segment_bytes;
+    option->pace[0].window = usual.window;
+    option->pace_count = 1;
+    for (size_t i = 0; i < count; i++) {
+        if (segments[i] != usual.segment_bytes) {
+            option->pace[option->pace_count].segment_bytes = segments[i];
+            option->pace[option->pace_count++].window = usual.window;
+        }
+    }
+    if (selector->settings.segment_bytes > 0) {
+        option->pace[0].segment_bytes = selector->settings.segment_bytes;
+        option->pace_count = 1;
+    }
+    for (int p = 0; p < option->pace_count && selector->settings.window > 0; p++) {
+        option->pace[p].window = selector->settings.window;
+    }
+}
+
+/* Staged plans were measured to be best as rules.c cuts them. */
+static void fill_paces(const struct selector *selector, const struct candidate *candidate,
+                       struct option *option)
+{
+    list_paces(selector, option);
+    if (candidate->algorithm->needs != NEEDS_MESSAGES && candidate->nesting == NEST_NONE) {
+        struct choice staged = {.algorithm = NULL};
+        struct wish wish = {candidate->algorithm->collective, MIB, WW_F32, 0};
+        rule_in_memory(selector->topology, &selector->sight, &wish, &staged);
+        option->pace[0].segment_bytes = staged.segment_bytes;
+        option->pace[0].window = staged.window;
+        option->pace_count = 1;
+    }
+}
+
+static enum ww_status make_option(struct selector *selector, const struct candidate *candidate,
+                                  struct option *option)
+{
+    struct known *known;
+    fill_paces(selector, candidate, option);
+    enum ww_status status = make_known(selector, candidate, &known);
+    if (status == WW_OK) {
+        use_known(option, known);
+    }
+    return status;
+}
+
+static enum ww_status decide(struct selector *selector, enum family family)
+{
+    struct decision *decision = &selector->decisions[family];
+    struct option options[CANDIDATES_MAX];
+    if (decision->made) {
+        return WW_OK;
+    }
+    list_candidates(selector, family);
+    decision->drawn = false;
+    bool in_memory = selector->sight.all && decision->count == 1;
+    bool by_rule = !selector->priced || decision->count == 0 || in_memory ||
+                   selector->topology->size == 1;
+    for (int i = 0; !by_rule && i < decision->count; i++) {
+        enum ww_status status = make_option(selector, &decision->candidates[i], &options[i]);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    if (!by_rule) {
+        envelope_draw(options, decision->count, &selector->wires, &decision->envelope);
+    }
+    decision->drawn = !by_rule;
+    decision->made = true;
+    return WW_OK;
+}
+
+enum ww_status selector_decide(struct selector *selector, const struct wish *wish)
+{
+    return decide(selector, family_of(wish));
+}
+
+void selector_change_wires(struct selector *selector, const struct wires *wires)
+{
+    selector->wires = *wires;
+    for (int family = 0; family < FAMILIES; family++) {
+        selector->decisions[family].made = false;
+    }
+}
+
+/* ---- Choosing -------------------------------------------------------------------------------- */
+
+/* A named algorithm runs alone: nothing travels with the announcement, no other way. */
+static bool is_automatic(const struct selector *selector, const struct wish *wish)
+{
+    return wish->collective != COLLECTIVE_ALL_REDUCE ||
+           strcmp(selector->settings.algorithm, AUTOMATIC) == 0;
+}
+
+/* The envelope tells which ways are ever the cheapest; between its points these are compared at the
+ * very size, since segments come in whole numbers. */
+static void choose_drawn(const struct selector *selector, const struct decision *decision,
+                         const struct wish *wish, struct choice *choice)
+{
+    size_t bytes = wish->bytes;
+    struct offer best = {0, 0, 0};
+    for (int i = 0; i < decision->count; i++) {
+        const struct candidate *candidate = &decision->candidates[i];
+        struct option option;
+        if (!envelope_has(&decision->envelope, i)) {
+            continue;
+        }
+        fill_paces(selector, candidate, &option);
+        use_known(&option, find_known(selector, candidate));
+        struct offer offer = envelope_offer(&option, &selector->wires, bytes);
+        if (choice->algorithm == NULL || offer_beats(&offer, &best)) {
+            best = offer;
+            choice->algorithm = candidate->algorithm;
+            choice->nesting = candidate->nesting;
+            choice->segment_bytes = option.pace[offer.pace].segment_bytes;
+            choice->window = option.pace[offer.pace].window;
+        }
+    }
+    if (choice->algorithm->needs == NEEDS_SCRATCH && is_automatic(selector, wish)) {
+        rule_in_memory(selector->topology, &selector->sight, wish, choice);
+    }
+}
+
+/* Nothing was priced. */
+static void choose_by_rule(const struct selector *selector, const struct decision *decision,
+                           const struct wish *wish, struct choice *choice)
+{
+    const struct topology *topology = selector->topology;
+    if (selector->sight.all && topology->size > 1 && is_automatic(selector, wish)) {
+        rule_in_memory(topology, &selector->sight, wish, choice);
         return;
     }
-    if (hierarchical) {
-        choice->hierarchical = topology->hierarchy.levels > 0;
-    } else if (algorithm != NULL) {
-        choice->hierarchical = false;
+    rule_plain(topology, wish, choice);
+    if (decision->count > 0 && !is_automatic(selector, wish)) {
+        bool any = strchr(selector->settings.algorithm, '+') == NULL &&
+                   decision->count > 1; /* a nesting was named, and no algorithm */
+        choice->nesting = decision->candidates[0].nesting;
+        choice->algorithm = any ? choice->algorithm : decision->candidates[0].algorithm;
     }
-    if (algorithm != NULL) {
-        choice->algorithm = algorithm;
-    }
 }
 
-/* Inside a host a segment stays in the cache; over a wire it must outlast the latency, and every
- * rank's part of it should still be a fair message. */
-static void choose_segment(const struct topology *topology, struct choice *choice)
+struct choice selector_choose(const struct selector *selector, const struct wish *wish)
 {
-    bool wire = topology->hosts > 1;
-    size_t part = wire ? 128 * KIB : 64 * KIB;
-    size_t least = part * (size_t)topology->size;
-    size_t usual = wire ? MIB : 512 * KIB;
-    choice->segment_bytes = least > usual ? least : usual;
-    choice->segment_bytes = choice->segment_bytes < 8 * MIB ? choice->segment_bytes : 8 * MIB;
-    choice->window = wire ? 4 : 2;
-}
-
-static bool suits_board(const struct topology *topology, const struct wish *wish)
-{
-    size_t whole = vector_bytes(topology, wish);
-    size_t size = (size_t)topology->size;
-    bool gathers = wish->collective == COLLECTIVE_ALL_GATHER;
-    size_t own = gathers ? whole / size : whole;
-    size_t readers = wish->collective == COLLECTIVE_ALL_REDUCE ? size : 1;
-    return own <= BOARD_VALUES_BYTES && whole <= BOARD_READ_BYTES / readers;
-}
-
-/* All ranks share one host and see each other. */
-static void choose_in_memory(const struct topology *topology, const struct sight *sight,
-                             const struct wish *wish, struct choice *choice)
-{
-    const struct in_memory *ways = &in_memory[wish->collective];
-    choice->algorithm = ways->staged;
-    choice->viewed = ways->viewed;
-    choice->fetched = sight->fetch && vector_bytes(topology, wish) >= FETCH_LEAST_BYTES
-                          ? ways->fetched
-                          : NULL;
-    choice->on_board = suits_board(topology, wish);
-    size_t parts = MEMORY_PART_BYTES * (size_t)topology->size;
-    choice->segment_bytes = parts < MEMORY_SEGMENT_BYTES ? parts : MEMORY_SEGMENT_BYTES;
-    choice->window = MEMORY_WINDOW;
-}
-
-/* A named algorithm runs alone: no board, no other way. */
-static bool is_automatic(const struct select_settings *settings, const struct wish *wish)
-{
-    return wish->collective != COLLECTIVE_ALL_REDUCE || strcmp(settings->algorithm, AUTOMATIC) == 0;
-}
-
-struct choice select_choice(const struct select_settings *settings, const struct topology *topology,
-                            const struct sight *sight, const struct wish *wish)
-{
-    struct choice choice = {.hierarchical = false};
-    choose_segment(topology, &choice);
-    if (sight->all && topology->size > 1 && is_automatic(settings, wish)) {
-        choose_in_memory(topology, sight, wish, &choice);
-    } else if (wish->collective == COLLECTIVE_ALL_REDUCE) {
-        choose_all_reduce(topology, wish, &choice);
-        if (strcmp(settings->algorithm, AUTOMATIC) != 0) {
-            apply_name(topology, wish, settings->algorithm, &choice);
-        }
+    const struct decision *decision = &selector->decisions[family_of(wish)];
+    struct choice choice = {.nesting = NEST_NONE};
+    rule_cut(selector->topology, &choice);
+    if (decision->drawn) {
+        choose_drawn(selector, decision, wish, &choice);
     } else {
-        choice.algorithm = first_fit(rows_of(wish), vector_bytes(topology, wish), topology->size);
+        choose_by_rule(selector, decision, wish, &choice);
     }
-    if (settings->segment_bytes > 0) {
-        choice.segment_bytes = settings->segment_bytes;
+    if (!selector->sight.all && is_automatic(selector, wish)) {
+        choice.with_announcement = rule_suits_message(selector->topology, wish);
     }
-    if (settings->window > 0) {
-        choice.window = settings->window;
+    if (selector->settings.segment_bytes > 0) {
+        choice.segment_bytes = selector->settings.segment_bytes;
+    }
+    if (selector->settings.window > 0) {
+        choice.window = selector->settings.window;
     }
     return choice;
 }
 
-/* ---- Shelf ------------------------------------------------------------------------------ */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
-struct shelved {
-    const struct algorithm *algorithm;
-    bool hierarchical;
-    int root;
-    struct plan *plan;
-    struct shelved *next;
-};
-
-struct shelf {
-    const struct topology *topology;
-    struct shelved *entries;
-};
-
-struct shelf *shelf_create(const struct topology *topology)
+static enum ww_status known_of(struct selector *selector, const struct wish *wish,
+                               const struct choice *choice, struct known **known)
 {
-    struct shelf *shelf = calloc(1, sizeof *shelf);
-    if (shelf != NULL) {
-        shelf->topology = topology;
-    }
-    return shelf;
+    struct candidate candidate = {choice->algorithm, choice->nesting, wish->root};
+    return make_known(selector, &candidate, known);
 }
 
-void shelf_destroy(struct shelf *shelf)
+enum ww_status selector_load(struct selector *selector, const struct wish *wish,
+                             const struct choice *choice, const struct load **load)
 {
-    if (shelf == NULL) {
+    struct known *known;
+    enum ww_status status = known_of(selector, wish, choice, &known);
+    if (status == WW_OK) {
+        *load = known->load;
+    }
+    return status;
+}
+
+/* The correction of a way; the one of values that travel with the announcement is its own. */
+static enum ww_status correction_of(struct selector *selector, const struct wish *wish,
+                                    const struct choice *choice, struct correction **correction)
+{
+    struct known *known;
+    if (choice->with_announcement) {
+        *correction = &selector->announcement;
+        return WW_OK;
+    }
+    enum ww_status status = known_of(selector, wish, choice, &known);
+    if (status == WW_OK) {
+        *correction = &known->correction;
+    }
+    return status;
+}
+
+static void correct(const struct correction *correction, double bytes, struct price *price)
+{
+    double predicted_s = price->seconds;
+    double factor = correction_apply(correction, bytes, predicted_s) / predicted_s;
+    price->seconds *= factor;
+    price->least_s *= factor;
+    price->most_s *= factor;
+}
+
+static enum ww_status price_as_is(struct selector *selector, const struct wish *wish,
+                                  const struct choice *choice, struct price *price)
+{
+    const struct load *load;
+    double bytes = (double)wish->bytes;
+    if (!selector->priced) {
+        return log_failure(WW_UNSUPPORTED, "nothing is known about the wires: nothing has a price");
+    }
+    if (choice->with_announcement) {
+        *price = selector->sight.all
+                     ? board_price(selector->topology, &selector->wires, wish->collective, bytes)
+                     : gate_price(selector->topology, &selector->wires);
+        return WW_OK;
+    }
+    enum ww_status status = selector_load(selector, wish, choice, &load);
+    if (status == WW_OK) {
+        struct pace pace = {bytes, (double)choice->segment_bytes, choice->window};
+        *price = load_price(load, &selector->wires, pace);
+    }
+    return status;
+}
+
+enum ww_status selector_price(struct selector *selector, const struct wish *wish,
+                              const struct choice *choice, struct price *price)
+{
+    struct correction *correction;
+    enum ww_status status = price_as_is(selector, wish, choice, price);
+    if (status == WW_OK) {
+        status = correction_of(selector, wish, choice, &correction);
+    }
+    if (status == WW_OK) {
+        correct(correction, (double)wish->bytes, price);
+    }
+    return status;
+}
+
+enum ww_status selector_correct(struct selector *selector, const struct wish *wish,
+                                const struct choice *choice, double measured_s, bool grows)
+{
+    struct correction *correction;
+    struct price price;
+    enum ww_status status = price_as_is(selector, wish, choice, &price);
+    if (status == WW_OK) {
+        status = correction_of(selector, wish, choice, &correction);
+    }
+    if (status == WW_OK && correction->count < CORRECTIONS_MAX) {
+        int at = correction->count++;
+        correction->bytes[at] = (double)wish->bytes;
+        correction->predicted_s[at] = price.seconds;
+        correction->measured_s[at] = measured_s;
+        correction->grows = grows;
+        selector->decisions[family_of(wish)].made = false;
+    }
+    return status;
+}
+
+bool selector_candidate(struct selector *selector, const struct wish *wish, int index,
+                        struct choice *choice)
+{
+    struct candidate candidate;
+    struct option option;
+    if (!nth_candidate(selector, family_of(wish), index, &candidate) ||
+        make_option(selector, &candidate, &option) != WW_OK) {
+        return false;
+    }
+    int pace = selector->priced ? envelope_offer(&option, &selector->wires, wish->bytes).pace : 0;
+    *choice = (struct choice){.algorithm = candidate.algorithm,
+                              .nesting = candidate.nesting,
+                              .segment_bytes = option.pace[pace].segment_bytes,
+                              .window = option.pace[pace].window};
+    return true;
+}
+
+/* ---- Words and fingerprints ------------------------------------------------------------------ */
+
+static void say_row(const struct decision *decision, int index, char *text, size_t bytes)
+{
+    const struct envelope_row *row = &decision->envelope.row[index];
+    const struct candidate *candidate = &decision->candidates[row->option];
+    struct choice choice = {.algorithm = candidate->algorithm, .nesting = candidate->nesting};
+    char name[64];
+    choice_name(&choice, name, sizeof name);
+    if (index + 1 == decision->envelope.rows) {
+        snprintf(text, bytes, "%s%s", index > 0 ? "else " : "", name);
+    } else if (row->bytes < KIB) {
+        snprintf(text, bytes, "<= %zu %s, ", row->bytes, name);
+    } else if (row->bytes < MIB) {
+        snprintf(text, bytes, "<= %zuK %s, ", row->bytes / KIB, name);
+    } else {
+        snprintf(text, bytes, "<= %zuM %s, ", row->bytes / MIB, name);
+    }
+}
+
+void selector_describe(const struct selector *selector, char *text, size_t bytes)
+{
+    const struct decision *decision = &selector->decisions[FAMILY_ALL_REDUCE];
+    size_t used = 0;
+    if (!decision->drawn) {
+        bool seen = selector->sight.all && selector->topology->size > 1;
+        snprintf(text, bytes, "%s", seen ? "in memory" : "by fixed rules");
         return;
     }
-    while (shelf->entries != NULL) {
-        struct shelved *entry = shelf->entries;
-        shelf->entries = entry->next;
-        plan_destroy(entry->plan);
-        free(entry);
+    for (int i = 0; i < decision->envelope.rows && used < bytes; i++) {
+        say_row(decision, i, text + used, bytes - used);
+        used += strlen(text + used);
     }
-    free(shelf);
 }
 
-static enum ww_status write_plan(const struct topology *topology, const struct choice *choice,
-                                 int root, struct plan **plan)
+static uint64_t mix(uint64_t hash, uint64_t value)
 {
-    if (choice->hierarchical) {
-        return plan_hierarchical(choice->algorithm, &topology->hierarchy, topology->rank, plan);
-    }
-    return plan_flat(choice->algorithm, topology->rank, topology->size, root, plan);
+    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
 }
 
-enum ww_status shelf_plan(struct shelf *shelf, const struct choice *choice, int root,
-                          const struct plan **plan)
+static uint64_t mix_cost(uint64_t hash, double cost)
 {
-    for (struct shelved *entry = shelf->entries; entry != NULL; entry = entry->next) {
-        if (entry->algorithm == choice->algorithm && entry->hierarchical == choice->hierarchical &&
-            entry->root == root) {
-            *plan = entry->plan;
-            return WW_OK;
+    uint64_t bits;
+    memcpy(&bits, &cost, sizeof bits);
+    return mix(hash, bits);
+}
+
+/* Prices at a few sizes stand for the wires: who computes them alike chooses alike. */
+static uint64_t mix_prices(uint64_t hash, const struct selector *selector,
+                           const struct decision *decision)
+{
+    for (int i = 0; i < decision->count; i++) {
+        const struct known *known = find_known(selector, &decision->candidates[i]);
+        for (double bytes = 1; bytes < 1e12; bytes *= 1000) {
+            struct pace pace = {bytes, (double)MIB, 4};
+            double seconds = load_seconds(known->load, &selector->wires, pace);
+            hash = mix_cost(hash, correction_apply(&known->correction, bytes, seconds));
         }
     }
-    struct shelved *entry = calloc(1, sizeof *entry);
-    if (entry == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to shelve a plan");
+    return hash;
+}
+
+uint64_t selector_hash(const struct selector *selector)
+{
+    uint64_t hash = 1;
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct decision *decision = &selector->decisions[family];
+        hash = mix(hash, (uint64_t)decision->count << 1 | decision->drawn);
+        hash = decision->drawn ? mix_prices(hash, selector, decision) : hash;
     }
-    enum ww_status status = write_plan(shelf->topology, choice, root, &entry->plan);
-    if (status != WW_OK) {
-        free(entry);
-        return status;
+    return hash;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+enum ww_status selector_create(const struct selector_setup *setup, struct selector **selector)
+{
+    struct selector *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for a selector");
     }
-    entry->algorithm = choice->algorithm;
-    entry->hierarchical = choice->hierarchical;
-    entry->root = root;
-    entry->next = shelf->entries;
-    shelf->entries = entry;
-    *plan = entry->plan;
+    made->topology = setup->topology;
+    made->sight = setup->sight;
+    made->settings = setup->settings;
+    made->on_devices = setup->on_devices;
+    made->priced = setup->wires != NULL;
+    if (made->priced) {
+        made->wires = *setup->wires;
+    }
+    for (int family = 0; !setup->lazy && family < FAMILIES; family++) {
+        enum ww_status status = decide(made, (enum family)family);
+        if (status != WW_OK) {
+            selector_destroy(made);
+            return status;
+        }
+    }
+    *selector = made;
     return WW_OK;
 }
 
-static enum ww_status fill_way(struct shelf *shelf, const struct algorithm *algorithm, int root,
-                               size_t segment_bytes, int window, struct way *way)
+void selector_destroy(struct selector *selector)
 {
-    if (algorithm == NULL) {
-        return WW_OK;
+    if (selector == NULL) {
+        return;
     }
-    struct choice choice = {.algorithm = algorithm};
-    way->segment_bytes = segment_bytes;
-    way->window = window;
-    return shelf_plan(shelf, &choice, root, &way->plan);
-}
-
-enum ww_status shelf_fill(struct shelf *shelf, const struct choice *choice, int root,
-                          struct run_request *request)
-{
-    enum ww_status status = shelf_plan(shelf, choice, root, &request->plan);
-    request->segment_bytes = choice->segment_bytes;
-    request->window = choice->window;
-    request->on_board = choice->on_board;
-    if (status == WW_OK) {
-        status = fill_way(shelf, choice->viewed, root, VIEWED_SEGMENT_BYTES, VIEWED_WINDOW,
-                          &request->viewed);
+    while (selector->known != NULL) {
+        struct known *known = selector->known;
+        selector->known = known->next;
+        load_destroy(known->load);
+        free(known);
     }
-    if (status == WW_OK) {
-        status = fill_way(shelf, choice->fetched, root, choice->segment_bytes, choice->window,
-                          &request->fetched);
-    }
-    return status;
+    free(selector);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * watch.c: at a gate the absent are known; amid data only neighbours are, so when nothing moves
- * any more everybody is asked, and who is silent while others wait for it is named. */
+ * any more everybody is asked, and who is silent while others wait for it is named. At a gate of
+ * messages everybody is asked in good time, too: peers that are absent but answer wait themselves
+ * for somebody, whose last word reached this rank and not them. */
 #include "watch.h"
 
 #include <stdio.h>
@@ -14,23 +16,33 @@
 /* Ranks of a star wait so much longer for rank 0, which is the one to name the absent. */
 #define STAR_PATIENCE_NS UINT64_C(500000000)
 
-static int find_awaited(const struct watched *watched, int *ranks)
+/* Writes up to NAMED_MOST ranks and returns how many there are. *absent = they did not come to the
+ * gate. */
+static int find_awaited(const struct watched *watched, bool asked, int *ranks, bool *absent)
 {
-    if (watched->run->state == RUN_AT_GATE) {
+    bool at_gate = watched->run->state == RUN_AT_GATE;
+    int missing = at_gate && asked ? gate_missing_silent(watched->gate, ranks, NAMED_MOST) : 0;
+    *absent = at_gate;
+    if (missing > 0) {
+        return missing;
+    }
+    ranks[0] = !at_gate || asked ? gate_silent(watched->gate) : -1;
+    if (at_gate && ranks[0] < 0) {
         return gate_missing(watched->gate, ranks, NAMED_MOST);
     }
-    ranks[0] = gate_silent(watched->gate);
+    *absent = false;
     if (ranks[0] < 0) {
         ranks[0] = run_awaited_peer(watched->run, watched->space);
     }
     return ranks[0] >= 0;
 }
 
-/* "rank 3 (node7), rank 5 (node8) and 2 more" */
-static void name_awaited(const struct watched *watched, char *text, size_t bytes)
+/* "rank 3 (node7), rank 5 (node8) and 2 more". Returns whether they are absent from the gate. */
+static bool name_awaited(const struct watched *watched, bool asked, char *text, size_t bytes)
 {
     int ranks[NAMED_MOST];
-    int count = find_awaited(watched, ranks);
+    bool absent;
+    int count = find_awaited(watched, asked, ranks, &absent);
     const struct topology *topology = watched->topology;
     size_t used = 0;
     snprintf(text, bytes, "its peers");
@@ -41,6 +53,7 @@ static void name_awaited(const struct watched *watched, char *text, size_t bytes
     if (count > NAMED_MOST && used < bytes) {
         snprintf(text + used, bytes - used, " and %d more", count - NAMED_MOST);
     }
+    return absent;
 }
 
 static enum ww_status time_out(const struct watch *watch, const struct watched *watched)
@@ -48,18 +61,17 @@ static enum ww_status time_out(const struct watch *watch, const struct watched *
     struct signature signature = run_signature(&watched->run->request);
     char who[256];
     char what[160];
-    name_awaited(watched, who, sizeof who);
+    bool absent = name_awaited(watched, watch->roll_called, who, sizeof who);
     signature_print(&signature, what, sizeof what);
-    bool at_gate = watched->run->state == RUN_AT_GATE;
     int size = watched->topology->size;
     char came[64] = "";
-    if (at_gate && gate_sees_all(watched->gate)) {
+    if (absent && gate_sees_all(watched->gate)) {
         int ranks[NAMED_MOST];
         snprintf(came, sizeof came, "; %d of %d ranks came",
                  size - gate_missing(watched->gate, ranks, NAMED_MOST), size);
     }
     return log_failure(WW_TIMED_OUT, "%s %s %s within %.3g s (timeout_s)%s", who,
-                       at_gate ? "did not come to" : "went silent in", what,
+                       absent ? "did not come to" : "went silent in", what,
                        (double)watch->timeout_ns / NS_PER_S, came);
 }
 
@@ -70,7 +82,7 @@ static void warn_once(struct watch *watch, const struct watched *watched, uint64
     }
     watch->warned = true;
     char who[256];
-    name_awaited(watched, who, sizeof who);
+    name_awaited(watched, false, who, sizeof who);
     log_warn("waiting for %s since %.3g s; gives up after %.3g s (timeout_s)", who,
              (double)quiet_ns / NS_PER_S, (double)watch->timeout_ns / NS_PER_S);
 }
@@ -82,18 +94,33 @@ static uint64_t limit_ns(const struct watch *watch, const struct watched *watche
     return watch->timeout_ns + (asks_the_centre ? STAR_PATIENCE_NS : 0);
 }
 
+static void call_roll(struct watch *watch, const struct watched *watched, uint64_t now_ns)
+{
+    if (!watch->roll_called) {
+        watch->roll_called = true;
+        watch->roll_called_ns = now_ns;
+        gate_call_roll(watched->gate, watched->run->state == RUN_AT_GATE);
+    }
+}
+
 /* True while ranks may still answer the roll, which is called first. */
 static bool roll_call_runs(struct watch *watch, const struct watched *watched, uint64_t now_ns)
 {
     if (watched->run->state == RUN_AT_GATE) {
         return false;
     }
-    if (!watch->roll_called) {
-        watch->roll_called = true;
-        watch->roll_called_ns = now_ns;
-        gate_call_roll(watched->gate);
-    }
+    call_roll(watch, watched, now_ns);
     return now_ns - watch->roll_called_ns < ROLL_CALL_NS;
+}
+
+/* Whom this rank waits for, -1 when nobody knows. */
+static int awaited_peer(const struct watched *watched)
+{
+    int ranks[1];
+    if (watched->run->state != RUN_AT_GATE) {
+        return run_awaited_peer(watched->run, watched->space);
+    }
+    return gate_missing(watched->gate, ranks, 1) > 0 ? ranks[0] : -1;
 }
 
 static void begin(struct watch *watch, uint64_t now_ns)
@@ -117,7 +144,10 @@ enum ww_status watch_look(struct watch *watch, const struct watched *watched, ui
     if (quiet_ns < watch->timeout_ns / 4) {
         return WW_PENDING;
     }
-    gate_waits_for(watched->gate, run_awaited_peer(watched->run, watched->space));
+    gate_waits_for(watched->gate, awaited_peer(watched));
+    if (watched->run->state == RUN_AT_GATE && quiet_ns >= watch->timeout_ns / 4 * 3) {
+        call_roll(watch, watched, now_ns);
+    }
     if (quiet_ns < limit_ns(watch, watched) || roll_call_runs(watch, watched, now_ns)) {
         return WW_PENDING;
     }

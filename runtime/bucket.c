@@ -204,10 +204,9 @@ static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *
         }
     }
     const struct ww_config *config = &context->settings.values;
-    struct select_settings settings = {config->algorithm, config->segment_bytes,
-                                       config->segments_in_flight};
-    struct wish wish = {COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0};
-    struct choice choice = select_choice(&settings, &context->topology, &context->sight, &wish);
+    struct wish wish = wish_of(COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0,
+                               context->world.size);
+    struct choice choice = selector_choose(context->selector, &wish);
     bucket->request = (struct run_request){.count = bucket->count,
                                            .type = bucket->type,
                                            .op = config->gradient_op,

@@ -115,12 +115,11 @@ static enum ww_status check_memory(const struct ww_context *context, const struc
 static enum ww_status plan_call(struct ww_context *context, const struct call *call,
                                 struct run_request *request)
 {
-    const struct ww_config *config = &context->settings.values;
-    struct select_settings settings = {config->algorithm, config->segment_bytes,
-                                       config->segments_in_flight};
     int root = call->root < 0 ? 0 : call->root;
-    struct wish wish = {call->collective, call->count, call->type, root};
-    struct choice choice = select_choice(&settings, &context->topology, &context->sight, &wish);
+    struct wish wish = wish_of(call->collective, call->count, call->type, root,
+                               context->world.size);
+    bool forced = call->collective == COLLECTIVE_ALL_REDUCE && context->forced.algorithm != NULL;
+    struct choice choice = forced ? context->forced : selector_choose(context->selector, &wish);
     *request = (struct run_request){.count = call->count,
                                     .type = call->type,
                                     .op = call->op,
@@ -204,10 +203,10 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
         status = engine_start(engine, request, &number);
     }
     if (status == WW_OK) {
-        status = finish(context, engine, request->on_board);
+        status = finish(context, engine, request->with_announcement);
     }
     context->calls_made += status == WW_OK && call->label == 0;
-    if (status == WW_OK && request->fetched.plan != NULL) {
+    if (status == WW_OK && engine_is_tuned(request)) {
         engine_learn(engine, clock_now_ns());
     }
     return status;

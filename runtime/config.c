@@ -16,6 +16,7 @@
 extern char **environ;
 
 #define PREFIX "WIREWISE_"
+#define VALUE_BYTES 1024 /* of the longest text */
 #define GIB ((double)(1 << 30))
 
 enum kind { KIND_SIZE, KIND_INT, KIND_SECONDS, KIND_BOOL, KIND_NAME, KIND_TEXT };
@@ -28,16 +29,22 @@ struct row {
     double least;
     double most;
     const char *const *names; /* KIND_NAME: values from 0, ended by NULL */
+    size_t room;              /* KIND_TEXT: where in struct settings it is kept, and its bytes */
+    size_t room_bytes;
     const char *help;
 };
 
 static const char *const op_names[] = {"sum", "mean", NULL};
 static const char *const progress_names[] = {"auto", "inline", "thread", NULL};
 static const char *const deterministic_names[] = {"off", "plan", NULL};
+static const char *const calibrate_names[] = {"auto", "off", "always", NULL};
 static const char *const bool_names[] = {"no", "yes", NULL};
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 
 #define FIELD(field) #field, .offset = offsetof(struct ww_config, field)
+#define TEXT(field)                                                                                \
+    FIELD(field), .kind = KIND_TEXT, .room = offsetof(struct settings, field),                     \
+                  .room_bytes = sizeof(((struct settings *)NULL)->field)
 static const struct row rows[] = {
     {FIELD(bucket_bytes), .kind = KIND_SIZE, .shared = true, .least = 1, .most = 64 * GIB,
      .help = "small tensors travel together up to this size"},
@@ -47,7 +54,7 @@ static const struct row rows[] = {
      .help = "pieces under way at once; 0 = chosen"},
     {FIELD(timeout_s), .kind = KIND_SECONDS, .least = 0.01, .most = 1e7,
      .help = "a collective without any progress for so long fails"},
-    {FIELD(algorithm), .kind = KIND_TEXT, .shared = true, .help = "all-reduce algorithm, or auto"},
+    {TEXT(algorithm), .shared = true, .help = "all-reduce algorithm, or auto"},
     {FIELD(gradient_op), .kind = KIND_NAME, .shared = true, .names = op_names,
      .help = "what a step does with gradients"},
     {FIELD(progress), .kind = KIND_NAME, .names = progress_names,
@@ -60,8 +67,14 @@ static const struct row rows[] = {
      .help = "least important line that is printed"},
     {FIELD(shared_memory), .kind = KIND_BOOL, .shared = true, .names = bool_names,
      .help = "ranks of one host meet in memory where the system allows it"},
-    {FIELD(host), .kind = KIND_TEXT, .help = "name of this rank's host; empty = found out"},
-    {FIELD(place), .kind = KIND_TEXT,
+    {FIELD(calibrate), .kind = KIND_NAME, .shared = true, .names = calibrate_names,
+     .help = "measure the wires when a context is made: auto = where a choice depends on them"},
+    {FIELD(calibrate_s), .kind = KIND_SECONDS, .shared = true, .least = 0, .most = 3600,
+     .help = "how long that may take, about"},
+    {TEXT(calibration_file),
+     .help = "where measurements are kept: auto = in the user's cache, none = nowhere"},
+    {TEXT(host), .help = "name of this rank's host; empty = found out"},
+    {TEXT(place),
      .help = "site/rack/rail of the host, rack/rail or rail; empty = found out (Slurm)"},
     {FIELD(discover), .kind = KIND_BOOL, .shared = true, .names = bool_names,
      .help = "one rank per host looks at its machine first, for up to a second"},
@@ -227,29 +240,16 @@ static bool parse_name(const struct row *row, const char *text, double *number)
     return false;
 }
 
-static char *text_room(struct settings *settings, const struct row *row)
-{
-    switch (row->offset) {
-    case offsetof(struct ww_config, host):
-        return settings->host;
-    case offsetof(struct ww_config, place):
-        return settings->place;
-    default:
-        return settings->algorithm;
-    }
-}
-
 /* Copies a text setting to where the settings keep it. */
 static enum ww_status keep_text(struct settings *settings, const struct row *row, const char *text,
                                 const char *from)
 {
-    char *room = text_room(settings, row);
-    size_t bytes = sizeof settings->algorithm;
-    if (strlen(text) >= bytes) {
+    char *room = (char *)settings + row->room;
+    if (strlen(text) >= row->room_bytes) {
         return log_failure(WW_BAD_CONFIG, "%s in %s has %zu bytes; %zu are allowed", row->name,
-                           from, strlen(text), bytes - 1);
+                           from, strlen(text), row->room_bytes - 1);
     }
-    snprintf(room, bytes, "%s", text);
+    snprintf(room, row->room_bytes, "%s", text);
     *(const char **)field_of(&settings->values, row) = room;
     return WW_OK;
 }
@@ -335,8 +335,8 @@ static void warn_about_environment(void)
 
 static bool same_value(const struct ww_config *a, const struct ww_config *b, const struct row *row)
 {
-    char x[96];
-    char y[96];
+    char x[VALUE_BYTES];
+    char y[VALUE_BYTES];
     value_print(a, row, x, sizeof x);
     value_print(b, row, y, sizeof y);
     return strcmp(x, y) == 0;
@@ -411,6 +411,21 @@ enum ww_status config_resolve(const struct ww_config *program, struct settings *
     return status;
 }
 
+void config_cache_folder(char *path, size_t bytes)
+{
+    const char *cache = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    int needed = 0;
+    if (cache != NULL && cache[0] == '/') {
+        needed = snprintf(path, bytes, "%s", cache);
+    } else if (home != NULL && home[0] == '/') {
+        needed = snprintf(path, bytes, "%s/.cache", home);
+    }
+    if (needed <= 0 || (size_t)needed >= bytes) {
+        path[0] = '\0';
+    }
+}
+
 /* ---- Printing --------------------------------------------------------------------------- */
 
 void config_print_shared(const struct settings *settings, char *text, size_t bytes)
@@ -419,7 +434,7 @@ void config_print_shared(const struct settings *settings, char *text, size_t byt
     text[0] = '\0';
     for (size_t i = 0; i < ROW_COUNT && used < bytes; i++) {
         if (rows[i].shared) {
-            char value[96];
+            char value[VALUE_BYTES];
             value_print(&settings->values, &rows[i], value, sizeof value);
             used += (size_t)snprintf(text + used, bytes - used, "%s%s=%s", used == 0 ? "" : " ",
                                      rows[i].name, value);
@@ -432,7 +447,7 @@ size_t config_print(const struct settings *settings, char *text, size_t bytes)
     static const char *const origins[] = {"default", "program", "environment"};
     size_t used = 0;
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        char value[96];
+        char value[VALUE_BYTES];
         char variable[64];
         value_print(&settings->values, &rows[i], value, sizeof value);
         print_variable(&rows[i], variable, sizeof variable);

@@ -6,13 +6,14 @@
 #include <wirewise/wirewise.h>
 
 enum config_origin { ORIGIN_DEFAULT, ORIGIN_PROGRAM, ORIGIN_ENVIRONMENT };
-#define CONFIG_ROWS_MAX 24
+#define CONFIG_ROWS_MAX 32
 
 struct settings {
-    struct ww_config values; /* its texts point into those below */
+    struct ww_config values; /* its texts point into these: */
     char algorithm[64];
     char host[64];
     char place[64];
+    char calibration_file[1024];
     enum config_origin origins[CONFIG_ROWS_MAX]; /* by row of the table */
 };
 
@@ -22,6 +23,10 @@ enum ww_status config_resolve(const struct ww_config *program, struct settings *
 
 /* "name=value" of the settings that all ranks must share, separated by spaces. */
 void config_print_shared(const struct settings *settings, char *text, size_t bytes);
+
+/* The folder for what this user's programs may forget: $XDG_CACHE_HOME, or .cache in $HOME; ""
+ * where neither is known or it does not fit. It need not exist. */
+void config_cache_folder(char *path, size_t bytes);
 
 /* The whole table with origins and help; returns what snprintf would. */
 size_t config_print(const struct settings *settings, char *text, size_t bytes);

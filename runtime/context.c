@@ -213,8 +213,7 @@ static void note_sight(struct ww_context *context, const struct lane *lane)
     context->sight.host = sight.host && (!second || context->sight.host);
     context->sight.all = sight.all && (!second || context->sight.all);
     context->sight.fetch = sight.fetch && (!second || context->sight.fetch);
-    context->topology.hierarchy.seen = context->sight.host &&
-                                       topology_groups_are_local(&context->topology);
+    topology_note_sight(&context->topology, context->sight.host);
 }
 
 static void describe_fabric(struct ww_context *context, const void *fabric)
@@ -242,6 +241,13 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
         return status;
     }
     describe_fabric(context, fabric);
+    if (lane == &context->steps) {
+        status = context_learn_wires(context, fabric);
+        if (status != WW_OK) {
+            transport->close(fabric, true);
+            return status;
+        }
+    }
     struct engine_setup engine_setup = {.transport = transport,
                                         .fabric = fabric,
                                         .topology = &context->topology,
@@ -318,6 +324,7 @@ static void announce(const struct ww_context *context)
                  topology->hosts == 1 ? "" : "s",
                  topology->size == 1 ? "nothing" : context->fabric_name,
                  context->thread != NULL ? "threaded" : "inline", context->kernels.name);
+        context_announce_wires(context);
     }
 }
 
@@ -366,6 +373,20 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     if (status == WW_OK) {
         status = select_check_sight(context->settings.values.algorithm, &context->sight);
     }
+    if (status == WW_OK) {
+        status = context_choose(context);
+    }
+    status = agree_on_status(context, status);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (context->measures) {
+        status = agree_on_status(context, context_try_ways(context));
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    status = context_agree_choices(context);
     if (status == WW_OK && own_thread) {
         status = progress_start(context, &context->thread);
     }
@@ -389,6 +410,7 @@ static void tear_down(struct ww_context *context, bool failed)
     engine_destroy(context->calls.engine, failed);
     shelf_destroy(context->steps.shelf);
     shelf_destroy(context->calls.shelf);
+    selector_destroy(context->selector);
     buckets_destroy(context);
     free_tensors(context);
     allocations_end(context);

@@ -98,12 +98,20 @@ struct ww_context {
     struct settings settings;
     struct topology topology;
     struct sight sight; /* of the ranks on each other, equal on all */
-    int32_t *votes;     /* [size] for agreements while the context is made */
+    struct wires wires; /* what they cost, equal on all */
+    struct calibration calibration;
+    bool measures; /* wires are measured, and ways tried, when the context is made */
+    struct selector *selector;
+    int32_t *votes; /* [size] for agreements while the context is made */
     struct kernels kernels;
     struct lane steps;
     struct lane calls;
+    struct ww_traffic calls_since[WW_LEVELS_MAX]; /* before the program's first call ... */
+    uint64_t calls_planned_since[WW_LEVELS_MAX];  /* ... the library's own were counted so far */
     uint64_t calls_made;            /* single calls of the program's; guarded likewise */
     struct latest_call latest_call; /* guarded by the lock of its lane */
+    struct choice forced;           /* what all-reduces take instead; algorithm NULL = nothing;
+                                       guarded likewise */
     unsigned generation;            /* of the process: differs after fork */
     bool crowded;                   /* more ranks than cores on this host */
 
@@ -146,6 +154,24 @@ void buckets_destroy(struct ww_context *context);
 void buckets_reset(struct ww_context *context);
 void bucket_gather(struct bucket *bucket);
 void bucket_scatter(struct bucket *bucket);
+
+/* learn.c: what the wires cost, from what is known about them, from earlier measurements or from
+ * new ones over `fabric`, which is open and not used by anybody yet. All ranks call it. */
+enum ww_status context_learn_wires(struct ww_context *context, void *fabric);
+
+/* Makes the choices, on this rank alone; then sees to it that all ranks made the same ones: all
+ * ranks call that, and fall back to fixed rules together where they differ. */
+enum ww_status context_choose(struct ww_context *context);
+enum ww_status context_agree_choices(struct ww_context *context);
+
+#define TRIAL_SHARE 0.4 /* of the time for measuring */
+
+/* trial.c: runs each way that all-reduces can go at a few sizes, so that prices know what no model
+ * does. All ranks call it, while nothing else runs. */
+enum ww_status context_try_ways(struct ww_context *context);
+
+/* One line on the wires between hosts and what is chosen because of them; none on one host. */
+void context_announce_wires(const struct ww_context *context);
 
 /* alloc.c: gives back what the program did not. */
 void allocations_end(struct ww_context *context);

@@ -80,10 +80,9 @@ enum ww_status ww_calls_report(struct ww_context *context, struct ww_report *rep
                                                  "ww_calls_report was called while a single call "
                                                  "is inside the same context"));
     }
-    static const struct ww_traffic no_traffic[WW_LEVELS_MAX];
-    static const uint64_t none_planned[WW_LEVELS_MAX];
     struct ww_report made = WW_REPORT_INIT;
-    fill_levels(context, context->calls.engine, no_traffic, none_planned, &made);
+    fill_levels(context, context->calls.engine, context->calls_since, context->calls_planned_since,
+                &made);
     made.step = context->calls_made;
     pthread_mutex_unlock(&context->calls.lock);
     *report = made;

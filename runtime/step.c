@@ -72,7 +72,7 @@ static void finish_buckets(struct ww_context *context, uint64_t *now_ns)
         }
         left--;
         if (engine_done(context->steps.engine, bucket->number)) {
-            if (bucket->request.fetched.plan != NULL) {
+            if (engine_is_tuned(&bucket->request)) {
                 engine_learn(context->steps.engine, clock_now_ns());
             }
             bucket_scatter(bucket);
@@ -333,9 +333,9 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
 
 static enum ww_status plan_order(struct ww_context *context, struct run_request *request)
 {
-    struct select_settings settings = {"auto", 0, 0};
-    struct wish wish = {COLLECTIVE_BROADCAST, (size_t)context->bucket_count, WW_I32, 0};
-    struct choice choice = select_choice(&settings, &context->topology, &context->sight, &wish);
+    struct wish wish = wish_of(COLLECTIVE_BROADCAST, (size_t)context->bucket_count, WW_I32, 0,
+                               context->world.size);
+    struct choice choice = selector_choose(context->selector, &wish);
     *request = (struct run_request){.input = context->order_offered,
                                     .output = context->order_offered,
                                     .count = (size_t)context->bucket_count,
@@ -367,7 +367,7 @@ static bool order_is_due(const struct ww_context *context)
 static void note_order_bytes(struct ww_context *context, const struct run_request *request)
 {
     uint64_t bytes[WW_LEVELS_MAX] = {0};
-    engine_planned_bytes(request, &context->topology, bytes);
+    engine_planned_bytes(context->steps.engine, request, bytes);
     for (int level = 0; level < context->topology.levels; level++) {
         context->step.order_bytes += bytes[level];
     }

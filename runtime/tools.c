@@ -10,20 +10,6 @@
 
 #define SIZE_MOST 4096
 
-static enum ww_status find_collective(const char *name, enum collective *collective)
-{
-    for (int c = 0; name != NULL && c < COLLECTIVE_COUNT; c++) {
-        if (strcmp(collective_names[c], name) == 0) {
-            *collective = (enum collective)c;
-            return WW_OK;
-        }
-    }
-    return log_failure(WW_BAD_ARGUMENT,
-                       "there is no collective \"%s\"; there are all_reduce, reduce_scatter, "
-                       "all_gather and broadcast",
-                       name == NULL ? "" : name);
-}
-
 static enum ww_status check_ranks(const struct ww_plan_query *query)
 {
     if (query->size < 1 || query->size > SIZE_MOST || query->rank < 0 ||
@@ -67,19 +53,19 @@ static enum ww_status write_nested(const struct ww_plan_query *query, const stru
 static enum ww_status write_plan(const struct ww_plan_query *query, enum collective collective,
                                  struct plan **plan)
 {
-    bool hierarchical = false;
+    enum nesting nesting = NEST_NONE;
     const char *name = query->algorithm == NULL ? "" : query->algorithm;
     const struct algorithm *algorithm = collective == COLLECTIVE_ALL_REDUCE
-                                            ? select_parse(name, &hierarchical)
+                                            ? select_parse(name, &nesting)
                                             : algorithm_find(collective, name);
-    if (hierarchical && strchr(name, '+') == NULL) {
+    if (nesting != NEST_NONE && strchr(name, '+') == NULL) {
         algorithm = &algorithm_scatter_gather;
     }
     if (algorithm == NULL) {
         return no_algorithm(query);
     }
-    return hierarchical ? write_nested(query, algorithm, plan)
-                        : plan_flat(algorithm, query->rank, query->size, query->root, plan);
+    return nesting != NEST_NONE ? write_nested(query, algorithm, plan)
+                                : plan_flat(algorithm, query->rank, query->size, query->root, plan);
 }
 
 enum ww_status ww_plan_print(const struct ww_plan_query *query, FILE *to)
@@ -92,7 +78,7 @@ enum ww_status ww_plan_print(const struct ww_plan_query *query, FILE *to)
     }
     enum collective collective = COLLECTIVE_ALL_REDUCE;
     struct plan *plan = NULL;
-    enum ww_status status = find_collective(query->collective, &collective);
+    enum ww_status status = select_collective(query->collective, &collective);
     if (status == WW_OK) {
         status = check_ranks(query);
     }

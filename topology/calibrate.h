@@ -5,7 +5,9 @@
 
 #include <wirewise/transport.h>
 
-#include "topology.h"
+#include "cost.h"
+
+struct topology;
 
 /* result[i] = sum over sources, in order; as the kernels of collectives/ do it. */
 typedef void sum_function(void *result, const void *const *sources, int source_count, size_t count,
@@ -15,11 +17,12 @@ struct calibration_setup {
     const struct ww_world *world; /* for all_gather: everybody learns the same */
     const struct topology *topology;
     const struct ww_transport *transport;
-    void *fabric;     /* open, with nothing under way; as quiet again afterwards */
-    double budget_s;  /* wall time, about; 0 = measure nothing */
-    bool seen;        /* ranks of a host see each other's memory */
-    const char *file; /* where earlier results are kept; NULL or "" = nowhere. Rank 0 alone uses it */
-    uint64_t fingerprint;     /* of what must be the same for earlier results to serve */
+    void *fabric;    /* open, with nothing under way; as quiet again afterwards */
+    double budget_s; /* wall time, about; 0 = measure nothing */
+    bool seen;       /* ranks of a host see each other's memory */
+    const char
+        *file; /* where earlier results are kept; NULL or "" = nowhere. Rank 0 alone uses it */
+    uint64_t fingerprint; /* of what must be the same for earlier results to serve */
     uint64_t (*clock_ns)(void);
     uint64_t (*core_ns)(void); /* time that this thread spent on a core */
     sum_function *sum;         /* of f32 */
@@ -45,9 +48,11 @@ struct calibration {
     struct slow_wire slow[SLOW_WIRES_MAX]; /* worst first */
 };
 
-/* Replaces in `wires`, which holds what is expected, what could be measured, the same on all ranks.
- * Logs each slow wire once, on rank 0. All ranks call it together, before anything else uses the
- * fabric.
+/* Replaces in `wires`, which holds what is expected (rank 0's counts), what could be measured, the
+ * same on all ranks. Logs each slow wire once, on rank 0. All ranks call it together, before
+ * anything else uses the fabric. What is slow takes longer than the budget, three times at most as
+ * a rule. After a failure the fabric is good for close only: messages may be under way in memory
+ * that stays reserved until then.
  * Returns WW_OK (also where the budget allowed little), WW_NO_MEMORY, WW_TIMED_OUT (a peer does not
  *         answer: named), what post, poll and all_gather return. The same on all ranks where that
  *         can be. */

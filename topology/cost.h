@@ -33,17 +33,19 @@ extern const char *const cost_source_names[COST_SOURCES]; /* "assumed" ... */
 
 /* The wires that messages of one level cross. */
 struct link {
-    char name[32];      /* "memory", "InfiniBand", "Ethernet" ... */
-    struct cost flow;   /* one message of one pair while nothing else moves: fixed_s until the first
-                           byte is there (half of a ping-pong), byte_s for each further one */
-    double duplex;      /* a pair that sends both ways at once takes so many times as long: 1 .. 2 */
-    double port_byte_s; /* all messages together that leave (or reach) one unit of the level below,
-                           while both directions are busy; never less than 1 / the unit's ports */
-    double message_s;   /* a core's time for each further message of a round */
-    double core_byte_s; /* a core's time per byte, on either end */
-    double spread;      /* 95 % of times lie within a factor 1 - spread .. 1 + spread */
+    char name[32];    /* "memory", "InfiniBand", "Ethernet" ... */
+    struct cost flow; /* one message of one pair while nothing else moves: fixed_s until the first
+                         byte is there (half of a ping-pong), byte_s for each further one */
+    double duplex;    /* a pair that sends both ways at once takes so many times as long: 1 .. 2 */
+    double port_byte_s;  /* all messages together that leave (or reach) one unit of the level below,
+                            while both directions are busy; never less than 1 / the unit's ports */
+    double message_s;    /* a core's time for each further message of a round */
+    double core_byte_s;  /* a core's time per byte, on either end */
+    double spread;       /* 95 % of times lie within a factor 1 - spread .. 1 + spread */
+    double fixed_spread; /* the same for fixed_s and message_s; 0 = as spread */
     enum cost_source source;
-    double health; /* measured rate over the one expected; 0 = not measured. Never blended in */
+    double health; /* measured rate over the one expected where that is nominal or given; 0 = not
+                      measured. Never blended in */
 };
 
 /* Local actions of one core. Each line comes on top of the ones before. */
@@ -52,8 +54,10 @@ struct memory_cost {
     double action_s;    /* any action */
     double copy_byte_s; /* per byte copied, in the cache */
     double sum_byte_s;  /* per byte of every source of a reduction, in the cache */
-    double far_byte_s;  /* per byte read from or written to memory that a peer wrote last */
-    double ram_byte_s;  /* per byte of a caller's vector, where vectors do not fit the cache */
+    double far_byte_s;  /* per byte read from or written to memory that a peer wrote last: four
+                           times (R - 1) / R of a vector that R ranks reduce through scratch */
+    double ram_byte_s;  /* per byte of a caller's vector, read or written, where vectors do not
+                           fit the cache: twice a vector that is reduced in place */
     double fetch_s;     /* a copy out of another process by a system call */
     double fetch_byte_s;
     double cache_bytes; /* the last cache, shared by the ranks of a host */

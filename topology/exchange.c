@@ -428,6 +428,7 @@ enum ww_status topology_exchange(const struct ww_world *world, const struct topo
 void topology_finish(struct topology *topology)
 {
     hierarchy_finish(&topology->hierarchy);
+    hierarchy_finish(&topology->hosts_outwards);
     for (int level = 0; level < WW_LEVELS_MAX; level++) {
         free(topology->unit[level]);
     }

@@ -274,22 +274,33 @@ static enum ww_status find_hosts(struct topology *topology, const uint64_t *labe
     return WW_OK;
 }
 
-/* Units nest, so their numbers serve as labels of a hierarchy. */
-static enum ww_status find_hierarchy(struct topology *topology)
+/* Units nest, so their numbers serve as labels of a hierarchy of the levels from `first` on. */
+static enum ww_status nest_from(const struct topology *topology, int first,
+                                struct hierarchy *hierarchy)
 {
     size_t size = (size_t)topology->size;
-    uint64_t *labels = calloc((size_t)topology->levels * size, sizeof *labels);
+    int levels = topology->levels - 1 - first;
+    uint64_t *labels = calloc((size_t)levels * size + 1, sizeof *labels);
     if (labels == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for the groups of %d ranks", topology->size);
     }
-    for (int level = 0; level < topology->levels - 1; level++) {
+    for (int level = 0; level < levels; level++) {
         for (size_t rank = 0; rank < size; rank++) {
-            labels[(size_t)level * size + rank] = (uint64_t)topology->unit[level][rank];
+            labels[(size_t)level * size + rank] = (uint64_t)topology->unit[first + level][rank];
         }
     }
-    enum ww_status status = hierarchy_init(&topology->hierarchy, topology->size,
-                                           topology->levels - 1, labels);
+    enum ww_status status = hierarchy_init(hierarchy, topology->size, levels, labels);
     free(labels);
+    return status;
+}
+
+static enum ww_status find_hierarchies(struct topology *topology)
+{
+    bool both = topology->hosts > 1 && topology->host_levels > 1;
+    enum ww_status status = nest_from(topology, 0, &topology->hierarchy);
+    if (status == WW_OK && both) {
+        status = nest_from(topology, topology->host_levels - 1, &topology->hosts_outwards);
+    }
     return status;
 }
 
@@ -311,7 +322,7 @@ static enum ww_status fill(struct topology *topology, const uint64_t *labels,
     for (int rank = 0; status == WW_OK && rank < topology->size; rank++) {
         topology->peer_level[rank] = (uint8_t)topology_level(topology, topology->rank, rank);
     }
-    return status == WW_OK ? find_hierarchy(topology) : status;
+    return status == WW_OK ? find_hierarchies(topology) : status;
 }
 
 enum ww_status topology_make(struct topology *topology, int rank, int size, const uint64_t *labels,
@@ -329,8 +340,13 @@ enum ww_status topology_make(struct topology *topology, int rank, int size, cons
     return status;
 }
 
-bool topology_groups_are_local(const struct topology *topology)
+static bool groups_are_local(const struct topology *topology, const struct hierarchy *hierarchy)
 {
-    const struct hierarchy *hierarchy = &topology->hierarchy;
     return hierarchy->levels == 0 || hierarchy->group_count[0] >= topology->hosts;
+}
+
+void topology_note_sight(struct topology *topology, bool seen)
+{
+    topology->hierarchy.seen = seen && groups_are_local(topology, &topology->hierarchy);
+    topology->hosts_outwards.seen = seen && groups_are_local(topology, &topology->hosts_outwards);
 }

@@ -9,6 +9,8 @@
 
 #include <wirewise/wirewise.h>
 
+#include "calibrate.h"
+#include "cluster.h"
 #include "cost.h"
 
 #define HOST_NAME_BYTES 64
@@ -81,14 +83,17 @@ struct topology {
     struct machine_shape *shapes;       /* [shape_count] in the order of the lowest host; shape.h */
     int *shape_of_host;                 /* [hosts]; NULL = nobody looked */
     struct hierarchy hierarchy;         /* the units that plans are composed of */
+    struct hierarchy hosts_outwards; /* the same from hosts on; levels 0 where nothing is left, or
+                                        nothing left out */
 };
 
 /* The level that a message from rank a to another rank b crosses. */
 int topology_level(const struct topology *topology, int a, int b);
 
-/* The innermost groups of the hierarchy lie inside hosts, so that their ranks may see each other's
- * memory. Not so where every host has one rank and groups are racks. */
-bool topology_groups_are_local(const struct topology *topology);
+/* Notes whether ranks of one host see each other's memory: then plans make use of it, where their
+ * innermost groups lie inside hosts. (Where every host has one rank and groups are racks they do
+ * not.) */
+void topology_note_sight(struct topology *topology, bool seen);
 
 #define LABEL_UNKNOWN UINT64_MAX
 
@@ -111,7 +116,7 @@ enum ww_status topology_make(struct topology *topology, int rank, int size, cons
 /* What the wires inside a unit of each kind usually cost, for level_cost. */
 extern const struct cost level_cost_usual[LEVEL_KINDS];
 
-#define TOPOLOGY_SETTINGS_BYTES 384
+#define TOPOLOGY_SETTINGS_BYTES 512
 #define TOPOLOGY_PLACE_BYTES 64
 
 /* What a rank knows beforehand. */

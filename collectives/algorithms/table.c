@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * table.c: the list of algorithms. A new one is a file and a line here. */
+ * table.c: the list of algorithms. A new one is a file and a line here. Of those that cost the same
+ * the earlier one is taken: fewer steps first, then those whose traffic meets least other traffic.
+ */
 #include "algorithm.h"
 
 #include <stdlib.h>
@@ -10,10 +12,10 @@
 const struct algorithm *const algorithms[] = {
     &algorithm_direct,
     &algorithm_doubling,
-    &algorithm_halving,
     &algorithm_ring,
-    &algorithm_tree,
     &algorithm_scatter_gather,
+    &algorithm_halving,
+    &algorithm_tree,
     &algorithm_staged,
     &algorithm_viewed,
     &algorithm_fetched,

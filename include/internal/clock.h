@@ -10,6 +10,9 @@
 /* Nanoseconds since some fixed instant; never goes back (CLOCK_MONOTONIC). */
 uint64_t clock_now_ns(void);
 
+/* Nanoseconds that the calling thread spent on a core so far. */
+uint64_t clock_core_ns(void);
+
 /* Sleeps at least so long. Called by runtime/progress.c alone. */
 void clock_sleep_ns(uint64_t ns);
 

@@ -36,6 +36,42 @@ WW_API enum ww_status ww_plan_print(const struct ww_plan_query *query, FILE *to)
 /* Prints every algorithm: collective, name, what it does; a line each. */
 WW_API void ww_algorithms_print(FILE *to);
 
+/* ---- Predictions: what a collective of a live context will take ------------------------------ */
+
+struct ww_prediction {
+    size_t struct_bytes; /* sizeof(struct ww_prediction), set by WW_PREDICTION_INIT */
+    char algorithm[48];  /* "hierarchical+ring"; "announcement" where the values travel with it */
+    size_t segment_bytes;
+    int window;
+    double seconds; /* of one call: of the slowest rank, when all come at once */
+    double least_s; /* 95 % of calls lie between */
+    double most_s;
+    char limit[64]; /* what most of the time goes to: "network ports", "cores" ... */
+};
+#define WW_PREDICTION_INIT                                                                         \
+    {                                                                                              \
+        sizeof(struct ww_prediction), "", 0, 0, 0, 0, 0, ""                                        \
+    }
+
+/* Predicts an all-reduce of fp32 (or the named collective) over the wires as they were measured, or
+ * assumed, when the context was made.
+ * which   -1 = what would run; 0 .. = each way that could run, the simplest first
+ * Returns WW_OK; WW_BAD_ARGUMENT, also for `which` behind the last one, without a log line then;
+ *         WW_UNSUPPORTED (the ranks did not agree on prices); WW_NO_MEMORY.
+ * Thread  one at a time; nothing is sent. */
+WW_API enum ww_status ww_predict(struct ww_context *context, const char *collective, size_t count,
+                                 enum ww_type type, int which, struct ww_prediction *prediction);
+
+/* From now on single all-reduces of this context run as the prediction says; NULL = as chosen
+ * again. All ranks call it alike, between calls. Returns WW_OK, WW_BAD_ARGUMENT (no such way, or it
+ * cannot run here). */
+WW_API enum ww_status ww_calls_follow(struct ww_context *context,
+                                      const struct ww_prediction *prediction);
+
+/* Writes what is known about the wires, a line each: level, wire, latency, bandwidths, source. And
+ * what is chosen from which size on. Returns the bytes needed, as snprintf does. */
+WW_API size_t ww_wires_print(const struct ww_context *context, char *text, size_t bytes);
+
 /* ---- Machines: what is known about the wires of one host ------------------------------------
  *
  * Every fact says whether it is known and who told it. Unknown is not zero: a container, a virtual
@@ -222,6 +258,104 @@ WW_API int ww_machine_level(const struct ww_machine *machine, int level, char *t
  * Returns WW_OK (also when something is unmet), WW_BAD_ARGUMENT for a word that does not exist. */
 WW_API enum ww_status ww_machine_require(const struct ww_machine *machine, const char *words,
                                          char *unmet, size_t bytes);
+
+/* ---- Forecasts: what a collective will take on a cluster that a file describes ---------------
+ *
+ * No hardware is needed, and none is looked at. docs/cluster-files.md is the format. */
+
+struct ww_forecast; /* a cluster with its ranks in their places and prices for its wires */
+
+struct ww_forecast_shape {
+    const char *name;
+    int nodes;
+    int ranks;         /* on each */
+    const char *about; /* one line: "8 GPUs, 450 GB/s a GPU; 8 x 400 Gb/s InfiniBand" */
+};
+
+/* Messages between two ranks cross the wires of one level: the innermost unit that both are in. */
+struct ww_forecast_level {
+    const char *name; /* "island", "host", "rail", "rack", "site", "network" ... */
+    const char *wire; /* "NVSwitch", "memory", "InfiniBand" ... */
+    const char *from; /* the units that such messages lead from and to: "rank", or the name of the
+                         level below */
+    int units;
+    int ranks_least; /* in a unit */
+    int ranks_most;
+    double latency_s;   /* until the first byte of a message is there */
+    double flow_gb_s;   /* one message alone */
+    double port_gb_s;   /* all messages that leave one `from` together */
+    const char *source; /* "assumed", "nominal" (a rate, times what such wires reach), "given" */
+    double spread;      /* 95 % of times lie within 1 - spread .. 1 + spread times the price */
+};
+
+struct ww_forecast_cluster {
+    const char *name;
+    int ranks;
+    int nodes;
+    int ports;             /* network ports of a node, the least of all shapes; 0 = unknown */
+    const char *device;    /* "host" or "gpu": where the gradients are */
+    const char *placement; /* "node" or "slot" */
+    int shape_count;
+    const struct ww_forecast_shape *shapes;
+    int level_count;                        /* 1 .. WW_LEVELS_MAX */
+    const struct ww_forecast_level *levels; /* innermost first */
+    int note_count;
+    const char *const *notes; /* what is assumed, and why; a sentence each */
+};
+
+/* One way to run a collective, and what it takes. */
+struct ww_forecast_row {
+    size_t struct_bytes; /* sizeof(struct ww_forecast_row), set by WW_FORECAST_ROW_INIT */
+    char algorithm[48];  /* "hierarchical+ring" */
+    double segment_bytes;
+    int window; /* segments in flight */
+    double seconds;
+    double least_s; /* 95 % of calls lie between */
+    double most_s;
+    double algbw_gb_s;
+    double busbw_gb_s;                /* as nccl-tests count it */
+    char limit[96];                   /* what most of the time goes to, in words */
+    double rank_bytes[WW_LEVELS_MAX]; /* that the busiest rank sends over each level */
+    double port_bytes[WW_LEVELS_MAX]; /* and that leave the busiest `from` of the level */
+    double node_bytes;                /* that leave the busiest node, at most */
+    double nic_bytes; /* the same over its ports, shared evenly; where the shapes' ports are
+                         unknown, what leaves the node */
+};
+#define WW_FORECAST_ROW_INIT                                                                       \
+    {                                                                                              \
+        sizeof(struct ww_forecast_row), "", 0, 0, 0, 0, 0, 0, 0, "", {0}, {0}, 0, 0                \
+    }
+
+/* Reads a cluster file. The forecast is to be destroyed.
+ * Thread   any, one at a time for each forecast
+ * Returns  WW_OK, WW_BAD_ARGUMENT (the sentence begins with file:line), WW_UNSUPPORTED (it names a
+ *          file of hwloc, and this build has no hwloc), WW_NO_MEMORY. */
+WW_API enum ww_status ww_forecast_create(const char *file, struct ww_forecast **forecast);
+WW_API void ww_forecast_destroy(struct ww_forecast *forecast);
+
+/* What was read, and what follows from it; valid until the forecast changes or is destroyed. */
+WW_API const struct ww_forecast_cluster *ww_forecast_describe(const struct ww_forecast *forecast);
+
+/* What if: the wires of the named level carry so many times as many bytes per second from now on.
+ * Latencies stay. The levels themselves do too.
+ * Returns WW_OK, WW_BAD_ARGUMENT (no such level: the sentence lists them; a factor that is not from
+ * 0.001 to 1000). */
+WW_API enum ww_status ww_forecast_change(struct ww_forecast *forecast, const char *level,
+                                         double factor);
+
+/* Prices a collective of fp32 on a vector of so many bytes (all ranks' shares together), in its
+ * best segment size; a broadcast is from rank 0. algorithm: a name as in ww_plan_query; NULL = the
+ * fastest of all.
+ * Returns WW_OK, WW_BAD_ARGUMENT (the sentence lists what exists), WW_NO_MEMORY. */
+WW_API enum ww_status ww_forecast_price(struct ww_forecast *forecast, const char *collective,
+                                        const char *algorithm, double bytes,
+                                        struct ww_forecast_row *row);
+
+/* Prices every way: rows[room], the fastest first. *count is how many there are, which may be more
+ * than room. Returns as ww_forecast_price. */
+WW_API enum ww_status ww_forecast_list(struct ww_forecast *forecast, const char *collective,
+                                       double bytes, struct ww_forecast_row *rows, int room,
+                                       int *count);
 
 #ifdef __cplusplus
 }

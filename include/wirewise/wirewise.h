@@ -50,7 +50,8 @@ enum ww_type {
  *   NaN    a NaN from any rank makes that element NaN, for min and max as well; Inf follows
  *          IEEE 754. Every rank gets the same bits.
  *   order  the order of additions follows from the plan, hence from the number of ranks, which of
- *          them share hosts, the count and the type; it does not change between runs. */
+ *          them share hosts, the count and the type, and between hosts from what the wires cost. It
+ *          does not change within a run, nor between runs under WW_DETERMINISTIC_PLAN. */
 enum ww_op { WW_SUM, WW_MEAN, WW_MIN, WW_MAX, WW_OP_COUNT };
 
 /* Bytes of one element; 0 for a value that is no type. */
@@ -101,12 +102,18 @@ enum ww_deterministic {
     WW_DETERMINISTIC_OFF, /* the order in which buckets leave follows rank 0's backward pass */
     WW_DETERMINISTIC_PLAN /* plans and order frozen: the same run gives the same bits */
 };
+enum ww_calibrate {
+    WW_CALIBRATE_AUTO, /* where a choice depends on it: several hosts, or levels inside a host */
+    WW_CALIBRATE_OFF,
+    WW_CALIBRATE_ALWAYS
+};
 enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
  * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
  * on bucket_bytes, segment_bytes, segments_in_flight, algorithm, gradient_op, deterministic,
- * shared_memory and discover: a difference is WW_MISMATCH in ww_context_create, named. */
+ * shared_memory, discover, calibrate and calibrate_s: a difference is WW_MISMATCH in
+ * ww_context_create, named. */
 struct ww_config {
     size_t struct_bytes;       /* sizeof(struct ww_config), set by WW_CONFIG_INIT */
     size_t bucket_bytes;       /* small tensors travel together up to this size */
@@ -128,11 +135,19 @@ struct ww_config {
                                     parts may be empty. NULL = found out (Slurm's topology) */
     bool discover;               /* the lowest rank of each host looks at its machine, once per
                                     process and up to a second; false = only what is cheap */
+    enum ww_calibrate calibrate; /* measure the wires when a context is made, so that choices suit
+                                    them */
+    double calibrate_s;          /* how long that may take, about; found in calibration_file it
+                                    takes a tenth of it */
+    const char *calibration_file; /* where rank 0 keeps measurements for later jobs; "auto" =
+                                     wirewise/calibration in $XDG_CACHE_HOME or ~/.cache, "none" =
+                                     nowhere */
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
-            WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true                       \
+            WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
+            0.3, "auto"                                                                            \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */

@@ -19,3 +19,10 @@ void clock_sleep_ns(uint64_t ns)
         continue;
     }
 }
+
+uint64_t clock_core_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * CLOCK_NS_PER_S + (uint64_t)time.tv_nsec;
+}

@@ -8,6 +8,7 @@
 
 #include "company.h"
 #include "engine.h"
+#include "run.h"
 
 static const size_t counts[] = {0, 1, 2, 15, 16, 17, 255, 256, 257, 1000, 4099, 65536, 1000003};
 #define COUNTS (sizeof(counts) / sizeof(counts[0]))
@@ -489,7 +490,7 @@ Test(bytes, huge_counts_do_not_overflow)
 
 /* ---- The engine's own account ---------------------------------------------------------------- */
 
-/* A topology of two levels by hand: what engine_planned_bytes looks at. */
+/* A topology of two levels by hand: what run_plan_bytes looks at. */
 static void fill_levels(struct topology *topology, int rank, int size, int each)
 {
     topology->rank = rank;
@@ -506,7 +507,7 @@ static void add_planned(const struct plan *plan, const struct topology *topology
 {
     struct run_request request = {
         .plan = plan, .count = count, .type = type, .segment_bytes = segment_bytes, .window = 1};
-    engine_planned_bytes(&request, topology, bytes);
+    run_plan_bytes(&request, topology, bytes);
 }
 
 static void expect_account(const struct plan *plan, struct topology *topology, size_t count,

@@ -60,6 +60,7 @@ struct job {
     enum collective collective;
     const char *algorithm;
     bool hierarchical; /* the algorithm is the top */
+    bool announced;    /* the values travel with the announcement instead */
     int root;
     size_t count; /* as in struct run_request */
     enum ww_type type;

@@ -215,9 +215,9 @@ static struct plan *make_plan(const struct exercise *exercise, int rank)
 static struct run_request request_of(const struct exercise *exercise, int rank)
 {
     const struct job *job = &exercise->job;
-    struct way viewed = {NULL, 0, 0};
+    struct way viewed = {NULL, 0, 0, true};
     if (algorithm_find(job->collective, job->algorithm)->needs == NEEDS_VIEW) {
-        viewed = (struct way){exercise->plans[rank], job->segment_bytes, job->window};
+        viewed = (struct way){exercise->plans[rank], job->segment_bytes, job->window, true};
     }
     return (struct run_request){.plan = exercise->plans[rank],
                                 .viewed = viewed,
@@ -229,6 +229,7 @@ static struct run_request request_of(const struct exercise *exercise, int rank)
                                 .root = job->collective == COLLECTIVE_BROADCAST ? job->root : -1,
                                 .segment_bytes = job->segment_bytes,
                                 .window = job->window,
+                                .with_announcement = job->announced,
                                 .label = job->label};
 }
 
@@ -345,7 +346,7 @@ uint64_t exercise_planned_bytes(const struct exercise *exercise)
     for (int rank = 0; rank < exercise->cluster->size; rank++) {
         uint64_t levels[WW_LEVELS_MAX] = {0};
         struct run_request request = request_of(exercise, rank);
-        engine_planned_bytes(&request, &exercise->cluster->members[rank].topology, levels);
+        engine_planned_bytes(exercise->cluster->members[rank].engine, &request, levels);
         for (int level = 0; level < WW_LEVELS_MAX; level++) {
             bytes += levels[level];
         }

@@ -50,13 +50,15 @@ static const struct disagreement disagreements[] = {
     {1000, WW_F32, WW_MAX, "sum", "max"},
 };
 
-static void run_disagreement(const struct disagreement *row, int size, int odd)
+static void run_disagreement(const struct disagreement *row, int size, int odd, bool announced)
 {
     struct cluster_options options = fault_options(size, (uint64_t)(size + odd));
     struct cluster *cluster = cluster_create(&options);
-    struct job usual = job_of(COLLECTIVE_ALL_REDUCE, "scatter_gather", 1000);
+    struct job usual = job_of(COLLECTIVE_ALL_REDUCE, "scatter_gather", announced ? 30 : 1000);
     struct job other = usual;
     other.count = row->count;
+    usual.announced = announced;
+    other.announced = announced;
     other.type = row->type;
     other.op = row->op;
     struct exercise asked = exercise_init(cluster, &usual);
@@ -85,9 +87,22 @@ Test(faults, a_different_request_is_named_on_every_rank_with_both_values)
     static const int sizes[] = {3, 4, 16, 17, 20};
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         for (size_t i = 0; i < sizeof(disagreements) / sizeof(disagreements[0]); i++) {
-            run_disagreement(&disagreements[i], sizes[s], 0);
-            run_disagreement(&disagreements[i], sizes[s], sizes[s] / 2);
-            run_disagreement(&disagreements[i], sizes[s], sizes[s] - 1);
+            run_disagreement(&disagreements[i], sizes[s], 0, false);
+            run_disagreement(&disagreements[i], sizes[s], sizes[s] / 2, false);
+            run_disagreement(&disagreements[i], sizes[s], sizes[s] - 1, false);
+        }
+    }
+}
+
+Test(faults, a_different_request_is_named_before_values_that_came_along_are_used)
+{
+    static const int sizes[] = {2, 3, 16};
+    static const struct disagreement rows[] = {{31, WW_F32, WW_SUM, " 30 ", " 31 "},
+                                               {0, WW_F32, WW_SUM, " 30 ", " 0 "},
+                                               {30, WW_I32, WW_SUM, "f32", "i32"}};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            run_disagreement(&rows[i], sizes[s], sizes[s] - 1, true);
         }
     }
 }
@@ -268,6 +283,34 @@ Test(faults, a_rank_that_dies_at_a_moment_is_told_to_all_others)
         exercise_finish(&exercise);
         cluster_destroy(cluster);
     }
+}
+
+/* Calls of few values one behind the other, with a death between any two looks. */
+Test(faults, a_rank_that_dies_before_its_values_came_is_told_to_all_others)
+{
+    int failed = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct cluster_options options = fault_options(5, seed);
+        options.sim.dying_rank = (int)(seed % 5);
+        options.sim.dies_at_ns = seed * 700;
+        struct cluster *cluster = cluster_create(&options);
+        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "direct", 40);
+        job.announced = true;
+        struct exercise calls[] = {exercise_init(cluster, &job), exercise_init(cluster, &job),
+                                   exercise_init(cluster, &job), exercise_init(cluster, &job),
+                                   exercise_init(cluster, &job), exercise_init(cluster, &job)};
+        const int count = sizeof(calls) / sizeof(calls[0]);
+        cluster_schedule(cluster, calls, count);
+        cr_expect(cluster_run(cluster, 2 * TIMEOUT_S + 2));
+        expect_all_told(cluster, (double)options.sim.dies_at_ns / NS_PER_S, options.sim.dying_rank);
+        expect_no_complaint(cluster);
+        failed += cluster->members[options.sim.dying_rank == 0 ? 1 : 0].status < 0;
+        for (int i = 0; i < count; i++) {
+            exercise_finish(&calls[i]);
+        }
+        cluster_destroy(cluster);
+    }
+    cr_expect(failed > 10, "only %d deaths were noticed", failed);
 }
 
 /* ---- A rank that gives up -------------------------------------------------------------------- */

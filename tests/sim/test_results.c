@@ -122,6 +122,63 @@ Test(results, broadcasts_are_exact)
     run_collective(COLLECTIVE_BROADCAST, WW_I64);
 }
 
+/* ---- Values that travel with the announcement ------------------------------------------------ */
+
+static const struct {
+    enum collective collective;
+    const char *plan; /* any */
+} announced[] = {{COLLECTIVE_ALL_REDUCE, "direct"},
+                 {COLLECTIVE_REDUCE_SCATTER, "pairwise"},
+                 {COLLECTIVE_ALL_GATHER, "direct"},
+                 {COLLECTIVE_BROADCAST, "tree"}};
+#define ANNOUNCED (sizeof(announced) / sizeof(announced[0]))
+
+/* Elements that fill a message, or the shares of all together. */
+static size_t announced_most(enum collective collective, enum ww_type type, int size)
+{
+    bool shares = collective == COLLECTIVE_REDUCE_SCATTER;
+    return GATE_VALUES_BYTES / ww_type_bytes(type) / (shares ? (size_t)size : 1);
+}
+
+static void run_announced_counts(struct job job, int size)
+{
+    const size_t counts[] = {0, 1, announced_most(job.collective, job.type, size)};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct cluster_options options = cluster_options(size, sim_seed((uint64_t)size * 7 + i));
+        options.seen = i == 1 && size % 2 == 0; /* some see each other, or all up to 4 */
+        job.count = counts[i];
+        job.in_place = (i + (size_t)size) % 2 == 0;
+        run_one(&options, &job);
+    }
+}
+
+Test(results, values_that_travel_with_the_announcement_are_exact)
+{
+    for (size_t c = 0; c < ANNOUNCED; c++) {
+        for (int size = 1; size <= GATE_DIRECT_SIZE; size++) {
+            for (int type = 0; type < WW_TYPE_COUNT; type++) {
+                struct job job = job_of(announced[c].collective, announced[c].plan, 0);
+                job.announced = true;
+                job.type = (enum ww_type)type;
+                job.root = size / 2;
+                run_announced_counts(job, size);
+            }
+        }
+    }
+}
+
+Test(results, every_operation_is_exact_with_the_announcement)
+{
+    for (int op = 0; op < WW_OP_COUNT; op++) {
+        for (size_t c = 0; c < 2; c++) {
+            struct job job = job_of(announced[c].collective, announced[c].plan, 0);
+            job.announced = true;
+            job.op = (enum ww_op)op;
+            run_announced_counts(job, 8);
+        }
+    }
+}
+
 Test(results, every_operation_is_exact_with_every_algorithm)
 {
     for (int a = 0; algorithms[a]->collective == COLLECTIVE_ALL_REDUCE; a++) {
@@ -190,7 +247,7 @@ Test(results, a_slow_rank_delays_but_spoils_nothing)
 
 /* ---- Several at once ------------------------------------------------------------------------ */
 
-#define MIX 9
+#define MIX 13
 
 static void make_mix(struct cluster *cluster, struct exercise *mixed)
 {
@@ -199,18 +256,24 @@ static void make_mix(struct cluster *cluster, struct exercise *mixed)
         const char *algorithm;
         size_t count;
         bool hierarchical;
-    } rows[MIX] = {{COLLECTIVE_ALL_REDUCE, "ring", 3000, false},
-                   {COLLECTIVE_ALL_REDUCE, "direct", 17, false},
-                   {COLLECTIVE_BROADCAST, "tree", 2500, false},
-                   {COLLECTIVE_ALL_REDUCE, "halving", 4099, true},
-                   {COLLECTIVE_REDUCE_SCATTER, "pairwise", 700, false},
-                   {COLLECTIVE_ALL_REDUCE, "tree", 1, false},
-                   {COLLECTIVE_ALL_GATHER, "ring", 300, false},
-                   {COLLECTIVE_ALL_REDUCE, "doubling", 0, false},
-                   {COLLECTIVE_ALL_REDUCE, "scatter_gather", 2000, true}};
+        bool announced; /* where that many ranks can */
+    } rows[MIX] = {{COLLECTIVE_ALL_REDUCE, "ring", 3000, false, false},
+                   {COLLECTIVE_ALL_REDUCE, "direct", 17, false, false},
+                   {COLLECTIVE_ALL_REDUCE, "direct", 48, false, true},
+                   {COLLECTIVE_BROADCAST, "tree", 2500, false, false},
+                   {COLLECTIVE_ALL_REDUCE, "halving", 4099, true, false},
+                   {COLLECTIVE_REDUCE_SCATTER, "pairwise", 700, false, false},
+                   {COLLECTIVE_REDUCE_SCATTER, "pairwise", 3, false, true},
+                   {COLLECTIVE_ALL_GATHER, "direct", 31, false, true},
+                   {COLLECTIVE_BROADCAST, "tree", 5, false, true},
+                   {COLLECTIVE_ALL_REDUCE, "tree", 1, false, false},
+                   {COLLECTIVE_ALL_GATHER, "ring", 300, false, false},
+                   {COLLECTIVE_ALL_REDUCE, "doubling", 0, false, false},
+                   {COLLECTIVE_ALL_REDUCE, "scatter_gather", 2000, true, false}};
     for (int i = 0; i < MIX; i++) {
         struct job job = job_of(rows[i].collective, rows[i].algorithm, rows[i].count);
         job.hierarchical = rows[i].hierarchical;
+        job.announced = rows[i].announced && cluster->size <= GATE_DIRECT_SIZE;
         job.label = (uint32_t)i + 1;
         job.window = 1 + i % 3;
         mixed[i] = exercise_init(cluster, &job);

@@ -97,6 +97,7 @@ struct ww_config world_config(void)
     config.progress = WW_PROGRESS_INLINE;
     config.timeout_s = 60;
     config.discover = false;
+    config.calibrate = WW_CALIBRATE_OFF;
     return config;
 }
 

@@ -265,6 +265,26 @@ EACH_WAY(keeps_the_first_witness_of_news_that_is_passed_on)
     company_close(&company);
 }
 
+/* They announced, waited in vain and said so, all before this rank came: it must not pass. */
+Test(gate, who_comes_late_hears_that_the_others_gave_up)
+{
+    for (int size = 2; size <= 4; size++) {
+        struct company company;
+        uint64_t passed;
+        company_open(&company, size, false);
+        for (int rank = 1; rank < size; rank++) {
+            announce(&company, rank, 7);
+            cr_expect_eq(look(company.gates[rank], &passed), WW_OK);
+        }
+        gate_report_failure(company.gates[1], WW_TIMED_OUT, "the cat is on the keyboard");
+        announce(&company, 0, 7);
+        cr_expect_eq(gate_advance(company.gates[0], &passed), WW_TIMED_OUT, "of %d", size);
+        cr_expect_eq(passed, 0);
+        expect_line(WW_LOG_ERROR, "rank 1 (here) reported");
+        company_close(&company);
+    }
+}
+
 /* Long sentences are cut, never the message beside them. */
 EACH_WAY(cuts_long_news)
 {
@@ -288,7 +308,7 @@ EACH_WAY(finds_the_silent_rank_behind_those_that_wait)
     gate_waits_for(company.gates[0], 1);
     gate_waits_for(company.gates[1], 3);
     gate_waits_for(company.gates[2], 0);
-    gate_call_roll(company.gates[0]);
+    gate_call_roll(company.gates[0], false);
     uint64_t passed;
     for (int turn = 0; turn < 3; turn++) {
         for (int rank = 2; rank >= 0; rank--) {
@@ -325,29 +345,87 @@ Test(gate, who_gives_up_takes_its_announcements_back)
     company_close(&company);
 }
 
-Test(gate, values_come_with_their_announcement)
+/* Number 0 fills the room, later ones fewer and fewer bytes. */
+static size_t values_bytes(const struct gate *gate, uint64_t number)
+{
+    return gate_values_room(gate) >> number % 4 * 4;
+}
+
+static void announce_values(struct company *company, int rank, uint64_t number)
+{
+    struct gate *gate = company->gates[rank];
+    unsigned char values[BOARD_VALUES_BYTES];
+    memset(values, (int)number * 16 + rank, sizeof values);
+    struct signature signature = all_reduce_of(number);
+    struct luggage luggage = {NULL, values, values_bytes(gate, number)};
+    cr_assert(gate_has_room(gate));
+    cr_expect_eq(gate_announce(gate, &signature, &luggage), WW_OK);
+}
+
+static void expect_values(const struct company *company, int rank, uint64_t number)
+{
+    const struct gate *gate = company->gates[rank];
+    size_t bytes = values_bytes(gate, number);
+    for (int peer = 0; bytes > 0 && peer < company->size; peer++) {
+        if (peer != rank) {
+            const unsigned char *values = gate_values(gate, peer, number, bytes);
+            unsigned char wanted = (unsigned char)(number * 16 + (uint64_t)peer);
+            cr_expect(values[0] == wanted && values[bytes - 1] == wanted,
+                      "collective %llu, rank %d of %d has %d and %d of rank %d, not %d",
+                      (unsigned long long)number, rank, company->size, values[0], values[bytes - 1],
+                      peer, wanted);
+        }
+    }
+}
+
+EACH_WAY(values_come_with_their_announcement)
+{
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        struct company company;
+        company_open(&company, sizes[i], seen);
+        size_t room = seen                           ? BOARD_VALUES_BYTES
+                      : sizes[i] <= GATE_DIRECT_SIZE ? GATE_VALUES_BYTES
+                                                     : 0;
+        cr_expect_eq(gate_values_room(company.gates[0]), room, "%d ranks", sizes[i]);
+        cr_expect_eq(gate_shows_values(company.gates[0]), seen);
+        for (uint64_t number = 0; number < 20; number++) {
+            for (int rank = 0; rank < sizes[i]; rank++) {
+                announce_values(&company, rank, number);
+            }
+            expect_passed(&company, number + 1);
+            for (int rank = 0; rank < sizes[i]; rank++) {
+                expect_values(&company, rank, number);
+            }
+        }
+        company_close(&company);
+    }
+}
+
+static void announce_block(struct company *company, int rank, uint64_t block)
+{
+    for (uint64_t i = 0; i < DEPTH; i++) {
+        announce_values(company, rank, block * DEPTH + i);
+    }
+}
+
+/* A peer may be done and announce all that it may before this rank looks at its values. */
+EACH_WAY(values_stay_while_a_peer_runs_ahead)
 {
     struct company company;
-    company_open(&company, 3, true);
-    for (uint64_t number = 0; number < 20; number++) {
-        for (int rank = 0; rank < 3; rank++) {
-            unsigned char values[BOARD_VALUES_BYTES];
-            size_t bytes = number % 3 == 0 ? sizeof values : number;
-            memset(values, (int)number * 3 + rank, sizeof values);
-            struct signature signature = all_reduce_of(number);
-            struct luggage luggage = {NULL, values, bytes};
-            cr_expect_eq(gate_announce(company.gates[rank], &signature, &luggage), WW_OK);
+    uint64_t passed;
+    company_open(&company, 3, seen);
+    for (int rank = 0; rank < 3; rank++) {
+        announce_block(&company, rank, 0);
+    }
+    for (uint64_t block = 0; block < 5; block++) {
+        expect_passed(&company, (block + 1) * DEPTH);
+        announce_block(&company, 1, block + 1);
+        cr_expect_eq(look(company.gates[0], &passed), WW_OK);
+        for (uint64_t i = 0; i < DEPTH; i++) {
+            expect_values(&company, 0, block * DEPTH + i);
         }
-        expect_passed(&company, number + 1);
-        for (int rank = 0; rank < 3; rank++) {
-            size_t bytes = number % 3 == 0 ? BOARD_VALUES_BYTES : number;
-            const struct entry *entry = board_read(company.boards[0], rank, number);
-            cr_assert_not_null(entry);
-            const unsigned char *values = board_values(entry, bytes);
-            cr_expect(bytes == 0 || (values[0] == (unsigned char)(number * 3 + (uint64_t)rank) &&
-                                     values[bytes - 1] == values[0]));
-            cr_expect_null(board_read(company.boards[0], rank, number + 1));
-        }
+        announce_block(&company, 0, block + 1);
+        announce_block(&company, 2, block + 1);
     }
     company_close(&company);
 }

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "capture.h"
+#include "fake_wires.h"
 #include "select.h"
+#include "shelf.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 #define KIB(n) ((size_t)(n) << 10)
@@ -13,60 +15,147 @@
 
 TestSuite(select, .init = capture_start, .fini = capture_finish);
 
-/* Ranks dealt out to hosts in blocks of equal size. */
-struct place {
-    struct topology topology;
-    uint64_t labels[RANKS_MOST];
-};
-
 /* Ranks that do not see each other's memory. */
 static const struct sight unseen;
 
-static void place_ranks(struct place *place, int size, int hosts)
+/* 25 us and 1 Gbit/s between hosts, 1 us and 8 GB/s inside. */
+static const struct cost slow_wire[WW_LEVELS_MAX] = {{1e-6, 1 / 8e9}, {25e-6, 1 / 0.12e9}};
+/* 2 us and 50 GB/s. */
+static const struct cost fast_wire[WW_LEVELS_MAX] = {{1e-6, 1 / 8e9}, {2e-6, 1 / 50e9}};
+
+/* cost NULL = nothing has a price. */
+static struct choice choose_over(const struct cost *cost, const char *name, int size, int hosts,
+                                 struct wish wish)
 {
-    memset(place, 0, sizeof *place);
-    place->topology.size = size;
-    place->topology.rank = size - 1;
-    place->topology.hosts = hosts;
-    for (int rank = 0; rank < size; rank++) {
-        place->labels[rank] = (uint64_t)(rank * hosts / size);
+    struct topology topology = paper_topology(
+        &(struct paper_cluster){hosts, size / hosts, NULL, 0, 0});
+    struct wires wires = {.levels = 0};
+    if (cost != NULL) {
+        wires = paper_wires(&topology, hosts > 1 ? cost : &cost[1]);
     }
-    cr_assert_eq(hierarchy_init(&place->topology.hierarchy, size, 1, place->labels), WW_OK);
+    struct selector_setup setup = {.topology = &topology,
+                                   .sight = unseen,
+                                   .wires = cost != NULL ? &wires : NULL,
+                                   .settings = {name, 0, 0}};
+    struct selector *selector;
+    cr_assert_eq(selector_create(&setup, &selector), WW_OK);
+    struct choice choice = selector_choose(selector, &wish);
+    selector_destroy(selector);
+    topology_finish(&topology);
+    return choice;
 }
 
 static struct choice choose(const char *name, int size, int hosts, struct wish wish)
 {
-    struct place place;
-    struct select_settings settings = {name, 0, 0};
-    place_ranks(&place, size, hosts);
-    struct choice choice = select_choice(&settings, &place.topology, &unseen, &wish);
-    hierarchy_finish(&place.topology.hierarchy);
-    return choice;
+    return choose_over(NULL, name, size, hosts, wish);
 }
 
 struct row {
     size_t bytes;
     int ranks;
     int hosts;
-    const char *name; /* a plus before it = hierarchical */
+    const char *name;
 };
+
+static void expect_choices_over(const struct cost *cost, enum collective collective,
+                                enum ww_type type, const char *name, const struct row *rows,
+                                size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t elements = rows[i].bytes / ww_type_bytes(type);
+        char chosen[64];
+        struct choice choice = choose_over(cost, name, rows[i].ranks, rows[i].hosts,
+                                           wish_of(collective, elements, type, 0, rows[i].ranks));
+        choice_name(&choice, chosen, sizeof chosen);
+        cr_expect_str_eq(chosen, rows[i].name,
+                         "%zu bytes on %d ranks of %d hosts: %s instead of %s", rows[i].bytes,
+                         rows[i].ranks, rows[i].hosts, chosen, rows[i].name);
+        cr_expect_eq(choice.algorithm->collective, collective);
+    }
+}
 
 static void expect_choices(enum collective collective, enum ww_type type, const char *name,
                            const struct row *rows, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        size_t elements = rows[i].bytes / ww_type_bytes(type);
-        struct choice choice = choose(name, rows[i].ranks, rows[i].hosts,
-                                      (struct wish){collective, elements, type, 0});
-        bool hierarchical = rows[i].name[0] == '+';
-        cr_expect_str_eq(choice.algorithm->name, rows[i].name + hierarchical,
-                         "%zu bytes on %d ranks of %d hosts", rows[i].bytes, rows[i].ranks,
-                         rows[i].hosts);
-        cr_expect_eq(choice.hierarchical, hierarchical, "%zu bytes on %d ranks of %d hosts",
-                     rows[i].bytes, rows[i].ranks, rows[i].hosts);
-        cr_expect_eq(choice.algorithm->collective, collective);
+    expect_choices_over(NULL, collective, type, name, rows, count);
+}
+
+/* ---- Prices -----------------------------------------------------------------------------------
+ */
+
+Test(select, the_cheapest_way_over_the_wires_is_taken)
+{
+    static const struct row slow[] = {
+        {8, 4, 4, "direct"},
+        {MIB(64), 2, 2, "direct"}, /* two ranks: every way sends the vector once */
+        {8, 8, 2, "hierarchical+direct"},
+        {MIB(64), 8, 2, "hierarchical+direct"},
+        {MIB(64), 8, 4, "hierarchical+ring"},
+        {MIB(64), 12, 3, "hierarchical+ring"},
+    };
+    static const struct row fast[] = {
+        {8, 64, 64, "direct"},
+        {KIB(64), 64, 64, "scatter_gather"},
+    };
+    expect_choices_over(slow_wire, COLLECTIVE_ALL_REDUCE, WW_F32, "auto", slow, LENGTH(slow));
+    expect_choices_over(fast_wire, COLLECTIVE_ALL_REDUCE, WW_F32, "auto", fast, LENGTH(fast));
+}
+
+Test(select, no_fixed_way_is_cheaper_than_the_chosen_one)
+{
+    static const struct cost *const costs[] = {slow_wire, fast_wire};
+    for (int c = 0; c < 2; c++) {
+        struct topology topology = paper_topology(&(struct paper_cluster){3, 4, NULL, 0, 0});
+        struct wires wires = paper_wires(&topology, costs[c]);
+        wires.link[1].message_s = 1e-6;
+        struct selector_setup setup = {
+            .topology = &topology, .wires = &wires, .settings = {"auto", 0, 0}};
+        struct selector *selector;
+        cr_assert_eq(selector_create(&setup, &selector), WW_OK);
+        for (size_t bytes = 4; bytes < MIB(512); bytes *= 3) {
+            struct wish wish = {COLLECTIVE_ALL_REDUCE, bytes, WW_F32, 0};
+            struct choice choice = selector_choose(selector, &wish);
+            struct price chosen;
+            struct price other;
+            cr_assert_eq(selector_price(selector, &wish, &choice, &chosen), WW_OK);
+            int index = 0;
+            for (; selector_candidate(selector, &wish, index, &choice); index++) {
+                cr_assert_eq(selector_price(selector, &wish, &choice, &other), WW_OK);
+                cr_expect_leq(chosen.seconds, 1.05 * other.seconds,
+                              "%zu bytes: %g s, but %s%s in segments of %zu takes %g s", bytes,
+                              chosen.seconds, choice.nesting != NEST_NONE ? "hierarchical+" : "",
+                              choice.algorithm->name, choice.segment_bytes, other.seconds);
+            }
+            cr_expect_eq(index, 12, "six flat ways and six nested ones");
+        }
+        selector_destroy(selector);
+        topology_finish(&topology);
     }
 }
+
+Test(select, equal_wires_make_equal_choices_and_others_do_not)
+{
+    struct topology topology = paper_topology(&(struct paper_cluster){4, 2, NULL, 0, 0});
+    uint64_t hashes[3];
+    for (int i = 0; i < 3; i++) {
+        struct wires wires = paper_wires(&topology, i < 2 ? slow_wire : fast_wire);
+        struct selector_setup setup = {
+            .topology = &topology, .wires = &wires, .settings = {"auto", 0, 0}};
+        struct selector *selector;
+        char words[256];
+        cr_assert_eq(selector_create(&setup, &selector), WW_OK);
+        hashes[i] = selector_hash(selector);
+        selector_describe(selector, words, sizeof words);
+        cr_expect_not_null(strstr(words, "else hierarchical+"), "%s", words);
+        selector_destroy(selector);
+    }
+    cr_expect_eq(hashes[0], hashes[1]);
+    cr_expect_neq(hashes[0], hashes[2]);
+    topology_finish(&topology);
+}
+
+/* ---- Rules: where nothing is priced ------------------------------------------------------------
+ */
 
 Test(select, small_vectors_take_few_steps_and_large_ones_few_bytes)
 {
@@ -87,9 +176,12 @@ Test(select, small_vectors_take_few_steps_and_large_ones_few_bytes)
 Test(select, levels_are_used_where_bytes_decide_and_ranks_share_hosts)
 {
     static const struct row rows[] = {
-        {KIB(64), 8, 2, "halving"},        {KIB(64) + 4, 8, 2, "+halving"},
-        {MIB(1), 8, 2, "+scatter_gather"}, {MIB(1), 8, 8, "scatter_gather"},
-        {MIB(1), 8, 1, "scatter_gather"},  {MIB(8), 64, 32, "+ring"},
+        {KIB(64), 8, 2, "halving"},
+        {KIB(64) + 4, 8, 2, "hierarchical+halving"},
+        {MIB(1), 8, 2, "hierarchical+scatter_gather"},
+        {MIB(1), 8, 8, "scatter_gather"},
+        {MIB(1), 8, 1, "scatter_gather"},
+        {MIB(8), 64, 32, "hierarchical+ring"},
     };
     expect_choices(COLLECTIVE_ALL_REDUCE, WW_F32, "auto", rows, LENGTH(rows));
 }
@@ -111,7 +203,7 @@ Test(select, sums_of_16_bit_types_go_where_they_are_rounded_once)
         for (int ranks = 1; ranks < RANKS_MOST; ranks += 7) {
             for (int c = COLLECTIVE_ALL_REDUCE; c <= COLLECTIVE_REDUCE_SCATTER; c++) {
                 struct choice choice = choose(
-                    "auto", ranks, 1, (struct wish){(enum collective)c, bytes / 2, WW_BF16, 0});
+                    "auto", ranks, 1, wish_of((enum collective)c, bytes / 2, WW_BF16, 0, ranks));
                 cr_expect(choice.algorithm->one_rounding, "%s", choice.algorithm->name);
             }
         }
@@ -127,8 +219,8 @@ Test(select, a_named_algorithm_is_taken)
         {"ring", {4, 4, 1, "ring"}},
         {"tree", {MIB(8), 8, 2, "tree"}},
         {"direct", {MIB(8), 64, 1, "direct"}},
-        {"hierarchical", {4, 8, 2, "+doubling"}},
-        {"hierarchical+tree", {4, 8, 2, "+tree"}},
+        {"hierarchical", {4, 8, 2, "hierarchical+doubling"}},
+        {"hierarchical+tree", {4, 8, 2, "hierarchical+tree"}},
         {"hierarchical+ring", {MIB(8), 8, 1, "ring"}},
         {"hierarchical+ring", {MIB(8), 8, 8, "ring"}},
     };
@@ -192,36 +284,65 @@ Test(select, names_that_can_be_chosen_are_accepted_and_others_named)
 
 Test(select, settings_override_the_segments)
 {
-    struct place place;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, MIB(1), WW_F32, 0};
-    struct select_settings settings = {"auto", 0, 0};
     for (int hosts = 1; hosts <= 2; hosts++) {
-        place_ranks(&place, 8, hosts);
-        struct choice choice = select_choice(&settings, &place.topology, &unseen, &wish);
+        struct choice choice = choose("auto", 8, hosts, wish);
         cr_expect_geq(choice.segment_bytes, KIB(256));
         cr_expect_leq(choice.segment_bytes, MIB(8));
         cr_expect_eq(choice.window, hosts == 1 ? 2 : 4);
-        hierarchy_finish(&place.topology.hierarchy);
     }
-    place_ranks(&place, 8, 1);
-    settings = (struct select_settings){"auto", 77, 9};
-    struct choice choice = select_choice(&settings, &place.topology, &unseen, &wish);
-    cr_expect_eq(choice.segment_bytes, 77);
-    cr_expect_eq(choice.window, 9);
-    hierarchy_finish(&place.topology.hierarchy);
+    for (int priced = 0; priced < 2; priced++) {
+        struct topology topology = paper_topology(&(struct paper_cluster){2, 4, NULL, 0, 0});
+        struct wires wires = paper_wires(&topology, slow_wire);
+        struct selector_setup setup = {
+            .topology = &topology, .wires = priced ? &wires : NULL, .settings = {"auto", 77, 9}};
+        struct selector *selector;
+        cr_assert_eq(selector_create(&setup, &selector), WW_OK);
+        struct choice choice = selector_choose(selector, &wish);
+        cr_expect_eq(choice.segment_bytes, 77);
+        cr_expect_eq(choice.window, 9);
+        selector_destroy(selector);
+        topology_finish(&topology);
+    }
 }
 
 /* ---- Ranks that see each other's memory --------------------------------------------------- */
 
 static struct choice choose_seen(const char *name, bool fetch, int size, struct wish wish)
 {
-    struct place place;
-    struct select_settings settings = {name, 0, 0};
-    struct sight sight = {.host = true, .all = true, .fetch = fetch};
-    place_ranks(&place, size, 1);
-    struct choice choice = select_choice(&settings, &place.topology, &sight, &wish);
-    hierarchy_finish(&place.topology.hierarchy);
+    struct topology topology = paper_topology(&(struct paper_cluster){1, size, NULL, 0, 0});
+    struct wires wires = paper_wires(&topology, &fast_wire[1]);
+    topology_note_sight(&topology, true);
+    struct selector_setup setup = {.topology = &topology,
+                                   .sight = {.host = true, .all = true, .fetch = fetch},
+                                   .wires = &wires,
+                                   .settings = {name, 0, 0}};
+    struct selector *selector;
+    cr_assert_eq(selector_create(&setup, &selector), WW_OK);
+    struct choice choice = selector_choose(selector, &wish);
+    selector_destroy(selector);
+    topology_finish(&topology);
     return choice;
+}
+
+Test(select, packages_far_apart_are_levels_of_their_own)
+{
+    struct topology topology = paper_topology(&(struct paper_cluster){1, 64, NULL, 0, 2});
+    struct wires wires = paper_wires(&topology, slow_wire);
+    topology_note_sight(&topology, true);
+    struct selector_setup setup = {.topology = &topology,
+                                   .sight = {.host = true, .all = true, .fetch = false},
+                                   .wires = &wires,
+                                   .settings = {"auto", 0, 0}};
+    struct selector *selector;
+    struct wish wish = {COLLECTIVE_ALL_REDUCE, MIB(16), WW_F32, 0};
+    cr_assert_eq(topology.levels, 2);
+    cr_assert_eq(selector_create(&setup, &selector), WW_OK);
+    cr_expect(selector_choose(selector, &wish).nesting == NEST_ALL);
+    wish.bytes = 8;
+    cr_expect(selector_choose(selector, &wish).with_announcement);
+    selector_destroy(selector);
+    topology_finish(&topology);
 }
 
 Test(select, few_values_travel_with_the_announcement)
@@ -230,7 +351,7 @@ Test(select, few_values_travel_with_the_announcement)
         enum collective collective;
         size_t bytes; /* of one rank's share, where there are shares */
         int ranks;
-        bool on_board;
+        bool with_announcement;
     } rows[] = {
         {COLLECTIVE_ALL_REDUCE, 0, 2, true},
         {COLLECTIVE_ALL_REDUCE, KIB(32), 2, true},
@@ -246,13 +367,61 @@ Test(select, few_values_travel_with_the_announcement)
         {COLLECTIVE_BROADCAST, KIB(32) + 4, 9, false},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
-        struct wish wish = {rows[i].collective, rows[i].bytes / 4, WW_F32, 0};
+        size_t count = rows[i].bytes / 4;
+        struct wish wish = wish_of(rows[i].collective, count, WW_F32, 0, rows[i].ranks);
         struct choice choice = choose_seen("auto", true, rows[i].ranks, wish);
-        cr_expect_eq(choice.on_board, rows[i].on_board, "row %zu", i);
-        struct run_request request = {.count = wish.count, .type = wish.type};
+        cr_expect_eq(choice.with_announcement, rows[i].with_announcement, "row %zu", i);
+        struct run_request request = {.count = count, .type = wish.type};
         struct plan plan = {.collective = wish.collective, .size = rows[i].ranks};
         request.plan = &plan;
-        cr_expect(!choice.on_board || engine_fits_board(&request), "row %zu has no room", i);
+        cr_expect(!choice.with_announcement ||
+                      engine_announced_bytes(&request) <= BOARD_VALUES_BYTES,
+                  "row %zu has no room", i);
+    }
+}
+
+/* The same where the gate sends messages. */
+Test(select, few_values_travel_with_a_message)
+{
+    static const struct {
+        enum collective collective;
+        size_t bytes; /* of one rank's share, where there are shares */
+        int ranks;
+        int hosts;
+        const char *name;
+        bool with_announcement;
+    } rows[] = {
+        {COLLECTIVE_ALL_REDUCE, 0, 2, 2, "auto", true},
+        {COLLECTIVE_ALL_REDUCE, 192, 2, 2, "auto", true},
+        {COLLECTIVE_ALL_REDUCE, 196, 2, 2, "auto", false},
+        {COLLECTIVE_ALL_REDUCE, 192, 16, 4, "auto", true},
+        {COLLECTIVE_ALL_REDUCE, 192, 16, 1, "auto", true},
+        {COLLECTIVE_ALL_REDUCE, 0, 17, 17, "auto", false},
+        {COLLECTIVE_ALL_REDUCE, 4, 34, 2, "auto", false},
+        {COLLECTIVE_ALL_REDUCE, 4, 1, 1, "auto", false},
+        {COLLECTIVE_ALL_REDUCE, 4, 4, 2, "ring", false},
+        {COLLECTIVE_ALL_REDUCE, 4, 4, 2, "hierarchical", false},
+        {COLLECTIVE_REDUCE_SCATTER, 48, 4, 2, "auto", true},
+        {COLLECTIVE_REDUCE_SCATTER, 52, 4, 2, "auto", false},
+        {COLLECTIVE_ALL_GATHER, 192, 16, 2, "ring", true},
+        {COLLECTIVE_ALL_GATHER, 196, 2, 2, "auto", false},
+        {COLLECTIVE_BROADCAST, 192, 8, 2, "auto", true},
+        {COLLECTIVE_BROADCAST, 196, 8, 2, "auto", false},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        size_t count = rows[i].bytes / 4;
+        struct wish wish = wish_of(rows[i].collective, count, WW_F32, 0, rows[i].ranks);
+        for (int priced = 0; priced < 2; priced++) {
+            struct choice choice = choose_over(priced ? slow_wire : NULL, rows[i].name,
+                                               rows[i].ranks, rows[i].hosts, wish);
+            cr_expect_eq(choice.with_announcement, rows[i].with_announcement, "row %zu", i);
+            struct run_request request = {.count = count, .type = wish.type};
+            struct plan plan = {.collective = wish.collective, .size = rows[i].ranks};
+            request.plan = &plan;
+            cr_expect(!choice.with_announcement ||
+                          engine_announced_bytes(&request) <= GATE_VALUES_BYTES,
+                      "row %zu has no room", i);
+        }
     }
 }
 
@@ -267,7 +436,7 @@ Test(select, many_values_are_staged_viewed_or_fetched)
             cr_expect_str_eq(choice.fetched->name, "fetched");
             cr_expect_eq(choice.viewed->collective, wish.collective);
             cr_expect_eq(choice.fetched->collective, wish.collective);
-            cr_expect_not(choice.hierarchical || choice.on_board);
+            cr_expect_not(choice.nesting != NEST_NONE || choice.with_announcement);
             cr_expect_null(choose_seen("auto", false, 3, wish).fetched);
         }
     }
@@ -275,7 +444,7 @@ Test(select, many_values_are_staged_viewed_or_fetched)
     cr_expect_null(choose_seen("auto", true, 1, alone).viewed, "one rank has nobody to see");
     struct choice named = choose_seen("ring", true, 4, alone);
     cr_expect_str_eq(named.algorithm->name, "ring");
-    cr_expect(named.viewed == NULL && named.fetched == NULL && !named.on_board);
+    cr_expect(named.viewed == NULL && named.fetched == NULL && !named.with_announcement);
 }
 
 Test(select, what_needs_sight_is_refused_without_it)
@@ -311,21 +480,21 @@ TestSuite(shelf, .init = capture_start, .fini = capture_finish);
 
 Test(shelf, a_plan_is_written_once_for_each_algorithm_place_and_root)
 {
-    struct place place;
-    place_ranks(&place, 8, 2);
-    struct shelf *shelf = shelf_create(&place.topology);
+    struct topology topology = paper_topology(&(struct paper_cluster){2, 4, NULL, 0, 0});
+    topology.rank = 7;
+    struct shelf *shelf = shelf_create(&topology);
     cr_assert_not_null(shelf);
     const struct choice choices[] = {
-        {.algorithm = &algorithm_ring, .hierarchical = false, .segment_bytes = 1, .window = 1},
-        {.algorithm = &algorithm_ring, .hierarchical = true, .segment_bytes = 1, .window = 1},
-        {.algorithm = &algorithm_tree, .hierarchical = false, .segment_bytes = 1, .window = 1},
+        {.algorithm = &algorithm_ring, .nesting = NEST_NONE, .segment_bytes = 1, .window = 1},
+        {.algorithm = &algorithm_ring, .nesting = NEST_ALL, .segment_bytes = 1, .window = 1},
+        {.algorithm = &algorithm_tree, .nesting = NEST_NONE, .segment_bytes = 1, .window = 1},
     };
     const struct plan *plans[5];
     for (size_t i = 0; i < LENGTH(choices); i++) {
         cr_assert_eq(shelf_plan(shelf, &choices[i], 0, &plans[i]), WW_OK);
     }
     const struct choice cast = {.algorithm = &algorithm_broadcast_tree,
-                                .hierarchical = false,
+                                .nesting = NEST_NONE,
                                 .segment_bytes = 1,
                                 .window = 1};
     cr_assert_eq(shelf_plan(shelf, &cast, 2, &plans[3]), WW_OK);
@@ -337,7 +506,7 @@ Test(shelf, a_plan_is_written_once_for_each_algorithm_place_and_root)
     }
     const struct plan *again;
     struct choice other_segments = {
-        .algorithm = &algorithm_ring, .hierarchical = true, .segment_bytes = 999, .window = 7};
+        .algorithm = &algorithm_ring, .nesting = NEST_ALL, .segment_bytes = 999, .window = 7};
     cr_assert_eq(shelf_plan(shelf, &other_segments, 0, &again), WW_OK);
     cr_expect_eq(again, plans[1], "segments are not the plan's business");
     cr_expect_str_eq(plans[0]->name, "ring");
@@ -347,5 +516,5 @@ Test(shelf, a_plan_is_written_once_for_each_algorithm_place_and_root)
     cr_expect_eq(plans[0]->size, 8);
     shelf_destroy(shelf);
     shelf_destroy(NULL);
-    hierarchy_finish(&place.topology.hierarchy);
+    topology_finish(&topology);
 }

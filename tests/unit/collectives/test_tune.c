@@ -5,6 +5,8 @@
 #include "tune.h"
 
 #define BYTES ((size_t)1 << 20)
+#define BOTH (1U << TUNED_STAGED | 1U << TUNED_FETCHED)
+#define ALL ((1U << TUNED_WAYS) - 1)
 
 /* Runs so many collectives of `ns` each and returns how many of them were fetched. */
 static int run(struct tuner *tuner, size_t bytes, uint64_t staged_ns, uint64_t fetched_ns,
@@ -12,7 +14,7 @@ static int run(struct tuner *tuner, size_t bytes, uint64_t staged_ns, uint64_t f
 {
     int fetched = 0;
     for (int i = 0; i < turns; i++) {
-        enum tuned_way way = tuner_choose(tuner, bytes);
+        enum tuned_way way = tuner_choose(tuner, bytes, BOTH);
         fetched += way == TUNED_FETCHED;
         tuner_note(tuner, bytes, way, way == TUNED_FETCHED ? fetched_ns : staged_ns);
     }
@@ -64,5 +66,34 @@ Test(tune, sizes_are_judged_apart)
     run(&tuner, 16 * BYTES, 1600000, 800000, 100);
     cr_expect_lt(run(&tuner, BYTES, 100000, 130000, 60), 3);
     cr_expect_gt(run(&tuner, 16 * BYTES, 1600000, 800000, 60), 57);
-    cr_expect_eq(tuner_choose(&tuner, 0), TUNED_STAGED);
+    cr_expect_eq(tuner_choose(&tuner, 0, BOTH), TUNED_STAGED);
+}
+
+Test(tune, each_of_many_ways_is_found_when_it_is_the_fastest)
+{
+    for (int fastest = 0; fastest < TUNED_WAYS; fastest++) {
+        struct tuner tuner = {0};
+        int taken[TUNED_WAYS] = {0};
+        for (int i = 0; i < 4000; i++) {
+            enum tuned_way way = tuner_choose(&tuner, BYTES, ALL);
+            taken[way]++;
+            tuner_note(&tuner, BYTES, way, (int)way == fastest ? 80000 : 100000);
+        }
+        for (int way = 0; way < TUNED_WAYS; way++) {
+            bool most = taken[way] > 3900;
+            cr_expect(way == fastest ? most : taken[way] >= 10, "way %d taken %d times, %d is best",
+                      way, taken[way], fastest);
+        }
+    }
+}
+
+Test(tune, ways_that_are_not_there_are_never_taken)
+{
+    struct tuner tuner = {0};
+    unsigned ways = 1U << TUNED_STAGED | 1U << TUNED_SENT;
+    for (int i = 0; i < 2000; i++) {
+        enum tuned_way way = tuner_choose(&tuner, BYTES, ways);
+        cr_assert((ways >> way & 1) != 0);
+        tuner_note(&tuner, BYTES, way, 100000);
+    }
 }

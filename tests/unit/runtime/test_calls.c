@@ -32,7 +32,8 @@ struct plan_of_work {
     const char *algorithm;
     size_t segment_bytes;
     int window;
-    int first_host; /* ranks on host "a"; the rest is on "b"; 0 = all where they are */
+    bool messages_only; /* ranks of one host do not see each other's memory */
+    int first_host;     /* ranks on host "a"; the rest is on "b"; 0 = all where they are */
     const size_t *counts;
     size_t count_count;
     enum call call;
@@ -198,6 +199,7 @@ static struct ww_context *open_context(const struct ww_world *world,
     config.algorithm = work->algorithm;
     config.segment_bytes = work->segment_bytes;
     config.segments_in_flight = work->window;
+    config.shared_memory = !work->messages_only;
     if (work->first_host > 0) {
         config.host = world->rank < work->first_host ? "a" : "b";
     }
@@ -243,6 +245,36 @@ Test(calls, all_gather_is_exact_for_every_type_and_count)
 Test(calls, broadcast_is_exact_for_every_type_count_and_root)
 {
     expect_every_type(BROADCAST);
+}
+
+/* As many as fit a message of the gate, where ranks of one host send messages and where some do,
+ * and one more; 17 ranks do not talk directly. */
+static void expect_few(enum call call, int size, int first_host)
+{
+    const size_t borders[] = {24, 48, 96, 24 / (size_t)size, 48 / (size_t)size};
+    size_t counts[2 + 2 * LENGTH(borders)] = {0, 1};
+    for (size_t i = 0; i < LENGTH(borders); i++) {
+        counts[2 + 2 * i] = borders[i];
+        counts[3 + 2 * i] = borders[i] + 1;
+    }
+    struct plan_of_work work = {.algorithm = "auto",
+                                .messages_only = first_host == 0,
+                                .first_host = first_host,
+                                .counts = counts,
+                                .count_count = LENGTH(counts),
+                                .call = call};
+    world_run(size, try_all_types, &work);
+}
+
+Test(calls, few_values_in_messages_are_exact_for_every_type_and_op)
+{
+    static const int sizes[] = {2, 3, 5};
+    for (int call = 0; call < CALLS; call++) {
+        for (size_t i = 0; i < LENGTH(sizes); i++) {
+            expect_few((enum call)call, sizes[i], 0);
+            expect_few((enum call)call, sizes[i], 1 + sizes[i] / 3);
+        }
+    }
 }
 
 static void try_large(const struct ww_world *world, void *shared)
@@ -374,7 +406,9 @@ Test(calls, sums_of_16_bit_types_are_rounded_once)
 struct nan_case {
     enum ww_type type;
     enum ww_op op;
+    bool messages_only;
     size_t bytes;
+    size_t at; /* element */
     unsigned char results[5][8 * 300];
 };
 
@@ -382,12 +416,13 @@ static void contribute_a_nan(const struct ww_world *world, void *shared)
 {
     struct nan_case *nan = shared;
     struct ww_config config = world_config();
+    config.shared_memory = !nan->messages_only;
     struct ww_context *context = world_context(world, &config);
     unsigned char *values = nan->results[world->rank];
     size_t count = nan->bytes / ww_type_bytes(nan->type);
     values_fill(nan->type, world->rank, 0, values, count);
     if (world->rank == 3) {
-        memset(values + 100 * ww_type_bytes(nan->type), 0xff, ww_type_bytes(nan->type));
+        memset(values + nan->at * ww_type_bytes(nan->type), 0xff, ww_type_bytes(nan->type));
     }
     check_status(ww_all_reduce(context, values, values, count, nan->type, nan->op), WW_OK);
     ww_context_destroy(context);
@@ -410,20 +445,28 @@ static bool is_nan(enum ww_type type, const unsigned char *element)
     return (bits & 0x7fff) > (type == WW_F16 ? 0x7c00 : 0x7f80);
 }
 
+static void expect_nan(enum ww_type type, enum ww_op op, size_t count, bool messages_only)
+{
+    size_t element = ww_type_bytes(type);
+    struct nan_case nan = {.type = type, .op = op, .messages_only = messages_only};
+    nan.bytes = count * element;
+    nan.at = count / 3;
+    world_run(5, contribute_a_nan, &nan);
+    cr_expect(is_nan(type, nan.results[0] + nan.at * element), "type %d, op %d", (int)type,
+              (int)op);
+    cr_expect_not(is_nan(type, nan.results[0] + (nan.at - 1) * element));
+    for (int rank = 1; rank < 5; rank++) {
+        cr_expect_arr_eq(nan.results[rank], nan.results[0], nan.bytes, "type %d, op %d", (int)type,
+                         (int)op);
+    }
+}
+
 Test(calls, a_nan_of_one_rank_reaches_all_with_the_same_bits)
 {
     for (int type = 0; type <= WW_BF16; type++) {
         for (int op = 0; op < WW_OP_COUNT; op++) {
-            size_t element = ww_type_bytes((enum ww_type)type);
-            struct nan_case nan = {.type = (enum ww_type)type, .op = (enum ww_op)op};
-            nan.bytes = 300 * element;
-            world_run(5, contribute_a_nan, &nan);
-            cr_expect(is_nan(nan.type, nan.results[0] + 100 * element), "type %d, op %d", type, op);
-            cr_expect_not(is_nan(nan.type, nan.results[0] + 99 * element));
-            for (int rank = 1; rank < 5; rank++) {
-                cr_expect_arr_eq(nan.results[rank], nan.results[0], nan.bytes, "type %d, op %d",
-                                 type, op);
-            }
+            expect_nan((enum ww_type)type, (enum ww_op)op, 300, false);
+            expect_nan((enum ww_type)type, (enum ww_op)op, 20, true);
         }
     }
 }

@@ -14,7 +14,7 @@
 TestSuite(report, .init = capture_start, .fini = capture_finish);
 
 /* Ranks 0 .. first_host - 1 are on host "a", the rest on "b"; 0 = all on one. */
-struct cluster {
+struct cluster_file {
     int first_host;
     const char *algorithm;
     size_t bucket_bytes;
@@ -23,7 +23,7 @@ struct cluster {
     struct ww_report reports[5];
 };
 
-static struct ww_context *join(const struct ww_world *world, const struct cluster *cluster)
+static struct ww_context *join(const struct ww_world *world, const struct cluster_file *cluster)
 {
     struct ww_config config = world_config();
     config.algorithm = cluster->algorithm;
@@ -35,7 +35,7 @@ static struct ww_context *join(const struct ww_world *world, const struct cluste
     return world_context(world, &config);
 }
 
-static void check_levels(const struct ww_report *report, const struct cluster *cluster)
+static void check_levels(const struct ww_report *report, const struct cluster_file *cluster)
 {
     uint64_t sent = 0;
     check(report->levels == (cluster->first_host > 0 ? 2 : 1), "%d levels", report->levels);
@@ -63,8 +63,8 @@ static void check_seconds(const struct ww_report *report)
           report->step_s);
 }
 
-static void check_report(const struct ww_report *report, const struct cluster *cluster, int size,
-                         uint64_t step)
+static void check_report(const struct ww_report *report, const struct cluster_file *cluster,
+                         int size, uint64_t step)
 {
     uint64_t elements = cluster->counts[0] + cluster->counts[1] + cluster->counts[2];
     check(report->step == step && report->size == size && report->tensors == 3, "step, size");
@@ -82,7 +82,7 @@ static void check_report(const struct ww_report *report, const struct cluster *c
 }
 
 static void run_step(struct ww_context *context, const struct ww_world *world, int step,
-                     struct ww_tensor **tensors, const struct cluster *cluster, float *values,
+                     struct ww_tensor **tensors, const struct cluster_file *cluster, float *values,
                      struct ww_report *report)
 {
     *report = (struct ww_report)WW_REPORT_INIT;
@@ -102,7 +102,7 @@ static void run_step(struct ww_context *context, const struct ww_world *world, i
 
 static void take_steps(const struct ww_world *world, void *shared)
 {
-    struct cluster *cluster = shared;
+    struct cluster_file *cluster = shared;
     struct ww_context *context = join(world, cluster);
     struct ww_tensor *tensors[3];
     float *values = malloc(3 * COUNT_MAX * sizeof *values);
@@ -130,11 +130,11 @@ Test(report, sent_bytes_are_planned_bytes_on_every_level)
     for (size_t a = 0; a < LENGTH(algorithms); a++) {
         for (size_t b = 0; b < LENGTH(bucket_bytes); b++) {
             for (int size = 1; size <= 5; size++) {
-                struct cluster cluster = {.first_host = size > 2 ? size - 2 : 0,
-                                          .algorithm = algorithms[a],
-                                          .bucket_bytes = bucket_bytes[b],
-                                          .progress = WW_PROGRESS_INLINE,
-                                          .counts = {70000, 17, 1000}};
+                struct cluster_file cluster = {.first_host = size > 2 ? size - 2 : 0,
+                                               .algorithm = algorithms[a],
+                                               .bucket_bytes = bucket_bytes[b],
+                                               .progress = WW_PROGRESS_INLINE,
+                                               .counts = {70000, 17, 1000}};
                 world_run(size, take_steps, &cluster);
                 cr_expect_eq(cluster.reports[0].buckets, b == 0 ? 3 : 1);
             }
@@ -144,11 +144,11 @@ Test(report, sent_bytes_are_planned_bytes_on_every_level)
 
 Test(report, a_progress_thread_counts_alike)
 {
-    struct cluster cluster = {.first_host = 2,
-                              .algorithm = "auto",
-                              .bucket_bytes = 1,
-                              .progress = WW_PROGRESS_THREAD,
-                              .counts = {70000, 17, 1000}};
+    struct cluster_file cluster = {.first_host = 2,
+                                   .algorithm = "auto",
+                                   .bucket_bytes = 1,
+                                   .progress = WW_PROGRESS_THREAD,
+                                   .counts = {70000, 17, 1000}};
     world_run(4, take_steps, &cluster);
 }
 
@@ -158,11 +158,11 @@ Test(report, a_progress_thread_counts_alike)
 Test(report, levels_keep_most_bytes_off_the_network)
 {
     enum { COUNT = 65536 };
-    struct cluster cluster = {.first_host = 2,
-                              .algorithm = "auto",
-                              .bucket_bytes = (size_t)1 << 20,
-                              .progress = WW_PROGRESS_INLINE,
-                              .counts = {COUNT, 0, 0}};
+    struct cluster_file cluster = {.first_host = 2,
+                                   .algorithm = "auto",
+                                   .bucket_bytes = (size_t)1 << 20,
+                                   .progress = WW_PROGRESS_INLINE,
+                                   .counts = {COUNT, 0, 0}};
     world_run(4, take_steps, &cluster);
     for (int rank = 0; rank < 4; rank++) {
         cr_expect_eq(cluster.reports[rank].level[0].sent_bytes, COUNT * 4, "rank %d sent %llu",

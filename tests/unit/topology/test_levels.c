@@ -265,7 +265,8 @@ Test(levels, groups_are_local_where_they_lie_inside_hosts)
         int size = size_of(&example);
         label(&example, size, labels);
         cr_assert_eq(topology_make(&topology, 0, size, labels, names, level_cost_usual), WW_OK);
-        cr_expect_eq(topology_groups_are_local(&topology), cases[i].local, "%s", cases[i].hosts);
+        topology_note_sight(&topology, true);
+        cr_expect_eq(topology.hierarchy.seen, cases[i].local, "%s", cases[i].hosts);
         topology_finish(&topology);
     }
 }

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * price.c: puts a price on a load.
+ *
+ * A segment is on its way for the sum of its steps; a step lasts as long as the slowest rank's own
+ * work and the slowest message, or the fullest port. While one segment is on its way others follow:
+ * then whoever is busiest sets the pace (T = way + (segments - 1) * pace, as in a pipeline), unless
+ * too few may be under way at once (T = segments * way / window). */
+#include "price.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "gate.h"
+#include "load.h"
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- What one rank does -----------------------------------------------------------------------
+ */
+
+/* The share of callers' vectors that does not stay in the last cache: none while they fill half of
+ * it, all from twice its size on. */
+static double share_in_ram(const struct load *load, const struct wires *wires, double bytes)
+{
+    double cache = wires->memory.cache_bytes;
+    double used = bytes * load->ranks_per_host_max;
+    if (cache <= 0 || used >= 2 * cache) {
+        return 1;
+    }
+    return used <= cache / 2 ? 0 : (used - cache / 2) / (1.5 * cache);
+}
+
+/* A core's time for local actions on a segment of so many bytes. */
+static double local_s(const struct memory_cost *memory, const struct tally *tally, double bytes,
+                      double ram)
+{
+    double per_byte = tally->copied * memory->copy_byte_s + tally->summed * memory->sum_byte_s +
+                      tally->far * memory->far_byte_s + tally->fetched * memory->fetch_byte_s +
+                      tally->vector * ram * memory->ram_byte_s;
+    return tally->actions * memory->action_s + tally->fetches * memory->fetch_s + bytes * per_byte;
+}
+
+/* A core's time for the bytes of messages. */
+static double carrying_s(const struct wires *wires, const struct tally *tally, double bytes)
+{
+    double seconds = 0;
+    for (int l = 0; l < wires->levels; l++) {
+        const struct mail *mail = &tally->mail[l];
+        bool sends = mail->messages > 0; /* what is read in peers' memory counts as sent too */
+        seconds += sends ? (mail->out + mail->in) * bytes * wires->link[l].core_byte_s : 0;
+    }
+    return seconds;
+}
+
+/* And for messages at all. */
+static double handling_s(const struct wires *wires, const struct tally *tally, double bytes)
+{
+    double seconds = carrying_s(wires, tally, bytes);
+    for (int l = 0; l < wires->levels; l++) {
+        seconds += tally->mail[l].messages * wires->link[l].message_s;
+    }
+    return seconds;
+}
+
+/* How long one step's messages take: until they set out and arrive, and while they pass. */
+struct passage {
+    double fixed_s;
+    double flow_s; /* the largest message, alone */
+};
+
+static struct passage passage_of(const struct wires *wires, const struct tally *tally, double bytes)
+{
+    struct passage passage = {tally->awaits > 0 ? wires->memory.await_s : 0, 0};
+    for (int l = 0; l < wires->levels; l++) {
+        const struct mail *mail = &tally->mail[l];
+        const struct link *link = &wires->link[l];
+        if (mail->messages > 0) {
+            double both = mail->out > 0 && mail->in > 0 ? link->duplex : 1;
+            passage.fixed_s = larger(passage.fixed_s,
+                                     link->flow.fixed_s + (mail->messages - 1) * link->message_s);
+            passage.flow_s = larger(passage.flow_s, mail->flow * bytes * link->flow.byte_s * both);
+        }
+    }
+    return passage;
+}
+
+/* The fullest port of a flood, and which wire's it is. */
+static double ports_s(const struct wires *wires, const struct flood *flood, double bytes,
+                      int *level)
+{
+    double seconds = 0;
+    for (int l = 1; l < wires->levels; l++) {
+        double port = larger(flood->out[l], flood->in[l]) * bytes * wires->link[l].port_byte_s;
+        if (port > seconds) {
+            seconds = port;
+            *level = l;
+        }
+    }
+    return seconds;
+}
+
+/* Ranks that share a host's cores work one after the other. */
+static double crowding(const struct load *load, const struct wires *wires)
+{
+    double ranks = load->ranks_per_host_max;
+    return wires->cores > 0 && ranks > wires->cores ? ranks / wires->cores : 1;
+}
+
+/* ---- A segment's way, and the pace
+ * --------------------------------------------------------------- */
+
+static double stage_s(const struct load *load, const struct wires *wires, const struct stage *stage,
+                      double bytes, double ram)
+{
+    double work = 0;
+    struct passage slowest = {0, 0};
+    int level;
+    for (uint32_t i = 0; i < stage->tally_count; i++) {
+        const struct tally *tally = &load->tallies[load->stage_tallies[stage->first_tally + i]];
+        struct passage passage = passage_of(wires, tally, bytes);
+        work = larger(work, local_s(&wires->memory, tally, bytes, ram));
+        slowest.fixed_s = larger(slowest.fixed_s, passage.fixed_s);
+        slowest.flow_s = larger(slowest.flow_s, passage.flow_s);
+        slowest.flow_s = larger(slowest.flow_s, carrying_s(wires, tally, bytes));
+    }
+    double ports = ports_s(wires, &stage->flood, bytes, &level);
+    return work * crowding(load, wires) + slowest.fixed_s + larger(slowest.flow_s, ports);
+}
+
+static double way_s(const struct load *load, const struct wires *wires, double bytes, double ram)
+{
+    double seconds = 0;
+    for (uint32_t i = 0; i < load->stage_count; i++) {
+        const struct stage *stage = &load->stages[i];
+        seconds += stage->times * stage_s(load, wires, stage, bytes, ram);
+    }
+    return seconds;
+}
+
+/* How long cores are busy with one segment: the busiest rank, and each host's ranks together. */
+static double cores_s(const struct load *load, const struct wires *wires, double bytes, double ram)
+{
+    double seconds = 0;
+    for (int i = 0; i < load->crew_count; i++) {
+        const struct crew *crew = &load->crews[i];
+        double cores = wires->cores > 0 && wires->cores < crew->ranks ? wires->cores : crew->ranks;
+        double all = local_s(&wires->memory, &crew->all, bytes, ram) +
+                     handling_s(wires, &crew->all, bytes);
+        double one = local_s(&wires->memory, &crew->busiest, bytes, ram) +
+                     handling_s(wires, &crew->busiest, bytes);
+        seconds = larger(seconds, larger(one, all / cores));
+    }
+    return seconds;
+}
+
+/* Announcements at the gate go ahead of the data (gate.c): to and from everybody, or to rank 0 and
+ * back. */
+static double message_gate_s(const struct wires *wires, int size)
+{
+    const struct link *outermost = &wires->link[wires->levels - 1];
+    int ways = size <= GATE_DIRECT_SIZE ? 1 : 2;
+    double peers = size - 1;
+    return ways * outermost->flow.fixed_s + (2 * peers - 1) * outermost->message_s;
+}
+
+static double gate_s(const struct load *load, const struct wires *wires)
+{
+    if (load->size == 1) {
+        return 0;
+    }
+    if (load->seen && load->levels == load->host_levels) {
+        return wires->memory.await_s + (load->size - 1) * wires->memory.action_s;
+    }
+    return message_gate_s(wires, load->size);
+}
+
+static struct price price_once(const struct load *load, const struct wires *wires, struct pace pace)
+{
+    struct price price = {.limit = LIMIT_LATENCY, .limit_level = wires->levels - 1};
+    double segments = ceil(pace.bytes / pace.segment_bytes);
+    segments = segments < 1 ? 1 : segments;
+    double bytes = pace.bytes / segments;
+    double ram = share_in_ram(load, wires, pace.bytes);
+    double window = segments < pace.window ? segments : pace.window;
+    double way = way_s(load, wires, bytes, ram);
+    double cores = cores_s(load, wires, bytes, ram);
+    int level = price.limit_level;
+    double ports = ports_s(wires, &load->flood, bytes, &level);
+    double pipeline = way + (segments - 1) * larger(cores, ports);
+    price.seconds = gate_s(load, wires) + larger(pipeline, segments * way / window);
+    if (segments * larger(cores, ports) > price.seconds / 2) {
+        price.limit = cores > ports ? LIMIT_CORES : LIMIT_WIRE;
+        price.limit_level = level;
+    }
+    return price;
+}
+
+static void scale_wires(struct wires *wires, double sign)
+{
+    for (int l = 0; l < wires->levels; l++) {
+        struct link *link = &wires->link[l];
+        double factor = 1 + sign * link->spread;
+        double fixed = 1 + sign * (link->fixed_spread > 0 ? link->fixed_spread : link->spread);
+        link->flow.fixed_s *= fixed;
+        link->flow.byte_s *= factor;
+        link->port_byte_s *= factor;
+        link->message_s *= fixed;
+        link->core_byte_s *= factor;
+    }
+    struct memory_cost *memory = &wires->memory;
+    double factor = 1 + sign * memory->spread;
+    double *const costs[] = {&memory->await_s,    &memory->action_s,    &memory->copy_byte_s,
+                             &memory->sum_byte_s, &memory->far_byte_s,  &memory->ram_byte_s,
+                             &memory->fetch_s,    &memory->fetch_byte_s};
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++) {
+        *costs[i] *= factor;
+    }
+}
+
+struct price load_price(const struct load *load, const struct wires *wires, struct pace pace)
+{
+    struct price price = price_once(load, wires, pace);
+    struct wires bounds = *wires;
+    scale_wires(&bounds, -1);
+    price.least_s = price_once(load, &bounds, pace).seconds;
+    bounds = *wires;
+    scale_wires(&bounds, 1);
+    price.most_s = price_once(load, &bounds, pace).seconds;
+    return price;
+}
+
+/* No difference takes away more than half of a price. */
+static double with_difference(const struct correction *correction, int at, double predicted_s)
+{
+    double sum = predicted_s + correction->measured_s[at] - correction->predicted_s[at];
+    return larger(sum, predicted_s / 2);
+}
+
+static double ratio_at(const struct correction *correction, int at)
+{
+    return correction->measured_s[at] / correction->predicted_s[at];
+}
+
+double correction_apply(const struct correction *correction, double bytes, double predicted_s)
+{
+    int last = correction->count - 1;
+    int above = 0;
+    if (correction->count == 0) {
+        return predicted_s;
+    }
+    while (above <= last && correction->bytes[above] < bytes) {
+        above++;
+    }
+    if (above == 0) {
+        return with_difference(correction, 0, predicted_s);
+    }
+    if (above > last) {
+        return correction->grows ? predicted_s * ratio_at(correction, last)
+                                 : with_difference(correction, last, predicted_s);
+    }
+    double low = correction->bytes[above - 1];
+    double share = (bytes - low) / (correction->bytes[above] - low);
+    return predicted_s *
+           ((1 - share) * ratio_at(correction, above - 1) + share * ratio_at(correction, above));
+}
+
+struct price board_price(const struct topology *topology, const struct wires *wires,
+                         enum collective collective, double bytes)
+{
+    const struct memory_cost *memory = &wires->memory;
+    double peers = topology->size - 1;
+    bool all = collective == COLLECTIVE_ALL_REDUCE;
+    double read = all ? peers * bytes : bytes; /* the others' values, all or shares of them */
+    double written = memory->action_s + bytes * memory->copy_byte_s;
+    double crowd = wires->cores > 0 && topology->local_size > wires->cores
+                       ? (double)topology->local_size / wires->cores
+                       : 1;
+    double seconds = memory->await_s + crowd * (written + peers * memory->action_s +
+                                                read * (memory->sum_byte_s + memory->far_byte_s));
+    return (struct price){seconds, seconds * (1 - memory->spread), seconds * (1 + memory->spread),
+                          LIMIT_LATENCY, 0};
+}
+
+struct price gate_price(const struct topology *topology, const struct wires *wires)
+{
+    int outermost = wires->levels - 1;
+    double seconds = message_gate_s(wires, topology->size);
+    double spread = wires->link[outermost].spread;
+    return (struct price){seconds, seconds * (1 - spread), seconds * (1 + spread), LIMIT_LATENCY,
+                          outermost};
+}
+
+double load_seconds(const struct load *load, const struct wires *wires, struct pace pace)
+{
+    return price_once(load, wires, pace).seconds;
+}
+
+double load_core_seconds(const struct load *load, const struct wires *wires, struct pace pace)
+{
+    double segments = ceil(pace.bytes / pace.segment_bytes);
+    segments = segments < 1 ? 1 : segments;
+    double ram = share_in_ram(load, wires, pace.bytes);
+    return segments * cores_s(load, wires, pace.bytes / segments, ram);
+}
+
+void load_bytes(const struct load *load, double bytes, double *rank_bytes, double *port_bytes)
+{
+    for (int l = 0; l < load->levels; l++) {
+        rank_bytes[l] = 0;
+        for (int i = 0; i < load->crew_count; i++) {
+            rank_bytes[l] = larger(rank_bytes[l], load->crews[i].busiest.mail[l].out * bytes);
+        }
+        port_bytes[l] = l == 0 ? rank_bytes[0] : load->flood.out[l] * bytes;
+    }
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * rules.h: choices that need no prices: what ranks that see each other's memory do, how vectors are
+ * cut unless something better is known, and what is done where nothing is priced. */
+#ifndef COLLECTIVES_RULES_H
+#define COLLECTIVES_RULES_H
+
+#include "select.h"
+
+#define AUTOMATIC "auto"
+#define HIERARCHICAL "hierarchical"
+#define HOSTS "hosts"
+
+bool is_16_bit(enum ww_type type);
+
+/* Segment and window. */
+void rule_cut(const struct topology *topology, struct choice *choice);
+
+/* All ranks share one host and see each other. */
+void rule_in_memory(const struct topology *topology, const struct sight *sight,
+                    const struct wish *wish, struct choice *choice);
+
+/* Ranks that do not all see each other: whether the gate's messages have room for the values. They
+ * are sent anyhow, so this is never slower than a plan behind them. */
+bool rule_suits_message(const struct topology *topology, const struct wish *wish);
+
+/* By size and number of ranks alone. */
+void rule_plain(const struct topology *topology, const struct wish *wish, struct choice *choice);
+
+#endif

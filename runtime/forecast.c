@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * forecast.c: what collectives will take on a cluster that is described in a file. */
+#include <wirewise/tools.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives.h"
+#include "internal/log.h"
+#include "topology.h"
+
+#define GB 1e9
+#define WAYS_MAX 64
+#define FACTOR_LEAST 0.001
+#define FACTOR_MOST 1000.0
+#define ANNOUNCEMENT "announcement"
+
+struct ww_forecast {
+    struct cluster_file cluster;
+    struct topology topology;
+    struct wires wires;
+    struct selector *selector;
+    struct ww_forecast_cluster about;
+    struct ww_forecast_shape shapes[CLUSTER_SHAPES_MAX];
+    struct ww_forecast_level levels[WW_LEVELS_MAX];
+    const char *notes[CLUSTER_NOTES_MAX];
+};
+
+/* ---- What can run ---------------------------------------------------------------------------- */
+
+/* "hierarchical" is any of "hierarchical+...". */
+static bool is_named(const struct choice *choice, const char *name)
+{
+    char own[48];
+    choice_name(choice, own, sizeof own);
+    size_t length = strlen(name);
+    return strcmp(own, name) == 0 ||
+           (length > 0 && strncmp(own, name, length) == 0 && own[length] == '+');
+}
+
+static enum ww_status no_way(struct ww_forecast *forecast, const struct wish *wish,
+                             const char *name)
+{
+    char known[512] = "";
+    struct choice choice;
+    for (int i = 0; selector_candidate(forecast->selector, wish, i, &choice); i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s", used > 0 ? ", " : "");
+        used = strlen(known);
+        choice_name(&choice, known + used, sizeof known - used);
+    }
+    return log_failure(WW_BAD_ARGUMENT,
+                       "no algorithm \"%s\" can run %s on this cluster; there are %s", name,
+                       collective_names[wish->collective], known);
+}
+
+/* ---- Prices ---------------------------------------------------------------------------------- */
+
+/* A way, and what it takes. */
+struct offer {
+    struct choice choice;
+    const struct load *load;
+    struct price price;
+};
+
+static enum ww_status price_choice(struct ww_forecast *forecast, const struct wish *wish,
+                                   const struct choice *choice, struct offer *offer)
+{
+    offer->choice = *choice;
+    enum ww_status status = selector_price(forecast->selector, wish, choice, &offer->price);
+    return status == WW_OK ? selector_load(forecast->selector, wish, choice, &offer->load) : status;
+}
+
+static double bus_factor(enum collective collective, int size)
+{
+    double others = (size - 1.0) / size;
+    return collective == COLLECTIVE_ALL_REDUCE  ? 2 * others
+           : collective == COLLECTIVE_BROADCAST ? 1
+                                                : others;
+}
+
+static const char *from_name(const struct topology *topology, int level)
+{
+    return level == 0 ? "rank" : topology->level_name[level - 1];
+}
+
+static void say_limit(const struct ww_forecast *forecast, const struct price *price, char *text,
+                      size_t bytes)
+{
+    const struct topology *topology = &forecast->topology;
+    int level = price->limit_level;
+    const char *wire = forecast->wires.link[level].name;
+    switch (price->limit) {
+    case LIMIT_WIRE:
+        snprintf(text, bytes, "%s: what leaves a %s over %s", topology->level_name[level],
+                 from_name(topology, level), wire);
+        return;
+    case LIMIT_CORES:
+        snprintf(text, bytes, "%s",
+                 cluster_on_gpus(&forecast->cluster) ? "GPUs: their links, copying and adding"
+                                                     : "cores: copying and adding");
+        return;
+    default:
+        snprintf(text, bytes, "%s: latency of %s", topology->level_name[level], wire);
+    }
+}
+
+/* What leaves a node: over the level around nodes what leaves its units; over levels further out no
+ * more than what leaves theirs, and no more than all its ranks send. */
+static double leaving_node(const struct ww_forecast *forecast, const struct ww_forecast_row *row)
+{
+    const struct topology *topology = &forecast->topology;
+    double bytes = 0;
+    int ranks = 0;
+    for (int i = 0; i < forecast->cluster.shape_count; i++) {
+        int here = forecast->cluster.shape[i].ranks;
+        ranks = here > ranks ? here : ranks;
+    }
+    for (int level = topology->host_levels; level < topology->levels; level++) {
+        double all = ranks * row->rank_bytes[level];
+        bytes += row->port_bytes[level] < all ? row->port_bytes[level] : all;
+    }
+    return bytes;
+}
+
+static void fill_row(const struct ww_forecast *forecast, const struct wish *wish,
+                     const struct offer *offer, struct ww_forecast_row *row)
+{
+    double bytes = (double)wish->bytes;
+    double segment = (double)offer->choice.segment_bytes;
+    struct ww_forecast_row made = {.struct_bytes = sizeof made,
+                                   .segment_bytes = segment < bytes ? segment : bytes,
+                                   .window = offer->choice.window,
+                                   .seconds = offer->price.seconds,
+                                   .least_s = offer->price.least_s,
+                                   .most_s = offer->price.most_s};
+    double factor = bus_factor(wish->collective, forecast->topology.size);
+    choice_name(&offer->choice, made.algorithm, sizeof made.algorithm);
+    if (offer->choice.with_announcement) {
+        snprintf(made.algorithm, sizeof made.algorithm, ANNOUNCEMENT);
+    }
+    made.algbw_gb_s = made.seconds > 0 ? bytes / made.seconds / GB : 0;
+    made.busbw_gb_s = made.algbw_gb_s * factor;
+    say_limit(forecast, &offer->price, made.limit, sizeof made.limit);
+    load_bytes(offer->load, bytes, made.rank_bytes, made.port_bytes);
+    made.node_bytes = leaving_node(forecast, &made);
+    made.nic_bytes = made.node_bytes / (forecast->about.ports > 0 ? forecast->about.ports : 1);
+    *row = made;
+}
+
+static enum ww_status check_price(const struct ww_forecast *forecast, double bytes,
+                                  const struct ww_forecast_row *row)
+{
+    if (forecast == NULL || row == NULL || row->struct_bytes != sizeof *row) {
+        return log_failure(WW_BAD_ARGUMENT, "a forecast got %s",
+                           forecast == NULL || row == NULL
+                               ? "NULL"
+                               : "a row that was not made by WW_FORECAST_ROW_INIT");
+    }
+    if (!(bytes >= 1 && bytes <= 1e15)) {
+        return log_failure(WW_BAD_ARGUMENT, "a vector of %g bytes has no price: 1 to 10^15 have",
+                           bytes);
+    }
+    return WW_OK;
+}
+
+static enum ww_status check(const struct ww_forecast *forecast, const char *collective,
+                            double bytes, const struct ww_forecast_row *row, struct wish *wish)
+{
+    enum ww_status status = check_price(forecast, bytes, row);
+    *wish = (struct wish){.type = WW_F32};
+    if (status == WW_OK) {
+        wish->bytes = (size_t)bytes;
+        status = select_collective(collective, &wish->collective);
+    }
+    return status == WW_OK ? selector_decide(forecast->selector, wish) : status;
+}
+
+/* The fastest of those with this name. */
+static enum ww_status find_named(struct ww_forecast *forecast, const struct wish *wish,
+                                 const char *name, struct offer *best)
+{
+    struct choice choice;
+    bool found = false;
+    for (int i = 0; selector_candidate(forecast->selector, wish, i, &choice); i++) {
+        struct offer offer;
+        if (!is_named(&choice, name)) {
+            continue;
+        }
+        enum ww_status status = price_choice(forecast, wish, &choice, &offer);
+        if (status != WW_OK) {
+            return status;
+        }
+        if (!found || offer.price.seconds < best->price.seconds) {
+            *best = offer;
+        }
+        found = true;
+    }
+    return found ? WW_OK : no_way(forecast, wish, name);
+}
+
+enum ww_status ww_forecast_price(struct ww_forecast *forecast, const char *collective,
+                                 const char *algorithm, double bytes, struct ww_forecast_row *row)
+{
+    struct wish wish;
+    struct offer best;
+    enum ww_status status = check(forecast, collective, bytes, row, &wish);
+    if (status == WW_OK && algorithm == NULL) {
+        struct choice choice = selector_choose(forecast->selector, &wish);
+        status = price_choice(forecast, &wish, &choice, &best);
+    } else if (status == WW_OK) {
+        status = find_named(forecast, &wish, algorithm, &best);
+    }
+    if (status == WW_OK) {
+        fill_row(forecast, &wish, &best, row);
+    }
+    return status;
+}
+
+enum ww_status ww_forecast_list(struct ww_forecast *forecast, const char *collective, double bytes,
+                                struct ww_forecast_row *rows, int room, int *count)
+{
+    struct wish wish;
+    struct offer offers[WAYS_MAX];
+    struct choice choice;
+    int found = 0;
+    enum ww_status status = check(forecast, collective, bytes, rows, &wish);
+    while (status == WW_OK && found < WAYS_MAX &&
+           selector_candidate(forecast->selector, &wish, found, &choice)) {
+        struct offer offer;
+        status = price_choice(forecast, &wish, &choice, &offer);
+        int place = found++;
+        while (status == WW_OK && place > 0 &&
+               offer.price.seconds < offers[place - 1].price.seconds) {
+            offers[place] = offers[place - 1];
+            place--;
+        }
+        offers[place] = offer;
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    for (int i = 0; i < found && i < room; i++) {
+        fill_row(forecast, &wish, &offers[i], &rows[i]);
+    }
+    *count = found;
+    return WW_OK;
+}
+
+/* ---- The cluster ----------------------------------------------------------------------------- */
+
+static void count_unit_ranks(const struct topology *topology, int level,
+                             struct ww_forecast_level *about)
+{
+    about->units = topology->unit_count[level];
+    about->ranks_least = about->ranks_most = topology->size;
+    int *ranks = level + 1 < topology->levels ? calloc((size_t)about->units, sizeof *ranks) : NULL;
+    if (ranks == NULL) {
+        about->units = 1;
+        return;
+    }
+    for (int rank = 0; rank < topology->size; rank++) {
+        ranks[topology->unit[level][rank]]++;
+    }
+    about->ranks_most = 0;
+    for (int unit = 0; unit < about->units; unit++) {
+        about->ranks_least = ranks[unit] < about->ranks_least ? ranks[unit] : about->ranks_least;
+        about->ranks_most = ranks[unit] > about->ranks_most ? ranks[unit] : about->ranks_most;
+    }
+    free(ranks);
+}
+
+static void describe_level(struct ww_forecast *forecast, int level)
+{
+    const struct link *link = &forecast->wires.link[level];
+    struct ww_forecast_level *about = &forecast->levels[level];
+    about->name = forecast->topology.level_name[level];
+    about->wire = link->name;
+    about->from = from_name(&forecast->topology, level);
+    about->latency_s = link->flow.fixed_s;
+    about->flow_gb_s = 1 / link->flow.byte_s / GB;
+    about->port_gb_s = 1 / link->port_byte_s / GB;
+    about->source = cost_source_names[link->source];
+    about->spread = link->spread;
+}
+
+static void describe_shapes(struct ww_forecast *forecast)
+{
+    const struct cluster_file *cluster = &forecast->cluster;
+    struct ww_forecast_cluster *about = &forecast->about;
+    about->shape_count = cluster->shape_count;
+    for (int i = 0; i < cluster->shape_count; i++) {
+        const struct cluster_shape *shape = &cluster->shape[i];
+        forecast->shapes[i] = (struct ww_forecast_shape){shape->name, shape->nodes, shape->ranks,
+                                                         shape->about};
+        about->ports = i == 0 || shape->ports < about->ports ? shape->ports : about->ports;
+    }
+}
+
+static void describe(struct ww_forecast *forecast)
+{
+    const struct cluster_file *cluster = &forecast->cluster;
+    bool slot = cluster->keys.placement.value == PLACEMENT_SLOT;
+    forecast->about = (struct ww_forecast_cluster){
+        .name = cluster->name,
+        .ranks = cluster->ranks,
+        .nodes = cluster->nodes,
+        .device = cluster_on_gpus(cluster) ? "gpu" : "host",
+        .placement = slot ? "slot" : "node",
+        .shapes = forecast->shapes,
+        .level_count = forecast->topology.levels,
+        .levels = forecast->levels,
+        .note_count = cluster->note_count,
+        .notes = forecast->notes,
+    };
+    describe_shapes(forecast);
+    for (int level = 0; level < forecast->topology.levels; level++) {
+        count_unit_ranks(&forecast->topology, level, &forecast->levels[level]);
+        describe_level(forecast, level);
+    }
+    for (int i = 0; i < cluster->note_count; i++) {
+        forecast->notes[i] = cluster->notes[i];
+    }
+}
+
+const struct ww_forecast_cluster *ww_forecast_describe(const struct ww_forecast *forecast)
+{
+    return &forecast->about;
+}
+
+enum ww_status ww_forecast_change(struct ww_forecast *forecast, const char *level, double factor)
+{
+    char known[128] = "";
+    if (!(factor >= FACTOR_LEAST && factor <= FACTOR_MOST)) {
+        return log_failure(WW_BAD_ARGUMENT, "wires cannot be %g times as fast: %g to %g times",
+                           factor, FACTOR_LEAST, FACTOR_MOST);
+    }
+    for (int i = 0; i < forecast->topology.levels; i++) {
+        struct link *link = &forecast->wires.link[i];
+        if (strcmp(forecast->topology.level_name[i], level) == 0) {
+            link->flow.byte_s /= factor;
+            link->port_byte_s /= factor;
+            describe_level(forecast, i);
+            selector_change_wires(forecast->selector, &forecast->wires);
+            return WW_OK;
+        }
+        strcat(strcat(known, i > 0 ? ", " : ""), forecast->topology.level_name[i]);
+    }
+    return log_failure(WW_BAD_ARGUMENT, "this cluster has no level \"%s\"; there are %s", level,
+                       known);
+}
+
+/* Ranks of one host see each other's memory, where gradients are there. */
+static enum ww_status make_selector(struct ww_forecast *forecast)
+{
+    bool gpus = cluster_on_gpus(&forecast->cluster);
+    struct selector_setup setup = {
+        .topology = &forecast->topology,
+        .sight = {.host = !gpus, .all = !gpus && forecast->topology.hosts == 1, .fetch = false},
+        .wires = &forecast->wires,
+        .settings = {"auto", 0, 0},
+        .on_devices = gpus,
+        .lazy = true};
+    return selector_create(&setup, &forecast->selector);
+}
+
+enum ww_status ww_forecast_create(const char *file, struct ww_forecast **forecast)
+{
+    if (file == NULL || forecast == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_forecast_create got NULL");
+    }
+    struct ww_forecast *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for a forecast");
+    }
+    enum ww_status status = cluster_read(file, &made->cluster);
+    if (status != WW_OK) {
+        free(made);
+        return status;
+    }
+    status = cluster_topology(&made->cluster, &made->topology);
+    if (status != WW_OK) {
+        cluster_finish(&made->cluster);
+        free(made);
+        return status;
+    }
+    made->wires = cluster_wires(&made->cluster, &made->topology);
+    status = make_selector(made);
+    if (status != WW_OK) {
+        ww_forecast_destroy(made);
+        return status;
+    }
+    describe(made);
+    *forecast = made;
+    return WW_OK;
+}
+
+void ww_forecast_destroy(struct ww_forecast *forecast)
+{
+    if (forecast == NULL) {
+        return;
+    }
+    selector_destroy(forecast->selector);
+    topology_finish(&forecast->topology);
+    cluster_finish(&forecast->cluster);
+    free(forecast);
+}

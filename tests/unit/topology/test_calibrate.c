@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_calibrate.c: known networks are found as they are, and what is slow in them is named. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "topology.h"
+#include "capture.h"
+#include "paper_wires.h"
+#include "world.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+#define BUDGET_S 0.3
+
+TestSuite(calibrate, .init = capture_start, .fini = capture_finish);
+
+/* One calibration of all ranks. */
+struct trial {
+    struct paper_wires wires;
+    double budget_s;
+    double expected_gbit_s; /* nominal; 0 = unknown */
+    const char *file;
+    enum ww_status status[PAPER_RANKS_MAX];
+    struct wires found[PAPER_RANKS_MAX];
+    struct calibration calibration[PAPER_RANKS_MAX];
+};
+
+static void add_up(void *result, const void *const *sources, int source_count, size_t count,
+                   double scale)
+{
+    (void)result, (void)sources, (void)source_count, (void)count, (void)scale;
+}
+
+/* Hosts are called node1, node2 ... */
+static void make_topology(struct topology *topology, const struct paper_wires *wires, int rank)
+{
+    uint64_t labels[LEVEL_NETWORK * PAPER_RANKS_MAX];
+    char names[PAPER_RANKS_MAX][HOST_NAME_BYTES];
+    for (int kind = 0; kind < LEVEL_NETWORK; kind++) {
+        for (int i = 0; i < wires->size; i++) {
+            labels[kind * wires->size + i] = kind == LEVEL_HOST ? (uint64_t)wires->host_of[i]
+                                                                : LABEL_UNKNOWN;
+        }
+    }
+    for (int host = 0; host < PAPER_RANKS_MAX; host++) {
+        snprintf(names[host], sizeof names[host], "node%d", host + 1);
+    }
+    cr_assert_eq(topology_make(topology, rank, wires->size, labels,
+                               (const char(*)[HOST_NAME_BYTES])names, level_cost_usual),
+                 WW_OK);
+}
+
+static void calibrate_one(const struct ww_world *world, void *fabric, void *shared)
+{
+    struct trial *trial = shared;
+    struct topology topology;
+    int rank = world->rank;
+    make_topology(&topology, &trial->wires, rank);
+    topology.cores = 64;
+    topology.cache_bytes = 1e6;
+    topology.port_gbit_s = trial->expected_gbit_s;
+    struct calibration_setup setup = {.world = world,
+                                      .topology = &topology,
+                                      .transport = &paper_transport,
+                                      .fabric = fabric,
+                                      .budget_s = trial->budget_s,
+                                      .file = trial->file,
+                                      .fingerprint = 42,
+                                      .clock_ns = paper_now_ns,
+                                      .core_ns = paper_core_ns,
+                                      .sum = add_up,
+                                      .wait = paper_wait};
+    trial->found[rank] = wires_assumed(&topology);
+    trial->status[rank] = calibrate(&setup, &trial->found[rank], &trial->calibration[rank]);
+    topology_finish(&topology);
+}
+
+static struct trial *make_trial(const struct paper_wires *wires)
+{
+    struct trial *trial = calloc(1, sizeof *trial);
+    cr_assert_not_null(trial);
+    trial->wires = *wires;
+    trial->budget_s = BUDGET_S;
+    return trial;
+}
+
+static void run_trial(struct trial *trial)
+{
+    cr_assert_eq(paper_run(&trial->wires, calibrate_one, trial, 100), 0);
+    for (int rank = 0; rank < trial->wires.size; rank++) {
+        cr_assert_eq(trial->status[rank], WW_OK);
+        cr_expect_arr_eq(&trial->found[rank], &trial->found[0], sizeof trial->found[0]);
+    }
+}
+
+#define expect_near(got, wanted, share, ...)                                                       \
+    cr_expect(fabs((got) / (wanted)-1) <= (share), __VA_ARGS__)
+
+static void expect_speed(const struct trial *trial, int level, const char *name)
+{
+    const struct link *link = &trial->found[0].link[level];
+    double byte_s = 8e-9 / trial->wires.gbit_s;
+    double quick_s = trial->wires.latency_s + trial->wires.jitter_s / 2;
+    double last_s = trial->wires.latency_s + trial->wires.jitter_s; /* a step waits for the last */
+    cr_expect_eq(link->source, COST_MEASURED, "%s", name);
+    expect_near(link->flow.byte_s, byte_s, 0.05, "%s: %g s per byte", name, link->flow.byte_s);
+    expect_near(link->port_byte_s, byte_s, 0.05, "%s: port %g", name, link->port_byte_s);
+    cr_expect(link->flow.fixed_s >= 0.9 * quick_s && link->flow.fixed_s <= 1.1 * last_s, "%s: %g s",
+              name, link->flow.fixed_s);
+    expect_near(link->duplex, 1, 0.05, "%s: duplex %g", name, link->duplex);
+}
+
+Test(calibrate, known_networks_are_found, .timeout = 60)
+{
+    static const struct {
+        int hosts, ranks;
+        double gbit_s, latency_s, jitter_s;
+    } cases[] = {
+        {2, 1, 1, 20e-6, 0},      {2, 2, 1, 20e-6, 10e-6},  {3, 1, 10, 20e-6, 5e-6},
+        {4, 1, 5, 30e-6, 10e-6},  {4, 2, 25, 10e-6, 2e-6},  {5, 3, 10, 20e-6, 0},
+        {8, 1, 1, 20e-6, 10e-6},  {9, 1, 10, 20e-6, 10e-6}, {16, 4, 100, 5e-6, 1e-6},
+        {64, 1, 10, 20e-6, 5e-6}, {2, 1, 0.2, 50e-6, 0},    {2, 1, 400, 2e-6, 0},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct paper_wires wires = paper_wires(cases[i].hosts, cases[i].ranks);
+        char name[64];
+        wires.gbit_s = cases[i].gbit_s;
+        wires.latency_s = cases[i].latency_s;
+        wires.jitter_s = cases[i].jitter_s;
+        snprintf(name, sizeof name, "%d x %d at %g Gbit/s", cases[i].hosts, cases[i].ranks,
+                 cases[i].gbit_s);
+        struct trial *trial = make_trial(&wires);
+        run_trial(trial);
+        expect_speed(trial, 1, name);
+        expect_near(trial->found[0].link[1].core_byte_s, 2e-9 / wires.gbit_s, 0.15, "%s: core %g",
+                    name, trial->found[0].link[1].core_byte_s);
+        cr_expect_eq(trial->calibration[0].slow_count, 0, "%s: %d slow", name,
+                     trial->calibration[0].slow_count);
+        double spent_s = trial->calibration[0].spent_s;
+        cr_expect(spent_s <= 1.2 * BUDGET_S || wires.gbit_s < 1, "%s: %g s", name, spent_s);
+        cr_expect(spent_s <= 2 * BUDGET_S, "%s: %g s", name, spent_s);
+        free(trial);
+    }
+}
+
+Test(calibrate, memory_between_ranks_of_a_host_is_measured_as_messages)
+{
+    struct paper_wires wires = paper_wires(1, 4);
+    struct trial *trial = make_trial(&wires);
+    run_trial(trial);
+    const struct link *link = &trial->found[0].link[0];
+    expect_near(link->flow.byte_s, wires.memory_byte_s, 0.05, "%g", link->flow.byte_s);
+    expect_near(link->flow.fixed_s, wires.memory_latency_s, 0.1, "%g", link->flow.fixed_s);
+    free(trial);
+}
+
+Test(calibrate, ragged_hosts_agree)
+{
+    struct paper_wires wires = paper_wires(3, 1);
+    static const int host_of[] = {0, 0, 1, 2, 2, 2, 0};
+    wires.size = LENGTH(host_of);
+    memcpy(wires.host_of, host_of, sizeof host_of);
+    struct trial *trial = make_trial(&wires);
+    run_trial(trial);
+    expect_speed(trial, 1, "ragged");
+    free(trial);
+}
+
+Test(calibrate, what_is_slow_is_named_and_nothing_else, .timeout = 60)
+{
+    static const struct {
+        int hosts, ranks, port, path[2];
+        double jitter_s;
+        const char *words;
+    } cases[] = {
+        {4, 1, 2, {-1, -1}, 0, "link node3 <-> switch carries 0.2"},
+        {3, 1, 0, {-1, -1}, 0, "link node1 <-> switch carries 0.2"},
+        {4, 2, 3, {-1, -1}, 20e-6, "link node4 <-> switch carries "},
+        {8, 1, 1, {-1, -1}, 20e-6, "link node2 <-> switch carries "},
+        {16, 1, 9, {-1, -1}, 20e-6, "link node10 <-> switch carries "},
+        {4, 1, -1, {0, 3}, 0, "path node1 <-> node4 carries 0.2"},
+        {3, 1, -1, {1, 2}, 20e-6, "path node2 <-> node3 carries "},
+        {6, 2, -1, {2, 4}, 20e-6, "path node3 <-> node5 carries "},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct paper_wires wires = paper_wires(cases[i].hosts, cases[i].ranks);
+        wires.jitter_s = cases[i].jitter_s;
+        wires.slow_port = cases[i].port;
+        wires.port_factor = 5;
+        memcpy(wires.slow_path, cases[i].path, sizeof wires.slow_path);
+        wires.path_factor = 5;
+        struct trial *trial = make_trial(&wires);
+        run_trial(trial);
+        const struct calibration *calibration = &trial->calibration[wires.size - 1];
+        const struct slow_wire *slow = &calibration->slow[0];
+        cr_expect_eq(calibration->slow_count, 1, "case %zu: %d slow", i, calibration->slow_count);
+        cr_expect_eq(slow->level, 1);
+        cr_expect_eq(slow->unit, cases[i].port >= 0 ? cases[i].port : cases[i].path[0]);
+        cr_expect_eq(slow->peer, cases[i].path[1]);
+        expect_near(slow->ratio, 0.2, 0.2, "case %zu: ratio %g", i, slow->ratio);
+        expect_line(WW_LOG_WARN, cases[i].words);
+        expect_speed(trial, 1, cases[i].words);
+        free(trial);
+    }
+    expect_no_warnings();
+}
+
+Test(calibrate, health_compares_with_what_the_port_promises)
+{
+    struct paper_wires wires = paper_wires(2, 1);
+    struct trial *trial = make_trial(&wires);
+    trial->expected_gbit_s = 10;
+    run_trial(trial);
+    expect_near(trial->found[0].link[1].health, 1 / 9.56, 0.05, "health %g",
+                trial->found[0].link[1].health);
+    expect_near(trial->found[0].link[1].flow.byte_s, 8e-9, 0.05, "not blended away");
+    free(trial);
+}
+
+Test(calibrate, no_budget_sends_nothing_and_changes_nothing)
+{
+    struct paper_wires wires = paper_wires(2, 2);
+    struct trial *trial = make_trial(&wires);
+    trial->budget_s = 0;
+    run_trial(trial);
+    cr_expect_eq(trial->found[0].link[1].source, COST_ASSUMED);
+    cr_expect_eq(paper_now_ns(), 1000000000);
+    free(trial);
+}
+
+Test(calibrate, a_small_budget_still_gives_the_outermost_wire)
+{
+    struct paper_wires wires = paper_wires(4, 2);
+    struct trial *trial = make_trial(&wires);
+    wires.gbit_s = 10;
+    trial->wires = wires;
+    trial->budget_s = 0.05;
+    run_trial(trial);
+    expect_near(trial->found[0].link[1].flow.byte_s, 0.8e-9, 0.05, "%g",
+                trial->found[0].link[1].flow.byte_s);
+    cr_expect_leq(trial->calibration[0].spent_s, 0.075);
+    free(trial);
+}
+
+Test(calibrate, one_rank_alone_sends_nothing)
+{
+    struct paper_wires wires = paper_wires(1, 1);
+    struct trial *trial = make_trial(&wires);
+    run_trial(trial);
+    cr_expect_eq(trial->found[0].link[0].source, COST_ASSUMED);
+    free(trial);
+}
+
+Test(calibrate, a_dead_peer_is_named, .timeout = 60)
+{
+    struct paper_wires wires = paper_wires(2, 1);
+    wires.dead = 1;
+    wires.dies_after = 20;
+    struct trial *trial = make_trial(&wires);
+    cr_expect_eq(paper_run(&trial->wires, calibrate_one, trial, 100), 1);
+    cr_expect_eq(trial->status[0], WW_TIMED_OUT);
+    expect_line(WW_LOG_ERROR, "rank 1 (node2) did not answer rank 0 (node1) for 10 s");
+    free(trial);
+}
+
+Test(calibrate, earlier_results_serve_while_they_are_true)
+{
+    char folder[] = "/tmp/calibrate-XXXXXX";
+    char file[64];
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/wires", folder);
+    struct paper_wires wires = paper_wires(3, 2);
+    struct trial *trial = make_trial(&wires);
+    trial->file = file;
+    run_trial(trial);
+    cr_expect_not(trial->calibration[0].from_file);
+    struct link first = trial->found[0].link[1];
+    run_trial(trial);
+    cr_expect(trial->calibration[0].from_file && trial->calibration[5].from_file);
+    cr_expect_eq(trial->found[0].link[1].flow.byte_s, first.flow.byte_s);
+    cr_expect_leq(trial->calibration[0].spent_s, 0.02);
+    trial->wires.gbit_s = 2;
+    run_trial(trial);
+    cr_expect_not(trial->calibration[0].from_file);
+    expect_speed(trial, 1, "after the change");
+    remove(file);
+    rmdir(folder);
+    free(trial);
+}

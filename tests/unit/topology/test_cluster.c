@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_cluster.c: what follows from a cluster file: ranks in their places, and what wires cost. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "topology.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+#define NODE(lines) "[nodes]\nA = 4\n[shape A]\n" lines
+#define GPUS(lines)                                                                                \
+    "[cluster]\ndevice = gpu\n" NODE("gpus = 8\ngpu.links = 450 GB/s\nports = 4\n"                 \
+                                     "port = 400 Gb/s InfiniBand\n" lines)
+
+static char path[64];
+static struct cluster_file cluster;
+static struct topology topology;
+static struct wires wires;
+
+static void start(void)
+{
+    strcpy(path, "/tmp/cluster-XXXXXX");
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    close(file);
+    capture_start();
+}
+
+static void finish(void)
+{
+    unlink(path);
+    capture_finish();
+}
+
+TestSuite(cluster, .init = start, .fini = finish);
+
+static enum ww_status read_text(const char *text)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+    return cluster_read(path, &cluster);
+}
+
+static void make(const char *text)
+{
+    cr_assert_eq(read_text(text), WW_OK, "%s", capture_all());
+    cr_assert_eq(cluster_topology(&cluster, &topology), WW_OK);
+    wires = cluster_wires(&cluster, &topology);
+}
+
+static void unmake(void)
+{
+    topology_finish(&topology);
+    cluster_finish(&cluster);
+}
+
+/* 10^9 bytes per second of all messages that leave a unit, of one message; microseconds. */
+static void expect_wire(int level, double port, double flow, double us)
+{
+    const struct link *link = &wires.link[level];
+    double said[] = {1e-9 / link->port_byte_s, 1e-9 / link->flow.byte_s, 1e6 * link->flow.fixed_s};
+    double wanted[] = {port, flow, us};
+    for (int i = 0; i < 3; i++) {
+        cr_expect_float_eq(said[i], wanted[i], 1e-6 * wanted[i], "wire %d, %d: %g is not %g", level,
+                           i, said[i], wanted[i]);
+    }
+}
+
+static bool notes(const char *text)
+{
+    bool found = false;
+    for (int i = 0; i < cluster.note_count; i++) {
+        found = found || strstr(cluster.notes[i], text) != NULL;
+    }
+    return found;
+}
+
+Test(cluster, ranks_fill_nodes_or_are_dealt_out)
+{
+    make("[nodes]\nA = 1\nB = 1\nA = 1\n[shape A]\nranks = 1\ncores = 4\n[shape B]\nranks = 2\n"
+         "cores = 2\n[network]\nrate = 1 Gb/s\nkind = Ethernet\n");
+    int filled[] = {0, 1, 1, 2};
+    for (int rank = 0; rank < 4; rank++) {
+        cr_expect_eq(topology.host_of[rank], filled[rank]);
+    }
+    cr_expect_str_eq(topology.host_name[2], "A2");
+    cr_expect_eq(wires.cores, 2);
+    cr_expect(topology.hierarchy.seen);
+    unmake();
+    make("[cluster]\nplacement = slot\n[nodes]\nA = 1\nB = 1\nA = 1\n[shape A]\nranks = 1\n"
+         "cores = 4\n[shape B]\nranks = 2\ncores = 2\n[network]\nrate = 1 Gb/s\nkind = Ethernet\n");
+    int dealt[] = {0, 1, 2, 1};
+    for (int rank = 0; rank < 4; rank++) {
+        cr_expect_eq(topology.host_of[rank], dealt[rank]);
+    }
+    unmake();
+}
+
+Test(cluster, the_files_numbers_go_first)
+{
+    make(NODE("ranks = 2\ncores = 4\n[network]\nkind = Ethernet\nrate = 1 Gb/s\nlatency = 40 us\n"
+              "efficiency = 0.8\n[memory]\ncopy = 12 GB/s\nsum = 10 GB/s\ncache = 1M\n"));
+    cr_expect_eq(topology.levels, 2);
+    expect_wire(1, 0.1, 0.1, 40);
+    cr_expect_eq(wires.link[1].source, COST_GIVEN);
+    cr_expect_float_eq(wires.memory.copy_byte_s, 1 / 12e9, 1e-15);
+    cr_expect_eq(wires.memory.cache_bytes, 1 << 20);
+    cr_expect_eq(wires.memory.source, COST_GIVEN);
+    cr_expect_eq(cluster.note_count, 0);
+    unmake();
+    make(NODE("ranks = 2\ncores = 4\n[network]\nkind = InfiniBand\nrate = 100 Gb/s\n"));
+    cr_expect_eq(wires.link[1].source, COST_NOMINAL);
+    cr_expect_eq(wires.memory.source, COST_ASSUMED);
+    cr_expect_lt(1 / wires.link[1].port_byte_s, 12.5e9);
+    unmake();
+}
+
+Test(cluster, a_message_has_one_port_and_a_node_has_all)
+{
+    make(GPUS("[network]\nefficiency = 1\nlatency = 5 us\n"));
+    cr_expect_eq(topology.size, 32);
+    cr_expect_eq(topology.levels, 2);
+    cr_expect_not(topology.hierarchy.seen);
+    expect_wire(0, 369, 369, 4);
+    expect_wire(1, 200, 50, 5);
+    cr_expect_str_eq(wires.link[0].name, "GPU links");
+    cr_expect_str_eq(wires.link[1].name, "InfiniBand");
+    unmake();
+}
+
+Test(cluster, gpus_without_common_links_meet_over_pcie)
+{
+    make(GPUS("gpu.pair = 100 GB/s\ngpu.island = 4\ngpu.pcie = 50 GB/s\n"
+              "[network]\nefficiency = 1\nlatency = 5 us\n"));
+    cr_expect_eq(topology.levels, 3);
+    cr_expect_str_eq(topology.level_name[0], "island");
+    expect_wire(0, 369, 82, 4);
+    expect_wire(1, 4 * 43.5, 43.5, 6);
+    cr_expect_str_eq(wires.link[1].name, "PCIe");
+    unmake();
+}
+
+Test(cluster, uplinks_thin_out_what_leaves_a_rack)
+{
+    make(GPUS("[network]\nefficiency = 1\nlatency = 5 us\n"
+              "[rack]\nnodes = 2\nuplink = 0.25\nlatency = 1 us\n"));
+    cr_expect_eq(topology.levels, 3);
+    cr_expect_str_eq(topology.level_name[1], "rack");
+    cr_expect_eq(topology.unit_count[1], 2);
+    expect_wire(1, 200, 50, 1);
+    expect_wire(2, 100, 50, 5);
+    unmake();
+    /* Not worth a level of its own, but a node gets no more out of its rack. */
+    make(GPUS("[network]\nefficiency = 1\nlatency = 5 us\n[rack]\nnodes = 2\nuplink = 0.8\n"));
+    cr_expect_eq(topology.levels, 2);
+    expect_wire(1, 160, 50, 5);
+    unmake();
+}
+
+Test(cluster, sites_meet_over_their_own_wires)
+{
+    make(GPUS("[network]\nefficiency = 1\nlatency = 5 us\n"
+              "[site]\nnodes = 2\nrate = 10 Gb/s\nlatency = 20 ms\n"));
+    cr_expect_str_eq(topology.level_name[1], "site");
+    expect_wire(1, 200, 50, 5);
+    expect_wire(2, 1.25, 1.25, 20000);
+    cr_expect_str_eq(wires.link[2].name, "WAN");
+    cr_expect_eq(wires.link[2].source, COST_GIVEN);
+    unmake();
+}
+
+Test(cluster, cores_share_caches_and_packages_as_they_are_bound)
+{
+    make("[nodes]\nA = 2\n[shape A]\nranks = 4\ncores = 8\npackages = 2\nbind = spread\n"
+         "[network]\nrate = 1 Gb/s\nkind = Ethernet\n");
+    cr_expect_eq(topology.host_of[3], topology.host_of[0]);
+    cr_expect_eq(topology.cores, 8);
+    unmake();
+    make("[nodes]\nA = 2\n[shape A]\nranks = 4\ncores = 8\npackages = 2\nbind = none\n"
+         "[network]\nrate = 1 Gb/s\nkind = Ethernet\n");
+    cr_expect_eq(topology.levels, 2);
+    unmake();
+}
+
+Test(cluster, what_nobody_knows_is_assumed_in_words)
+{
+    make(NODE("ranks = 2\n[network]\nkind = Ethernet\nrate = 1 Gb/s\n"));
+    cr_expect(notes("How many cores a node of shape A has is unknown: assumed is one for each"));
+    unmake();
+    make("[cluster]\ndevice = gpu\n" NODE("gpus = 4\nports = 4\nport = 100 Gb/s RoCE\n"));
+    cr_expect(notes("How the GPUs of shape A are linked is unknown: assumed is PCIe only"));
+    cr_expect(notes("PCIe links of the GPUs of shape A are unknown: assumed are 31.5 GB/s"));
+    cr_expect_eq(wires.link[0].source, COST_ASSUMED);
+    unmake();
+    make("[cluster]\ndevice = gpu\n[nodes]\nA = 1\nB = 1\n[shape A]\ngpus = 1\nports = 1\n"
+         "port = 100 Gb/s RoCE\n[shape B]\ngpus = 1\nports = 1\nport = 25 Gb/s RoCE\n");
+    cr_expect(notes("shape A have 100 Gb/s and nodes of shape B 25 Gb/s: all are priced as the"));
+    unmake();
+}
+
+Test(cluster, machines_out_of_files_are_read)
+{
+    cr_assert_eq(cluster_read(MACHINES "/switched.ini", &cluster), WW_OK, "%s", capture_all());
+    cr_expect_eq(cluster.ranks, 248);
+    cr_expect_eq(cluster.shape[0].gpus, 4);
+    cr_expect_eq(cluster.shape[0].links_s, 425e9);
+    cr_expect_eq(cluster.shape[0].link_kind, WW_LINK_NVSWITCH);
+    cr_expect_not_null(strstr(cluster.shape[0].about, "NVSwitch"), "%s", cluster.shape[0].about);
+    cluster_finish(&cluster);
+}
+
+Test(cluster, what_cannot_be_assumed_is_refused)
+{
+#define NET "[network]\nrate = 1 Gb/s\nkind = Ethernet\n"
+    static const struct {
+        const char *text;
+        const char *sentence;
+    } examples[] = {
+        {NODE("cores = 8\n" NET), ":3: [shape A] does not say how many ranks run on a node"},
+        {"[cluster]\ndevice = gpu\n" NODE("ranks = 8\n" NET), "[shape A] has no GPUs that are"},
+        {GPUS("ranks = 9\n"), ":10: ranks = 9, but a node of [shape A] has 8 GPUs"},
+        {NODE("ranks = 2\n"), ":3: [shape A] has no ports that are known to work"},
+        {NODE("ranks = 2\nports = 2\n"), ":3: the rate of the 2 ports of [shape A] is unknown"},
+        {NODE("ranks = 2\n[network]\nrate = 1 Gb/s\n"), "what kind of network connects the nodes"},
+        {GPUS("xml = " MACHINES "/switched.nccl.xml\n"), ":6: gpus = 8, but xml of [shape A]"},
+        {NODE("xml = nowhere.xml\nranks = 2\n" NET), ":3: xml of [shape A]: cannot open /tmp/now"},
+        {"[nodes]\nA = 80\n[shape A]\nranks = 1024\n" NET, ":2: up to here there are 81920 ranks"},
+        {"[nodes]\nA = 1\nB = 1\n[shape A]\nranks = 1\nports = 1\nport = 1 Gb/s Ethernet\n"
+         "[shape B]\nranks = 1\nports = 1\nport = 100 Gb/s EFA\n",
+         ":8: [shape A] has Ethernet and [shape B] EFA: say in [network] by kind"},
+    };
+    for (size_t i = 0; i < LENGTH(examples); i++) {
+        cr_expect_eq(read_text(examples[i].text), WW_BAD_ARGUMENT, "'%s'", examples[i].text);
+        const char *said = capture_take(WW_LOG_ERROR, examples[i].sentence);
+        cr_expect_not_null(said, "'%s' does not say '%s': %s", examples[i].text,
+                           examples[i].sentence, capture_all());
+        while (capture_take(WW_LOG_ERROR, "cannot open") != NULL) {
+        }
+    }
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * quantity.c: reads a number, blanks, and one unit out of a table. */
+#include "quantity.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define DIGITS_MAX 15 /* so many are exact in a double */
+
+struct unit {
+    const char *name;
+    double value;
+};
+
+static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
+static const struct unit rates[] = {{"Kb/s", 1e3 / 8},   {"Mb/s", 1e6 / 8},    {"Gb/s", 1e9 / 8},
+                                    {"Tb/s", 1e12 / 8},  {"Kbit/s", 1e3 / 8},  {"Mbit/s", 1e6 / 8},
+                                    {"Gbit/s", 1e9 / 8}, {"Tbit/s", 1e12 / 8}, {"KB/s", 1e3},
+                                    {"MB/s", 1e6},       {"GB/s", 1e9},        {"TB/s", 1e12},
+                                    {"MiB/s", 1 << 20},  {"GiB/s", 1 << 30},   {NULL, 0}};
+static const struct unit times[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {NULL, 0}};
+static const struct unit sizes[] = {{"", 1},          {"B", 1},         {"K", 1 << 10},
+                                    {"M", 1 << 20},   {"G", 1 << 30},   {"KiB", 1 << 10},
+                                    {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
+
+static const struct unit *const units[QUANTITIES] = {no_units, no_units, rates, times, sizes};
+
+const char *const quantity_forms[QUANTITIES] = {
+    "a whole number", "a number",
+    "a rate in Kb/s, Mb/s, Gb/s or Tb/s (bits), KB/s, MB/s, GB/s or TB/s (bytes), for example "
+    "400 Gb/s",
+    "a time in ns, us, ms or s, for example 30 us",
+    "a size in bytes, or with K, M or G (powers of 1024), for example 32M"};
+
+static bool is_digit(char letter)
+{
+    return letter >= '0' && letter <= '9';
+}
+
+/* Digits, and perhaps a point and digits. Returns what follows, NULL when it is no number. */
+static const char *read_number(const char *at, double *value, bool *whole)
+{
+    double digits = 0;
+    double scale = 1;
+    int count = 0;
+    *whole = true;
+    if (!is_digit(*at)) {
+        return NULL;
+    }
+    for (; is_digit(*at) || (*at == '.' && *whole && is_digit(at[1])); at++) {
+        if (*at == '.') {
+            *whole = false;
+            continue;
+        }
+        digits = digits * 10 + (*at - '0');
+        scale *= *whole ? 1 : 10;
+        count++;
+    }
+    *value = digits / scale;
+    return count <= DIGITS_MAX ? at : NULL;
+}
+
+static const char *skip_blanks(const char *at)
+{
+    return at + strspn(at, " \t");
+}
+
+static const char *read_any(enum quantity quantity, const char *text, double *value)
+{
+    double number;
+    bool whole;
+    const char *at = read_number(text, &number, &whole);
+    if (at == NULL || (quantity == QUANTITY_COUNT && !whole)) {
+        return NULL;
+    }
+    at = skip_blanks(at);
+    size_t length = strcspn(at, " \t");
+    for (const struct unit *unit = units[quantity]; unit->name != NULL; unit++) {
+        if (strlen(unit->name) == length && strncmp(unit->name, at, length) == 0) {
+            *value = number * unit->value;
+            return skip_blanks(at + length);
+        }
+    }
+    return NULL;
+}
+
+bool quantity_read(enum quantity quantity, const char *text, double *value)
+{
+    double read;
+    const char *rest = read_any(quantity, text, &read);
+    if (rest == NULL || *rest != '\0') {
+        return false;
+    }
+    *value = read;
+    return true;
+}
+
+bool quantity_read_rate(const char *text, double *value, const char **rest)
+{
+    const char *after = read_any(QUANTITY_RATE, text, value);
+    if (after != NULL) {
+        *rest = after;
+    }
+    return after != NULL;
+}
