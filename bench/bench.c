@@ -33,6 +33,9 @@ static void open_context(struct bench *bench)
     struct ww_config config = WW_CONFIG_INIT;
     config.progress = WW_PROGRESS_INLINE;
     config.log_level = WW_LOG_WARN;
+    if (bench->options->predict) {
+        config.calibrate = WW_CALIBRATE_ALWAYS;
+    }
     if (bench->options->timeout_s > 0.0) {
         config.timeout_s = bench->options->timeout_s;
     }
@@ -164,6 +167,9 @@ static int run_bench(struct bench *bench)
     measure_resident(bench);
     if (bench->options->versus_mpi) {
         bench_run_versus(bench);
+    }
+    if (bench->options->predict) {
+        bench_run_ways(bench);
     }
     meter_stage(meter, "the end");
     meter_release(meter);

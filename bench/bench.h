@@ -22,4 +22,7 @@ void bench_hide_progress(const struct bench *bench);
 /* Markers, the sweep beside MPI, markers again. All ranks, once the table is complete. */
 void bench_run_versus(struct bench *bench);
 
+/* The wires, and the sweep in every way beside what was predicted. All ranks, likewise. */
+void bench_run_ways(struct bench *bench);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "text.h"
 
@@ -191,4 +192,68 @@ void block_resident(FILE *out, const struct resident *resident, int threads)
         fprintf(out, "# Resident beyond buffers: %.1f MiB on rank 0, most %.1f MiB\n",
                 resident->first_bytes / MIB, resident->most_bytes / MIB);
     }
+}
+
+/* ---- --predict ------------------------------------------------------------------------------- */
+
+void block_wires(FILE *out, const char *lines)
+{
+    if (out == NULL) {
+        return;
+    }
+    fprintf(out, "#\n# Wires, as all ranks know them\n");
+    while (*lines != '\0') {
+        int length = (int)strcspn(lines, "\n");
+        fprintf(out, "#   %.*s\n", length, lines);
+        lines += length + (lines[length] == '\n');
+    }
+    fprintf(out, "#\n# Every way in turn, in place, in microseconds per call on the slowest rank; "
+                 "error: predicted / median - 1; *: the way "
+                 "that is chosen\n");
+    fprintf(out, "# %12s  %-28s  %9s  %3s  %6s  %5s  %9s  %9s  %9s  %9s  %9s  %7s  %s\n", "size",
+            "way", "segment", "win", "rounds", "batch", "predicted", "least", "most", "median",
+            "p90", "error", "limit");
+}
+
+static void put_way(FILE *out, const struct job *job, const struct ways *ways, int number)
+{
+    const struct way_record *way = &ways->way[number];
+    const struct ww_prediction *prediction = &way->prediction;
+    const double seconds[] = {prediction->seconds, prediction->least_s, prediction->most_s,
+                              way->times.median, way->times.p90};
+    char name[sizeof prediction->algorithm + 16];
+    snprintf(name, sizeof name, "%s%s", number == ways->chosen ? "* " : "", prediction->algorithm);
+    fprintf(out, "# %12zu  %-28s  %9zu  %3d  %6d  %5d", job->bytes, name, prediction->segment_bytes,
+            prediction->window, ways->rounds, ways->batch);
+    put_times(out, seconds, sizeof(seconds) / sizeof(seconds[0]));
+    fprintf(out, "  %+6.1f%%  %s\n", 100 * (prediction->seconds / way->times.median - 1),
+            prediction->limit);
+}
+
+void block_ways(FILE *out, const struct job *job, const struct ways *ways)
+{
+    for (int w = 0; out != NULL && w < ways->count; w++) {
+        put_way(out, job, ways, w);
+    }
+    if (out != NULL) {
+        fflush(out);
+    }
+}
+
+void block_ways_verdict(FILE *out, const struct ways_verdict *verdict)
+{
+    if (out == NULL || verdict->predictions == 0) {
+        return;
+    }
+    fprintf(out, "# Predictions: median error %.1f %% of %d; ", 100 * verdict->error_median,
+            verdict->predictions);
+    if (verdict->pairs > 0) {
+        fprintf(out,
+                "of %d pairs of ways that differ by more than 5 %%, %d (%.1f %%) in the right "
+                "order; ",
+                verdict->pairs, verdict->pairs_right,
+                100.0 * verdict->pairs_right / verdict->pairs);
+    }
+    fprintf(out, "the chosen way took at most %.3f x the best one's time (%zu bytes)\n",
+            verdict->worst_choice, verdict->worst_bytes);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "report.h"
+#include "ways.h"
 
 /* A line per host: cores, processor, kernel. */
 void block_hosts(FILE *out, const struct place *places, int size);
@@ -25,6 +26,13 @@ void block_huge_pages(FILE *out, size_t bytes, size_t huge_bytes);
 
 /* What was expected, on `out`; what was not met, as sentences on stderr, too. */
 void block_verdicts(FILE *out, const struct report *report);
+
+/* What the library knows about the wires, a line each; then the columns of what follows. */
+void block_wires(FILE *out, const char *lines);
+
+/* A line per way of one job. */
+void block_ways(FILE *out, const struct job *job, const struct ways *ways);
+void block_ways_verdict(FILE *out, const struct ways_verdict *verdict);
 
 void block_resident(FILE *out, const struct resident *resident, int threads);
 

@@ -67,9 +67,18 @@ static void check_overhead(struct argp_state *state, const struct options *optio
 {
     if (options->overhead &&
         (options->json_path != NULL || options->csv_path != NULL || options->plot_path != NULL ||
-         options->expectation_count > 0 || options->timeout_s > 0.0 || options->versus_mpi)) {
+         options->expectation_count > 0 || options->timeout_s > 0.0 || options->versus_mpi ||
+         options->predict)) {
         refuse(state, "--overhead measures no sizes: it goes together with -n only, not with -J, "
-                      "--csv, --plot, --expect-busbw, --versus or -T");
+                      "--csv, --plot, --expect-busbw, --versus, --predict or -T");
+    }
+}
+
+static void check_predict(struct argp_state *state, const struct options *options)
+{
+    if (options->predict && options->collective->outcome != OUTCOME_REDUCED) {
+        refuse(state, "--predict goes through the ways of all_reduce only, not of %s",
+               options->collective->name);
     }
 }
 
@@ -129,6 +138,7 @@ void line_finish(struct argp_state *state, struct options *options)
     check_launcher(state, options);
     check_overhead(state, options);
     check_files(state, options);
+    check_predict(state, options);
     if (options->versus_mpi) {
         check_versus(state, options);
     }

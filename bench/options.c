@@ -17,6 +17,7 @@ enum {
     KEY_CODEC = 0x100,
     KEY_COLLECTIVE,
     KEY_VERSUS,
+    KEY_PREDICT,
     KEY_OVERHEAD,
     KEY_CORRUPT,
     KEY_BUDGET,
@@ -66,6 +67,8 @@ static const struct argp_option rows[] = {
      0},
     {"versus", KEY_VERSUS, "PEER", 0,
      "also run the peer, call by call in turn, on malloc'd, huge and shared memory: mpi", 0},
+    {"predict", KEY_PREDICT, 0, 0,
+     "also run every way that the all-reduce can go, in turn, beside what is predicted for it", 0},
     {"overhead", KEY_OVERHEAD, 0, 0,
      "measure instead what the library itself costs, over a fabric that does nothing", 0},
     {"corrupt", KEY_CORRUPT, 0, OPTION_HIDDEN, "spoil one bit of every result", 0},
@@ -179,6 +182,9 @@ static error_t take(int key, char *text, struct argp_state *state)
     case KEY_VERSUS:
         take_only(state, "peer", text, "mpi");
         options->versus_mpi = true;
+        return 0;
+    case KEY_PREDICT:
+        options->predict = true;
         return 0;
     case KEY_OVERHEAD:
         options->overhead = true;

@@ -50,6 +50,7 @@ struct options {
     const char *csv_path;
     const char *plot_path;
     bool versus_mpi;
+    bool predict;
     bool overhead;
     bool corrupt;  /* spoil one bit of every result, to see the check find it */
     bool over_mpi; /* the ranks are MPI's, not threads */

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# check_forecast.sh COMMAND MACHINES HWLOC: `wirewise plan CLUSTER.ini` prices collectives on
+# clusters out of files, says what it assumes, and refuses with exit code 2 and a sentence what it
+# cannot price. HWLOC is ON or OFF: whether this build reads hwloc's format.
+set -u
+command=$1
+machines=$2
+hwloc=$3
+failures=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+complain() {
+    echo "FAILED: $1" >&2
+    failures=$((failures + 1))
+}
+
+# prints WORDS ARGUMENTS...: exit 0, the words on stdout, nothing on stderr.
+prints() {
+    local words=$1 output
+    shift
+    output=$("$command" plan "$@" 2>"$work/errors") || complain "plan $* does not exit with 0"
+    grep -q -- "$words" <<<"$output" || complain "plan $* does not print '$words': $output"
+    [ ! -s "$work/errors" ] || complain "plan $* says on stderr: $(cat "$work/errors")"
+}
+
+# refuses STATUS WORDS ARGUMENTS...: that exit code, nothing on stdout, the words on stderr.
+refuses() {
+    local wanted=$1 words=$2 output status
+    shift 2
+    output=$("$command" plan "$@" 2>"$work/errors")
+    status=$?
+    [ "$status" = "$wanted" ] || complain "plan $* exits with $status, not $wanted"
+    [ -z "$output" ] || complain "plan $* prints: $output"
+    grep -q -- "$words" "$work/errors" ||
+        complain "plan $* does not say '$words': $(cat "$work/errors")"
+}
+
+pair=$machines/pair.ini
+prints "pair: 4 ranks on 2 nodes, one node after the other" "$pair" -b 25M
+prints "network       1         4  Ethernet              30 us   0.119 GB/s" "$pair" -b 25M
+prints "network: what leaves a host over Ethernet" "$pair" -b 64M
+prints "64 MiB                   64 MiB" "$pair" -b 1,25M,64M
+prints "all_reduce, the fastest first" "$pair" -b 64M --all
+prints " ring " "$pair" -b 64M -a ring
+prints "hierarchical+tree " "$pair" -b 64M -a hierarchical+tree
+prints "broadcast" -c broadcast "$pair" -b 64M
+prints "as fast" "$pair" -b 64M --what-if network=2 --what-if host=0.5
+prints "0.239 GB/s" "$pair" -b 64M --what-if network=2
+prints '"schema": "wirewise.plan/1"' "$pair" -b 64M --json
+prints '"factor": 2' "$pair" -b 64M --json --what-if network=2
+prints "WAN" "$machines/switched.ini" -b 64M
+if command -v python3 >/dev/null; then
+    for words in "-b 1,64M" "-b 64M --all --what-if network=2"; do
+        # shellcheck disable=SC2086
+        "$command" plan "$machines/switched.ini" $words --json >"$work/plan.json"
+        python3 - "$work/plan.json" <<'PYTHON' || complain "the JSON of $words is not as documented"
+import json, sys
+plan = json.load(open(sys.argv[1]))
+levels = len(plan["cluster"]["levels"])
+for size in plan["sizes"]:
+    times = [way["seconds"] for way in size["ways"]]
+    assert times == sorted(times) and times
+    for way in size["ways"]:
+        assert way["least_s"] <= way["seconds"] <= way["most_s"]
+        assert len(way["levels"]) == levels
+PYTHON
+    done
+fi
+if [ "$hwloc" = ON ]; then
+    prints "what such cards carry at most" "$machines/twins.ini" -b 64M
+    prints "2 islands of 2 on NVLink" "$machines/twins.ini" -b 64M
+else
+    refuses 5 "built without hwloc" "$machines/twins.ini" -b 64M
+fi
+
+refuses 2 "cannot open /nowhere/at/all.ini" /nowhere/at/all.ini -b 64M
+refuses 2 "which sizes are to be priced is missing" "$pair"
+refuses 2 "write bytes, or numbers with K, M or G" "$pair" -b 64X
+refuses 2 "write bytes, or numbers" "$pair" -b 0
+refuses 2 "write bytes, or numbers" "$pair" -b 25M,
+refuses 2 "write LEVEL=FACTOR" "$pair" -b 25M --what-if network
+refuses 2 'no level "rack"; there are host, network' "$pair" -b 25M --what-if rack=2
+refuses 2 "wires cannot be 0 times as fast" "$pair" -b 25M --what-if network=0
+refuses 2 'no algorithm "foo" can run all_reduce' "$pair" -b 25M -a foo
+refuses 2 'no collective "all"' "$pair" -b 25M -c all
+refuses 2 "give one of them" "$pair" -b 25M --all -a ring
+refuses 2 "there can be one cluster file" "$pair" "$pair" -b 25M
+refuses 2 "ranks is for plans of ranks" "$pair" -b 25M --ranks 4
+refuses 2 "bytes needs a cluster" -b 25M
+sed 's/^ranks = 2/rnaks = 2/' "$pair" >"$work/typo.ini"
+refuses 2 "typo.ini:7: \[shape\] has no key 'rnaks'; it may have xml, ranks" "$work/typo.ini" -b 1
+
+# 10,000 ranks, five sizes: 10 s are promised, and machines that build and test are slow.
+cat >"$work/large.ini" <<'CLUSTER'
+[cluster]
+device = gpu
+[shape A]
+gpus = 8
+gpu.links = 450 GB/s
+ports = 8
+port = 400 Gb/s InfiniBand
+[nodes]
+A = 1250
+CLUSTER
+begin=$SECONDS
+prints "10000 ranks on 1250 nodes" "$work/large.ini" -b 1M,25M,64M,256M,1G
+echo "10,000 ranks took $((SECONDS - begin)) s"
+[ "$failures" = 0 ]

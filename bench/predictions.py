@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""predictions.py BUILD [--hosts 2,4] [--rates 1gbit,5gbit] [--ranks 1,2] [bench's flags]
+
+Between hosts that tests/cluster/hosts.sh makes: every way of an all-reduce is measured, and compared
+with what was predicted twice, by `wirewise plan` from the links as given (a cluster file with rate,
+latency and efficiency), and by the calibrated job itself (`wirewise bench --predict`). Prints the
+median error of both, how many pairs of ways that differ by more than 5 % were put in the right
+order, small vectors apart from those of 2 MiB and more, and how much longer the chosen way took
+than the best. Needs root, and an otherwise idle machine."""
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+HOSTS = os.path.join(HERE, "..", "tests", "cluster", "hosts.sh")
+LARGE = 2 << 20  # 16 bursts of the shaper: the wire decides, not the cores that all hosts share
+CLUSTER = """[cluster]
+name = given
+[shape A]
+ranks = {ranks}
+cores = {cores}
+cache = 32M
+[nodes]
+A = {hosts}
+[network]
+kind = Ethernet
+rate = {rate} Gb/s
+latency = {latency} us
+efficiency = 0.956
+"""
+
+
+def planned(build, hosts, rate, ranks, latency, sizes):
+    """Seconds by (way, bytes), from a cluster file alone."""
+    with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+        file.write(CLUSTER.format(hosts=hosts, ranks=ranks, cores=os.cpu_count(), latency=latency,
+                                  rate=rate.replace("gbit", "")))
+        file.flush()
+        words = [f"{build}/wirewise", "plan", file.name, "-b", ",".join(map(str, sizes)), "--all",
+                 "--json"]
+        document = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    return {(row["algorithm"], size["bytes"]): row["seconds"]
+            for size in document["sizes"] for row in size["ways"]}
+
+
+def measured(build, hosts, rate, ranks, flags):
+    """Rows of bench --predict: way, bytes, predicted and median seconds, chosen."""
+    words = [HOSTS, "with", str(hosts), rate, "--", "timeout", "1200", "hosts.sh", "mpirun",
+             str(ranks), "env", "WIREWISE_CALIBRATION_FILE=none", f"{build}/wirewise", "bench",
+             "--predict", "-c", "0", "-w", "1", *flags]
+    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    row = re.compile(r"^# +(\d+)  (\* )?(\S+)(?: +\d+){4} +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+)")
+    rows = []
+    for line in text.splitlines():
+        found = row.match(line)
+        if found:
+            rows.append((found[3], int(found[1]), float(found[4]) * 1e-6, float(found[5]) * 1e-6,
+                         found[2] is not None))
+    return rows
+
+
+def pairs(rows, predicted):
+    right = total = 0
+    for i, (way, size, _, median, _) in enumerate(rows):
+        for other, other_size, _, other_median, _ in rows[i + 1:]:
+            ratio = median / other_median
+            if size != other_size or 1 / 1.05 <= ratio <= 1.05:
+                continue
+            total += 1
+            right += (predicted[way, size] < predicted[other, size]) == (ratio < 1)
+    return right, total
+
+
+class Score:
+    """What predictions of one kind were worth."""
+
+    def __init__(self):
+        self.errors = []
+        self.right = self.total = 0
+
+    def add(self, rows, predicted):
+        self.errors += [abs(predicted[way, size] / median - 1) for way, size, _, median, _ in rows]
+        right, total = pairs(rows, predicted)
+        self.right += right
+        self.total += total
+        return self
+
+    def __str__(self):
+        if not self.errors:
+            return "nothing"
+        return (f"median error {100 * statistics.median(self.errors):.1f} % of {len(self.errors)}, "
+                f"{self.right} of {self.total} pairs in order "
+                f"({100 * self.right / max(self.total, 1):.1f} %)")
+
+
+def tell_choice(rows, size):
+    """How much longer the chosen way took than the best one."""
+    best = min(row[3] for row in rows if row[1] == size)
+    ratio = next(row[3] for row in rows if row[1] == size and row[4]) / best
+    if ratio > 1.05:
+        print(f"  {size} bytes: the chosen way took {ratio:.3f} x the best one's time")
+    return ratio
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("build")
+    parser.add_argument("--hosts", default="2,4")
+    parser.add_argument("--rates", default="1gbit,5gbit")
+    parser.add_argument("--ranks", default="1,2")
+    parser.add_argument("--latency", default="20", help="microseconds, as given to the plan")
+    arguments, flags = parser.parse_known_args()
+    flags = flags or ["-b", "8", "-e", "64M", "-f", "8", "-n", "9", "--budget", "4"]
+    build = os.path.abspath(arguments.build)
+    kinds = [(name, part) for name in ("given", "calibrated") for part in ("small", "large")]
+    sums = {kind: Score() for kind in kinds}
+    worst = 1.0
+    for hosts in map(int, arguments.hosts.split(",")):
+        for rate in arguments.rates.split(","):
+            for ranks in map(int, arguments.ranks.split(",")):
+                print(f"{hosts} hosts x {ranks} ranks, {rate}", flush=True)
+                rows = measured(build, hosts, rate, ranks, flags)
+                sizes = sorted({row[1] for row in rows})
+                given = planned(build, hosts, rate, ranks, arguments.latency, sizes)
+                tables = {"given": given, "calibrated": {(row[0], row[1]): row[2] for row in rows}}
+                for kind in kinds:
+                    part = [row for row in rows if (row[0], row[1]) in given
+                            and (row[1] >= LARGE) == (kind[1] == "large")]
+                    print(f"  {' '.join(kind):17} {Score().add(part, tables[kind[0]])}", flush=True)
+                    sums[kind].add(part, tables[kind[0]])
+                worst = max([worst] + [tell_choice(rows, size) for size in sizes])
+    for kind, score in sums.items():
+        print(f"{' '.join(kind)}: {score}")
+    print(f"chosen: at most {worst:.3f} x the best")
+
+
+if __name__ == "__main__":
+    main()
