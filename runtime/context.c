@@ -291,8 +291,7 @@ static enum ww_status choose_progress(const struct ww_context *context, bool *ow
     return WW_OK;
 }
 
-/* All ranks learn whether all of them succeeded, so that none waits for one that gave up. */
-static enum ww_status agree_on_status(struct ww_context *context, enum ww_status own)
+enum ww_status context_agree(struct ww_context *context, enum ww_status own)
 {
     int size = context->world.size;
     if (size == 1) {
@@ -359,13 +358,13 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     if (status == WW_OK) {
         status = choose_progress(context, &own_thread);
     }
-    status = agree_on_status(context, status);
+    status = context_agree(context, status);
     if (status != WW_OK) {
         return status;
     }
     context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < context->topology.local_size;
     status = open_lane(context, &context->steps, 0, own_thread);
-    status = agree_on_status(context, status);
+    status = context_agree(context, status);
     if (status != WW_OK) {
         return status;
     }
@@ -376,12 +375,12 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     if (status == WW_OK) {
         status = context_choose(context);
     }
-    status = agree_on_status(context, status);
+    status = context_agree(context, status);
     if (status != WW_OK) {
         return status;
     }
     if (context->measures) {
-        status = agree_on_status(context, context_try_ways(context));
+        status = context_agree(context, context_try_ways(context));
         if (status != WW_OK) {
             return status;
         }
@@ -390,7 +389,7 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     if (status == WW_OK && own_thread) {
         status = progress_start(context, &context->thread);
     }
-    return agree_on_status(context, status);
+    return context_agree(context, status);
 }
 
 static void free_tensors(struct ww_context *context)

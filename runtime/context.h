@@ -155,6 +155,10 @@ void buckets_reset(struct ww_context *context);
 void bucket_gather(struct bucket *bucket);
 void bucket_scatter(struct bucket *bucket);
 
+/* While a context is made: all ranks learn whether all of them succeeded, so that none waits for
+ * one that gave up. All ranks call it. */
+enum ww_status context_agree(struct ww_context *context, enum ww_status own);
+
 /* learn.c: what the wires cost, from what is known about them, from earlier measurements or from
  * new ones over `fabric`, which is open and not used by anybody yet. All ranks call it. */
 enum ww_status context_learn_wires(struct ww_context *context, void *fabric);

@@ -190,21 +190,29 @@ static enum ww_status run_trial(struct trial *trial)
     return status == WW_OK ? selector_decide(trial->context->selector, &wish) : status;
 }
 
+static enum ww_status no_memory(void)
+{
+    return log_failure(WW_NO_MEMORY, "no memory to try the ways of an all-reduce");
+}
+
 enum ww_status context_try_ways(struct ww_context *context)
 {
     struct trial *trial = calloc(1, sizeof *trial);
     size_t bytes = context->sight.all ? sizes_in_memory[5] : sizes_between_hosts[1];
     if (trial == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to try the ways of an all-reduce");
+        return context_agree(context, no_memory());
     }
     *trial = (struct trial){.context = context, .begin_ns = clock_now_ns(), .bytes = bytes};
     trial->values = memory_reserve(bytes);
     trial->gathered = calloc((size_t)context->world.size, (WAYS_MAX + 1) * sizeof(double));
     enum ww_status status = WW_OK;
     if (trial->values == NULL || trial->gathered == NULL) {
-        status = log_failure(WW_NO_MEMORY, "no memory to try the ways of an all-reduce");
+        status = no_memory();
     } else {
         memset(trial->values, 0, bytes);
+    }
+    status = context_agree(context, status); /* before anybody waits for anybody */
+    if (status == WW_OK) {
         status = run_trial(trial);
     }
     memory_release(trial->values, bytes);

@@ -290,7 +290,7 @@ Test(faults, a_rank_that_dies_before_its_values_came_is_told_to_all_others)
 {
     int failed = 0;
     for (uint64_t seed = 1; seed <= 40; seed++) {
-        struct cluster_options options = fault_options(5, seed);
+        struct cluster_options options = fault_options(seed % 2 == 0 ? 5 : 16, seed);
         options.sim.dying_rank = (int)(seed % 5);
         options.sim.dies_at_ns = seed * 700;
         struct cluster *cluster = cluster_create(&options);
