@@ -116,13 +116,14 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
         snprintf(label, sizeof label, ", bucket %u of step %llu", signature->label - 1,
                  (unsigned long long)signature->step);
     }
-    return snprintf(
-        text, bytes, "%s of %llu %s%s%s%s",
-        signature->collective < COLLECTIVE_COUNT ? collective_names[signature->collective]
-                                                 : "unknown collective",
-        (unsigned long long)signature->count,
-        signature->type < WW_TYPE_COUNT ? type_names[signature->type] : "unknown type",
-        signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root, label);
+    return snprintf(text, bytes, "%s of %llu %s%s%s%s%s",
+                    signature->collective < COLLECTIVE_COUNT
+                        ? collective_names[signature->collective]
+                        : "unknown collective",
+                    (unsigned long long)signature->count,
+                    signature->type < WW_TYPE_COUNT ? type_names[signature->type] : "unknown type",
+                    signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root,
+                    label, signature->with_values ? ", its values in the announcement" : "");
 }
 
 static const char *host_of(const struct gate *gate, int rank)

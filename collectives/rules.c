@@ -89,6 +89,11 @@ bool is_16_bit(enum ww_type type)
     return type == WW_F16 || type == WW_BF16;
 }
 
+bool choice_suits(const struct choice *choice, enum ww_type type)
+{
+    return !is_16_bit(type) || (choice->algorithm->one_rounding && choice->nesting == NEST_NONE);
+}
+
 static const struct row *rows_of(const struct wish *wish)
 {
     switch (wish->collective) {

@@ -273,5 +273,5 @@ struct signature run_signature(const struct run_request *request)
                               .op = request->op,
                               .root = request->root,
                               .label = request->label,
-                              .reserved = 0};
+                              .with_values = request->with_announcement};
 }

@@ -63,6 +63,9 @@ const struct algorithm *select_parse(const char *name, enum nesting *nesting);
 /* WW_OK when the named algorithm can run where ranks have this sight of each other. */
 enum ww_status select_check_sight(const char *name, const struct sight *sight);
 
+/* False for an all-reduce that would round 16-bit values more than once. */
+bool choice_suits(const struct choice *choice, enum ww_type type);
+
 /* "ring", "hierarchical+ring". Cut at bytes - 1. */
 void choice_name(const struct choice *choice, char *text, size_t bytes);
 

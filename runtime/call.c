@@ -118,7 +118,8 @@ static enum ww_status plan_call(struct ww_context *context, const struct call *c
     int root = call->root < 0 ? 0 : call->root;
     struct wish wish = wish_of(call->collective, call->count, call->type, root,
                                context->world.size);
-    bool forced = call->collective == COLLECTIVE_ALL_REDUCE && context->forced.algorithm != NULL;
+    bool forced = call->collective == COLLECTIVE_ALL_REDUCE && context->forced.algorithm != NULL &&
+                  choice_suits(&context->forced, call->type);
     struct choice choice = forced ? context->forced : selector_choose(context->selector, &wish);
     *request = (struct run_request){.count = call->count,
                                     .type = call->type,

@@ -3,6 +3,7 @@
 #include <wirewise/tools.h>
 
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,8 +12,9 @@
 #define ANNOUNCEMENT "announcement"
 #define SUMMARY_BYTES 512
 
-static enum ww_status check(struct ww_context *context, const char *collective, enum ww_type type,
-                            const struct ww_prediction *prediction, struct wish *wish)
+static enum ww_status check(struct ww_context *context, const char *collective, size_t count,
+                            enum ww_type type, const struct ww_prediction *prediction,
+                            struct wish *wish)
 {
     enum ww_status status = context_check(context, "ww_predict");
     if (status != WW_OK) {
@@ -26,7 +28,13 @@ static enum ww_status check(struct ww_context *context, const char *collective, 
         return log_failure(WW_BAD_ARGUMENT, "ww_predict got unknown type %d", (int)type);
     }
     wish->type = type;
-    return select_collective(collective, &wish->collective);
+    status = select_collective(collective, &wish->collective);
+    if (status == WW_OK && count > SIZE_MAX / ww_type_bytes(type) / (size_t)context->world.size) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "ww_predict got %zu elements for each of %d ranks: no memory holds them",
+                           count, context->world.size);
+    }
+    return status;
 }
 
 static void say_limit(const struct ww_context *context, const struct price *price, char *text,
@@ -68,7 +76,7 @@ enum ww_status ww_predict(struct ww_context *context, const char *collective, si
     struct wish wish = {.bytes = 0};
     struct choice choice;
     struct price price;
-    enum ww_status status = check(context, collective, type, prediction, &wish);
+    enum ww_status status = check(context, collective, count, type, prediction, &wish);
     if (status != WW_OK) {
         return context == NULL ? status : context_fail(context, status);
     }

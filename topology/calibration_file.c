@@ -4,10 +4,13 @@
 #include "calibration_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal/log.h"
@@ -49,13 +52,27 @@ static const struct row memory_rows[] = {
 
 /* ---- Text of the whole file ---------------------------------------------------------------- */
 
+/* Pipes and devices would block, or be replaced by a file: they are left alone. */
+static bool is_file_or_absent(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) != 0 || S_ISREG(status.st_mode);
+}
+
 /* To be freed; NULL when there is no file, or no sense in it. */
 static char *load(const char *path)
 {
-    FILE *file = fopen(path, "re");
+    if (!is_file_or_absent(path)) {
+        return NULL; /* said when it cannot be written */
+    }
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "r");
     if (file == NULL) {
         if (errno != ENOENT) {
             log_debug("calibration file %s cannot be read: %s", path, strerror(errno));
+        }
+        if (descriptor >= 0) {
+            close(descriptor);
         }
         return NULL;
     }
@@ -247,10 +264,24 @@ static void copy_others(FILE *into, const char *text, uint64_t fingerprint)
     }
 }
 
-bool calibration_write(const char *file, uint64_t fingerprint, const struct wires *wires)
+/* Links stay: what they point to is replaced. `real` has PATH_MAX bytes. */
+static const char *behind_links(const char *file, char *real)
 {
+    return realpath(file, real) == NULL ? file : real;
+}
+
+bool calibration_write(const char *name, uint64_t fingerprint, const struct wires *wires)
+{
+    char real[PATH_MAX];
     char path[PATH_BYTES];
     char section[SECTION_BYTES];
+    if (!is_file_or_absent(name)) {
+        log_warn("calibration file %s is not a regular file and was left alone: name another one "
+                 "in calibration_file, or \"none\"",
+                 name);
+        return false;
+    }
+    const char *file = behind_links(name, real);
     int length = snprintf(path, sizeof path, "%s.XXXXXX", file);
     int descriptor = length < PATH_BYTES ? mkstemp(path) : -1;
     FILE *into = descriptor < 0 ? NULL : fdopen(descriptor, "w");

@@ -64,7 +64,7 @@ WW_API enum ww_status ww_predict(struct ww_context *context, const char *collect
 
 /* From now on single all-reduces of this context run as the prediction says; NULL = as chosen
  * again. All ranks call it alike, between calls. Returns WW_OK, WW_BAD_ARGUMENT (no such way, or it
- * cannot run here). */
+ * cannot run here). 16-bit types follow only ways that round once, else they run as chosen. */
 WW_API enum ww_status ww_calls_follow(struct ww_context *context,
                                       const struct ww_prediction *prediction);
 

@@ -92,6 +92,33 @@ Test(calibration_file, no_file_is_no_trouble)
     expect_no_warnings();
 }
 
+Test(calibration_file, pipes_are_left_alone)
+{
+    struct wires wires = some_wires(2, 1e-9);
+    struct stat after;
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_expect_not(calibration_read(path, 7, &wires));
+    cr_expect_not(calibration_write(path, 7, &wires));
+    expect_line(WW_LOG_WARN, "is not a regular file and was left alone");
+    cr_assert_eq(lstat(path, &after), 0);
+    cr_expect(S_ISFIFO(after.st_mode));
+}
+
+Test(calibration_file, links_stay)
+{
+    char target[sizeof path + 8];
+    struct wires wires = some_wires(2, 1e-9);
+    struct stat after;
+    snprintf(target, sizeof target, "%s.target", path);
+    cr_assert(calibration_write(target, 1, &wires));
+    cr_assert_eq(symlink(target, path), 0);
+    cr_expect(calibration_write(path, 7, &wires));
+    cr_assert_eq(lstat(path, &after), 0);
+    cr_expect(S_ISLNK(after.st_mode));
+    cr_expect(calibration_read(target, 7, &wires));
+    remove(target);
+}
+
 Test(calibration_file, garbage_is_told_once_and_replaced)
 {
     struct wires wires = some_wires(1, 3e-9);
