@@ -52,21 +52,6 @@ static void print_record(const struct record *record, char *text, size_t bytes)
     }
 }
 
-static enum ww_status ask_all(struct ww_context *context, const void *mine, void *all, size_t bytes)
-{
-    if (context->world.size == 1) {
-        memcpy(all, mine, bytes);
-        return WW_OK;
-    }
-    int failure = context->world.all_gather(context->world.self, mine, all, bytes);
-    if (failure != 0) {
-        return log_failure(WW_TRANSPORT_FAILED,
-                           "the world's all_gather returned %d while ranks agreed on the tensors",
-                           failure);
-    }
-    return WW_OK;
-}
-
 /* FNV-1a over 64 bits: layouts that differ by accident differ in it. */
 static uint64_t hash_more(uint64_t hash, const void *data, size_t bytes)
 {
@@ -96,7 +81,7 @@ static enum ww_status name_difference(struct ww_context *context, struct record 
         struct record mine;
         int usual;
         describe(tensor, &mine);
-        enum ww_status status = ask_all(context, &mine, all, sizeof mine);
+        enum ww_status status = topology_gather(&context->world, &mine, all, sizeof mine);
         if (status != WW_OK) {
             return status;
         }
@@ -134,7 +119,7 @@ enum ww_status buckets_agree(struct ww_context *context)
         status = log_failure(WW_NO_MEMORY, "no memory to compare tensors with %zu ranks", size);
     }
     if (status == WW_OK) {
-        status = ask_all(context, &own, hashes, sizeof own);
+        status = topology_gather(&context->world, &own, hashes, sizeof own);
     }
     int usual;
     if (status == WW_OK &&

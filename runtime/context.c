@@ -293,18 +293,11 @@ static enum ww_status choose_progress(const struct ww_context *context, bool *ow
 
 enum ww_status context_agree(struct ww_context *context, enum ww_status own)
 {
-    int size = context->world.size;
-    if (size == 1) {
-        return own;
-    }
     int32_t mine = own;
-    int32_t *all = context->votes;
-    int failure = context->world.all_gather(context->world.self, &mine, all, sizeof mine);
-    enum ww_status status = own;
-    if (failure != 0 && own == WW_OK) {
-        status = log_failure(WW_TRANSPORT_FAILED, "the world's all_gather returned %d", failure);
-    }
-    for (int rank = 0; status == WW_OK && rank < size; rank++) {
+    const int32_t *all = context->votes;
+    enum ww_status gathered = topology_gather(&context->world, &mine, context->votes, sizeof mine);
+    enum ww_status status = own == WW_OK ? gathered : own;
+    for (int rank = 0; status == WW_OK && rank < context->world.size; rank++) {
         if (all[rank] != WW_OK) {
             status = log_failure(WW_PEER_FAILED, "rank %d (%s) could not make its context: %s",
                                  rank, context->topology.host_name[context->topology.host_of[rank]],

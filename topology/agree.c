@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gather.h"
 #include "internal/log.h"
 #include "internal/vote.h"
 #include "topology.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ini.h"
 #include "internal/log.h"
 #include "topology.h"
 
@@ -25,13 +26,11 @@ void cluster_note(struct cluster_file *cluster, const char *format, ...)
 
 enum ww_status cluster_refuse(const struct cluster_file *cluster, int line, const char *format, ...)
 {
-    char sentence[LOG_SENTENCE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
+    enum ww_status status = ini_refuse_at(cluster->path, line, format, arguments);
     va_end(arguments);
-    return line > 0 ? log_failure(WW_BAD_ARGUMENT, "%s:%d: %s", cluster->path, line, sentence)
-                    : log_failure(WW_BAD_ARGUMENT, "%s: %s", cluster->path, sentence);
+    return status;
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */

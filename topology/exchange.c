@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gather.h"
 #include "identity.h"
 #include "internal/log.h"
 #include "internal/vote.h"

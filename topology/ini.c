@@ -3,7 +3,6 @@
 #include "ini.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +13,21 @@
 #define FILE_BYTES_MAX ((size_t)1 << 20)
 #define BLANKS " \t"
 
-enum ww_status ini_refuse(const struct ini *ini, int line, const char *format, ...)
+enum ww_status ini_refuse_at(const char *path, int line, const char *format, va_list arguments)
 {
     char sentence[LOG_SENTENCE_BYTES];
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    return line > 0 ? log_failure(WW_BAD_ARGUMENT, "%s:%d: %s", path, line, sentence)
+                    : log_failure(WW_BAD_ARGUMENT, "%s: %s", path, sentence);
+}
+
+enum ww_status ini_refuse(const struct ini *ini, int line, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
+    enum ww_status status = ini_refuse_at(ini->path, line, format, arguments);
     va_end(arguments);
-    return line > 0 ? log_failure(WW_BAD_ARGUMENT, "%s:%d: %s", ini->path, line, sentence)
-                    : log_failure(WW_BAD_ARGUMENT, "%s: %s", ini->path, sentence);
+    return status;
 }
 
 static enum ww_status read_text(struct ini *ini)

@@ -8,6 +8,8 @@
 #ifndef INI_H
 #define INI_H
 
+#include <stdarg.h>
+
 #include <wirewise/wirewise.h>
 
 struct ini_entry {
@@ -31,6 +33,8 @@ enum ww_status ini_read(const char *path, struct ini *ini);
 void ini_finish(struct ini *ini);
 
 /* Logs "path:line: ..." and returns WW_BAD_ARGUMENT; line 0 = about the file as a whole. */
+enum ww_status ini_refuse_at(const char *path, int line, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
 enum ww_status ini_refuse(const struct ini *ini, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

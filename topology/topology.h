@@ -12,6 +12,7 @@
 #include "calibrate.h"
 #include "cluster.h"
 #include "cost.h"
+#include "gather.h"
 
 #define HOST_NAME_BYTES 64
 

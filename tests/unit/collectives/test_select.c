@@ -23,6 +23,17 @@ static const struct cost slow_wire[WW_LEVELS_MAX] = {{1e-6, 1 / 8e9}, {25e-6, 1 
 /* 2 us and 50 GB/s. */
 static const struct cost fast_wire[WW_LEVELS_MAX] = {{1e-6, 1 / 8e9}, {2e-6, 1 / 50e9}};
 
+static struct choice choose_and_finish(const struct selector_setup *setup,
+                                       struct topology *topology, struct wish wish)
+{
+    struct selector *selector;
+    cr_assert_eq(selector_create(setup, &selector), WW_OK);
+    struct choice choice = selector_choose(selector, &wish);
+    selector_destroy(selector);
+    topology_finish(topology);
+    return choice;
+}
+
 /* cost NULL = nothing has a price. */
 static struct choice choose_over(const struct cost *cost, const char *name, int size, int hosts,
                                  struct wish wish)
@@ -37,12 +48,7 @@ static struct choice choose_over(const struct cost *cost, const char *name, int 
                                    .sight = unseen,
                                    .wires = cost != NULL ? &wires : NULL,
                                    .settings = {name, 0, 0}};
-    struct selector *selector;
-    cr_assert_eq(selector_create(&setup, &selector), WW_OK);
-    struct choice choice = selector_choose(selector, &wish);
-    selector_destroy(selector);
-    topology_finish(&topology);
-    return choice;
+    return choose_and_finish(&setup, &topology, wish);
 }
 
 static struct choice choose(const char *name, int size, int hosts, struct wish wish)
@@ -317,12 +323,7 @@ static struct choice choose_seen(const char *name, bool fetch, int size, struct 
                                    .sight = {.host = true, .all = true, .fetch = fetch},
                                    .wires = &wires,
                                    .settings = {name, 0, 0}};
-    struct selector *selector;
-    cr_assert_eq(selector_create(&setup, &selector), WW_OK);
-    struct choice choice = selector_choose(selector, &wish);
-    selector_destroy(selector);
-    topology_finish(&topology);
-    return choice;
+    return choose_and_finish(&setup, &topology, wish);
 }
 
 Test(select, packages_far_apart_are_levels_of_their_own)

@@ -2,11 +2,10 @@
  * test_cluster.c: what follows from a cluster file: ranks in their places, and what wires cost. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "capture.h"
+#include "text_file.h"
 #include "topology.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -15,35 +14,15 @@
     "[cluster]\ndevice = gpu\n" NODE("gpus = 8\ngpu.links = 450 GB/s\nports = 4\n"                 \
                                      "port = 400 Gb/s InfiniBand\n" lines)
 
-static char path[64];
 static struct cluster_file cluster;
 static struct topology topology;
 static struct wires wires;
 
-static void start(void)
-{
-    strcpy(path, "/tmp/cluster-XXXXXX");
-    int file = mkstemp(path);
-    cr_assert_geq(file, 0);
-    close(file);
-    capture_start();
-}
-
-static void finish(void)
-{
-    unlink(path);
-    capture_finish();
-}
-
-TestSuite(cluster, .init = start, .fini = finish);
+TestSuite(cluster, .init = text_file_start, .fini = text_file_finish);
 
 static enum ww_status read_text(const char *text)
 {
-    FILE *file = fopen(path, "w");
-    cr_assert_not_null(file);
-    fputs(text, file);
-    fclose(file);
-    return cluster_read(path, &cluster);
+    return cluster_read(text_file_write(text), &cluster);
 }
 
 static void make(const char *text)

@@ -3,43 +3,22 @@
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "capture.h"
 #include "quantity.h"
+#include "text_file.h"
 #include "topology.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
-static char path[64];
 static struct cluster_file cluster;
 
-static void start(void)
-{
-    strcpy(path, "/tmp/cluster-XXXXXX");
-    int file = mkstemp(path);
-    cr_assert_geq(file, 0);
-    close(file);
-    capture_start();
-}
-
-static void finish(void)
-{
-    unlink(path);
-    capture_finish();
-}
-
-TestSuite(cluster_file, .init = start, .fini = finish);
+TestSuite(cluster_file, .init = text_file_start, .fini = text_file_finish);
 
 static enum ww_status parse(const char *text)
 {
-    FILE *file = fopen(path, "w");
-    cr_assert_not_null(file);
-    fputs(text, file);
-    fclose(file);
-    return cluster_parse(path, &cluster);
+    return cluster_parse(text_file_write(text), &cluster);
 }
 
 static bool near(double value, double wanted)
@@ -192,7 +171,8 @@ Test(cluster_file, what_is_wrong_is_refused_with_its_line)
         char sentence[256];
         char line[16] = "";
         snprintf(line, sizeof line, "%d:", examples[i].line);
-        snprintf(sentence, sizeof sentence, "%s:%s ", path, examples[i].line > 0 ? line : "");
+        snprintf(sentence, sizeof sentence, "%s:%s ", text_file_path(),
+                 examples[i].line > 0 ? line : "");
         cr_expect_eq(parse(examples[i].text), WW_BAD_ARGUMENT, "'%s'", examples[i].text);
         const char *said = capture_take(WW_LOG_ERROR, sentence);
         cr_expect(said != NULL && strstr(said, examples[i].sentence) != NULL, "'%s' says: %s",
@@ -206,10 +186,10 @@ Test(cluster_file, what_is_no_file_is_refused)
     expect_line(WW_LOG_ERROR, "cannot open /nowhere/at/all.ini: No such file or directory");
     cr_expect_eq(cluster_parse("/tmp", &cluster), WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "/tmp cannot describe a cluster: it cannot be read");
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(text_file_path(), "w");
     fwrite("[nodes]\n\0A = 2\n", 1, 15, file);
     fclose(file);
-    cr_expect_eq(cluster_parse(path, &cluster), WW_BAD_ARGUMENT);
+    cr_expect_eq(cluster_parse(text_file_path(), &cluster), WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "it holds zeros");
 }
 
@@ -224,7 +204,7 @@ Test(cluster_file, cut_files_do_no_harm)
         text[length] = '\0';
         enum ww_status status = parse(text);
         cr_expect(status == WW_OK || status == WW_BAD_ARGUMENT, "%zu bytes", length);
-        while (capture_take(WW_LOG_ERROR, path) != NULL) {
+        while (capture_take(WW_LOG_ERROR, text_file_path()) != NULL) {
         }
     }
 }
