@@ -223,10 +223,9 @@ static void describe_fabric(struct ww_context *context, const void *fabric)
     snprintf(context->fabric_name, sizeof context->fabric_name, "%s", name);
 }
 
-static enum ww_status open_lane(struct ww_context *context, struct lane *lane, int runs,
-                                bool own_thread)
+static enum ww_status open_fabric(struct ww_context *context, int runs, bool own_thread,
+                                  void **fabric)
 {
-    const struct ww_transport *transport = context->transport;
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &context->world,
                                        .levels = context->topology.levels,
@@ -235,34 +234,61 @@ static enum ww_status open_lane(struct ww_context *context, struct lane *lane, i
                                        .area_bytes = engine_area_bytes(runs),
                                        .own_thread = own_thread,
                                        .program_is_quiet = context->settings.values.mpi_quiet};
-    void *fabric;
-    enum ww_status status = transport->open(&setup, &fabric);
-    if (status != WW_OK) {
-        return status;
-    }
-    describe_fabric(context, fabric);
-    if (lane == &context->steps) {
-        status = context_learn_wires(context, fabric);
-        if (status != WW_OK) {
-            transport->close(fabric, true);
-            return status;
-        }
-    }
-    struct engine_setup engine_setup = {.transport = transport,
-                                        .fabric = fabric,
-                                        .topology = &context->topology,
-                                        .kernels = &context->kernels,
-                                        .runs = runs,
-                                        .timeout_s = context->settings.values.timeout_s,
-                                        .warn_s = 30,
-                                        .clock_ns = clock_now_ns};
-    status = engine_create(&engine_setup, &lane->engine);
+    return context->transport->open(&setup, fabric);
+}
+
+/* Takes the fabric over, whatever comes of it. */
+static enum ww_status fill_lane(struct ww_context *context, struct lane *lane, int runs,
+                                void *fabric)
+{
+    struct engine_setup setup = {.transport = context->transport,
+                                 .fabric = fabric,
+                                 .topology = &context->topology,
+                                 .kernels = &context->kernels,
+                                 .runs = runs,
+                                 .timeout_s = context->settings.values.timeout_s,
+                                 .warn_s = 30,
+                                 .clock_ns = clock_now_ns};
+    enum ww_status status = engine_create(&setup, &lane->engine);
     if (status != WW_OK) {
         return status;
     }
     note_sight(context, lane);
     lane->shelf = shelf_create(&context->topology);
     return lane->shelf == NULL ? log_failure(WW_NO_MEMORY, "no memory for a shelf") : WW_OK;
+}
+
+/* The wires are measured over the steps' fabric, before its engine uses it. */
+static enum ww_status make_steps(struct ww_context *context, bool own_thread)
+{
+    void *fabric = NULL;
+    enum ww_status own = open_fabric(context, 0, own_thread, &fabric);
+    enum ww_status status = context_agree(context, own);
+    if (status == WW_OK) {
+        describe_fabric(context, fabric);
+        status = context_learn_wires(context, fabric);
+    }
+    if (status != WW_OK && own == WW_OK) {
+        context->transport->close(fabric, true);
+    }
+    return status == WW_OK ? context_agree(context, fill_lane(context, &context->steps, 0, fabric))
+                           : status;
+}
+
+static enum ww_status make_calls(struct ww_context *context, bool own_thread)
+{
+    void *fabric;
+    enum ww_status status = open_fabric(context, 1, own_thread, &fabric);
+    if (status == WW_OK) {
+        status = fill_lane(context, &context->calls, 1, fabric);
+    }
+    if (status == WW_OK) {
+        status = select_check_sight(context->settings.values.algorithm, &context->sight);
+    }
+    if (status == WW_OK) {
+        status = context_choose(context);
+    }
+    return context_agree(context, status);
 }
 
 /* Whether a thread moves messages, and if not although it was asked for, why. */
@@ -293,18 +319,7 @@ static enum ww_status choose_progress(const struct ww_context *context, bool *ow
 
 enum ww_status context_agree(struct ww_context *context, enum ww_status own)
 {
-    int32_t mine = own;
-    const int32_t *all = context->votes;
-    enum ww_status gathered = topology_gather(&context->world, &mine, context->votes, sizeof mine);
-    enum ww_status status = own == WW_OK ? gathered : own;
-    for (int rank = 0; status == WW_OK && rank < context->world.size; rank++) {
-        if (all[rank] != WW_OK) {
-            status = log_failure(WW_PEER_FAILED, "rank %d (%s) could not make its context: %s",
-                                 rank, context->topology.host_name[context->topology.host_of[rank]],
-                                 ww_status_text((enum ww_status)all[rank]));
-        }
-    }
-    return status;
+    return topology_all_well(&context->world, &context->topology, own, context->votes);
 }
 
 static void announce(const struct ww_context *context)
@@ -356,27 +371,15 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
         return status;
     }
     context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < context->topology.local_size;
-    status = open_lane(context, &context->steps, 0, own_thread);
-    status = context_agree(context, status);
-    if (status != WW_OK) {
-        return status;
-    }
-    status = open_lane(context, &context->calls, 1, own_thread);
+    status = make_steps(context, own_thread);
     if (status == WW_OK) {
-        status = select_check_sight(context->settings.values.algorithm, &context->sight);
+        status = make_calls(context, own_thread);
     }
-    if (status == WW_OK) {
-        status = context_choose(context);
+    if (status == WW_OK && context->measures) {
+        status = context_try_ways(context);
     }
-    status = context_agree(context, status);
     if (status != WW_OK) {
-        return status;
-    }
-    if (context->measures) {
-        status = context_agree(context, context_try_ways(context));
-        if (status != WW_OK) {
-            return status;
-        }
+        return status; /* the same on all ranks */
     }
     status = context_agree_choices(context);
     if (status == WW_OK && own_thread) {

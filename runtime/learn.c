@@ -118,6 +118,7 @@ enum ww_status context_learn_wires(struct ww_context *context, void *fabric)
     }
     find_file(context, file);
     struct calibration_setup setup = {.world = &context->world,
+                                      .votes = context->votes,
                                       .topology = &context->topology,
                                       .transport = context->transport,
                                       .fabric = fabric,

@@ -6,12 +6,12 @@
  * processors differ in what they make of each other's memory. */
 #include "context.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "internal/clock.h"
 #include "internal/memory.h"
 
+#define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
 #define WAYS_MAX 32
 #define BATCHES 3
 #define BATCH_S 300e-6 /* a batch takes about so long */
@@ -31,9 +31,11 @@ struct trial {
     uint64_t begin_ns;
     float *values; /* zeros: however often they are added they stay what they are */
     size_t bytes;
+    double budget_s;
+    const size_t *sizes;
+    int size_count;
     int count;
     struct way_tried ways[WAYS_MAX];
-    double *gathered; /* [size * (WAYS_MAX + 1)] */
 };
 
 static double spent_s(const struct trial *trial)
@@ -62,6 +64,12 @@ static enum ww_status list_ways(struct trial *trial, const struct wish *wish)
         trial->ways[w].seconds = price.seconds;
     }
     return WW_OK;
+}
+
+static void stop_forcing(struct ww_context *context)
+{
+    context->forced = (struct choice){.algorithm = NULL};
+    context->latest_call.known = false;
 }
 
 static enum ww_status run_calls(struct trial *trial, size_t bytes, int calls)
@@ -95,33 +103,24 @@ static enum ww_status time_way(struct trial *trial, size_t bytes, struct way_tri
 }
 
 /* The slowest rank's time of each way, and whether all ranks have time left. */
-static enum ww_status agree_on_times(struct trial *trial, double budget_s, bool *go_on)
+static enum ww_status agree_on_times(struct trial *trial, bool *go_on)
 {
-    const struct ww_world *world = &trial->context->world;
-    double own[WAYS_MAX + 1];
-    size_t width = (size_t)trial->count + 1;
+    double times[WAYS_MAX + 1];
     for (int w = 0; w < trial->count; w++) {
-        own[w] = trial->ways[w].seconds;
+        times[w] = trial->ways[w].seconds;
     }
-    own[trial->count] = spent_s(trial) / budget_s;
-    int failure = world->all_gather(world->self, own, trial->gathered, width * sizeof *own);
-    if (failure != 0) {
-        return log_failure(WW_TRANSPORT_FAILED, "the world's all_gather returned %d", failure);
-    }
-    for (int rank = 0; rank < world->size; rank++) {
-        const double *theirs = &trial->gathered[(size_t)rank * width];
-        for (size_t i = 0; i < width; i++) {
-            own[i] = theirs[i] > own[i] ? theirs[i] : own[i];
-        }
-    }
+    times[trial->count] = spent_s(trial) / trial->budget_s;
+    stop_forcing(trial->context);
+    enum ww_status status = ww_all_reduce(trial->context, times, times, (size_t)trial->count + 1,
+                                          WW_F64, WW_MAX);
     for (int w = 0; w < trial->count; w++) {
-        trial->ways[w].seconds = own[w];
+        trial->ways[w].seconds = times[w];
     }
-    *go_on = own[trial->count] < 1;
-    return WW_OK;
+    *go_on = times[trial->count] < 1;
+    return status;
 }
 
-static enum ww_status try_size(struct trial *trial, size_t bytes, double budget_s, bool *go_on)
+static enum ww_status try_size(struct trial *trial, size_t bytes, bool *go_on)
 {
     struct ww_context *context = trial->context;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, bytes, WW_F32, 0};
@@ -131,7 +130,7 @@ static enum ww_status try_size(struct trial *trial, size_t bytes, double budget_
         status = time_way(trial, bytes, &trial->ways[w]);
     }
     if (status == WW_OK) {
-        status = agree_on_times(trial, budget_s, go_on);
+        status = agree_on_times(trial, go_on);
     }
     for (int w = 0; w < trial->count && status == WW_OK; w++) {
         status = selector_correct(context->selector, &wish, &trial->ways[w].choice,
@@ -153,14 +152,15 @@ static double expected_s(struct trial *trial, size_t bytes)
     return sum;
 }
 
-static enum ww_status try_sizes(struct trial *trial, const size_t *sizes, size_t count)
+/* The sizes that fit into the time, one after another. */
+static enum ww_status try_sizes(struct trial *trial)
 {
-    double budget_s = TRIAL_SHARE * trial->context->settings.values.calibrate_s;
     enum ww_status status = WW_OK;
     bool go_on = true;
-    for (size_t i = 0; i < count && go_on && status == WW_OK; i++) {
-        if (sizes[i] <= trial->bytes && expected_s(trial, sizes[i]) < budget_s) {
-            status = try_size(trial, sizes[i], budget_s, &go_on);
+    for (int i = 0; i < trial->size_count && go_on && status == WW_OK; i++) {
+        if (trial->sizes[i] <= trial->bytes &&
+            expected_s(trial, trial->sizes[i]) < trial->budget_s) {
+            status = try_size(trial, trial->sizes[i], &go_on);
         }
     }
     return status;
@@ -173,50 +173,63 @@ static void forget_traffic(struct ww_context *context)
     context->calls_made = 0;
 }
 
+/* A rank that fails on its own breaks its context, which the others' next call tells them. */
 static enum ww_status run_trial(struct trial *trial)
 {
-    bool in_memory = trial->context->sight.all;
-    const size_t *sizes = in_memory ? sizes_in_memory : sizes_between_hosts;
-    size_t count = in_memory ? sizeof sizes_in_memory / sizeof *sizes
-                             : sizeof sizes_between_hosts / sizeof *sizes;
-    struct wish wish = {COLLECTIVE_ALL_REDUCE, 1, WW_F32, 0};
-    enum ww_status status = try_sizes(trial, sizes, count);
-    trial->context->forced = (struct choice){.algorithm = NULL};
-    trial->context->latest_call.known = false;
-    forget_traffic(trial->context);
-    wish.type = WW_F16;
-    status = status == WW_OK ? selector_decide(trial->context->selector, &wish) : status;
+    struct ww_context *context = trial->context;
+    struct wish wish = {COLLECTIVE_ALL_REDUCE, 1, WW_F16, 0};
+    float end = 0;
+    enum ww_status status = try_sizes(trial);
+    stop_forcing(context);
+    if (status == WW_OK) {
+        status = selector_decide(context->selector, &wish);
+    }
     wish.type = WW_F32;
-    return status == WW_OK ? selector_decide(trial->context->selector, &wish) : status;
+    if (status == WW_OK) {
+        status = selector_decide(context->selector, &wish);
+    }
+    if (status != WW_OK) {
+        return context_break(context, status, NULL);
+    }
+    status = ww_all_reduce(context, &end, &end, 1, WW_F32, WW_SUM); /* all came to this end */
+    stop_forcing(context);
+    forget_traffic(context);
+    return status;
 }
 
-static enum ww_status no_memory(void)
+/* Sizes to try, and memory for the largest that there may be time for. */
+static enum ww_status trial_init(struct trial *trial, struct ww_context *context)
 {
-    return log_failure(WW_NO_MEMORY, "no memory to try the ways of an all-reduce");
+    bool in_memory = context->sight.all;
+    *trial = (struct trial){.context = context,
+                            .begin_ns = clock_now_ns(),
+                            .budget_s = TRIAL_SHARE * context->settings.values.calibrate_s,
+                            .sizes = in_memory ? sizes_in_memory : sizes_between_hosts,
+                            .size_count = in_memory ? LENGTH(sizes_in_memory)
+                                                    : LENGTH(sizes_between_hosts)};
+    for (int i = 0; i < trial->size_count; i++) {
+        if (expected_s(trial, trial->sizes[i]) < trial->budget_s) {
+            trial->bytes = trial->sizes[i];
+        }
+    }
+    trial->values = trial->bytes > 0 ? memory_reserve(trial->bytes) : NULL;
+    if (trial->bytes > 0 && trial->values == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to try the ways of an all-reduce: %zu bytes",
+                           trial->bytes);
+    }
+    if (trial->bytes > 0) {
+        memset(trial->values, 0, trial->bytes);
+    }
+    return WW_OK;
 }
 
 enum ww_status context_try_ways(struct ww_context *context)
 {
-    struct trial *trial = calloc(1, sizeof *trial);
-    size_t bytes = context->sight.all ? sizes_in_memory[5] : sizes_between_hosts[1];
-    if (trial == NULL) {
-        return context_agree(context, no_memory());
-    }
-    *trial = (struct trial){.context = context, .begin_ns = clock_now_ns(), .bytes = bytes};
-    trial->values = memory_reserve(bytes);
-    trial->gathered = calloc((size_t)context->world.size, (WAYS_MAX + 1) * sizeof(double));
-    enum ww_status status = WW_OK;
-    if (trial->values == NULL || trial->gathered == NULL) {
-        status = no_memory();
-    } else {
-        memset(trial->values, 0, bytes);
-    }
-    status = context_agree(context, status); /* before anybody waits for anybody */
+    struct trial trial;
+    enum ww_status status = context_agree(context, trial_init(&trial, context));
     if (status == WW_OK) {
-        status = run_trial(trial);
+        status = run_trial(&trial);
     }
-    memory_release(trial->values, bytes);
-    free(trial->gathered);
-    free(trial);
+    memory_release(trial.values, trial.bytes);
     return status;
 }

@@ -18,6 +18,22 @@ static const char *host_of(const struct topology *topology, int rank)
     return topology->host_name[topology->host_of[rank]];
 }
 
+enum ww_status topology_all_well(const struct ww_world *world, const struct topology *topology,
+                                 enum ww_status own, int32_t *votes)
+{
+    int32_t mine = own;
+    enum ww_status gathered = topology_gather(world, &mine, votes, sizeof mine);
+    enum ww_status status = own == WW_OK ? gathered : own;
+    for (int rank = 0; status == WW_OK && rank < world->size; rank++) {
+        if (votes[rank] != WW_OK) {
+            status = log_failure(WW_PEER_FAILED, "rank %d (%s) could not make its context: %s",
+                                 rank, host_of(topology, rank),
+                                 ww_status_text((enum ww_status)votes[rank]));
+        }
+    }
+    return status;
+}
+
 static void tell_difference(const struct topology *topology, const struct conclusion *all,
                             const char *what, int odd, int usual)
 {

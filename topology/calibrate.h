@@ -14,7 +14,8 @@ typedef void sum_function(void *result, const void *const *sources, int source_c
                           double scale);
 
 struct calibration_setup {
-    const struct ww_world *world; /* for all_gather: everybody learns the same */
+    const struct ww_world *world; /* for one all_gather, before anything is measured */
+    int32_t *votes;               /* [size] room for it */
     const struct topology *topology;
     const struct ww_transport *transport;
     void *fabric;    /* open, with nothing under way; as quiet again afterwards */
@@ -54,8 +55,8 @@ struct calibration {
  * a rule. After a failure the fabric is good for close only: messages may be under way in memory
  * that stays reserved until then.
  * Returns WW_OK (also where the budget allowed little), WW_NO_MEMORY, WW_TIMED_OUT (a peer does not
- *         answer: named), what post, poll and all_gather return. The same on all ranks where that
- *         can be. */
+ *         answer for 10 s: named), WW_PEER_FAILED, what post and poll return. Where one rank fails
+ *         all do, and no agreement need follow. */
 enum ww_status calibrate(const struct calibration_setup *setup, struct wires *wires,
                          struct calibration *calibration);
 

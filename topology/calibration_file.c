@@ -41,13 +41,13 @@ struct row {
 static const struct row link_rows[] = {
     LINK(flow.fixed_s, 0, 100),  LINK(flow.byte_s, 1e-15, 1), LINK(duplex, 1, 2),
     LINK(port_byte_s, 1e-15, 1), LINK(message_s, 0, 100),     LINK(core_byte_s, 0, 1),
-    LINK(spread, 0, 10),         LINK(health, 0, 1000),
+    LINK(spread, 0, 1),          LINK(fixed_spread, 0, 1),    LINK(health, 0, 1000),
 };
 static const struct row memory_rows[] = {
     MEMORY(await_s, 0, 100),      MEMORY(action_s, 0, 100),   MEMORY(copy_byte_s, 1e-15, 1),
     MEMORY(sum_byte_s, 1e-15, 1), MEMORY(far_byte_s, 0, 1),   MEMORY(ram_byte_s, 0, 1),
     MEMORY(fetch_s, 0, 100),      MEMORY(fetch_byte_s, 0, 1), MEMORY(cache_bytes, 0, 1e13),
-    MEMORY(spread, 0, 10),
+    MEMORY(spread, 0, 1),
 };
 
 /* ---- Text of the whole file ---------------------------------------------------------------- */
@@ -299,7 +299,7 @@ bool calibration_write(const char *name, uint64_t fingerprint, const struct wire
         free(text);
     }
     write_section(section, fingerprint, wires);
-    bool good = fputs(section, into) >= 0;
+    bool good = fputs(section, into) >= 0 && ferror(into) == 0;
     good = fclose(into) == 0 && good;
     if (!good || rename(path, file) != 0) {
         log_debug("calibration file %s cannot be written: %s", file, strerror(errno));

@@ -8,11 +8,6 @@
 #include "internal/log.h"
 #include "internal/memory.h"
 
-#define SILENCE_NS UINT64_C(10000000000)
-
-#define TAG_PIECES 0 /* .. STREAM_WINDOW - 1 */
-#define TAG_WORDS STREAM_WINDOW
-
 /* Shaped links let so many bytes pass at full speed after a rest: they go ahead of what counts. */
 #define HEAD_BYTES ((size_t)512 << 10)
 #define HEAD_PIECE_BYTES ((size_t)64 << 10)
@@ -22,7 +17,8 @@
 #define PIECES_PLENTY 100
 #define LONG_ENOUGH_S 0.005
 
-#define MEMORY_BYTES (2 * STREAM_WINDOW * PIECE_BYTES_MAX)
+#define PIECES_BYTES (STREAM_WINDOW * PIECE_BYTES_MAX)
+#define MEMORY_BYTES (2 * PIECES_BYTES + NOTES * sizeof(struct note))
 
 enum ww_status meter_init(struct meter *meter, const struct calibration_setup *setup)
 {
@@ -37,7 +33,8 @@ enum ww_status meter_init(struct meter *meter, const struct calibration_setup *s
         return log_failure(WW_NO_MEMORY, "no memory to measure wires: %zu bytes", MEMORY_BYTES);
     }
     meter->out = memset(memory, 0, MEMORY_BYTES);
-    meter->in = meter->out + MEMORY_BYTES / 2;
+    meter->in = meter->out + PIECES_BYTES;
+    meter->notes = (struct note *)(void *)(meter->in + PIECES_BYTES);
     return WW_OK;
 }
 
@@ -55,39 +52,42 @@ void meter_finish(struct meter *meter, bool failed)
     meter->out = NULL;
 }
 
-enum ww_status meter_gather(struct meter *meter, const void *mine, void *all, size_t bytes)
-{
-    const struct ww_world *world = meter->setup->world;
-    if (world->size == 1) {
-        memcpy(all, mine, bytes);
-        return WW_OK;
-    }
-    int failure = world->all_gather(world->self, mine, all, bytes);
-    if (failure != 0) {
-        return log_failure(WW_TRANSPORT_FAILED,
-                           "the world's all_gather returned %d for %zu bytes from each of %d ranks",
-                           failure, bytes, world->size);
-    }
-    return WW_OK;
-}
-
 /* ---- Flights ------------------------------------------------------------------------------ */
+
+static double silent_since(const struct meter *meter, uint64_t since_ns)
+{
+    return (double)(meter_now_ns(meter) - since_ns) * 1e-9;
+}
 
 enum ww_status meter_wait(struct meter *meter, enum ww_wait wait, uint64_t since_ns, int peer)
 {
     const struct calibration_setup *setup = meter->setup;
-    const struct topology *topology = setup->topology;
-    uint64_t silent_ns = meter_now_ns(meter) - since_ns;
-    if (silent_ns > SILENCE_NS) {
-        return log_failure(WW_TIMED_OUT,
-                           "rank %d (%s) did not answer rank %d (%s) for %.0f s while the wires "
-                           "were measured",
-                           peer, topology->host_name[topology->host_of[peer]], topology->rank,
-                           topology->host_name[topology->host_of[topology->rank]],
-                           (double)silent_ns * 1e-9);
+    double silent_s = silent_since(meter, since_ns);
+    enum ww_status status = silent_s < DOUBT_S ? WW_OK : meter_doubt(meter, peer, silent_s);
+    if (status == WW_OK) {
+        setup->wait(setup->waiter, wait, meter->moves);
     }
-    setup->wait(setup->waiter, wait, meter->moves);
-    return WW_OK;
+    return status;
+}
+
+enum ww_status meter_post(struct meter *meter, int tag, const struct ww_message *messages,
+                          int count, struct ww_flight *flight)
+{
+    const struct calibration_setup *setup = meter->setup;
+    enum ww_status status = setup->transport->post(setup->fabric, tag, false, messages, count,
+                                                   flight);
+    meter->broken = meter->broken || status != WW_OK;
+    return status;
+}
+
+/* Whom a flight waits for, as far as the fabric knows; else `peer`. */
+static int awaited(const struct meter *meter, const struct ww_flight *flight, int peer)
+{
+    const struct calibration_setup *setup = meter->setup;
+    int found = setup->transport->waits_for == NULL
+                    ? -1
+                    : setup->transport->waits_for(setup->fabric, flight);
+    return found < 0 ? peer : found;
 }
 
 static enum ww_status finish_flight(struct meter *meter, struct ww_flight *flight, int peer)
@@ -97,9 +97,12 @@ static enum ww_status finish_flight(struct meter *meter, struct ww_flight *fligh
     for (;;) {
         enum ww_status status = setup->transport->poll(setup->fabric, flight);
         if (status == WW_PENDING) {
-            status = meter_wait(meter, flight->wait, since_ns, peer);
+            bool doubtful = silent_since(meter, since_ns) >= DOUBT_S;
+            status = meter_wait(meter, flight->wait, since_ns,
+                                doubtful ? awaited(meter, flight, peer) : peer);
         } else {
             meter->moves++;
+            meter->broken = meter->broken || status != WW_OK;
             return status;
         }
         if (status != WW_OK) {
@@ -108,13 +111,17 @@ static enum ww_status finish_flight(struct meter *meter, struct ww_flight *fligh
     }
 }
 
+enum ww_status meter_pass(struct meter *meter, const struct ww_message *messages, int count,
+                          int peer)
+{
+    struct ww_flight flight;
+    enum ww_status status = meter_post(meter, TAG_WORDS, messages, count, &flight);
+    return status != WW_OK ? status : finish_flight(meter, &flight, peer);
+}
+
 static enum ww_status pass(struct meter *meter, const struct ww_message *messages, int count)
 {
-    const struct calibration_setup *setup = meter->setup;
-    struct ww_flight flight;
-    enum ww_status status = setup->transport->post(setup->fabric, TAG_WORDS, false, messages, count,
-                                                   &flight);
-    return status != WW_OK ? status : finish_flight(meter, &flight, messages[0].peer);
+    return meter_pass(meter, messages, count, messages[0].peer);
 }
 
 enum ww_status meter_send(struct meter *meter, int peer, const void *values, size_t bytes)
@@ -212,7 +219,6 @@ static bool is_enough(struct meter *meter, const struct flow *flow)
 
 static enum ww_status post_piece(struct meter *meter, struct flow *flow)
 {
-    const struct calibration_setup *setup = meter->setup;
     const struct stream *stream = flow->stream;
     int slot = (int)(flow->posted % STREAM_WINDOW);
     unsigned char *out = meter->out + (size_t)slot * PIECE_BYTES_MAX;
@@ -230,8 +236,7 @@ static enum ww_status post_piece(struct meter *meter, struct flow *flow)
         messages[count++] = (struct ww_message){WW_SEND, stream->peer, out, flow->piece_bytes};
     }
     flow->posted++;
-    return setup->transport->post(setup->fabric, TAG_PIECES + slot, false, messages, count,
-                                  &flow->flights[slot]);
+    return meter_post(meter, TAG_PIECES + slot, messages, count, &flow->flights[slot]);
 }
 
 static enum ww_status run_pieces(struct meter *meter, struct flow *flow)

@@ -6,13 +6,34 @@
 #include "topology.h"
 #include "fit.h"
 
+/* What one rank tells all others when it has waited for long, and when it fails (hear.c). */
+struct note {
+    int32_t status; /* enum ww_status; WW_OK = it is there and waits */
+    char sentence[508];
+};
+
+/* A peer that has said nothing for long: its notes are listened to. */
+struct suspect {
+    int peer;
+    bool listening;
+    bool alive;
+    struct ww_flight flight;
+};
+#define SUSPECTS_MAX 8
+
 /* A rank's means to measure. */
 struct meter {
     const struct calibration_setup *setup;
     unsigned char *out; /* what is sent, and what is received: STREAM_WINDOW pieces each */
     unsigned char *in;
+    struct note *notes; /* [NOTES], among them notes_in of each suspect */
+    struct suspect suspects[SUSPECTS_MAX];
+    int suspect_count;
+    bool says_alive;
+    bool broken;    /* the fabric failed: it is good for close only */
     uint64_t moves; /* messages done so far */
 };
+enum { NOTE_ALIVE, NOTE_FAILURE, NOTE_IN, NOTES = NOTE_IN + SUSPECTS_MAX };
 
 /* Memory for messages, touched. WW_OK, WW_NO_MEMORY, what reserve returns. */
 enum ww_status meter_init(struct meter *meter, const struct calibration_setup *setup);
@@ -77,10 +98,33 @@ static inline double pour_byte_s(const struct pour *pour)
     return pour->bytes > 0 && pour->seconds > 0 ? pour->seconds / pour->bytes : 0;
 }
 
-/* The world's all_gather. WW_OK; WW_TRANSPORT_FAILED, logged. */
+/* Waits a moment for something from a peer that has been silent since since_ns. WW_TIMED_OUT,
+ * logged, when that is longer than 10 s and it does not say either that it waits itself. */
+enum ww_status meter_wait(struct meter *meter, enum ww_wait wait, uint64_t since_ns, int peer);
+
+/* Posts and waits; `peer` is named if it never ends. */
+enum ww_status meter_pass(struct meter *meter, const struct ww_message *messages, int count,
+                          int peer);
+
+enum ww_status meter_post(struct meter *meter, int tag, const struct ww_message *messages,
+                          int count, struct ww_flight *flight);
+#define TAG_PIECES 0 /* .. STREAM_WINDOW - 1 */
+#define TAG_WORDS STREAM_WINDOW
+#define TAG_NOTES (STREAM_WINDOW + 1)
+
+/* ---- All ranks (hear.c) ------------------------------------------------------------------------
+ */
+
+/* Every rank's `bytes` into all[size * bytes], in the order of the ranks, over the fabric: the
+ * world's all_gather cannot give up. Returns WW_OK, or as any waiting does. All ranks call it. */
 enum ww_status meter_gather(struct meter *meter, const void *mine, void *all, size_t bytes);
 
-/* Waits a moment; WW_TIMED_OUT, logged, when nothing came since since_ns for 10 s. */
-enum ww_status meter_wait(struct meter *meter, enum ww_wait wait, uint64_t since_ns, int peer);
+/* The last thing that each rank calls, with how it fared: all others hear of a failure. Returns
+ * WW_OK when all came through. */
+enum ww_status meter_end(struct meter *meter, enum ww_status own);
+
+/* What becomes of waiting for a peer that has been silent for so long: WW_OK = more waiting. */
+enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s);
+#define DOUBT_S 5.0
 
 #endif

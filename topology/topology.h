@@ -152,6 +152,12 @@ enum ww_status topology_place_check(const char *place);
  * rack. "" where they tell nothing. */
 void topology_place_of_slurm(const char *address, const char *pattern, char *place, size_t bytes);
 
+/* Whether all ranks fared well so far; all of them call it, with how they did, and with room for
+ * votes[size]. Returns `own` where that is a failure, WW_PEER_FAILED with the first rank that fared
+ * badly, WW_TRANSPORT_FAILED. */
+enum ww_status topology_all_well(const struct ww_world *world, const struct topology *topology,
+                                 enum ww_status own, int32_t *votes);
+
 /* Whether all ranks came to the same conclusion. All ranks call it; inside ww_context_create and
  * ww_tensors_commit only, as for all_gather.
  * what     for the sentence: "the prices of plans"

@@ -138,7 +138,7 @@ struct ww_config {
     enum ww_calibrate calibrate; /* measure the wires when a context is made, so that choices suit
                                     them */
     double calibrate_s;          /* how long that may take, about; found in calibration_file it
-                                    takes a tenth of it */
+                                    takes a fifth of it */
     const char *calibration_file; /* where rank 0 keeps measurements for later jobs; "auto" =
                                      wirewise/calibration in $XDG_CACHE_HOME or ~/.cache, "none" =
                                      nowhere */

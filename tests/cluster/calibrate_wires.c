@@ -104,7 +104,9 @@ static void run(const struct ww_world *world, double budget_s, const char *file)
                                       .area_bytes = 4096};
     demand(transport->open(&open, &fabric), "open");
     struct patience patience = {.crowded = topology.local_size > topology.cores};
+    int32_t votes[256];
     struct calibration_setup setup = {.world = world,
+                                      .votes = votes,
                                       .topology = &topology,
                                       .transport = transport,
                                       .fabric = fabric,

@@ -8,7 +8,7 @@
 
 #define STACK_BYTES ((size_t)1 << 20)
 #define MESSAGES_MAX 8192
-#define WORDS_BYTES 256
+#define WORDS_BYTES ((size_t)64 << 10)
 #define IDLE_NS UINT64_C(1000000)
 #define PATHS (PAPER_RANKS_MAX * PAPER_RANKS_MAX)
 
@@ -230,7 +230,19 @@ static enum ww_status poll(void *fabric, struct ww_flight *flight)
     return WW_OK;
 }
 
-const struct ww_transport paper_transport = {.name = "paper", .post = post, .poll = poll};
+static int waits_for(void *fabric, const struct ww_flight *flight)
+{
+    (void)fabric;
+    for (int i = 0; i < paper.message_count; i++) {
+        if (paper.messages[i].flight == flight->state) {
+            return paper.messages[i].end.peer;
+        }
+    }
+    return -1;
+}
+
+const struct ww_transport paper_transport = {
+    .name = "paper", .post = post, .poll = poll, .waits_for = waits_for};
 
 /* ---- Time --------------------------------------------------------------------------------- */
 
@@ -335,6 +347,7 @@ int paper_run(const struct paper_wires *wires, paper_work *work, void *shared, d
     memset(&paper, 0, sizeof paper);
     paper.wires = *wires;
     paper.now_s = 1;
+    paper.chance = 377;
     paper.work = work;
     paper.shared = shared;
     for (int number = 0; number < wires->size; number++) {

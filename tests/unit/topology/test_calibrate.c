@@ -61,7 +61,9 @@ static void calibrate_one(const struct ww_world *world, void *fabric, void *shar
     topology.cores = 64;
     topology.cache_bytes = 1e6;
     topology.port_gbit_s = trial->expected_gbit_s;
+    int32_t votes[PAPER_RANKS_MAX];
     struct calibration_setup setup = {.world = world,
+                                      .votes = votes,
                                       .topology = &topology,
                                       .transport = &paper_transport,
                                       .fabric = fabric,
@@ -263,6 +265,29 @@ Test(calibrate, a_dead_peer_is_named, .timeout = 60)
     cr_expect_eq(trial->status[0], WW_TIMED_OUT);
     expect_line(WW_LOG_ERROR, "rank 1 (node2) did not answer rank 0 (node1) for 10 s");
     free(trial);
+}
+
+/* Wherever it stops: the others end, and nobody blames a rank that only waits itself. */
+Test(calibrate, all_that_live_hear_of_a_dead_peer, .timeout = 120)
+{
+    for (int dies_after = 0; dies_after < 400; dies_after += dies_after < 20 ? 1 : 19) {
+        struct paper_wires wires = paper_wires(5, 1);
+        wires.dead = 2;
+        wires.dies_after = dies_after;
+        struct trial *trial = make_trial(&wires);
+        int left = paper_run(&trial->wires, calibrate_one, trial, 100);
+        cr_expect_eq(left, 1, "%d left after %d posts", left, dies_after);
+        for (int rank = 0; rank < wires.size; rank++) {
+            cr_expect(rank == wires.dead || trial->status[rank] == WW_TIMED_OUT,
+                      "rank %d, %d posts: %d", rank, dies_after, (int)trial->status[rank]);
+        }
+        expect_line(WW_LOG_ERROR, "rank 2 (node3) did not answer");
+        while (capture_take(WW_LOG_ERROR, "rank 2 (node3) did not answer") != NULL) {
+        }
+        cr_expect_str_empty(capture_unexpected(), "after %d posts:\n%s", dies_after,
+                            capture_unexpected());
+        free(trial);
+    }
 }
 
 Test(calibrate, earlier_results_serve_while_they_are_true)

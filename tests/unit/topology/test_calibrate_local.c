@@ -51,7 +51,9 @@ static void calibrate_one(const struct ww_world *world, void *shared)
                                       .host_levels = topology.host_levels,
                                       .peer_level = topology.peer_level};
     check_status(ww_local_transport.open(&open, &fabric), WW_OK);
+    int32_t votes[WORLD_SIZE_MAX];
     struct calibration_setup setup = {.world = world,
+                                      .votes = votes,
                                       .topology = &topology,
                                       .transport = &ww_local_transport,
                                       .fabric = fabric,

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * hear.c: what every rank has to say, and what becomes of them when one says nothing.
+ *
+ * Words of all are gathered by dissemination: in step k a rank hands on what it knows so far, 2^k
+ * ranks' words, to the one 2^k places before it (Hensgen, Finkel, Manber 1988).
+ *
+ * Where one rank stops, all soon wait, most of them for somebody who waits, too. So whoever has
+ * waited for DOUBT_S tells all others that it is there, and listens to the one it waits for. Only
+ * a rank that does not even say that is to blame; whoever finds out, or fails for another reason,
+ * tells all others its sentence, which is theirs then. */
+#include "measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal/log.h"
+
+#define SILENCE_S 10.0
+/* Who said that it waits has so long to say why it failed. */
+#define WAITING_S 40.0
+/* News of a failure is out after so long, or never. */
+#define TELL_S 1.0
+
+static const char *host_of(const struct meter *meter, int rank)
+{
+    const struct topology *topology = meter->setup->topology;
+    return topology->host_name[topology->host_of[rank]];
+}
+
+/* ---- Gathering ------------------------------------------------------------------------------ */
+
+#define CHUNK_BYTES ((size_t)64 << 10)
+
+/* The words of `count` ranks from `first` on, round the ring, as one text. */
+struct stretch {
+    unsigned char *all;
+    size_t bytes; /* of each rank */
+    int first;
+    int count;
+    int size;
+};
+
+static void copy_words(const struct stretch *stretch, size_t at, unsigned char *words, size_t count,
+                       bool out)
+{
+    for (size_t end = at + count; at < end;) {
+        size_t rank = ((size_t)stretch->first + at / stretch->bytes) % (size_t)stretch->size;
+        size_t inside = at % stretch->bytes;
+        size_t part = stretch->bytes - inside < end - at ? stretch->bytes - inside : end - at;
+        unsigned char *place = stretch->all + rank * stretch->bytes + inside;
+        memcpy(out ? words : place, out ? place : words, part);
+        words += part;
+        at += part;
+    }
+}
+
+static enum ww_status hand_on(struct meter *meter, unsigned char *all, size_t bytes, int have)
+{
+    const struct topology *topology = meter->setup->topology;
+    int size = topology->size;
+    int to = (topology->rank - have + size) % size;
+    int from = (topology->rank + have) % size;
+    int count = have < size - have ? have : size - have;
+    const struct stretch known = {all, bytes, topology->rank, count, size};
+    const struct stretch wanted = {all, bytes, from, count, size};
+    size_t total = bytes * (size_t)count;
+    size_t at = 0;
+    do {
+        size_t chunk = total - at < CHUNK_BYTES ? total - at : CHUNK_BYTES;
+        const struct ww_message messages[2] = {{WW_RECEIVE, from, meter->in, chunk},
+                                               {WW_SEND, to, meter->out, chunk}};
+        copy_words(&known, at, meter->out, chunk, true);
+        enum ww_status status = meter_pass(meter, messages, 2, from);
+        if (status != WW_OK) {
+            return status;
+        }
+        copy_words(&wanted, at, meter->in, chunk, false);
+        at += chunk;
+    } while (at < total);
+    return WW_OK;
+}
+
+enum ww_status meter_gather(struct meter *meter, const void *mine, void *all, size_t bytes)
+{
+    const struct topology *topology = meter->setup->topology;
+    enum ww_status status = WW_OK;
+    if (bytes > 0) {
+        memcpy((char *)all + (size_t)topology->rank * bytes, mine, bytes);
+    }
+    for (int have = 1; have < topology->size && status == WW_OK; have *= 2) {
+        status = hand_on(meter, all, bytes, have);
+    }
+    return status;
+}
+
+/* ---- Notes ---------------------------------------------------------------------------------- */
+
+/* To all others. Where that fails nobody is the worse for it. */
+static bool tell(struct meter *meter, struct note *note, struct ww_flight *flight)
+{
+    const struct topology *topology = meter->setup->topology;
+    struct ww_message *messages = malloc((size_t)topology->size * sizeof *messages);
+    int count = 0;
+    for (int rank = 0; rank < topology->size && messages != NULL; rank++) {
+        if (rank != topology->rank) {
+            messages[count++] = (struct ww_message){WW_SEND, rank, note, sizeof *note};
+        }
+    }
+    bool told = count > 0 && !meter->broken &&
+                meter_post(meter, TAG_NOTES, messages, count, flight) == WW_OK;
+    free(messages);
+    return told;
+}
+
+static void tell_failure(struct meter *meter, enum ww_status failure)
+{
+    const struct calibration_setup *setup = meter->setup;
+    struct note *note = &meter->notes[NOTE_FAILURE];
+    struct ww_flight flight;
+    if (note->status == WW_OK) { /* else it is somebody else's, handed on */
+        note->status = failure;
+        snprintf(note->sentence, sizeof note->sentence, "rank %d (%s) reported: %.400s",
+                 setup->topology->rank, host_of(meter, setup->topology->rank), log_last_error());
+    }
+    uint64_t begin_ns = meter_now_ns(meter);
+    if (!tell(meter, note, &flight)) {
+        return;
+    }
+    while (setup->transport->poll(setup->fabric, &flight) == WW_PENDING &&
+           (double)(meter_now_ns(meter) - begin_ns) * 1e-9 < TELL_S) {
+        setup->wait(setup->waiter, flight.wait, meter->moves);
+    }
+}
+
+static void listen(struct meter *meter, struct suspect *suspect)
+{
+    struct note *note = &meter->notes[NOTE_IN + (suspect - meter->suspects)];
+    const struct ww_message message = {WW_RECEIVE, suspect->peer, note, sizeof *note};
+    suspect->listening = meter_post(meter, TAG_NOTES, &message, 1, &suspect->flight) == WW_OK;
+}
+
+/* NULL = there are too many, this one is not listened to. */
+static struct suspect *suspect_of(struct meter *meter, int peer)
+{
+    for (int i = 0; i < meter->suspect_count; i++) {
+        if (meter->suspects[i].peer == peer) {
+            return &meter->suspects[i];
+        }
+    }
+    if (meter->suspect_count == SUSPECTS_MAX) {
+        return NULL;
+    }
+    struct suspect *suspect = &meter->suspects[meter->suspect_count++];
+    *suspect = (struct suspect){.peer = peer};
+    listen(meter, suspect);
+    return suspect;
+}
+
+/* Its first note says that it is there, or why it failed; the second one can only say the latter.
+ */
+static enum ww_status hear(struct meter *meter, struct suspect *suspect)
+{
+    const struct calibration_setup *setup = meter->setup;
+    struct note *note = &meter->notes[NOTE_IN + (suspect - meter->suspects)];
+    if (!suspect->listening ||
+        setup->transport->poll(setup->fabric, &suspect->flight) == WW_PENDING) {
+        return WW_OK;
+    }
+    suspect->listening = false;
+    note->sentence[sizeof note->sentence - 1] = '\0'; /* never trust a peer's terminator */
+    if (note->status == WW_OK) {
+        suspect->alive = true;
+        listen(meter, suspect);
+        return WW_OK;
+    }
+    enum ww_status status = note->status == WW_TIMED_OUT ? WW_TIMED_OUT : WW_PEER_FAILED;
+    meter->notes[NOTE_FAILURE] = *note;
+    return log_failure(status, "%s", note->sentence);
+}
+
+enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
+{
+    int own = meter->setup->topology->rank;
+    struct suspect *suspect = suspect_of(meter, peer);
+    struct ww_flight flight; /* of no interest */
+    if (!meter->says_alive) {
+        meter->says_alive = true;
+        tell(meter, &meter->notes[NOTE_ALIVE], &flight);
+    }
+    enum ww_status status = suspect == NULL ? WW_OK : hear(meter, suspect);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (silent_s < (suspect != NULL && suspect->alive ? WAITING_S : SILENCE_S)) {
+        return WW_OK;
+    }
+    return log_failure(WW_TIMED_OUT,
+                       "rank %d (%s) did not answer rank %d (%s) for %.0f s while the wires were "
+                       "measured",
+                       peer, host_of(meter, peer), own, host_of(meter, own), silent_s);
+}
+
+enum ww_status meter_end(struct meter *meter, enum ww_status own)
+{
+    enum ww_status status = own == WW_OK ? meter_gather(meter, NULL, NULL, 0) : own;
+    if (status != WW_OK) {
+        tell_failure(meter, status);
+    }
+    return status;
+}
