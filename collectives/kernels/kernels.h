@@ -8,6 +8,9 @@
 
 #include <wirewise/wirewise.h>
 
+#include "kernels/code.h"
+#include "kernels/sparse.h"
+
 /* into[i] = scale * (from[0][i] op from[1][i] op ... from[ways - 1][i]), from left to right.
  * Only sums of floating point scale; 1.0 means no multiplication at all; all others pass 1.0.
  * 16-bit types are widened to fp32, reduced and scaled there, and rounded once (nearest, ties to
@@ -24,6 +27,8 @@ typedef void reduce_kernel(void *into, const void *const *from, int ways, size_t
 struct kernels {
     const char *name; /* of the best instruction set in the table */
     reduce_kernel *reduce[WW_TYPE_COUNT][WW_OP_COUNT];
+    struct code_kernels code;
+    struct sparse_kernels sparse;
 };
 
 /* Fills the table for this processor (cpu_features). Never fails. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * sparse.h: the loops of top-k: choosing elements by their magnitude with error feedback fused in,
+ * and adding them up again. sparse_scalar.c is the definition; every variant gives the same bits.
+ */
+#ifndef KERNELS_SPARSE_H
+#define KERNELS_SPARSE_H
+
+#include "kernels/code.h"
+
+/* Elements of a chunk: offsets inside one have 16 bits. */
+#define SPARSE_CHUNK 65536
+
+/* Momentum correction (Lin et al., Deep Gradient Compression, 2018, section 3.1): before anything
+ * else u = fl32(factor * u + values[i]), and u takes the place of values[i]; where an element is
+ * chosen, u becomes 0. u stays as it was where the sum is not finite. */
+struct momentum {
+    float *u;
+    float factor;
+    float masked; /* the sum of |u| that was discarded is added here, in order of the elements */
+};
+
+/* Keys order elements by magnitude: the bits of |a|; NaN is above infinity, that above all numbers.
+ */
+#define SPARSE_KEY_INFINITY 0x7f800000u
+
+struct sparse_kernels {
+    /* keys[i] = bits of |values[i] + residual[i]|; residual NULL = zeros. */
+    void (*keys)(uint32_t *keys, const float *values, const float *residual, size_t count);
+
+    /* One pass over a stretch of up to SPARSE_CHUNK elements: those with key >= threshold are
+     * chosen, in order. offsets and codes have room for in->count + 64 entries. code = bf16 of a as
+     * in code.h; next[i] = fl32(a - s) where i was chosen, a elsewhere. Where a is not finite it is
+     * chosen and next[i] = r. momentum NULL = none. Returns how many were chosen; *wild = those of
+     * them that are not finite. */
+    size_t (*choose)(uint16_t *offsets, uint16_t *codes, const struct stretch *in,
+                     uint32_t threshold, struct momentum *momentum, size_t *wild);
+
+    /* into[offsets[i]] += s(codes[i]), in order. */
+    void (*scatter)(float *into, const uint16_t *offsets, const uint16_t *codes, size_t count);
+};
+
+void sparse_kernels_scalar(struct sparse_kernels *kernels);
+void sparse_kernels_avx2(struct sparse_kernels *kernels);
+void sparse_kernels_avx512(struct sparse_kernels *kernels);
+void sparse_kernels_neon(struct sparse_kernels *kernels);
+
+#endif
