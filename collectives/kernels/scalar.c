@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "kernels/half.h"
+
 /* ---- f32 ---- */
 
 typedef float vec_f32;
@@ -86,55 +88,16 @@ static inline vec_f64 scale_f64(vec_f64 a, double scale)
 
 /* ---- f16 and bf16: fp32 between load and store ---- */
 
-static inline uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static inline float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* f16 has a sign, 5 bits of exponent (bias 15) and 10 of fraction; fp32 has 8 (bias 127) and 23.
- * Choices are made between finished values, so that a compiler can vectorise them. */
 typedef float vec_f16;
 
 static inline vec_f16 load_f16(const uint16_t *from)
 {
-    const uint32_t smallest_normal = (127 - 14) << 23;
-    uint32_t sign = (uint32_t)(*from & 0x8000) << 16;
-    uint32_t magnitude = *from & 0x7fff;
-    uint32_t normal = (magnitude << 13) + ((127 - 15) << 23);
-    uint32_t special = normal + ((255 - 127 - 16) << 23);
-    /* A denormal's fraction counts units of 2^-24; so do the last bits of 2^-14 + fraction. */
-    uint32_t denormal = bits_of(float_of((magnitude << 13) + smallest_normal) -
-                                float_of(smallest_normal));
-    uint32_t bits = magnitude < 0x0400 ? denormal : normal;
-    bits = magnitude >= 0x7c00 ? special : bits;
-    return float_of(sign | bits);
+    return f16_widen(*from);
 }
 
 static inline void store_f16(uint16_t *into, vec_f16 a)
 {
-    const uint32_t infinity = 255u << 23;
-    uint32_t sign = bits_of(a) >> 16 & 0x8000;
-    uint32_t magnitude = bits_of(a) & 0x7fffffff;
-    /* Adding just under half of the last place kept, plus that place's own bit, rounds to nearest
-     * even; a carry runs into the exponent, up to infinity. */
-    uint32_t odd = magnitude >> 13 & 1;
-    uint32_t normal = (magnitude - ((127 - 15) << 23) + 0x0fff + odd) >> 13;
-    /* The last place of 0.5 is 2^-24, the unit of f16's denormals: the addition rounds. */
-    uint32_t denormal = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
-    uint32_t quiet = 0x7e00 | (magnitude >> 13 & 0x03ff);
-    uint32_t bits = magnitude < (127 - 14) << 23 ? denormal : normal;
-    bits = magnitude >= (127 + 16) << 23 ? 0x7c00 : bits;
-    bits = magnitude > infinity ? quiet : bits;
-    *into = (uint16_t)(sign | bits);
+    *into = f16_narrow(a);
 }
 
 #define sum_f16 sum_f32
@@ -151,15 +114,12 @@ typedef float vec_bf16;
 
 static inline vec_bf16 load_bf16(const uint16_t *from)
 {
-    return float_of((uint32_t)*from << 16);
+    return bf16_widen(*from);
 }
 
 static inline void store_bf16(uint16_t *into, vec_bf16 a)
 {
-    uint32_t bits = bits_of(a);
-    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    uint32_t quiet = bits >> 16 | 1 << 6;
-    *into = (uint16_t)((bits & 0x7fffffff) > 255u << 23 ? quiet : rounded);
+    *into = bf16_narrow(a);
 }
 
 #define sum_bf16 sum_f32
