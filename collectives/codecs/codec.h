@@ -63,9 +63,9 @@ struct codec {
                    const struct encode_input *in, void *frame, void *room,
                    struct encode_result *result);
 
-    /* Decodes a range, which ends at a multiple of CODEC_CHUNK or with the frame. Whatever the
-     * bytes are, it reads frame[bytes] and writes into[count] only. False when they cannot come
-     * from encode; into is then undefined. */
+    /* Decodes a range, which ends at a multiple of CODEC_CHUNK or with the frame; frame is aligned
+     * to 4. Whatever the bytes are, it reads frame[bytes] and writes into[count] only. False when
+     * they cannot come from encode; into is then undefined. */
     bool (*decode)(const struct codec_spec *spec, const struct kernels *kernels, const void *frame,
                    size_t bytes, const struct decode_output *out);
 };

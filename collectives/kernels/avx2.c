@@ -267,7 +267,8 @@ static const struct kernels avx2 = {
 
 void kernels_init_avx2(struct kernels *kernels)
 {
-    *kernels = avx2;
+    kernels->name = avx2.name;
+    memcpy(kernels->reduce, avx2.reduce, sizeof avx2.reduce);
 }
 #else
 void kernels_init_avx2(struct kernels *kernels)

@@ -7,7 +7,9 @@
  *     s                            what the code decodes to, on every rank the same bits
  *     next[i] = fl32(a - s)        so that fl32(s + next[i]) == a, bit for bit
  * Where a is not finite, next[i] = r, and the code decodes to something that is not finite either.
- * A finite a never decodes to anything else. Nothing is flushed to zero. */
+ * A finite a never decodes to anything else. Nothing is flushed to zero. The one exception to "bit
+ * for bit" is a = -0, which comes back as +0; it takes an r of -0, and next is never one unless a
+ * was: residuals that begin as +0 never meet it. */
 #ifndef KERNELS_CODE_H
 #define KERNELS_CODE_H
 
@@ -26,7 +28,8 @@ struct stretch {
     size_t count;
 };
 
-/* A stretch of codes on its way out: into[i] = scale * s, or into[i] + s. */
+/* A stretch of codes on its way out: into[i] = fl32(scale * s), or fl32(into[i] + s), where of two
+ * NaNs into's wins. */
 struct unpack {
     float *into;
     size_t count;
@@ -34,31 +37,35 @@ struct unpack {
     bool add;
 };
 
-/* Random numbers for stochastic rounding: a pure function of seed and index. */
+/* Random numbers for stochastic rounding: a pure function of seed and index, which repeats after
+ * 2^32 elements. */
 struct dither {
     uint64_t seed;
     uint64_t index; /* of the stretch's first element */
 };
+
+/* The largest step of 8-bit codes: 127 of the next float would be infinite. */
+#define CODE_STEP_MAX 0x1.020406p121f
 
 struct code_kernels {
     /* The largest |a| among finite ones, 0 where there is none; *wild = those that are not. */
     float (*magnitude)(const struct stretch *in, size_t *wild);
 
     /* code = f16(a * unit), nearest, ties to even; s = code / unit. unit is a power of two of
-     * 2^-126 .. 2^126 such that finite a do not overflow. */
+     * 2^-126 .. 2^126 such that finite a do not overflow. All NaNs have the code 0x7e00. */
     void (*encode_f16)(uint16_t *codes, const struct stretch *in, float unit);
     void (*decode_f16)(const struct unpack *out, const uint16_t *codes, float unit);
 
     /* The upper half of a, nearest, ties to even; finite a that would round to infinity become the
-     * largest finite code. */
-    void (*encode_bf16)(uint16_t *codes, const struct stretch *in);
+     * largest finite code. All NaNs have the code 0x7fc0. Returns how many a were not finite. */
+    size_t (*encode_bf16)(uint16_t *codes, const struct stretch *in);
     void (*decode_bf16)(const struct unpack *out, const uint16_t *codes);
 
     /* Blocks of CODE_BLOCK, the last one may be shorter. steps[block] = largest finite |a| / 127,
-     * or 0 (all codes 0) where that is below 2^-110; code = a / step, -127 .. 127, s = code * step;
-     * -128 where a is not finite: it decodes to NaN. Rounds to nearest, or stochastically with
-     * dither, which takes no residual: floor(a / step + u), u uniform in [0, 1). Returns how many a
-     * were not finite. */
+     * at most CODE_STEP_MAX, or 0 (all codes 0) where the largest is below 2^-110; code = a / step,
+     * -127 .. 127, s = fl32(code * step); -128 where a is not finite: it decodes to NaN. Rounds to
+     * nearest, or stochastically with dither, which takes no residual: floor(a / step + u), u
+     * uniform in [0, 1). Returns how many a were not finite. */
     size_t (*encode_i8)(int8_t *codes, float *steps, const struct stretch *in,
                         const struct dither *dither);
     void (*decode_i8)(const struct unpack *out, const int8_t *codes, const float *steps);

@@ -220,4 +220,5 @@ static const struct kernels scalar = {
 void kernels_init_scalar(struct kernels *kernels)
 {
     *kernels = scalar;
+    code_kernels_scalar(&kernels->code);
 }
