@@ -35,6 +35,12 @@ static size_t vector_offset(const struct run *run, const struct place *place,
     return place->boundaries[slice->first] + place->first;
 }
 
+size_t run_vector_offset(const struct run *run, const struct place *place,
+                         const struct slice *slice)
+{
+    return vector_offset(run, place, slice, run->request.plan->rank);
+}
+
 static size_t slice_elements(const struct run *run, const struct place *place,
                              const struct slice *slice)
 {
@@ -164,12 +170,26 @@ static void reduce_also(struct workspace *space, const struct run *run, const st
     }
 }
 
-static enum ww_status run_local(struct workspace *space, const struct run *run,
-                                const struct place *place, const struct action *action)
+/* True where a frame is among the sources: then the last one is, see plan.h. */
+static bool reads_frames(const struct plan *plan, const struct action *action)
+{
+    return plan->coded && action->kind == ACTION_REDUCE &&
+           plan->slot_framed[plan->sources[action->sources + action->source_count - 1u].slot];
+}
+
+static enum ww_status run_local(struct workspace *space, struct run *run, struct place *place,
+                                const struct action *action)
 {
     struct span into = run_span(run, place, &action->slice);
     if (into.count == 0) {
         return WW_OK;
+    }
+    if (action->kind == ACTION_ENCODE) {
+        frame_encode(space, run, place, action);
+        return WW_OK;
+    }
+    if (reads_frames(run->request.plan, action)) {
+        return frame_reduce(space, run, place, action);
     }
     const struct slice *slices = &run->request.plan->sources[action->sources];
     uint32_t others = (uint32_t)action->source_count + action->also_count;
@@ -192,7 +212,7 @@ static enum ww_status run_local(struct workspace *space, const struct run *run,
 }
 
 /* Plans without scratch that peers see touch the buffers of their callers. */
-enum ww_status run_locals(struct workspace *space, const struct run *run, const struct place *place,
+enum ww_status run_locals(struct workspace *space, struct run *run, struct place *place,
                           const struct action *actions, uint32_t count)
 {
     const struct plan *plan = run->request.plan;

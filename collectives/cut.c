@@ -46,32 +46,42 @@ static size_t slice_count(const struct plan *plan, const struct slice *slice, si
            plan_boundary(segment_count, plan->parts, slice->first);
 }
 
-/* Bytes of a slice in all segments together. */
-static uint64_t slice_bytes(const struct plan *plan, const struct slicing *slicing,
-                            const struct slice *slice, size_t element_bytes)
+/* Bytes of a slice, dense or framed, in a segment. */
+static uint64_t piece_bytes(const struct run_request *request, const struct slice *slice,
+                            size_t segment_count)
+{
+    const struct plan *plan = request->plan;
+    size_t count = slice_count(plan, slice, segment_count);
+    return plan->slot_framed[slice->slot] ? frame_message_bytes(&request->coding.spec, count)
+                                          : count * ww_type_bytes(request->type);
+}
+
+/* In all segments together. */
+static uint64_t slice_bytes(const struct run_request *request, const struct slicing *slicing,
+                            const struct slice *slice)
 {
     size_t before = slicing->segments - 1;
-    size_t full = before > 0 ? slice_count(plan, slice, slicing->count) : 0;
-    return (before * full + slice_count(plan, slice, slicing->last)) * element_bytes;
+    uint64_t full = before > 0 ? piece_bytes(request, slice, slicing->count) : 0;
+    return before * full + piece_bytes(request, slice, slicing->last);
 }
 
 /* What is sent, and what is read or written in memory of peers. */
-static void add_planned_bytes(const struct plan *plan, const struct slicing *slicing,
-                              size_t element_bytes, const uint8_t *peer_level, uint64_t *bytes)
+static void add_planned_bytes(const struct run_request *request, const struct slicing *slicing,
+                              const uint8_t *peer_level, uint64_t *bytes)
 {
+    const struct plan *plan = request->plan;
     for (uint32_t i = 0; slicing->segments > 0 && i < plan->action_count; i++) {
         const struct action *action = &plan->actions[i];
-        if (action->kind == ACTION_SEND) {
-            bytes[peer_level[action->peer]] += slice_bytes(plan, slicing, &action->slice,
-                                                           element_bytes);
+        if (action->kind == ACTION_SEND && !action->head) {
+            bytes[peer_level[action->peer]] += slice_bytes(request, slicing, &action->slice);
         }
         uint32_t others = (uint32_t)action->source_count + action->also_count;
         assert(action->slice.seen == 0); /* the first target is always the own memory */
         for (uint32_t s = 0; s < others; s++) {
             const struct slice *slice = &plan->sources[action->sources + s];
             if (slice->seen > 0) {
-                bytes[peer_level[plan->peers_seen[slice->seen - 1]]] += slice_bytes(
-                    plan, slicing, slice, element_bytes);
+                bytes[peer_level[plan->peers_seen[slice->seen - 1]]] += slice_bytes(request,
+                                                                                    slicing, slice);
             }
         }
     }
@@ -81,16 +91,14 @@ void run_plan_bytes(const struct run_request *request, const struct topology *to
                     uint64_t *bytes)
 {
     struct slicing slicing = engine_slicing(request);
-    add_planned_bytes(request->plan, &slicing, ww_type_bytes(request->type), topology->peer_level,
-                      bytes);
+    add_planned_bytes(request, &slicing, topology->peer_level, bytes);
 }
 
 void run_planned_bytes(struct run *run, const struct topology *topology, uint64_t *bytes)
 {
     if (!run->planned_known) {
         memset(run->planned, 0, sizeof run->planned);
-        add_planned_bytes(run->request.plan, &run->slicing, run->element_bytes,
-                          topology->peer_level, run->planned);
+        add_planned_bytes(&run->request, &run->slicing, topology->peer_level, run->planned);
         run->planned_known = true;
     }
     for (int level = 0; level < topology->levels; level++) {
@@ -100,15 +108,17 @@ void run_planned_bytes(struct run *run, const struct topology *topology, uint64_
 
 struct run_shape run_shape(const struct run_request *request)
 {
-    return (struct run_shape){request->plan->identity, request->count, request->segment_bytes,
-                              request->type, request->window};
+    return (struct run_shape){request->plan->identity, request->count,  request->segment_bytes,
+                              request->type,           request->window, request->coding.spec};
 }
 
 bool run_shape_same(const struct run_shape *shape, const struct run_request *request)
 {
     return shape->plan == request->plan->identity && shape->count == request->count &&
            shape->segment_bytes == request->segment_bytes && shape->type == request->type &&
-           shape->window == request->window;
+           shape->window == request->window && shape->codec.kind == request->coding.spec.kind &&
+           shape->codec.density == request->coding.spec.density &&
+           shape->codec.fixed == request->coding.spec.fixed;
 }
 
 /* ---- Room ------------------------------------------------------------------------------- */
@@ -125,7 +135,8 @@ size_t run_slot_bytes(const struct run_request *request, size_t segment, uint16_
     size_t elements = collective_has_shares(plan->collective)
                           ? chunks * segment
                           : plan_chunks_max(segment, plan->parts, (uint32_t)chunks);
-    return round_to_line(elements * ww_type_bytes(request->type));
+    return round_to_line(plan->slot_framed[slot] ? frame_slot_bytes(&request->coding.spec, elements)
+                                                 : elements * ww_type_bytes(request->type));
 }
 
 size_t run_scratch_bytes(const struct run_request *request)

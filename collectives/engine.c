@@ -164,10 +164,30 @@ static bool fits(const struct engine *engine, const struct run_request *request)
            run_scratch_bytes(request) <= engine->place_bytes;
 }
 
+/* What encoding needs for itself; one run encodes at a time. */
+static enum ww_status reserve_codec(struct engine *engine, const struct run_request *request)
+{
+    struct workspace *space = &engine->space;
+    size_t bytes = frame_codec_bytes(&request->coding.spec, engine_slicing(request).count);
+    if (bytes <= space->codec_bytes) {
+        return WW_OK;
+    }
+    memory_release(space->codec_memory, space->codec_bytes);
+    space->codec_memory = memory_reserve(bytes);
+    space->codec_bytes = space->codec_memory != NULL ? bytes : 0;
+    return space->codec_memory != NULL
+               ? WW_OK
+               : log_failure(WW_NO_MEMORY, "no memory for %zu bytes to encode with", bytes);
+}
+
 static enum ww_status make_fit(struct engine *engine, const struct run_request *request)
 {
-    if (request->plan == NULL || fits(engine, request)) {
+    if (request->plan == NULL) {
         return WW_OK;
+    }
+    enum ww_status status = reserve_codec(engine, request);
+    if (status != WW_OK || fits(engine, request)) {
+        return status;
     }
     const struct plan *plan = request->plan;
     if (!grow_runs(engine, plan) || !grow_space(&engine->space, plan)) {
@@ -549,6 +569,7 @@ void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
         for (size_t level = 0; level < levels; level++) {
             traffic[level].data_bytes += engine->space.seen_traffic[level].data_bytes;
             traffic[level].data_messages += engine->space.seen_traffic[level].data_messages;
+            planned_bytes[level] += engine->space.framed[level];
         }
     }
 }
@@ -597,6 +618,7 @@ void engine_destroy(struct engine *engine, bool failed)
     for (int i = 0; i < ENGINE_RUNS_MAX; i++) {
         run_finish(&engine->runs[i]);
     }
+    memory_release(engine->space.codec_memory, engine->space.codec_bytes);
     free(engine->space.messages);
     free(engine->space.sources);
     free(engine);
@@ -634,6 +656,7 @@ enum ww_status engine_create(const struct engine_setup *setup, struct engine **e
     }
     made->space.transport = setup->transport;
     made->space.fabric = setup->fabric;
+    made->space.kernels = setup->kernels;
     made->topology = setup->topology;
     made->kernels = setup->kernels;
     made->clock_ns = setup->clock_ns;

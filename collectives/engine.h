@@ -10,6 +10,7 @@
 
 #include <wirewise/transport.h>
 
+#include "codecs/codec.h"
 #include "gate.h"
 #include "kernels/kernels.h"
 #include "plan.h"
@@ -43,6 +44,28 @@ struct way {
     bool early; /* lines of peers are asked for early, see act.c */
 };
 
+/* What this rank's encoding came to, in one run. */
+struct coding_outcome {
+    uint64_t encoded; /* elements, at all its encoding points */
+    uint64_t chosen;  /* of these, travelled */
+    uint64_t wild;    /* of these, not finite */
+    int wild_rank; /* the lowest rank that a frame seen here names for values that were not finite;
+                      -1 = none */
+    double masked; /* momentum that was discarded, the sum of its magnitudes */
+};
+
+/* How a coded plan's frames are made: fp32 sums and means only. */
+struct coding {
+    struct codec_spec spec; /* CODEC_NONE exactly where the plan is not coded */
+    const float
+        *residual;   /* [count] by place in the vector, see kernels/code.h: what this rank's */
+    float *next;     /* encoding left, in units of the sum; NULL = no error feedback */
+    float *momentum; /* [count] likewise, see kernels/sparse.h; NULL = none */
+    float momentum_factor;
+    uint64_t seed;                  /* of stochastic rounding and sampling; another in every step */
+    struct coding_outcome *outcome; /* filled until the run is done; NULL = not wanted */
+};
+
 /* One collective to run. */
 struct run_request {
     const struct plan *plan; /* outlives the run, and does not change */
@@ -57,6 +80,7 @@ struct run_request {
     int window;           /* segments in flight, 1 .. ENGINE_WINDOW_MAX */
     uint64_t step;
     uint32_t label;
+    struct coding coding; /* spec equal on all ranks */
 
     /* The values travel with the announcement (engine_announced_bytes); the plan only names the
      * collective. Equal on all ranks, as the plans are. */
@@ -139,13 +163,13 @@ struct slicing {
 };
 struct slicing engine_slicing(const struct run_request *request);
 
-/* Totals since creation, [levels]: bytes sent by the plans, and traffic by the transport. All zero
- * after a failure. */
+/* Totals since creation, [levels]: bytes sent by the plans, and traffic by the transport. Where
+ * frames differ in length their own bytes count as planned. All zero after a failure. */
 void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
                      struct ww_traffic *traffic);
 
 /* Bytes that this rank sends over each level when the request runs once, by its plan alone, or with
- * the announcement; added to bytes[topology->levels]. */
+ * the announcement; added to bytes[topology->levels]. Frames of no fixed length are left out. */
 void engine_planned_bytes(const struct engine *engine, const struct run_request *request,
                           uint64_t *bytes);
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codecs/codec.h"
 #include "internal/log.h"
 #include "internal/vote.h"
 #include "plan.h"
@@ -94,11 +95,25 @@ struct gate {
     struct signature *votes;  /* [size] */
 };
 
+/* " as topk:0.01"; "" where nothing is encoded. */
+static void print_codec(const struct signature *signature, char *text, size_t bytes)
+{
+    struct codec_spec spec = {.kind = (enum codec_kind)(signature->codec & ~SIGNATURE_FIXED),
+                              .density = signature->density,
+                              .fixed = (signature->codec & SIGNATURE_FIXED) != 0};
+    text[0] = '\0';
+    if (spec.kind > CODEC_NONE && spec.kind < CODEC_COUNT) {
+        size_t used = (size_t)snprintf(text, bytes, " as ");
+        codec_print(&spec, text + used, bytes - used);
+    }
+}
+
 int signature_print(const struct signature *signature, char *text, size_t bytes)
 {
     static const char *const ops[] = {" (sum)", " (mean)", " (min)", " (max)", ""};
     char root[32] = "";
     char label[64] = "";
+    char codec[48];
     if (signature->label == GATE_LABEL_LAYOUT) {
         return snprintf(text, bytes, "the layout of its tensors (ww_tensors_commit)");
     }
@@ -116,14 +131,15 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
         snprintf(label, sizeof label, ", bucket %u of step %llu", signature->label - 1,
                  (unsigned long long)signature->step);
     }
-    return snprintf(text, bytes, "%s of %llu %s%s%s%s%s",
+    print_codec(signature, codec, sizeof codec);
+    return snprintf(text, bytes, "%s of %llu %s%s%s%s%s%s",
                     signature->collective < COLLECTIVE_COUNT
                         ? collective_names[signature->collective]
                         : "unknown collective",
                     (unsigned long long)signature->count,
                     signature->type < WW_TYPE_COUNT ? type_names[signature->type] : "unknown type",
                     signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root,
-                    label, signature->with_values ? ", its values in the announcement" : "");
+                    codec, label, signature->with_values ? ", its values in the announcement" : "");
 }
 
 static const char *host_of(const struct gate *gate, int rank)

@@ -181,11 +181,11 @@ static void tally_local(struct reader *reader, const struct plan *plan, uint32_t
         touch(reader, plan, step, &sources[action->source_count + s], true, tally);
     }
     touch(reader, plan, step, &action->slice, true, tally);
-    if (action->kind == ACTION_COPY) {
+    if (action->kind == ACTION_REDUCE) {
+        tally->summed += part * action->source_count;
+    } else {
         bool fetches = sources[0].seen > 0 && reader->candidate->algorithm->needs == NEEDS_FETCH;
         tally->copied += fetches ? 0 : part;
-    } else {
-        tally->summed += part * action->source_count;
     }
 }
 

@@ -84,7 +84,7 @@ enum ww_status select_check(const char *name)
     }
     char known[256] = AUTOMATIC ", " HIERARCHICAL ", " HOSTS;
     for (int i = 0; algorithms[i] != NULL; i++) {
-        if (algorithms[i]->collective == COLLECTIVE_ALL_REDUCE) {
+        if (algorithms[i]->collective == COLLECTIVE_ALL_REDUCE && !algorithms[i]->coded) {
             strncat(known, ", ", sizeof known - strlen(known) - 1);
             strncat(known, algorithms[i]->name, sizeof known - strlen(known) - 1);
         }

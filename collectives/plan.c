@@ -74,6 +74,7 @@ void plan_destroy(struct plan *plan)
     free(plan->sources);
     free(plan->rounds);
     free(plan->slot_chunks);
+    free(plan->slot_framed);
     free(plan->peers_seen);
     free(plan);
 }
@@ -89,9 +90,11 @@ struct plan_writer *plan_writer_create(const char *name, enum collective collect
     }
     struct plan *plan = calloc(1, sizeof *plan);
     uint32_t *slot_chunks = calloc(SLOT_SCRATCH, sizeof *slot_chunks);
-    if (plan == NULL || slot_chunks == NULL) {
+    bool *slot_framed = calloc(SLOT_SCRATCH, sizeof *slot_framed);
+    if (plan == NULL || slot_chunks == NULL || slot_framed == NULL) {
         free(plan);
         free(slot_chunks);
+        free(slot_framed);
         free(writer);
         return NULL;
     }
@@ -101,6 +104,7 @@ struct plan_writer *plan_writer_create(const char *name, enum collective collect
     plan->size = size;
     plan->parts = parts;
     plan->slot_chunks = slot_chunks;
+    plan->slot_framed = slot_framed;
     plan->slot_count = SLOT_SCRATCH;
     writer->plan = plan;
     return writer;
@@ -140,20 +144,31 @@ static void add_action(struct plan_writer *writer, int step, struct action actio
 }
 
 static void add_message(struct plan_writer *writer, enum action_kind kind, int step, int peer,
-                        struct slice slice)
+                        struct slice slice, bool head)
 {
     assert(peer >= 0 && peer < writer->plan->size && peer != writer->plan->rank);
-    add_action(writer, step, (struct action){.kind = kind, .peer = peer, .slice = slice});
+    add_action(writer, step,
+               (struct action){.kind = kind, .head = head, .peer = peer, .slice = slice});
 }
 
 void plan_send(struct plan_writer *writer, int step, int peer, struct slice slice)
 {
-    add_message(writer, ACTION_SEND, step, peer, slice);
+    add_message(writer, ACTION_SEND, step, peer, slice, false);
 }
 
 void plan_receive(struct plan_writer *writer, int step, int peer, struct slice slice)
 {
-    add_message(writer, ACTION_RECEIVE, step, peer, slice);
+    add_message(writer, ACTION_RECEIVE, step, peer, slice, false);
+}
+
+void plan_send_head(struct plan_writer *writer, int step, int peer, struct slice frame)
+{
+    add_message(writer, ACTION_SEND, step, peer, frame, true);
+}
+
+void plan_receive_head(struct plan_writer *writer, int step, int peer, struct slice frame)
+{
+    add_message(writer, ACTION_RECEIVE, step, peer, frame, true);
 }
 
 void plan_source(struct plan_writer *writer, struct slice source)
@@ -196,6 +211,12 @@ void plan_copy(struct plan_writer *writer, int step, struct slice into, struct s
 void plan_copy_named(struct plan_writer *writer, int step, struct slice into)
 {
     add_local(writer, ACTION_COPY, step, into, false);
+}
+
+void plan_encode(struct plan_writer *writer, int step, struct slice into, struct slice from)
+{
+    plan_source(writer, from);
+    add_local(writer, ACTION_ENCODE, step, into, false);
 }
 
 void plan_reduce(struct plan_writer *writer, int step, struct slice into, bool finish)
@@ -247,13 +268,26 @@ uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks)
     assert(plan->slot_count < UINT16_MAX);
     uint32_t *larger = realloc(plan->slot_chunks,
                                (plan->slot_count + 1u) * sizeof *plan->slot_chunks);
-    if (larger == NULL) {
+    plan->slot_chunks = larger != NULL ? larger : plan->slot_chunks;
+    bool *more = realloc(plan->slot_framed, (plan->slot_count + 1u) * sizeof *plan->slot_framed);
+    plan->slot_framed = more != NULL ? more : plan->slot_framed;
+    if (larger == NULL || more == NULL) {
         writer->no_memory = true;
         return SLOT_OUTPUT; /* never used: finish will fail */
     }
-    plan->slot_chunks = larger;
     plan->slot_chunks[plan->slot_count] = chunks;
+    plan->slot_framed[plan->slot_count] = false;
     return plan->slot_count++;
+}
+
+uint16_t plan_frame(struct plan_writer *writer, uint32_t chunks)
+{
+    uint16_t slot = plan_scratch(writer, chunks);
+    if (slot >= SLOT_SCRATCH) {
+        writer->plan->slot_framed[slot] = true;
+        writer->plan->coded = true;
+    }
+    return slot;
 }
 
 uint16_t plan_scratch_shared(struct plan_writer *writer, uint32_t chunks)
@@ -367,7 +401,8 @@ static void print_slice(const struct plan *plan, const struct slice *slice, FILE
     if (slice->slot < SLOT_SCRATCH) {
         fprintf(to, "%s", names[slice->slot]);
     } else {
-        fprintf(to, "scratch%d", slice->slot - SLOT_SCRATCH);
+        fprintf(to, "%s%d", plan->slot_framed[slice->slot] ? "frame" : "scratch",
+                slice->slot - SLOT_SCRATCH);
     }
     if (slice->count == 1) {
         fprintf(to, "[%u]", slice->first);
@@ -393,7 +428,8 @@ static void print_local(const struct plan *plan, const struct action *action, FI
 
 static void print_action(const struct plan *plan, const struct action *action, FILE *to)
 {
-    static const char *const names[ACTION_KINDS] = {"copy", "reduce", "await", "send", "receive"};
+    static const char *const names[ACTION_KINDS] = {"copy",  "reduce", "encode",
+                                                    "await", "send",   "receive"};
     fprintf(to, "    %-8s", names[action->kind]);
     switch (action->kind) {
     case ACTION_AWAIT:
@@ -402,7 +438,8 @@ static void print_action(const struct plan *plan, const struct action *action, F
     case ACTION_SEND:
     case ACTION_RECEIVE:
         print_slice(plan, &action->slice, to);
-        fprintf(to, " %s %d", action->kind == ACTION_SEND ? "to" : "from", action->peer);
+        fprintf(to, "%s %s %d", action->head ? " head" : "",
+                action->kind == ACTION_SEND ? "to" : "from", action->peer);
         break;
     default:
         print_local(plan, action, to);

@@ -10,6 +10,10 @@
  * Slot 0 is the caller's input, slot 1 its output (the same memory when in place). Every further
  * slot is scratch: it holds one slice at a time, at its beginning.
  *
+ * A framed slot holds its slice encoded, as one frame. The plan does not know the codec: the same
+ * one serves all. Where frames of the codec differ in length, a message with a frame's head tells
+ * it at an earlier step than the frame itself; where they do not, heads do not travel alone.
+ *
  * Local actions may read and write slots of a peer whose memory is seen in place. No message orders
  * that, so plans await: who awaits a peer at step s goes on once the peer has done everything that
  * it has to do before step s. Only ranks that see or await somebody themselves can be awaited, and
@@ -54,7 +58,9 @@ struct slice {
 
 enum action_kind {
     ACTION_COPY,    /* slice = source 0; always of the own memory, further ones need not be */
-    ACTION_REDUCE,  /* slice = source 0 op source 1 op ..., in this order */
+    ACTION_REDUCE,  /* slice = source 0 op source 1 op ..., in this order; framed sources are
+                       decoded, and where there are any only source 0 may be not framed */
+    ACTION_ENCODE,  /* the frame in slice = source 0, of slot 0 or 1 */
     ACTION_AWAIT,   /* peer has done what comes before this step */
     ACTION_SEND,    /* slice to peer */
     ACTION_RECEIVE, /* slice from peer */
@@ -65,8 +71,8 @@ struct action {
     uint8_t kind;
     uint8_t finish;        /* REDUCE: every rank's contribution is in now: a mean divides here */
     uint16_t source_count; /* COPY 1, REDUCE >= 1, others 0 */
-    uint16_t also_count;   /* COPY, REDUCE: further slices that get the same result */
-    uint16_t reserved;     /* 0 */
+    uint16_t also_count;   /* COPY, REDUCE: further slices that get the same result; never frames */
+    uint16_t head;         /* SEND, RECEIVE: 1 = of the frame in slice, only how long it is */
     int32_t peer;          /* -1 for local actions */
     uint32_t sources;      /* index of the first source in plan->sources; the further slices follow
                               the sources */
@@ -105,6 +111,8 @@ struct plan {
     uint16_t shared_slots; /* so many scratch slots from SLOT_SCRATCH on are seen by peers: they are
                               the same on all ranks that see each other */
     uint32_t *slot_chunks; /* [slot_count] most chunks that a scratch slot holds; 0 for 0 and 1 */
+    bool *slot_framed;     /* [slot_count] */
+    bool coded;            /* some slots are framed */
 };
 
 void plan_destroy(struct plan *plan);
@@ -148,6 +156,13 @@ void plan_reduce(struct plan_writer *writer, int step, struct slice into, bool f
  * plan_copy_named. */
 void plan_also(struct plan_writer *writer, struct slice into);
 void plan_copy_named(struct plan_writer *writer, int step, struct slice into);
+
+/* A new scratch slot for a frame of up to `chunks` chunks, not shared; what fills it, and the
+ * messages that tell its length. */
+uint16_t plan_frame(struct plan_writer *writer, uint32_t chunks);
+void plan_encode(struct plan_writer *writer, int step, struct slice into, struct slice from);
+void plan_send_head(struct plan_writer *writer, int step, int peer, struct slice frame);
+void plan_receive_head(struct plan_writer *writer, int step, int peer, struct slice frame);
 
 /* Waits, before the local actions of `step`, until `peer` has done everything before `step`. */
 void plan_await(struct plan_writer *writer, int step, int peer);

@@ -157,6 +157,32 @@ void rule_in_memory(const struct topology *topology, const struct sight *sight,
     choice->window = MEMORY_WINDOW;
 }
 
+/* Sparse frames of every rank come to as many bytes as encoded parts and their sums up to so many
+ * owners, in one exchange less, and nothing is dropped in between. */
+#define SPARSE_OWNERS_MOST 2
+/* Finding what to send of a segment costs little where it is long, and few bytes of it travel. */
+#define SPARSE_SEGMENT_BYTES (16 * MIB)
+#define SPARSE_WINDOW 3
+
+void rule_coded(const struct topology *topology, const struct codec_spec *spec,
+                struct choice *choice)
+{
+    const struct hierarchy *hierarchy = &topology->hierarchy;
+    bool nested = topology->hosts > 1 && topology->hosts < topology->size && hierarchy->levels > 0;
+    bool outwards = nested && topology->hosts_outwards.levels > 0;
+    hierarchy = outwards ? &topology->hosts_outwards : hierarchy;
+    int owners = nested ? hierarchy->group_count[hierarchy->levels - 1] : topology->size;
+    bool sparse = spec->kind == CODEC_TOPK;
+    *choice = (struct choice){.nesting = !nested ? NEST_NONE : outwards ? NEST_HOSTS : NEST_ALL};
+    choice->algorithm = sparse && owners <= SPARSE_OWNERS_MOST ? &algorithm_sparse
+                                                               : &algorithm_coded;
+    rule_cut(topology, choice);
+    if (sparse) {
+        choice->segment_bytes = SPARSE_SEGMENT_BYTES;
+        choice->window = SPARSE_WINDOW;
+    }
+}
+
 /* Levels pay once the vector is large enough that bytes across the network decide. */
 void rule_plain(const struct topology *topology, const struct wish *wish, struct choice *choice)
 {

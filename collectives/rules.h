@@ -23,6 +23,11 @@ void rule_in_memory(const struct topology *topology, const struct sight *sight,
  * are sent anyhow, so this is never slower than a plan behind them. */
 bool rule_suits_message(const struct topology *topology, const struct wish *wish);
 
+/* An all-reduce of fp32 that travels encoded: across hosts where there are several, the ranks of
+ * one meet densely before and after; else among all ranks. */
+void rule_coded(const struct topology *topology, const struct codec_spec *spec,
+                struct choice *choice);
+
 /* By size and number of ranks alone. */
 void rule_plain(const struct topology *topology, const struct wish *wish, struct choice *choice);
 

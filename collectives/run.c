@@ -2,6 +2,7 @@
  * run.c: slides one plan along a vector: several segments in flight, each at its own round. */
 #include "run.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Places publish "uses << STEP_BITS | step". */
@@ -17,22 +18,29 @@ static int word_of(const struct place *place)
 /* ---- Running one segment ---------------------------------------------------------------- */
 
 /* Fills space->messages with the round's; empty slices do not travel. */
-static int gather_messages(struct workspace *space, const struct run *run,
-                           const struct place *place, const struct action *actions, uint32_t count)
+static enum ww_status gather_messages(struct workspace *space, const struct run *run,
+                                      const struct place *place, const struct action *actions,
+                                      uint32_t count, int *filled)
 {
-    int filled = 0;
+    const struct plan *plan = run->request.plan;
+    *filled = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct span span = run_span(run, place, &actions[i].slice);
-        if (span.count == 0) {
-            continue;
+        struct ww_message message = {.kind = actions[i].kind == ACTION_SEND ? WW_SEND : WW_RECEIVE,
+                                     .peer = actions[i].peer,
+                                     .memory = span.memory,
+                                     .bytes = span.count * run->element_bytes};
+        if (plan->coded && plan->slot_framed[actions[i].slice.slot]) {
+            enum ww_status status = frame_message(space, run, place, &actions[i], &message);
+            if (status != WW_OK) {
+                return status;
+            }
         }
-        space->messages[filled++] = (struct ww_message){
-            .kind = actions[i].kind == ACTION_SEND ? WW_SEND : WW_RECEIVE,
-            .peer = actions[i].peer,
-            .memory = span.memory,
-            .bytes = span.count * run->element_bytes};
+        if (message.bytes > 0) {
+            space->messages[(*filled)++] = message;
+        }
     }
-    return filled;
+    return WW_OK;
 }
 
 /* True when every peer that the round awaits is far enough. */
@@ -50,8 +58,7 @@ static bool peers_are_there(const struct workspace *space, const struct run *run
 }
 
 /* What is awaited, local actions, then the messages: WW_PENDING when something is outstanding. */
-static enum ww_status begin_round(struct workspace *space, const struct run *run,
-                                  struct place *place)
+static enum ww_status begin_round(struct workspace *space, struct run *run, struct place *place)
 {
     const struct plan *plan = run->request.plan;
     const struct round *round = &plan->rounds[place->round];
@@ -60,8 +67,12 @@ static enum ww_status begin_round(struct workspace *space, const struct run *run
         place->flight.wait = WW_WAIT_MEMORY;
         return WW_PENDING;
     }
+    int count = 0;
     enum ww_status status = run_locals(space, run, place, actions, round->locals);
-    int count = gather_messages(space, run, place, actions + round->locals, round->messages);
+    if (status == WW_OK) {
+        status = gather_messages(space, run, place, actions + round->locals, round->messages,
+                                 &count);
+    }
     if (status != WW_OK || count == 0) {
         return status;
     }
@@ -87,8 +98,7 @@ static void end_round(struct workspace *space, const struct run *run, struct pla
 }
 
 /* Takes a segment as far as it goes: WW_OK at its end, WW_PENDING, or an error. */
-static enum ww_status advance_place(struct workspace *space, const struct run *run,
-                                    struct place *place)
+static enum ww_status advance_place(struct workspace *space, struct run *run, struct place *place)
 {
     while (true) {
         if (place->posted) {
@@ -123,6 +133,7 @@ static void place_segment(struct run *run, struct place *place)
     place->posted = false;
     place->round = 0;
     place->awaited = 0;
+    place->wild_rank = -1;
     place->first = run->next_segment * run->slicing.count;
     place->count = last ? run->slicing.last : run->slicing.count;
     place->boundaries = run->boundaries[last];
@@ -232,6 +243,12 @@ void run_prepare(struct run *run, const struct run_request *request, const struc
     run->request.window = run_window(&run->slicing, request->window);
     run->reduce = reduces ? kernels->reduce[request->type][request->op] : NULL;
     run->scale = request->op == WW_MEAN ? 1.0 / request->plan->size : 1.0;
+    run->codec = codecs[request->coding.spec.kind];
+    run->heads_travel = run->codec != NULL && !run->codec->is_fixed(&request->coding.spec);
+    assert((run->codec != NULL) == request->plan->coded);
+    if (request->coding.outcome != NULL) {
+        *request->coding.outcome = (struct coding_outcome){.wild_rank = -1};
+    }
     run->next_segment = 0;
     run->segments_done = 0;
     run->oldest_place = 0;
@@ -268,10 +285,13 @@ struct signature run_signature(const struct run_request *request)
 {
     return (struct signature){.count = request->count,
                               .step = request->step,
-                              .collective = request->plan->collective,
-                              .type = request->type,
-                              .op = request->op,
+                              .collective = (uint16_t)request->plan->collective,
+                              .type = (uint16_t)request->type,
+                              .op = (uint16_t)request->op,
                               .root = request->root,
                               .label = request->label,
-                              .with_values = request->with_announcement};
+                              .with_values = request->with_announcement,
+                              .codec = (uint32_t)request->coding.spec.kind +
+                                       (request->coding.spec.fixed ? SIGNATURE_FIXED : 0),
+                              .density = request->coding.spec.density};
 }

@@ -23,6 +23,7 @@ struct place {
     uint8_t *scratch;
     int tag;
     struct ww_flight flight;
+    int wild_rank; /* the lowest that a frame of this segment named so far, -1 = none */
 };
 
 /* Where this process sees a peer's memory, during one run. */
@@ -44,6 +45,7 @@ struct run_shape {
     size_t segment_bytes;
     enum ww_type type;
     int window;
+    struct codec_spec codec;
 };
 
 struct run {
@@ -57,6 +59,8 @@ struct run {
     size_t element_bytes;
     reduce_kernel *reduce;
     double scale;
+    const struct codec *codec; /* NULL where the plan is not coded */
+    bool heads_travel;         /* frames differ in length */
     size_t next_segment;
     size_t segments_done;
     size_t oldest_place;   /* segments_done % window */
@@ -71,12 +75,16 @@ struct run {
 struct workspace {
     const struct ww_transport *transport;
     void *fabric;
+    const struct kernels *kernels;
     struct ww_message *messages; /* [messages_room] */
     const void **sources;        /* [sources_room] */
     uint32_t messages_room;
     uint32_t sources_room;
-    enum ww_wait wait; /* WW_WAIT_NETWORK once a posted round waits for a wire */
-    uint64_t moves;    /* rounds done so far */
+    void *codec_memory; /* what encoding needs, [codec_bytes] */
+    size_t codec_bytes;
+    uint64_t framed[WW_LEVELS_MAX]; /* bytes of frames of no fixed length that were posted */
+    enum ww_wait wait;              /* WW_WAIT_NETWORK once a posted round waits for a wire */
+    uint64_t moves;                 /* rounds done so far */
 
     const struct gate *gate;
     const struct board *board; /* NULL where ranks do not see each other */
@@ -124,8 +132,37 @@ struct span run_span(const struct run *run, const struct place *place, const str
 
 /* Runs `count` local actions. WW_PENDING when none was run, because a peer gave up; what fetching
  * returns. */
-enum ww_status run_locals(struct workspace *space, const struct run *run, const struct place *place,
+enum ww_status run_locals(struct workspace *space, struct run *run, struct place *place,
                           const struct action *actions, uint32_t count);
+
+/* Elements from the begin of the own slot 0 or 1 to the slice in this segment. */
+size_t run_vector_offset(const struct run *run, const struct place *place,
+                         const struct slice *slice);
+
+/* ---- frame.c: local actions on frames, and their messages -------------------------------------
+ */
+
+/* Bytes of a slot for a frame of so many elements, and of encoding's own memory for a segment. */
+size_t frame_slot_bytes(const struct codec_spec *spec, size_t count);
+size_t frame_codec_bytes(const struct codec_spec *spec, size_t segment);
+
+/* Bytes of a message with a frame of so many elements; 0 where frames differ in length. */
+size_t frame_message_bytes(const struct codec_spec *spec, size_t count);
+
+/* Encodes source 0 of the action. */
+void frame_encode(struct workspace *space, struct run *run, struct place *place,
+                  const struct action *action);
+
+/* Sums the action's sources, of which some are frames. WW_OK; WW_TRANSPORT_FAILED for a frame that
+ * no codec made. */
+enum ww_status frame_reduce(struct workspace *space, struct run *run, struct place *place,
+                            const struct action *action);
+
+/* The message of an action on a frame; message->bytes 0 = nothing travels. WW_TRANSPORT_FAILED for
+ * a head that no codec made. */
+enum ww_status frame_message(struct workspace *space, const struct run *run,
+                             const struct place *place, const struct action *action,
+                             struct ww_message *message);
 
 /* ---- seen.c: the board, and values that come with announcements ----------------------------- */
 

@@ -129,7 +129,7 @@ static bool nth_candidate(const struct selector *selector, enum family family, i
     for (int nesting = NEST_NONE; nesting < (nests ? NESTINGS : NEST_ALL); nesting++) {
         for (int i = 0; algorithms[i] != NULL; i++) {
             const struct algorithm *algorithm = algorithms[i];
-            bool fits = algorithm->collective == families[family].collective &&
+            bool fits = algorithm->collective == families[family].collective && !algorithm->coded &&
                         (!families[family].once || algorithm->one_rounding) &&
                         can_run(selector, algorithm, (enum nesting)nesting);
             if (fits && index-- == 0) {
@@ -358,6 +358,16 @@ static void choose_by_rule(const struct selector *selector, const struct decisio
     }
 }
 
+static void take_settings(const struct select_settings *settings, struct choice *choice)
+{
+    if (settings->segment_bytes > 0) {
+        choice->segment_bytes = settings->segment_bytes;
+    }
+    if (settings->window > 0) {
+        choice->window = settings->window;
+    }
+}
+
 struct choice selector_choose(const struct selector *selector, const struct wish *wish)
 {
     const struct decision *decision = &selector->decisions[family_of(wish)];
@@ -371,12 +381,15 @@ struct choice selector_choose(const struct selector *selector, const struct wish
     if (!selector->sight.all && is_automatic(selector, wish)) {
         choice.with_announcement = rule_suits_message(selector->topology, wish);
     }
-    if (selector->settings.segment_bytes > 0) {
-        choice.segment_bytes = selector->settings.segment_bytes;
-    }
-    if (selector->settings.window > 0) {
-        choice.window = selector->settings.window;
-    }
+    take_settings(&selector->settings, &choice);
+    return choice;
+}
+
+struct choice selector_choose_coded(const struct selector *selector, const struct codec_spec *spec)
+{
+    struct choice choice;
+    rule_coded(selector->topology, spec, &choice);
+    take_settings(&selector->settings, &choice);
     return choice;
 }
 

@@ -99,6 +99,10 @@ void selector_change_wires(struct selector *selector, const struct wires *wires)
 /* The decision. */
 struct choice selector_choose(const struct selector *selector, const struct wish *wish);
 
+/* The choice for an fp32 all-reduce of this codec, which is not CODEC_NONE. Settings of segment and
+ * window count. */
+struct choice selector_choose_coded(const struct selector *selector, const struct codec_spec *spec);
+
 /* What a choice will take: of selector_choose, or of selector_candidate. Reads the plans of all
  * ranks when it sees a choice's algorithm for the first time.
  * Returns WW_OK, WW_UNSUPPORTED (the selector has no wires), WW_NO_MEMORY. */

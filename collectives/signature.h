@@ -11,16 +11,20 @@
 #define GATE_LABEL_LAYOUT (UINT32_MAX - 1)
 #define GATE_LABEL_ORDER (UINT32_MAX - 2)
 
+#define SIGNATURE_FIXED 256U
+
 /* What must be the same on all ranks. No padding: compared as bytes. */
 struct signature {
     uint64_t count;       /* elements (per rank for reduce-scatter and all-gather) */
     uint64_t step;        /* of the trainer; 0 for single calls */
-    uint32_t collective;  /* enum collective */
-    uint32_t type;        /* enum ww_type */
-    uint32_t op;          /* enum ww_op; WW_OP_COUNT where there is none */
+    uint16_t collective;  /* enum collective */
+    uint16_t type;        /* enum ww_type */
+    uint16_t op;          /* enum ww_op; WW_OP_COUNT where there is none */
+    uint16_t with_values; /* 1: the values travel with the announcement */
     int32_t root;         /* -1 where there is none */
     uint32_t label;       /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
-    uint32_t with_values; /* 1: the values travel with the announcement */
+    uint32_t codec;       /* enum codec_kind, plus SIGNATURE_FIXED */
+    float density;        /* of the codec */
 };
 
 /* "all_reduce of 1024 f32 (mean), bucket 2 of step 7". Returns what snprintf does. */

@@ -17,11 +17,16 @@ struct record {
     uint64_t shape[8];
     int32_t type;
     int32_t dims;
+    int32_t follows; /* the context's codec, which all ranks share */
+    int32_t codec;
+    int32_t fixed;
+    float density;
 };
 
 /* ---- Agreement -------------------------------------------------------------------------- */
 
-static void describe(const struct ww_tensor *tensor, struct record *record)
+static void describe(const struct ww_context *context, const struct ww_tensor *tensor,
+                     struct record *record)
 {
     memset(record, 0, sizeof *record);
     if (tensor == NULL) {
@@ -33,6 +38,11 @@ static void describe(const struct ww_tensor *tensor, struct record *record)
     for (int d = 0; d < tensor->dims; d++) {
         record->shape[d] = tensor->shape[d];
     }
+    struct codec_class codec = coding_class(context, tensor);
+    record->follows = codec.follows;
+    record->codec = (int32_t)codec.spec.kind;
+    record->fixed = codec.spec.fixed;
+    record->density = codec.spec.density;
 }
 
 static void print_record(const struct record *record, char *text, size_t bytes)
@@ -47,8 +57,14 @@ static void print_record(const struct record *record, char *text, size_t bytes)
         used += (size_t)snprintf(text + used, bytes - used, "%s%llu", d == 0 ? "" : " ",
                                  (unsigned long long)record->shape[d]);
     }
+    struct codec_spec spec = {.kind = (enum codec_kind)record->codec,
+                              .density = record->density,
+                              .fixed = record->fixed != 0};
+    char codec[48];
+    codec_print(&spec, codec, sizeof codec);
     if (used < bytes) {
-        snprintf(text + used, bytes - used, "]");
+        snprintf(text + used, bytes - used, "]%s%s", record->follows ? "" : ", codec ",
+                 record->follows ? "" : codec);
     }
 }
 
@@ -67,7 +83,7 @@ static uint64_t hash_layout(const struct ww_context *context)
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
         struct record record;
-        describe(t, &record);
+        describe(context, t, &record);
         hash = hash_more(hash, &record, sizeof record);
     }
     return hash;
@@ -80,7 +96,7 @@ static enum ww_status name_difference(struct ww_context *context, struct record 
     for (int index = 0;; index++) {
         struct record mine;
         int usual;
-        describe(tensor, &mine);
+        describe(context, tensor, &mine);
         enum ww_status status = topology_gather(&context->world, &mine, all, sizeof mine);
         if (status != WW_OK) {
             return status;
@@ -138,12 +154,22 @@ static size_t tensor_bytes(const struct ww_tensor *tensor)
     return tensor->count * ww_type_bytes(tensor->type);
 }
 
-/* Where the bucket that ends before `end` begins: as many neighbours of one type as fit. */
-static int bucket_begin(struct ww_tensor *const *list, int end, size_t bucket_bytes)
+static bool may_share(const struct ww_context *context, const struct ww_tensor *one,
+                      const struct ww_tensor *other)
 {
+    struct codec_class a = coding_class(context, one);
+    struct codec_class b = coding_class(context, other);
+    return one->type == other->type && coding_same_class(&a, &b);
+}
+
+/* Where the bucket that ends before `end` begins: as many neighbours of one kind as fit. */
+static int bucket_begin(const struct ww_context *context, int end)
+{
+    struct ww_tensor *const *list = context->by_bucket;
+    size_t bucket_bytes = context->settings.values.bucket_bytes;
     size_t bytes = tensor_bytes(list[end - 1]);
     int begin = end - 1;
-    while (begin > 0 && list[begin - 1]->type == list[end - 1]->type &&
+    while (begin > 0 && may_share(context, list[begin - 1], list[end - 1]) &&
            bytes + tensor_bytes(list[begin - 1]) <= bucket_bytes) {
         begin--;
         bytes += tensor_bytes(list[begin]);
@@ -168,11 +194,11 @@ static void fill_bucket(struct bucket *bucket, int index, struct ww_tensor **ten
 static void fuse(struct ww_context *context)
 {
     int end = context->tensor_count;
-    size_t bucket_bytes = context->settings.values.bucket_bytes;
     while (end > 0) {
-        int begin = bucket_begin(context->by_bucket, end, bucket_bytes);
+        int begin = bucket_begin(context, end);
         int index = context->bucket_count++;
         fill_bucket(&context->buckets[index], index, context->by_bucket + begin, end - begin);
+        context->buckets[index].codec = coding_class(context, context->by_bucket[begin]);
         context->order[index] = index;
         end = begin;
     }
@@ -188,15 +214,24 @@ static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *
                                bucket->memory_bytes, bucket->tensors[0]->name);
         }
     }
+    return bucket_plan(context, bucket);
+}
+
+enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket)
+{
     const struct ww_config *config = &context->settings.values;
     struct wish wish = wish_of(COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0,
                                context->world.size);
-    struct choice choice = selector_choose(context->selector, &wish);
+    struct codec_spec spec = coding_spec(context, bucket);
+    struct choice choice = spec.kind == CODEC_NONE
+                               ? selector_choose(context->selector, &wish)
+                               : selector_choose_coded(context->selector, &spec);
     bucket->request = (struct run_request){.count = bucket->count,
                                            .type = bucket->type,
                                            .op = config->gradient_op,
                                            .root = -1,
-                                           .label = (uint32_t)bucket->index + 1};
+                                           .label = (uint32_t)bucket->index + 1,
+                                           .coding = {.spec = spec}};
     enum ww_status status = shelf_fill(context->steps.shelf, &choice, 0, &bucket->request);
     return status == WW_OK ? engine_reserve(context->steps.engine, &bucket->request) : status;
 }
@@ -221,7 +256,7 @@ enum ww_status buckets_create(struct ww_context *context)
     for (int i = 0; status == WW_OK && i < context->bucket_count; i++) {
         status = reserve_bucket(context, &context->buckets[i]);
     }
-    return status;
+    return status == WW_OK ? coding_reserve(context) : status;
 }
 
 void buckets_destroy(struct ww_context *context)
@@ -229,6 +264,7 @@ void buckets_destroy(struct ww_context *context)
     for (int i = 0; i < context->bucket_count; i++) {
         memory_release(context->buckets[i].memory, context->buckets[i].memory_bytes);
     }
+    coding_destroy(context);
     free(context->by_bucket);
     free(context->buckets);
     free(context->order);

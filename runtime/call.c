@@ -17,6 +17,8 @@ struct call {
     enum ww_op op; /* WW_OP_COUNT where nothing is reduced */
     int root;      /* -1 where there is none */
     uint32_t label;
+    struct codec_spec codec;
+    float *residual; /* NULL = no error feedback */
 };
 
 /* ---- Checking --------------------------------------------------------------------------- */
@@ -120,12 +122,16 @@ static enum ww_status plan_call(struct ww_context *context, const struct call *c
                                context->world.size);
     bool forced = call->collective == COLLECTIVE_ALL_REDUCE && context->forced.algorithm != NULL &&
                   choice_suits(&context->forced, call->type);
-    struct choice choice = forced ? context->forced : selector_choose(context->selector, &wish);
+    bool coded = call->codec.kind != CODEC_NONE;
+    struct choice choice = coded    ? selector_choose_coded(context->selector, &call->codec)
+                           : forced ? context->forced
+                                    : selector_choose(context->selector, &wish);
     *request = (struct run_request){.count = call->count,
                                     .type = call->type,
                                     .op = call->op,
                                     .root = call->root,
-                                    .label = call->label};
+                                    .label = call->label,
+                                    .coding = {.spec = call->codec}};
     enum ww_status status = shelf_fill(context->calls.shelf, &choice, root, request);
     return status == WW_OK ? engine_reserve(context->calls.engine, request) : status;
 }
@@ -136,7 +142,10 @@ static bool is_latest(const struct latest_call *latest, const struct call *call)
     const struct run_request *request = &latest->request;
     return latest->known && latest->collective == call->collective &&
            request->count == call->count && request->type == call->type &&
-           request->op == call->op && request->root == call->root && request->label == call->label;
+           request->op == call->op && request->root == call->root &&
+           request->label == call->label && request->coding.spec.kind == call->codec.kind &&
+           request->coding.spec.density == call->codec.density &&
+           request->coding.spec.fixed == call->codec.fixed;
 }
 
 static enum ww_status prepare(struct ww_context *context, const struct call *call)
@@ -152,6 +161,9 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
     }
     latest->request.input = call->input;
     latest->request.output = call->output;
+    latest->request.coding.residual = call->residual;
+    latest->request.coding.next = call->residual;
+    latest->request.coding.seed = context->calls_made;
     return WW_OK;
 }
 
@@ -263,6 +275,60 @@ enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void
                                         .type = type,
                                         .op = op,
                                         .root = -1});
+}
+
+/* Without encoding, the residual is a part of the contribution like any other, once. */
+static void add_residual(struct ww_context *context, const float *input, float *output,
+                         size_t count, float *residual)
+{
+    const void *sources[] = {input, residual};
+    context->kernels.reduce[WW_F32][WW_SUM](output, sources, 2, count, 1.0);
+    memset(residual, 0, count * sizeof *residual);
+}
+
+static enum ww_status check_coded(struct ww_context *context, const struct call *call,
+                                  const char *codec, struct codec_spec *spec)
+{
+    enum ww_status status = context_check(context, call->name);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = coding_parse(codec, call->name, spec);
+    if (status == WW_OK && call->op != WW_SUM && call->op != WW_MEAN) {
+        status = log_failure(WW_UNSUPPORTED, "%s got op %d: only WW_SUM and WW_MEAN are encoded",
+                             call->name, (int)call->op);
+    }
+    if (status == WW_OK) {
+        status = check_memory(context, call);
+    }
+    return status == WW_OK ? WW_OK : context_fail(context, status);
+}
+
+enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *input, float *output,
+                                   size_t count, enum ww_op op, const char *codec, float *residual)
+{
+    struct call call = {.name = "ww_all_reduce_coded",
+                        .collective = COLLECTIVE_ALL_REDUCE,
+                        .input = input,
+                        .output = output,
+                        .count = count,
+                        .type = WW_F32,
+                        .op = op,
+                        .root = -1,
+                        .residual = residual};
+    struct codec_spec spec = {.kind = CODEC_NONE};
+    enum ww_status status = check_coded(context, &call, codec, &spec);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (spec.kind != CODEC_NONE && context->world.size > 1 && count > 0) {
+        call.codec = spec;
+    } else if (residual != NULL && count > 0) {
+        add_residual(context, input, output, count, residual);
+        call.input = output;
+        call.residual = NULL;
+    }
+    return make(context, &call);
 }
 
 enum ww_status ww_reduce_scatter(struct ww_context *context, const void *input, void *output,

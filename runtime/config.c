@@ -19,7 +19,7 @@ extern char **environ;
 #define VALUE_BYTES 1024 /* of the longest text */
 #define GIB ((double)(1 << 30))
 
-enum kind { KIND_SIZE, KIND_INT, KIND_SECONDS, KIND_BOOL, KIND_NAME, KIND_TEXT };
+enum kind { KIND_SIZE, KIND_INT, KIND_NUMBER, KIND_BOOL, KIND_NAME, KIND_TEXT };
 
 struct row {
     const char *name;
@@ -38,6 +38,7 @@ static const char *const op_names[] = {"sum", "mean", NULL};
 static const char *const progress_names[] = {"auto", "inline", "thread", NULL};
 static const char *const deterministic_names[] = {"off", "plan", NULL};
 static const char *const calibrate_names[] = {"auto", "off", "always", NULL};
+static const char *const feedback_names[] = {"auto", "off", "on", NULL};
 static const char *const bool_names[] = {"no", "yes", NULL};
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 
@@ -52,7 +53,7 @@ static const struct row rows[] = {
      .help = "piece that slides through a plan; 0 = chosen"},
     {FIELD(segments_in_flight), .kind = KIND_INT, .shared = true, .least = 0, .most = 16,
      .help = "pieces under way at once; 0 = chosen"},
-    {FIELD(timeout_s), .kind = KIND_SECONDS, .least = 0.01, .most = 1e7,
+    {FIELD(timeout_s), .kind = KIND_NUMBER, .least = 0.01, .most = 1e7,
      .help = "a collective without any progress for so long fails"},
     {TEXT(algorithm), .shared = true, .help = "all-reduce algorithm, or auto"},
     {FIELD(gradient_op), .kind = KIND_NAME, .shared = true, .names = op_names,
@@ -69,10 +70,22 @@ static const struct row rows[] = {
      .help = "ranks of one host meet in memory where the system allows it"},
     {FIELD(calibrate), .kind = KIND_NAME, .shared = true, .names = calibrate_names,
      .help = "measure the wires when a context is made: auto = where a choice depends on them"},
-    {FIELD(calibrate_s), .kind = KIND_SECONDS, .shared = true, .least = 0, .most = 3600,
+    {FIELD(calibrate_s), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 3600,
      .help = "how long that may take, about"},
     {TEXT(calibration_file),
      .help = "where measurements are kept: auto = in the user's cache, none = nowhere"},
+    {TEXT(codec), .shared = true,
+     .help = "how a step's fp32 gradients travel: none, fp16, bf16, int8, topk:0.01"},
+    {FIELD(error_feedback), .kind = KIND_NAME, .shared = true, .names = feedback_names,
+     .help = "add in the next step what encoding left out: auto = int8 and topk"},
+    {FIELD(codec_least_count), .kind = KIND_SIZE, .shared = true, .least = 0, .most = 1e15,
+     .help = "tensors with fewer elements are not encoded"},
+    {FIELD(density_warmup_steps), .kind = KIND_INT, .shared = true, .least = 0, .most = 1e9,
+     .help = "steps in which topk comes from 0.25 down to its density"},
+    {FIELD(momentum), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 0.9999,
+     .help = "momentum correction of topk; 0 = none"},
+    {FIELD(clip_norm), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 1e300,
+     .help = "largest norm of all results of a step; 0 = any"},
     {TEXT(host), .help = "name of this rank's host; empty = found out"},
     {TEXT(place),
      .help = "site/rack/rail of the host, rack/rail or rail; empty = found out (Slurm)"},
@@ -101,7 +114,7 @@ static double number_of(const struct ww_config *values, const struct row *row)
     switch (row->kind) {
     case KIND_SIZE:
         return (double)*(const size_t *)field;
-    case KIND_SECONDS:
+    case KIND_NUMBER:
         return *(const double *)field;
     case KIND_BOOL:
         return *(const bool *)field;
@@ -117,7 +130,7 @@ static void set_number(struct ww_config *values, const struct row *row, double n
     case KIND_SIZE:
         *(size_t *)field = (size_t)number;
         break;
-    case KIND_SECONDS:
+    case KIND_NUMBER:
         *(double *)field = number;
         break;
     case KIND_BOOL:
@@ -221,7 +234,7 @@ static bool parse_number(const struct row *row, const char *text, double *number
         *number *= (double)((size_t)1 << (10 * (suffix - suffixes + 1)));
         end++;
     }
-    bool whole = row->kind == KIND_SECONDS || is_whole(*number);
+    bool whole = row->kind == KIND_NUMBER || is_whole(*number);
     return *end == '\0' && whole;
 }
 
@@ -399,6 +412,9 @@ enum ww_status config_resolve(const struct ww_config *program, struct settings *
     }
     if (status == WW_OK && settings->values.algorithm == NULL) {
         status = log_failure(WW_BAD_CONFIG, "algorithm is NULL; say \"auto\" or a name");
+    }
+    if (status == WW_OK && settings->values.codec == NULL) {
+        status = log_failure(WW_BAD_CONFIG, "codec is NULL; say \"none\" or a codec");
     }
     if (status == WW_OK) {
         ask_slurm(settings);

@@ -11,6 +11,7 @@ enum config_origin { ORIGIN_DEFAULT, ORIGIN_PROGRAM, ORIGIN_ENVIRONMENT };
 struct settings {
     struct ww_config values; /* its texts point into these: */
     char algorithm[64];
+    char codec[64];
     char host[64];
     char place[64];
     char calibration_file[1024];

@@ -185,6 +185,10 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
         status = select_check(context->settings.values.algorithm);
     }
     if (status == WW_OK) {
+        status = coding_parse(context->settings.values.codec, "codec", &context->coding.spec);
+        status = status == WW_OK ? WW_OK : WW_BAD_CONFIG;
+    }
+    if (status == WW_OK) {
         config_print_shared(&context->settings, shared, sizeof shared);
     } else {
         snprintf(shared, sizeof shared, "unusable: %.200s", log_last_error());

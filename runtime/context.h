@@ -31,6 +31,27 @@ struct latest_call {
     struct run_request request;
 };
 
+/* Which codec tensors have: those of one class may share a bucket. */
+struct codec_class {
+    bool follows;           /* the context's codec */
+    struct codec_spec spec; /* else this one */
+};
+
+/* Who keeps what of a bucket after a step. */
+struct keepers {
+    uint64_t holders; /* of residuals: a fingerprint of plan and cut; 0 = nobody */
+    unsigned settled; /* steps behind the first one with these holders, up to 1 */
+    bool has_momentum;
+};
+
+/* What encoding one bucket keeps from step to step. */
+struct bucket_coding {
+    size_t offset; /* of its first element in the context's residuals */
+    struct keepers now;
+    struct keepers before; /* the latest step */
+    struct coding_outcome outcome;
+};
+
 enum tensor_state { TENSOR_IDLE, TENSOR_STARTED, TENSOR_SKIPPED };
 
 struct ww_tensor {
@@ -41,6 +62,8 @@ struct ww_tensor {
     int dims;
     size_t shape[8];
     size_t count;
+    bool has_codec;          /* an override ... */
+    struct codec_spec codec; /* ... this one */
     struct bucket *bucket;
     size_t offset; /* in the bucket, elements */
     void *values;  /* this step's; NULL = the result is not wanted */
@@ -54,10 +77,12 @@ enum bucket_state {
     BUCKET_DONE /* results are in place */
 };
 
-/* Neighbouring tensors of one type that travel together. */
+/* Neighbouring tensors of one type and codec that travel together. */
 struct bucket {
     int index; /* 0 holds the tensors registered last */
     enum ww_type type;
+    struct codec_class codec;
+    struct bucket_coding coding;
     struct ww_tensor **tensors; /* in the order of registration; points into context->by_bucket */
     int tensor_count;
     size_t count;
@@ -70,6 +95,18 @@ struct bucket {
     uint64_t ready_rank; /* how many buckets were ready before it, this step */
     void *values;        /* where the collective works: the tensors themselves or memory */
     uint64_t number;     /* the engine's */
+};
+
+/* What encoding the steps of a context keeps (coding.c). */
+struct coding_state {
+    struct codec_spec spec; /* of tensors that have none of their own */
+    size_t count;           /* elements of all coded buckets */
+    float *residuals[2];    /* [count] of the sum; [now] is the latest; NULL = no error feedback */
+    float *momenta[2];      /* [count] likewise; NULL = no momentum correction */
+    int now;
+    bool may_discard; /* the latest step can be taken back */
+    uint64_t steps;   /* that counted: for the warm-up of top-k */
+    double loss_scale;
 };
 
 /* The present step. */
@@ -127,6 +164,7 @@ struct ww_context {
     struct ww_tensor **by_bucket; /* [tensor_count] */
     struct bucket *buckets;
     int bucket_count;
+    struct coding_state coding;
     int *order;         /* [bucket_count] in which buckets leave */
     int *order_offered; /* [bucket_count] by rank 0, not looked at yet */
     struct step step;
@@ -154,6 +192,26 @@ void buckets_destroy(struct ww_context *context);
 void buckets_reset(struct ww_context *context);
 void bucket_gather(struct bucket *bucket);
 void bucket_scatter(struct bucket *bucket);
+
+/* Chooses how a bucket travels, and reserves what that needs; the lane is locked. */
+enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket);
+
+/* coding.c: codecs of tensors and buckets, residuals, what a step does to them. */
+enum ww_status coding_parse(const char *text, const char *from, struct codec_spec *spec);
+struct codec_class coding_class(const struct ww_context *context, const struct ww_tensor *tensor);
+bool coding_same_class(const struct codec_class *one, const struct codec_class *other);
+struct codec_spec coding_spec(const struct ww_context *context, const struct bucket *bucket);
+enum ww_status coding_reserve(struct ww_context *context); /* once buckets are known */
+void coding_destroy(struct ww_context *context);
+
+/* A bucket's values are gathered: divides by the loss scale, hands residuals on where others hold
+ * them now, and fills the request's coding. */
+void coding_launch(struct ww_context *context, struct bucket *bucket, struct run_request *request);
+
+/* At the begin of a step, and at its end, when all results are in place: clips, keeps what the step
+ * left, and fills the report. */
+enum ww_status coding_begin_step(struct ww_context *context);
+void coding_end_step(struct ww_context *context, struct ww_report *report);
 
 /* While a context is made: all ranks learn whether all of them succeeded, so that none waits for
  * one that gave up. All ranks call it. */

@@ -48,6 +48,7 @@ static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_sta
     }
     bucket_gather(bucket);
     struct run_request request = request_of(context, bucket);
+    coding_launch(context, bucket, &request);
     *status = engine_start(context->steps.engine, &request, &bucket->number);
     if (*status != WW_OK) {
         return false;
@@ -494,6 +495,11 @@ enum ww_status ww_step_begin(struct ww_context *context)
     }
     struct step *step = &context->step;
     pthread_mutex_lock(&context->steps.lock);
+    status = coding_begin_step(context);
+    if (status != WW_OK) {
+        pthread_mutex_unlock(&context->steps.lock);
+        return context_break(context, status, NULL);
+    }
     buckets_reset(context);
     step->number++;
     step->launched = 0;
@@ -557,6 +563,7 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     struct ww_report made = WW_REPORT_INIT;
     if (status == WW_OK) {
         report_counters(context, &made);
+        coding_end_step(context, &made);
         status = order_is_due(context) ? share_order(context) : WW_OK;
     }
     if (status != WW_OK) {

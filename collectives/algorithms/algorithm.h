@@ -46,6 +46,9 @@ struct algorithm {
     enum collective collective;
     enum needs needs;
 
+    /* Vectors travel encoded: it runs with a codec only. */
+    bool coded;
+
     /* Sums every element in one place, at once: 16-bit types are rounded once. */
     bool one_rounding;
 
@@ -59,6 +62,7 @@ struct algorithm {
 
 extern const struct algorithm algorithm_direct, algorithm_doubling, algorithm_halving,
     algorithm_ring, algorithm_tree, algorithm_scatter_gather;
+extern const struct algorithm algorithm_coded, algorithm_sparse;
 extern const struct algorithm algorithm_reduce_scatter_pairwise, algorithm_reduce_scatter_ring;
 extern const struct algorithm algorithm_all_gather_direct, algorithm_all_gather_ring;
 extern const struct algorithm algorithm_broadcast_tree, algorithm_broadcast_scatter;

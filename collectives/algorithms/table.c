@@ -19,6 +19,8 @@ const struct algorithm *const algorithms[] = {
     &algorithm_staged,
     &algorithm_viewed,
     &algorithm_fetched,
+    &algorithm_coded,
+    &algorithm_sparse,
     &algorithm_reduce_scatter_pairwise,
     &algorithm_reduce_scatter_ring,
     &algorithm_reduce_scatter_staged,

@@ -10,6 +10,7 @@ const struct codec *const codecs[CODEC_COUNT] = {
     [CODEC_FP16] = &codec_fp16,
     [CODEC_BF16] = &codec_bf16,
     [CODEC_INT8] = &codec_int8,
+    [CODEC_TOPK] = &codec_topk,
 };
 
 static const char *const names[CODEC_COUNT] = {

@@ -221,4 +221,5 @@ void kernels_init_scalar(struct kernels *kernels)
 {
     *kernels = scalar;
     code_kernels_scalar(&kernels->code);
+    sparse_kernels_scalar(&kernels->sparse);
 }

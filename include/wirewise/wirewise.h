@@ -107,13 +107,17 @@ enum ww_calibrate {
     WW_CALIBRATE_OFF,
     WW_CALIBRATE_ALWAYS
 };
+enum ww_feedback {
+    WW_FEEDBACK_AUTO, /* for int8 and topk; fp16 and bf16 round so little that it hardly helps */
+    WW_FEEDBACK_OFF,
+    WW_FEEDBACK_ON
+};
 enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
  * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
- * on bucket_bytes, segment_bytes, segments_in_flight, algorithm, gradient_op, deterministic,
- * shared_memory, discover, calibrate and calibrate_s: a difference is WW_MISMATCH in
- * ww_context_create, named. */
+ * on all but timeout_s, progress, mpi_quiet, log_level, host, place and calibration_file: a
+ * difference is WW_MISMATCH in ww_context_create, named. */
 struct ww_config {
     size_t struct_bytes;       /* sizeof(struct ww_config), set by WW_CONFIG_INIT */
     size_t bucket_bytes;       /* small tensors travel together up to this size */
@@ -142,12 +146,25 @@ struct ww_config {
     const char *calibration_file; /* where rank 0 keeps measurements for later jobs; "auto" =
                                      wirewise/calibration in $XDG_CACHE_HOME or ~/.cache, "none" =
                                      nowhere */
+
+    /* Compression of what steps send, see "Codecs" below. By default there is none. */
+    const char *codec;               /* "none", "fp16", "bf16", "int8", "topk:0.01" ... */
+    enum ww_feedback error_feedback; /* what encoding leaves out is added in the next step */
+    size_t codec_least_count;        /* tensors with fewer elements, and those of less than two
+                                        dimensions (norms, biases), travel as they are */
+    int density_warmup_steps;        /* topk begins at 0.25 and comes to its density after so many
+                                        steps, by equal factors */
+    double momentum;                 /* topk: momentum correction, 0 <= factor < 1; the optimizer's
+                                        own momentum must be 0 then. 0 = none */
+    double clip_norm;                /* the results of a step are scaled down to this L2 norm of all
+                                        fp32 and fp64 gradients together; 0 = not. Results are
+                                        final after ww_step_end only */
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
-            0.3, "auto"                                                                            \
+            0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, 0                                  \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
@@ -251,6 +268,48 @@ WW_API enum ww_status ww_tensor_wait(struct ww_tensor *tensor);
 /* Lets inline progress advance; cheap, never blocks. WW_OK, or the step's failure. */
 WW_API enum ww_status ww_progress(struct ww_context *context);
 
+/* ---- Codecs: compression of what steps send --------------------------------------------------
+ * A codec turns fp32 values into a frame: lossy, so nothing is encoded unless the program or the
+ * environment says so. Between hosts the ranks of one host first sum densely, and each encodes its
+ * part of the host's sum; where all ranks share one host, each encodes its own gradients.
+ *   none         fp32 as it is
+ *   fp16         half the bytes; a power of two for every 65536 values keeps them in range: finite
+ *                values never overflow
+ *   bf16         half the bytes, 8 bits of precision
+ *   int8         a quarter; blocks of 256 share a scale
+ *   topk:D       the share D (0 < D <= 1) with the largest magnitudes, as 16-bit offsets and bf16
+ *   topk:D:fixed the same number of every 65536 values, so that all frames are equally long
+ * Sums are made in fp32, values are encoded twice at most whatever the number of ranks, and all
+ * ranks end with the same bits.
+ * Error feedback keeps, at each place that encodes, exactly what was left out, and adds it there
+ * in the next step: for every element fl(sent + kept) == fl(gradient + kept before). Residuals
+ * belong to places in the registered tensors: a change of codec or plan hands them on. They are in
+ * units of the sum of all ranks, and take 8 bytes per element of coded tensors (4 for the step
+ * before, so that a step can be discarded); momentum takes 8 more.
+ * NaN and infinity never enter them: the result is not finite either on any rank, and the report
+ * names a rank that had them. */
+
+/* Overrides the codec of one tensor, also of a small one; NULL = by the config again. Before
+ * ww_tensors_commit, alike on all ranks. Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE,
+ * WW_UNSUPPORTED (only fp32 is encoded). */
+WW_API enum ww_status ww_tensor_codec(struct ww_tensor *tensor, const char *codec);
+
+/* Changes the codec of all tensors without an override, from the next step on. Between steps, by
+ * all ranks alike: a difference is WW_MISMATCH in that step. Residuals go on.
+ * Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE, WW_NO_MEMORY. */
+WW_API enum ww_status ww_step_codec(struct ww_context *context, const char *codec);
+
+/* Says that the fp32 and fp64 gradients of this step are `scale` times the true ones (loss
+ * scaling): they are divided by it before anything else, so that results and residuals are true.
+ * Right after ww_step_begin, alike on all ranks. scale > 0 and finite.
+ * Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE. */
+WW_API enum ww_status ww_step_loss_scale(struct ww_context *context, double scale);
+
+/* Takes back what the last step did to residuals and momentum, bit for bit: for a program that
+ * throws the step's results away, because they are not finite. After ww_step_end and before the
+ * next ww_step_begin, by all ranks. Returns WW_OK, WW_BAD_STATE (no step to take back). */
+WW_API enum ww_status ww_step_discard(struct ww_context *context);
+
 /* One level of the hierarchy in a report: what crossed the wires of that level. Level 0 is the
  * innermost; the last one is the host's own where all ranks share one, else the network between
  * hosts. */
@@ -282,10 +341,22 @@ struct ww_report {
     double step_s;          /* from ww_step_begin to the end of ww_step_end */
     double communication_s; /* while at least one bucket was on its way */
     double exposed_s;       /* the caller's time inside wirewise: what overlap did not hide */
+    uint64_t encoded;       /* elements that this rank encoded ... */
+    uint64_t chosen;        /* ... and sent: fewer with topk */
+    uint64_t wild;          /* ... and found not finite */
+    int wild_rank;          /* the lowest rank that had values which are not finite, as far as this
+                               rank was told; where hosts sum first, one that encoded its host's
+                               sum; -1 = none */
+    int wild_bucket;        /* the first bucket with such values, counted from the tensors
+                               registered last; -1 = none */
+    double masked;          /* sum of |momentum| that momentum correction discarded here */
+    double gradient_norm;   /* L2, of all fp32 and fp64 results before clipping; 0 unless clip_norm
+                               asks for it */
 };
 #define WW_REPORT_INIT                                                                             \
     {                                                                                              \
-        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0}}, 0, 0, 0         \
+        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0}}, 0, 0, 0, 0, 0,  \
+            0, -1, -1, 0, 0                                                                        \
     }
 
 /* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor
@@ -310,6 +381,16 @@ WW_API size_t ww_report_print(const struct ww_report *report, char *text, size_t
 /* output[i] = op over ranks of input[i]; count elements each. */
 WW_API enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void *output,
                                     size_t count, enum ww_type type, enum ww_op op);
+
+/* The same for fp32, encoded on its way (see "Codecs"): WW_SUM and WW_MEAN.
+ * codec     as in the config
+ * residual  [count] of the program's, by place in the vector: added to what this rank encodes, and
+ *           replaced by what was left out, in units of the sum; zeros to begin with. NULL = no
+ * error feedback: int8 then rounds at random, unbiased. Its contents belong to this count and to
+ * these ranks. Returns   as ww_all_reduce; WW_BAD_ARGUMENT for a codec that does not exist. */
+WW_API enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *input,
+                                          float *output, size_t count, enum ww_op op,
+                                          const char *codec, float *residual);
 
 /* input[size * count]; rank r's output[count] = op over ranks of input[r * count ...].
  * In place: output == input + rank * count elements. */

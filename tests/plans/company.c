@@ -133,6 +133,7 @@ static struct plan *copy_plan(const struct plan *plan)
     copy->rounds = copy_array(plan->rounds, plan->round_count, sizeof(*plan->rounds));
     copy->peers_seen = copy_array(plan->peers_seen, plan->seen_count, sizeof(*plan->peers_seen));
     copy->slot_chunks = copy_array(plan->slot_chunks, plan->slot_count, sizeof(*plan->slot_chunks));
+    copy->slot_framed = copy_array(plan->slot_framed, plan->slot_count, sizeof(*plan->slot_framed));
     return copy;
 }
 

@@ -237,13 +237,40 @@ static bool check_targets_apart(const struct claim *claim, const struct place *p
     return true;
 }
 
+/* Only encoding fills a frame here, out of the caller's vectors; only a reduction reads one, behind
+ * at most one source that is none. */
+static bool check_frames(const struct place *place, const struct action *action,
+                         struct verdict *verdict)
+{
+    const struct plan *plan = place->plan;
+    const struct slice *sources = plan->sources + action->sources;
+    bool encodes = action->kind == ACTION_ENCODE;
+    bool fits = plan->slot_framed[action->slice.slot] == encodes;
+    bool framed = plan->slot_framed[sources[action->source_count - 1].slot];
+    for (uint32_t i = 0; i < action->source_count; i++) {
+        fits = fits && (i == 0 || plan->slot_framed[sources[i].slot] == framed);
+    }
+    bool first_framed = plan->slot_framed[sources[0].slot];
+    if (action->kind != ACTION_REDUCE) {
+        fits = fits && !first_framed && action->source_count == 1;
+    }
+    if (encodes) {
+        fits = fits && sources[0].slot < SLOT_SCRATCH && action->also_count == 0;
+    }
+    if (framed || first_framed) {
+        fits = fits && framed && action->also_count == 0;
+    }
+    return fits || flawed(verdict, FLAW_FRAME, place, "mixes frames with what is none");
+}
+
 static bool check_local(const struct claim *claim, const struct place *place,
                         const struct action *action, struct verdict *verdict)
 {
     const struct plan *plan = place->plan;
     bool reduces = action->kind == ACTION_REDUCE;
-    if ((action->kind != ACTION_COPY && !reduces) || action->peer != -1 || action->reserved != 0 ||
-        (action->finish && !reduces)) {
+    bool encodes = action->kind == ACTION_ENCODE;
+    if ((action->kind != ACTION_COPY && !reduces && !encodes) || action->peer != -1 ||
+        action->head != 0 || (action->finish && !reduces)) {
         return flawed(verdict, FLAW_FORM, place, "kind %u with peer %d among the local actions",
                       action->kind, action->peer);
     }
@@ -254,7 +281,7 @@ static bool check_local(const struct claim *claim, const struct place *place,
     }
     return check_counts(place, action, verdict) &&
            check_target(claim, place, action, &action->slice, verdict) &&
-           check_slices(claim, place, action, verdict) &&
+           check_slices(claim, place, action, verdict) && check_frames(place, action, verdict) &&
            check_targets_apart(claim, place, action, verdict);
 }
 
@@ -263,7 +290,7 @@ static bool check_peer(const struct place *place, const struct action *action, b
                        struct verdict *verdict)
 {
     if (!kind_fits || action->source_count != 0 || action->also_count != 0 || action->finish ||
-        action->reserved != 0) {
+        action->head > (action->kind != ACTION_AWAIT)) {
         return flawed(verdict, FLAW_FORM, place,
                       "kind %u with %u sources and %u further targets at this place", action->kind,
                       action->source_count, action->also_count);
@@ -314,7 +341,12 @@ static bool check_message(const struct place *place, const struct action *action
     if (action->kind == ACTION_RECEIVE && action->slice.slot == SLOT_INPUT) {
         return flawed(verdict, FLAW_SLOT, place, "receives into the input");
     }
-    return check_slice(place, &action->slice, verdict);
+    if (!check_slice(place, &action->slice, verdict)) {
+        return false;
+    }
+    return !action->head || place->plan->slot_framed[action->slice.slot] ||
+           flawed(verdict, FLAW_FRAME, place, "tells the length of slot %u, which is no frame",
+                  action->slice.slot);
 }
 
 /* Nothing of a round may touch what another message of it receives. */
@@ -378,6 +410,26 @@ static bool check_round(const struct claim *claim, struct place *place, uint32_t
     return check_hazards(claim, place, round, verdict);
 }
 
+/* What encoding left behind is added where a chunk is encoded: twice would count it twice. */
+static bool check_encoded_once(const struct plan *plan, struct verdict *verdict)
+{
+    struct place place = {.plan = plan};
+    for (uint32_t i = 0; plan->coded && i < plan->action_count; i++) {
+        const struct slice *slice = &plan->actions[i].slice;
+        for (uint32_t j = 0; plan->actions[i].kind == ACTION_ENCODE && j < i; j++) {
+            const struct slice *other = &plan->actions[j].slice;
+            if (plan->actions[j].kind == ACTION_ENCODE &&
+                slice->first < other->first + other->count &&
+                other->first < slice->first + slice->count) {
+                place.action = i;
+                return flawed(verdict, FLAW_FRAME, &place, "encodes chunk %u, as action %u does",
+                              slice->first, j);
+            }
+        }
+    }
+    return true;
+}
+
 bool form_check(const struct claim *claim, const struct plan *plan, struct verdict *verdict)
 {
     uint32_t begin = 0;
@@ -394,5 +446,5 @@ bool form_check(const struct claim *claim, const struct plan *plan, struct verdi
         return flawed(verdict, FLAW_FORM, &place, "the rounds hold %u of %u actions", begin,
                       plan->action_count);
     }
-    return true;
+    return check_encoded_once(plan, verdict);
 }

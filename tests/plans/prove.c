@@ -13,8 +13,8 @@
 #include "order.h"
 
 const char *const flaw_names[FLAW_KINDS] = {
-    "none",  "form",  "peer",   "slice",    "slot",     "sight",  "hazard", "undefined",
-    "range", "twice", "finish", "mismatch", "deadlock", "result", "bits",   "rounding"};
+    "none",  "form",   "peer",     "slice",    "slot",   "sight", "hazard",   "undefined", "range",
+    "twice", "finish", "mismatch", "deadlock", "result", "bits",  "rounding", "frame"};
 
 struct lane {
     struct place place;
@@ -169,15 +169,24 @@ static bool run_reduce(struct proof *proof, const struct place *place, const str
     return true;
 }
 
+/* Encoding rounds, and its own residual goes with it: a finished sum is not a rank's to change. */
 static bool run_copy(struct proof *proof, const struct place *place, const struct action *action)
 {
     const struct slice *source = &place->plan->sources[action->sources];
     const struct value *values = memory_read(memory_of(proof, place, source), place, source,
                                              proof->verdict);
-    if (values != NULL) {
-        memcpy(proof->scratchpad, values, source->count * sizeof(*values));
+    if (values == NULL) {
+        return false;
     }
-    return values != NULL;
+    memcpy(proof->scratchpad, values, source->count * sizeof(*values));
+    for (uint32_t i = 0; action->kind == ACTION_ENCODE && i < source->count; i++) {
+        if (values[i].finished) {
+            return flawed(proof->verdict, FLAW_FINISH, place, "encodes chunk %u, which is finished",
+                          source->first + i);
+        }
+        proof->scratchpad[i].depth++;
+    }
+    return true;
 }
 
 /* The targets of a local action: its slice, and those behind the sources. */
@@ -274,17 +283,22 @@ static bool meet(struct proof *proof, struct place *from, struct place *to)
     const struct action *send = &from->plan->actions[from->action];
     const struct action *receive = &to->plan->actions[to->action];
     if (send->slice.first != receive->slice.first || send->slice.count != receive->slice.count ||
-        from->segment != to->segment) {
+        send->head != receive->head || from->segment != to->segment) {
         return flawed(proof->verdict, FLAW_MISMATCH, to,
-                      "expects %u chunks from %u of segment %u, but round %u, action %u of rank %d "
-                      "sends %u from %u of segment %u",
-                      receive->slice.count, receive->slice.first, to->segment, from->round,
-                      from->action, from->plan->rank, send->slice.count, send->slice.first,
-                      from->segment);
+                      "expects %s%u chunks from %u of segment %u, but round %u, action %u of rank "
+                      "%d sends %s%u from %u of segment %u",
+                      receive->head ? "the head of " : "", receive->slice.count,
+                      receive->slice.first, to->segment, from->round, from->action,
+                      from->plan->rank, send->head ? "the head of " : "", send->slice.count,
+                      send->slice.first, from->segment);
+    }
+    bool framed = to->plan->slot_framed[receive->slice.slot];
+    if (framed != from->plan->slot_framed[send->slice.slot]) {
+        return flawed(proof->verdict, FLAW_FRAME, to, "expects %s", framed ? "a frame" : "values");
     }
     order_receive(proof->order, from, to);
     proof->verdict->messages++;
-    proof->verdict->chunks += send->slice.count;
+    proof->verdict->chunks += send->head ? 0 : send->slice.count;
     if (proof->blind) {
         return true;
     }
@@ -293,7 +307,15 @@ static bool meet(struct proof *proof, struct place *from, struct place *to)
     if (values == NULL) {
         return false;
     }
-    memory_write(&proof->memories[to->plan->rank], to, &receive->slice, values);
+    struct memory *target = &proof->memories[to->plan->rank];
+    if (receive->head) {
+        memory_tell(target, to, &receive->slice);
+        return true;
+    }
+    if (framed && !memory_is_told(target, to, &receive->slice)) {
+        return flawed(proof->verdict, FLAW_FRAME, to, "receives a frame whose head did not come");
+    }
+    memory_write(target, to, &receive->slice, values);
     return true;
 }
 

@@ -36,6 +36,7 @@ enum flaw {
     FLAW_RESULT,    /* the wrong contributions at the end */
     FLAW_BITS,      /* additions in different orders on different ranks */
     FLAW_ROUNDING,  /* rounded more than once on the way */
+    FLAW_FRAME,     /* frames taken for values, of unknown length, or chunks encoded twice */
     FLAW_KINDS
 };
 extern const char *const flaw_names[FLAW_KINDS];

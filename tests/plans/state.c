@@ -120,7 +120,7 @@ static const struct value *read_scratch(struct memory *memory, const struct plac
                                         const struct slice *slice, struct verdict *verdict)
 {
     const struct scratch *scratch = find_scratch(memory, place, slice->slot);
-    if (scratch->count == 0) {
+    if (scratch->count == 0 || scratch->told) {
         flawed(verdict, FLAW_UNDEFINED, place, "reads slot %u of rank %d, which nobody wrote",
                slice->slot, memory->plan->rank);
         return NULL;
@@ -159,6 +159,22 @@ const struct value *memory_read(struct memory *memory, const struct place *place
     return values;
 }
 
+void memory_tell(struct memory *memory, const struct place *place, const struct slice *slice)
+{
+    struct scratch *scratch = find_scratch(memory, place, slice->slot);
+    scratch->first = slice->first;
+    scratch->count = slice->count;
+    scratch->segment = place->segment;
+    scratch->told = true;
+}
+
+bool memory_is_told(struct memory *memory, const struct place *place, const struct slice *slice)
+{
+    const struct scratch *scratch = find_scratch(memory, place, slice->slot);
+    return scratch->told && scratch->first == slice->first && scratch->count == slice->count &&
+           scratch->segment == place->segment;
+}
+
 void memory_write(struct memory *memory, const struct place *place, const struct slice *slice,
                   const struct value *values)
 {
@@ -168,6 +184,7 @@ void memory_write(struct memory *memory, const struct place *place, const struct
         scratch->first = slice->first;
         scratch->count = slice->count;
         scratch->segment = place->segment;
+        scratch->told = false;
         into = scratch->values;
     } else {
         into = find_vector(memory, place, slice);

@@ -31,6 +31,7 @@ struct scratch {
     uint32_t count;
     uint32_t segment;
     struct value *values;
+    bool told; /* the length of a frame to come, of the chunks above */
 };
 
 /* One rank's memory. */
@@ -75,6 +76,10 @@ const struct value *memory_read(struct memory *memory, const struct place *place
 /* Overwrites a slice. values[slice->count] may be the slice itself. */
 void memory_write(struct memory *memory, const struct place *place, const struct slice *slice,
                   const struct value *values);
+
+/* The head of a frame arrives: what the slot held is gone. And whether it is there for a slice. */
+void memory_tell(struct memory *memory, const struct place *place, const struct slice *slice);
+bool memory_is_told(struct memory *memory, const struct place *place, const struct slice *slice);
 
 /* Checks the outputs of all ranks, after everything ran. memories[size], by rank. */
 bool judge_results(const struct claim *claim, const struct memory *memories,

@@ -69,6 +69,7 @@ struct job {
     int window;
     bool in_place;
     uint32_t label;
+    struct codec_spec codec; /* where the algorithm needs one */
 };
 
 /* An algorithm that ranks need each other's sight for takes a cluster of one host that has it. */
@@ -77,7 +78,7 @@ void cluster_options_suit(struct cluster_options *options, const struct job *job
 /* Whether it can run between the owners of a hierarchy, who may be on different hosts. */
 bool algorithm_sends(const struct algorithm *algorithm);
 
-/* 4 KiB segments, 2 in flight, a sum of f32. */
+/* 4 KiB segments, 2 in flight, a sum of f32; where it is encoded, as fp16, which is exact here. */
 struct job job_of(enum collective collective, const char *algorithm, size_t count);
 
 struct exercise {

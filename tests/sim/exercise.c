@@ -26,7 +26,8 @@ struct job job_of(enum collective collective, const char *algorithm, size_t coun
                         .type = WW_F32,
                         .op = reduces ? WW_SUM : WW_OP_COUNT,
                         .segment_bytes = 4096,
-                        .window = 2};
+                        .window = 2,
+                        .codec = {.kind = CODEC_FP16}};
 }
 
 /* ---- Numbers -------------------------------------------------------------------------------- */
@@ -230,7 +231,11 @@ static struct run_request request_of(const struct exercise *exercise, int rank)
                                 .segment_bytes = job->segment_bytes,
                                 .window = job->window,
                                 .with_announcement = job->announced,
-                                .label = job->label};
+                                .label = job->label,
+                                .coding = {.spec = exercise->plans[rank]->coded
+                                                       ? job->codec
+                                                       : (struct codec_spec){CODEC_NONE, 0, false},
+                                           .seed = 1}};
 }
 
 bool algorithm_sends(const struct algorithm *algorithm)

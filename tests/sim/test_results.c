@@ -61,7 +61,9 @@ static void run_one(const struct cluster_options *options, const struct job *job
               job->algorithm, cluster->size, (unsigned long long)options->sim.seed);
     expect_fine(cluster, job->algorithm);
     expect_result(&exercise);
-    expect_bytes(cluster, exercise_planned_bytes(&exercise), job->algorithm);
+    if (job->codec.kind != CODEC_TOPK) { /* whose frames have no length before they are made */
+        expect_bytes(cluster, exercise_planned_bytes(&exercise), job->algorithm);
+    }
     exercise_finish(&exercise);
     cluster_destroy(cluster);
 }
@@ -82,7 +84,9 @@ static void run_counts(const struct job *job, int size)
 static void run_collective(enum collective collective, enum ww_type type)
 {
     for (int a = 0; algorithms[a] != NULL; a++) {
-        for (size_t s = 0; s < SIZES && algorithms[a]->collective == collective; s++) {
+        bool fits = algorithms[a]->collective == collective &&
+                    (!algorithms[a]->coded || type == WW_F32);
+        for (size_t s = 0; s < SIZES && fits; s++) {
             struct job job = job_of(collective, algorithms[a]->name, 0);
             job.type = type;
             job.root = sizes[s] / 2;
@@ -182,7 +186,7 @@ Test(results, every_operation_is_exact_with_the_announcement)
 Test(results, every_operation_is_exact_with_every_algorithm)
 {
     for (int a = 0; algorithms[a]->collective == COLLECTIVE_ALL_REDUCE; a++) {
-        for (int op = 0; op < WW_OP_COUNT; op++) {
+        for (int op = 0; op < (algorithms[a]->coded ? WW_MEAN + 1 : WW_OP_COUNT); op++) {
             struct cluster_options options = cluster_options(8, sim_seed(7));
             struct job job = job_of(COLLECTIVE_ALL_REDUCE, algorithms[a]->name, 777);
             job.op = (enum ww_op)op;

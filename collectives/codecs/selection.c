@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * selection.c: radix selection among the few keys that a sample does not rule out. */
+#include "codecs/selection.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* Lines gathered before their keys are taken, so that many of memory's answers are under way. */
+#define STAGE_LINES 64
+
+/* The sample that makes the guess: so many hits if an eighth of the elements yields them; below so
+ * many elements there is no guess. */
+#define GUESS_HITS 400.0
+#define GUESS_SHARE 8
+#define GUESS_LINES_MIN 64
+
+/* How far the first guess is lowered when it was too high: 2^22 is half of a magnitude at most. */
+#define GUESS_DROP ((uint32_t)1 << 22)
+
+/* ---- Radix selection ---- */
+
+#define DIGITS_MAX 2048
+#define COUNTERS 4 /* neighbours often share a digit: adding to the same word twice would wait */
+
+struct digit {
+    int shift;
+    uint32_t mask;
+};
+
+/* Counts the keys of each digit. */
+static void digits_count(uint32_t totals[DIGITS_MAX], const uint32_t *keys, size_t count,
+                         struct digit digit)
+{
+    uint32_t counts[COUNTERS][DIGITS_MAX];
+    memset(counts, 0, sizeof counts);
+    for (size_t i = 0; i < count; i++) {
+        counts[i % COUNTERS][keys[i] >> digit.shift & digit.mask]++;
+    }
+    for (size_t value = 0; value < DIGITS_MAX; value++) {
+        totals[value] = counts[0][value] + counts[1][value] + counts[2][value] + counts[3][value];
+    }
+}
+
+/* Moves the keys with this digit to the front. */
+static size_t keys_keep(uint32_t *keys, size_t count, struct digit digit, uint32_t value)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t key = keys[i];
+        keys[kept] = key;
+        kept += (key >> digit.shift & digit.mask) == value;
+    }
+    return kept;
+}
+
+/* From the upper bits down: each digit leaves the keys that share it with the one looked for. */
+static struct selection radix_select(uint32_t *keys, size_t count, size_t rank)
+{
+    static const struct digit digits[] = {{20, 0x7ff}, {10, 0x3ff}, {0, 0x3ff}};
+    struct selection found = {0, 0, count};
+    uint32_t totals[DIGITS_MAX];
+    for (size_t i = 0; i < sizeof digits / sizeof digits[0]; i++) {
+        digits_count(totals, keys, found.equal, digits[i]);
+        uint32_t value = digits[i].mask;
+        while (found.above + totals[value] < rank) {
+            found.above += totals[value];
+            value--;
+        }
+        found.equal = keys_keep(keys, found.equal, digits[i], value);
+        found.key |= value << digits[i].shift;
+    }
+    return found;
+}
+
+/* ---- Keys of a source ---- */
+
+/* splitmix64's finish */
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* Copies a line, from the part of the stretch that `line` stands for, to each array of the stage.
+ */
+static void line_copy(float *into, const float *from, size_t first)
+{
+    if (from != NULL) {
+        memcpy(into, from + first, SELECTION_LINE * sizeof(float));
+    }
+}
+
+/* Those >= threshold. Parts are equal to within a line, so that a sample is fair to every region
+ * of the stretch, and places inside them are random, so that no period of the data matters. */
+static size_t keys_of_lines(const struct sparse_kernels *kernels,
+                            const struct selection_source *source, uint32_t threshold,
+                            uint32_t *keys)
+{
+    float values[STAGE_LINES * SELECTION_LINE];
+    float residual[STAGE_LINES * SELECTION_LINE];
+    float u[STAGE_LINES * SELECTION_LINE];
+    const struct stretch *stretch = source->stretch;
+    const struct momentum *momentum = source->momentum;
+    struct momentum stage_momentum = {u, momentum == NULL ? 0 : momentum->factor, 0};
+    struct stretch stage = {values, stretch->residual == NULL ? NULL : residual, NULL, 0};
+    const uint64_t part = ((uint64_t)(stretch->count / SELECTION_LINE) << 16) / source->lines;
+    size_t found = 0;
+    for (size_t line = 0; line < source->lines; line++) {
+        uint64_t begin = line * part >> 16;
+        uint64_t width = ((line + 1) * part >> 16) - begin;
+        uint64_t chance = mix(source->seed + (line + 1) * 0x9e3779b97f4a7c15u) >> 32;
+        size_t first = (size_t)(begin + (chance * width >> 32)) * SELECTION_LINE;
+        line_copy(values + stage.count, stretch->values, first);
+        line_copy(residual + stage.count, stretch->residual, first);
+        line_copy(u + stage.count, momentum == NULL ? NULL : momentum->u, first);
+        stage.count += SELECTION_LINE;
+        if (stage.count == STAGE_LINES * SELECTION_LINE || line + 1 == source->lines) {
+            found += kernels->keys(keys + found, &stage, momentum == NULL ? NULL : &stage_momentum,
+                                   threshold);
+            stage.count = 0;
+        }
+    }
+    return found;
+}
+
+static size_t keys_of(const struct sparse_kernels *kernels, const struct selection_source *source,
+                      uint32_t threshold, uint32_t *keys)
+{
+    if (source->lines == 0) {
+        return kernels->keys(keys, source->stretch, source->momentum, threshold);
+    }
+    return keys_of_lines(kernels, source, threshold, keys);
+}
+
+/* A key that is probably a little below the one looked for, 1 where there is no telling. */
+static uint32_t guess_low(const struct sparse_kernels *kernels,
+                          const struct selection_source *source, size_t rank, uint32_t *room)
+{
+    double count = (double)selection_count(source);
+    double wanted = fmin(GUESS_HITS / (double)rank, 1.0 / GUESS_SHARE) * count;
+    struct selection_source sample = *source;
+    sample.lines = (size_t)(wanted / SELECTION_LINE);
+    if (sample.lines < GUESS_LINES_MIN) {
+        return 1;
+    }
+    double hits = (double)rank / count * (double)selection_count(&sample);
+    size_t lower_rank = (size_t)(hits + 5.0 * sqrt(hits)) + 2;
+    size_t found = keys_of(kernels, &sample, 1, room);
+    return lower_rank <= found ? radix_select(room, found, lower_rank).key : 1;
+}
+
+size_t selection_count(const struct selection_source *source)
+{
+    return source->lines == 0 ? source->stretch->count : source->lines * SELECTION_LINE;
+}
+
+struct selection selection_find(const struct sparse_kernels *kernels,
+                                const struct selection_source *source, size_t rank, uint32_t *room)
+{
+    assert(rank >= 1 && rank <= selection_count(source));
+    uint32_t guess = guess_low(kernels, source, rank, room);
+    for (uint32_t drop = GUESS_DROP;; drop *= 2) {
+        size_t found = keys_of(kernels, source, guess, room);
+        if (found >= rank) {
+            return radix_select(room, found, rank);
+        }
+        /* Zeros need no room: there are as many as there are others missing. */
+        if (guess == 1) {
+            return (struct selection){0, found, selection_count(source) - found};
+        }
+        guess = guess > drop ? guess - drop : 1;
+    }
+}

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * topk.c: sends the elements of largest magnitude; what is left over goes to the residual.
+ *
+ *     | heads: u32 per chunk | 0 | body of chunk 0 | body of chunk 1 | ...
+ *       form << 24 | count         each part of a body, and so each body, is filled up with zero
+ *                                  bytes to a multiple of 16
+ *     list     offsets: u16 x count                                | codes: bf16 x count
+ *     bitmap   bits: element i of the chunk is bit i % 8 of byte i / 8 | codes: bf16 x count
+ *     dense    codes: bf16 x elements of the chunk, which count says too
+ *
+ * A chunk is CODEC_CHUNK elements, the last one what remains. Of the forms the shortest is taken.
+ *
+ * "topk:D" sends what is at or above one threshold for the whole frame, found in a sample of it.
+ * "topk:D:fixed" sends ceil(D * elements) of every chunk, exactly its largest, so all frames are
+ * equally long. Where fewer are not zero, the rest of a list are entries 0, 0, and the rest of a
+ * bitmap's codes has no bits. */
+#include "codecs/codec.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "codecs/selection.h"
+
+#define PART_BYTES 16
+
+enum form { FORM_LIST, FORM_BITMAP, FORM_DENSE, FORM_COUNT };
+#define FORM_SHIFT 24
+#define COUNT_MASK (((uint32_t)1 << FORM_SHIFT) - 1)
+
+/* A sample for the threshold is expected to hit so many chosen elements: 4096 give 1.6 % of
+ * standard deviation; where these cost more than a share of all elements, at least 2500: 2 %. */
+#define SAMPLE_HITS 4096.0
+#define SAMPLE_HITS_MIN 2500.0
+#define SAMPLE_SHARE 32
+
+/* ---- Sizes ---- */
+
+static size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t parts_round(size_t bytes)
+{
+    return (bytes + PART_BYTES - 1) / PART_BYTES * PART_BYTES;
+}
+
+static size_t chunks_of(size_t count)
+{
+    return count / CODEC_CHUNK + (count % CODEC_CHUNK != 0);
+}
+
+/* Of the chunk that begins at first. */
+static size_t chunk_elements(size_t count, size_t first)
+{
+    return size_min(count - first, CODEC_CHUNK);
+}
+
+/* ceil(density * count), but never more than there are. */
+static size_t share_of(const struct codec_spec *spec, size_t count)
+{
+    double exact = (double)spec->density * (double)count;
+    size_t share = (size_t)exact;
+    return size_min(share + (exact > (double)share), count);
+}
+
+static size_t body_bytes(enum form form, size_t elements, size_t count)
+{
+    size_t codes_bytes = parts_round(count * sizeof(uint16_t));
+    switch (form) {
+    case FORM_LIST:
+        return 2 * codes_bytes;
+    case FORM_BITMAP:
+        return parts_round((elements + 7) / 8) + codes_bytes;
+    default:
+        return parts_round(elements * sizeof(uint16_t));
+    }
+}
+
+static enum form form_shortest(size_t elements, size_t count)
+{
+    enum form best = FORM_LIST;
+    for (enum form form = FORM_BITMAP; form < FORM_COUNT; form++) {
+        if (body_bytes(form, elements, count) < body_bytes(best, elements, count)) {
+            best = form;
+        }
+    }
+    return best;
+}
+
+static size_t heads_bytes(size_t count)
+{
+    return parts_round(chunks_of(count) * sizeof(uint32_t));
+}
+
+/* The most that a chunk takes: with as many entries as there may be. */
+static size_t chunk_bytes_max(const struct codec_spec *spec, size_t elements)
+{
+    size_t entries = spec->fixed ? share_of(spec, elements) : elements;
+    return body_bytes(form_shortest(elements, entries), elements, entries);
+}
+
+static bool is_fixed(const struct codec_spec *spec)
+{
+    return spec->fixed;
+}
+
+static size_t frame_bytes_max(const struct codec_spec *spec, size_t count)
+{
+    size_t full = count / CODEC_CHUNK;
+    return heads_bytes(count) + full * chunk_bytes_max(spec, CODEC_CHUNK) +
+           chunk_bytes_max(spec, count % CODEC_CHUNK);
+}
+
+/* ---- Encoding ---- */
+
+/* Memory while a frame is made. */
+struct room {
+    uint32_t *keys;    /* of a sample, or of a chunk */
+    uint16_t *offsets; /* entries of a chunk, in order */
+    uint16_t *codes;
+    uint16_t *all_offsets; /* a dense chunk's */
+    uint16_t *all_codes;
+    float *kept; /* next where entries were chosen */
+};
+
+struct encoder {
+    const struct codec_spec *spec;
+    const struct sparse_kernels *kernels;
+    const struct encode_input *in;
+    uint32_t *heads;
+    uint8_t *end; /* of what is written of the frame */
+    struct room room;
+    struct encode_result result;
+};
+
+/* One chunk of the input. */
+struct piece {
+    struct stretch stretch;
+    struct momentum momentum;
+    struct momentum *has_momentum; /* NULL or &momentum */
+};
+
+/* What is chosen: keys above, and of those equal a number or a share, first come first. */
+struct cut {
+    uint32_t key;
+    double tie_share; /* of the elements whose key is equal, 1 where ties do not matter */
+    size_t ties_seen; /* so far in this frame, where ties matter */
+    size_t ties_taken;
+};
+
+static void piece_init(struct piece *piece, const struct encode_input *in, size_t first)
+{
+    const struct stretch *all = &in->stretch;
+    piece->stretch.values = all->values + first;
+    piece->stretch.residual = all->residual == NULL ? NULL : all->residual + first;
+    piece->stretch.next = all->next == NULL ? NULL : all->next + first;
+    piece->stretch.count = chunk_elements(all->count, first);
+    piece->has_momentum = NULL;
+    if (in->momentum != NULL) {
+        piece->momentum = *in->momentum;
+        piece->momentum.u += first;
+        piece->has_momentum = &piece->momentum;
+    }
+}
+
+/* Chooses from a part of the chunk, behind the entries that are there. Returns how many there are
+ * then. */
+static size_t part_choose(struct encoder *encoder, struct piece *piece, size_t first, size_t last,
+                          uint32_t threshold, size_t entries)
+{
+    struct piece part = *piece;
+    uint16_t *offsets = encoder->room.offsets + entries;
+    size_t wild;
+    part.stretch.values += first;
+    part.stretch.residual += part.stretch.residual == NULL ? 0 : first;
+    part.stretch.next += part.stretch.next == NULL ? 0 : first;
+    part.stretch.count = last - first;
+    if (piece->has_momentum != NULL) {
+        part.momentum.u += first;
+        part.has_momentum = &part.momentum;
+    }
+    size_t chosen = encoder->kernels->choose(offsets, encoder->room.codes + entries, &part.stretch,
+                                             threshold, part.has_momentum, &wild);
+    for (size_t i = 0; i < chosen && first > 0; i++) {
+        offsets[i] = (uint16_t)(offsets[i] + first);
+    }
+    if (piece->has_momentum != NULL) {
+        piece->momentum.masked = part.momentum.masked;
+    }
+    encoder->result.wild += wild;
+    return entries + chosen;
+}
+
+/* Chooses what is above key, and the first so many of those equal to it. */
+static size_t ties_choose(struct encoder *encoder, struct piece *piece, uint32_t key, size_t ties)
+{
+    size_t count = piece->stretch.count;
+    const uint32_t *keys = encoder->room.keys;
+    size_t split = 0;
+    encoder->kernels->keys(encoder->room.keys, &piece->stretch, piece->has_momentum, 0);
+    while (ties > 0 && split < count) {
+        ties -= keys[split] == key;
+        split++;
+    }
+    size_t entries = part_choose(encoder, piece, 0, split, key, 0);
+    return part_choose(encoder, piece, split, count, key + 1, entries);
+}
+
+static size_t ties_count(struct encoder *encoder, struct piece *piece, uint32_t key)
+{
+    const uint32_t *keys = encoder->room.keys;
+    size_t ties = 0;
+    size_t found = encoder->kernels->keys(encoder->room.keys, &piece->stretch, piece->has_momentum,
+                                          key);
+    for (size_t i = 0; i < found; i++) {
+        ties += keys[i] == key;
+    }
+    return ties;
+}
+
+/* Entries that belong to this frame's threshold. */
+static size_t cut_choose(struct encoder *encoder, struct piece *piece, struct cut *cut)
+{
+    if (cut->tie_share == 1.0) {
+        return part_choose(encoder, piece, 0, piece->stretch.count, cut->key, 0);
+    }
+    cut->ties_seen += ties_count(encoder, piece, cut->key);
+    size_t ties = (size_t)(cut->tie_share * (double)cut->ties_seen + 0.5) - cut->ties_taken;
+    cut->ties_taken += ties;
+    return ties_choose(encoder, piece, cut->key, ties);
+}
+
+/* Entries that are the chunk's largest: so many of them go, first come first. */
+static size_t fixed_choose(struct encoder *encoder, struct piece *piece, size_t share)
+{
+    struct room *room = &encoder->room;
+    struct selection_source chunk = {&piece->stretch, piece->has_momentum, 0, 0};
+    struct selection found = selection_find(encoder->kernels, &chunk, share, room->keys);
+    size_t count = piece->stretch.count;
+    /* Elements that are not finite leave all else as it was: the surplus is just not sent. */
+    if (found.key >= SPARSE_KEY_INFINITY) {
+        return part_choose(encoder, piece, 0, count, SPARSE_KEY_INFINITY, 0);
+    }
+    if (found.key > 0 && found.above + found.equal > share) {
+        return ties_choose(encoder, piece, found.key, share - found.above);
+    }
+    size_t entries = part_choose(encoder, piece, 0, count, found.key > 0 ? found.key : 1, 0);
+    memset(room->offsets + entries, 0, (share - entries) * sizeof(uint16_t));
+    memset(room->codes + entries, 0, (share - entries) * sizeof(uint16_t));
+    return entries;
+}
+
+/* Appends a part of a body. */
+static void part_write(struct encoder *encoder, const void *part, size_t bytes)
+{
+    memcpy(encoder->end, part, bytes);
+    memset(encoder->end + bytes, 0, parts_round(bytes) - bytes);
+    encoder->end += parts_round(bytes);
+}
+
+static void bits_write(struct encoder *encoder, size_t elements, size_t entries)
+{
+    const uint16_t *offsets = encoder->room.offsets;
+    size_t bytes = parts_round((elements + 7) / 8);
+    memset(encoder->end, 0, bytes);
+    for (size_t i = 0; i < entries; i++) {
+        encoder->end[offsets[i] / 8] |= (uint8_t)(1u << offsets[i] % 8);
+    }
+    encoder->end += bytes;
+}
+
+/* Every element travels, nothing but rounding is left over: encodes what was not chosen too. Its
+ * u stays, for what it is the sum of is not late. */
+static void dense_write(struct encoder *encoder, const struct piece *piece, size_t entries)
+{
+    const struct room *room = &encoder->room;
+    const struct stretch *stretch = &piece->stretch;
+    const float *left = stretch->next != NULL         ? stretch->next
+                        : piece->has_momentum != NULL ? piece->momentum.u
+                                                      : stretch->values;
+    struct stretch rest = {left, NULL, stretch->next, stretch->count};
+    size_t wild;
+    for (size_t i = 0; i < entries && rest.next != NULL; i++) {
+        room->kept[i] = rest.next[room->offsets[i]];
+    }
+    size_t all = encoder->kernels->choose(room->all_offsets, room->all_codes, &rest, 0, NULL,
+                                          &wild);
+    assert(all == stretch->count);
+    for (size_t i = 0; i < entries; i++) {
+        room->all_codes[room->offsets[i]] = room->codes[i];
+        if (rest.next != NULL) {
+            rest.next[room->offsets[i]] = room->kept[i];
+        }
+    }
+    part_write(encoder, room->all_codes, all * sizeof(uint16_t));
+}
+
+/* count is what the frame tells; in a fixed frame there may be fewer entries, or more. */
+static void body_write(struct encoder *encoder, const struct piece *piece, size_t count,
+                       size_t entries)
+{
+    const struct room *room = &encoder->room;
+    size_t elements = piece->stretch.count;
+    enum form form = form_shortest(elements, count);
+    size_t sent = form == FORM_DENSE ? elements : size_min(entries, count);
+    switch (form) {
+    case FORM_LIST:
+        part_write(encoder, room->offsets, count * sizeof(uint16_t));
+        part_write(encoder, room->codes, count * sizeof(uint16_t));
+        break;
+    case FORM_BITMAP:
+        bits_write(encoder, elements, sent);
+        part_write(encoder, room->codes, count * sizeof(uint16_t));
+        break;
+    default:
+        dense_write(encoder, piece, entries);
+        count = elements;
+        break;
+    }
+    *encoder->heads++ = (uint32_t)form << FORM_SHIFT | (uint32_t)count;
+    encoder->result.chosen += sent;
+}
+
+/* Elements to sample, in lines; 0 where everything had better be looked at. */
+static size_t sample_lines(const struct codec_spec *spec, size_t count)
+{
+    double density = (double)spec->density;
+    double affordable = (double)count / SAMPLE_SHARE;
+    double hits = affordable * density;
+    hits = hits < SAMPLE_HITS_MIN ? SAMPLE_HITS_MIN : hits > SAMPLE_HITS ? SAMPLE_HITS : hits;
+    double wanted = hits / density;
+    return wanted > (double)count / 2 ? 0 : (size_t)(wanted / SELECTION_LINE) + 1;
+}
+
+/* Where so many share the threshold's key that all of them would be too many, a share of them
+ * goes. */
+static struct cut cut_find(struct encoder *encoder)
+{
+    const struct encode_input *in = encoder->in;
+    size_t count = in->stretch.count;
+    struct selection_source source = {&in->stretch, in->momentum, 0, 0};
+    source.lines = sample_lines(encoder->spec, count);
+    source.seed = in->dither.seed + count;
+    size_t rank = share_of(encoder->spec, selection_count(&source));
+    struct selection found = selection_find(encoder->kernels, &source, rank, encoder->room.keys);
+    struct cut cut = {found.key > 0 ? found.key : 1, 1.0, 0, 0};
+    if (found.key > 0 && found.key < SPARSE_KEY_INFINITY &&
+        found.above + found.equal > rank + rank / 32) {
+        cut.tie_share = (double)(rank - found.above) / (double)found.equal;
+    }
+    return cut;
+}
+
+/* Entries that keep a loop's slack within the array, and the next array aligned to 64 bytes. */
+static size_t entries_round(size_t count)
+{
+    return (count + SPARSE_SLACK + 63) / 64 * 64;
+}
+
+/* Divides the memory at room, NULL to count only. Returns the bytes. */
+static size_t room_divide(const struct codec_spec *spec, size_t count, uint8_t *memory,
+                          struct room *room)
+{
+    size_t chunk = size_min(count, CODEC_CHUNK);
+    size_t entries = entries_round(chunk);
+    size_t lines = spec->fixed ? 0 : sample_lines(spec, count);
+    size_t keys = spec->fixed ? chunk : lines == 0 ? count : lines * SELECTION_LINE;
+    keys = entries_round(keys > chunk ? keys : chunk);
+    if (memory != NULL) {
+        room->keys = (uint32_t *)memory;
+        room->kept = (float *)(room->keys + keys);
+        room->offsets = (uint16_t *)(room->kept + entries);
+        room->codes = room->offsets + entries;
+        room->all_offsets = room->codes + entries;
+        room->all_codes = room->all_offsets + entries;
+    }
+    return keys * sizeof(uint32_t) + entries * (sizeof(float) + 4 * sizeof(uint16_t));
+}
+
+static size_t room_bytes(const struct codec_spec *spec, size_t count)
+{
+    return room_divide(spec, count, NULL, NULL);
+}
+
+static void encode(const struct codec_spec *spec, const struct kernels *kernels,
+                   const struct encode_input *in, void *frame, void *room,
+                   struct encode_result *result)
+{
+    size_t count = in->stretch.count;
+    struct encoder encoder = {.spec = spec, .kernels = &kernels->sparse, .in = in};
+    struct cut cut = {0};
+    encoder.heads = frame;
+    encoder.end = (uint8_t *)frame + heads_bytes(count);
+    room_divide(spec, count, room, &encoder.room);
+    memset(frame, 0, heads_bytes(count));
+    if (count > 0 && !spec->fixed) {
+        cut = cut_find(&encoder);
+    }
+    for (size_t first = 0; first < count; first += CODEC_CHUNK) {
+        struct piece piece;
+        piece_init(&piece, in, first);
+        if (spec->fixed) {
+            size_t share = share_of(spec, piece.stretch.count);
+            body_write(&encoder, &piece, share, fixed_choose(&encoder, &piece, share));
+        } else {
+            size_t entries = cut_choose(&encoder, &piece, &cut);
+            body_write(&encoder, &piece, entries, entries);
+        }
+        if (piece.has_momentum != NULL) {
+            in->momentum->masked = piece.momentum.masked;
+        }
+    }
+    encoder.result.bytes = (size_t)(encoder.end - (uint8_t *)frame);
+    *result = encoder.result;
+}
+
+/* ---- Decoding ---- */
+
+/* A chunk of a frame on its way into a part of the output. */
+struct body {
+    const uint8_t *bytes;
+    enum form form;
+    size_t elements;
+    size_t count;
+};
+
+/* What a head says, if encode can have written it. */
+static bool head_read(const struct codec_spec *spec, uint32_t head, size_t elements,
+                      struct body *body)
+{
+    body->elements = elements;
+    body->count = head & COUNT_MASK;
+    if (body->count > elements) {
+        return false;
+    }
+    body->form = form_shortest(elements, body->count);
+    size_t expected = body->form == FORM_DENSE ? elements : body->count;
+    if (spec->fixed) {
+        size_t share = share_of(spec, elements);
+        expected = form_shortest(elements, share) == FORM_DENSE ? elements : share;
+    }
+    return head >> FORM_SHIFT == (uint32_t)body->form && body->count == expected;
+}
+
+static bool offsets_fit(const uint16_t *offsets, size_t count, size_t elements)
+{
+    uint16_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        most = offsets[i] > most ? offsets[i] : most;
+    }
+    return most < elements;
+}
+
+static void into_clear(const struct unpack *out)
+{
+    if (!out->add) {
+        memset(out->into, 0, out->count * sizeof(float));
+    }
+}
+
+static bool list_decode(const struct body *body, const struct sparse_kernels *kernels,
+                        const struct unpack *out)
+{
+    const uint16_t *offsets = (const uint16_t *)(const void *)body->bytes;
+    const void *codes = body->bytes + parts_round(body->count * sizeof(uint16_t));
+    if (!offsets_fit(offsets, body->count, body->elements)) {
+        return false;
+    }
+    into_clear(out);
+    kernels->scatter(out->into, offsets, codes, body->count, out->scale);
+    return true;
+}
+
+/* The offsets of the bits of one byte, from `first` on. */
+static size_t byte_offsets(uint16_t *offsets, uint8_t bits, size_t first)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < 8; i++) {
+        offsets[count] = (uint16_t)(first + i);
+        count += bits >> i & 1;
+    }
+    return count;
+}
+
+static bool bitmap_decode(const struct body *body, const struct sparse_kernels *kernels,
+                          const struct unpack *out, bool is_padded)
+{
+    const size_t bytes = parts_round((body->elements + 7) / 8);
+    const uint16_t *codes = (const uint16_t *)(const void *)(body->bytes + bytes);
+    uint16_t offsets[PART_BYTES * 8];
+    size_t used = 0;
+    into_clear(out);
+    for (size_t first = 0; first < bytes; first += PART_BYTES) {
+        size_t count = 0;
+        for (size_t i = first; i < first + PART_BYTES; i++) {
+            count += byte_offsets(offsets + count, body->bytes[i], i * 8);
+        }
+        if (count > body->count - used || !offsets_fit(offsets, count, body->elements)) {
+            return false;
+        }
+        kernels->scatter(out->into, offsets, codes + used, count, out->scale);
+        used += count;
+    }
+    return used == body->count || is_padded;
+}
+
+static void dense_decode(const struct body *body, const struct unpack *out)
+{
+    const uint16_t *codes = (const uint16_t *)(const void *)body->bytes;
+    for (size_t i = 0; i < body->elements; i++) {
+        uint32_t bits = (uint32_t)codes[i] << 16;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        out->into[i] = out->add ? out->into[i] + value : out->scale * value;
+    }
+}
+
+static bool body_decode(const struct codec_spec *spec, const struct body *body,
+                        const struct sparse_kernels *kernels, const struct unpack *out)
+{
+    switch (body->form) {
+    case FORM_LIST:
+        return list_decode(body, kernels, out);
+    case FORM_BITMAP:
+        return bitmap_decode(body, kernels, out, spec->fixed);
+    default:
+        dense_decode(body, out);
+        return true;
+    }
+}
+
+/* Walks over all heads, so that a frame that is cut off is refused whatever the range. */
+static bool decode(const struct codec_spec *spec, const struct kernels *kernels, const void *frame,
+                   size_t bytes, const struct decode_output *out)
+{
+    const size_t count = out->frame_count;
+    const size_t last = out->first + out->unpack.count;
+    const uint32_t *heads = frame;
+    size_t used = heads_bytes(count);
+    bool good = used <= bytes;
+    assert(out->first % CODEC_CHUNK == 0 && last <= count);
+    for (size_t first = 0; first < count && good; first += CODEC_CHUNK) {
+        struct body body;
+        if (!head_read(spec, heads[first / CODEC_CHUNK], chunk_elements(count, first), &body)) {
+            return false;
+        }
+        body.bytes = (const uint8_t *)frame + used;
+        used += body_bytes(body.form, body.elements, body.count);
+        good = used <= bytes;
+        if (good && first >= out->first && first < last) {
+            struct unpack unpack = out->unpack;
+            unpack.into += first - out->first;
+            unpack.count = body.elements;
+            good = body_decode(spec, &body, &kernels->sparse, &unpack);
+        }
+    }
+    return good && used == bytes;
+}
+
+const struct codec codec_topk = {
+    .name = "topk",
+    .about = "the elements of largest magnitude, the rest is sent later",
+    .is_fixed = is_fixed,
+    .frame_bytes_max = frame_bytes_max,
+    .room_bytes = room_bytes,
+    .encode = encode,
+    .decode = decode,
+};

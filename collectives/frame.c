@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * frame.c: frames in slots: encoding, decoding sums, and what travels of them.
+ *
+ *     slot:  | ........ 48 bytes ........ | head, 16 bytes | the codec's frame ...
+ *
+ * The head tells the frame's length and whether values were not finite. Where frames of the codec
+ * are all equally long, head and frame are one message; else the head goes ahead. */
+#include "run.h"
+
+#include <string.h>
+
+#include "internal/log.h"
+
+#define BODY_OFFSET 64 /* frames begin on a line */
+
+struct head {
+    uint32_t bytes;    /* of the frame */
+    int32_t wild_rank; /* who had values that are not finite, -1 = nobody */
+    uint32_t reserved[2];
+};
+#define HEAD_BYTES sizeof(struct head)
+_Static_assert(HEAD_BYTES == 16 && HEAD_BYTES <= BODY_OFFSET, "drawn above");
+
+static uint8_t *head_of(uint8_t *slot)
+{
+    return slot + BODY_OFFSET - HEAD_BYTES;
+}
+
+static struct head read_head(uint8_t *slot)
+{
+    struct head head;
+    memcpy(&head, head_of(slot), sizeof head);
+    return head;
+}
+
+size_t frame_slot_bytes(const struct codec_spec *spec, size_t count)
+{
+    return BODY_OFFSET + codecs[spec->kind]->frame_bytes_max(spec, count);
+}
+
+size_t frame_codec_bytes(const struct codec_spec *spec, size_t segment)
+{
+    const struct codec *codec = codecs[spec->kind];
+    return codec != NULL && codec->room_bytes != NULL ? codec->room_bytes(spec, segment) : 0;
+}
+
+size_t frame_message_bytes(const struct codec_spec *spec, size_t count)
+{
+    const struct codec *codec = codecs[spec->kind];
+    return count > 0 && codec->is_fixed(spec) ? HEAD_BYTES + codec->frame_bytes_max(spec, count)
+                                              : 0;
+}
+
+static const float *floats(const uint8_t *memory)
+{
+    return (const float *)(const void *)memory;
+}
+
+/* ---- Encoding ----------------------------------------------------------------------------- */
+
+/* Ranks draw different random numbers. */
+static uint64_t seed_of(const struct run *run)
+{
+    return run->request.coding.seed ^
+           ((uint64_t)run->request.plan->rank + 1) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static void note_encoded(struct coding_outcome *outcome, size_t count,
+                         const struct encode_result *result, const struct momentum *momentum)
+{
+    if (outcome != NULL) {
+        outcome->encoded += count;
+        outcome->chosen += result->chosen;
+        outcome->wild += result->wild;
+        outcome->masked += (double)momentum->masked;
+    }
+}
+
+void frame_encode(struct workspace *space, struct run *run, struct place *place,
+                  const struct action *action)
+{
+    const struct coding *coding = &run->request.coding;
+    const struct slice *source = &run->request.plan->sources[action->sources];
+    struct span from = run_span(run, place, source);
+    uint8_t *slot = run_span(run, place, &action->slice).memory;
+    size_t offset = run_vector_offset(run, place, source);
+    struct momentum momentum = {.factor = coding->momentum_factor};
+    struct encode_input in = {.stretch = {.values = floats(from.memory), .count = from.count},
+                              .dither = {.seed = seed_of(run), .index = offset}};
+    if (coding->residual != NULL) {
+        in.stretch.residual = coding->residual + offset;
+        in.stretch.next = coding->next + offset;
+    }
+    if (coding->momentum != NULL) {
+        momentum.u = coding->momentum + offset;
+        in.momentum = &momentum;
+    }
+    struct encode_result result = {0, 0, 0};
+    run->codec->encode(&coding->spec, space->kernels, &in, slot + BODY_OFFSET, space->codec_memory,
+                       &result);
+    if (result.wild > 0 && place->wild_rank < 0) {
+        place->wild_rank = run->request.plan->rank;
+    }
+    struct head head = {.bytes = (uint32_t)result.bytes,
+                        .wild_rank = result.wild > 0 ? place->wild_rank : -1};
+    memcpy(head_of(slot), &head, sizeof head);
+    note_encoded(coding->outcome, from.count, &result, &momentum);
+}
+
+/* ---- Decoding ----------------------------------------------------------------------------- */
+
+static enum ww_status damaged(const struct run *run, size_t bytes, size_t count)
+{
+    return log_failure(WW_TRANSPORT_FAILED,
+                       "a %s frame of %zu bytes for %zu elements is damaged: do all ranks load the "
+                       "same libwirewise, and is the network's memory sound?",
+                       run->codec->name, bytes, count);
+}
+
+static void note_wild(const struct run *run, struct place *place, int rank)
+{
+    struct coding_outcome *outcome = run->request.coding.outcome;
+    if (rank < 0 || rank >= run->request.plan->size) {
+        return;
+    }
+    if (place->wild_rank < 0 || rank < place->wild_rank) {
+        place->wild_rank = rank;
+    }
+    if (outcome != NULL && (outcome->wild_rank < 0 || rank < outcome->wild_rank)) {
+        outcome->wild_rank = rank;
+    }
+}
+
+/* One source of a range: stored, or added to what lies there. */
+static bool add_source(const struct workspace *space, const struct run *run,
+                       const struct place *place, const struct slice *source,
+                       const struct decode_output *out)
+{
+    struct span span = run_span(run, place, source);
+    if (run->request.plan->slot_framed[source->slot]) {
+        return run->codec->decode(&run->request.coding.spec, space->kernels,
+                                  span.memory + BODY_OFFSET, read_head(span.memory).bytes, out);
+    }
+    const float *from = floats(span.memory) + out->first;
+    if (from != out->unpack.into) {
+        memcpy(out->unpack.into, from, out->unpack.count * sizeof *from);
+    }
+    return true;
+}
+
+/* One chunk, while it is in the cache: a single frame is scaled as it is decoded, a sum behind. */
+static bool sum_chunk(const struct workspace *space, const struct run *run,
+                      const struct place *place, const struct action *action,
+                      struct decode_output *out)
+{
+    const struct slice *sources = &run->request.plan->sources[action->sources];
+    float scale = action->finish ? (float)run->scale : 1.0F;
+    bool single = action->source_count == 1;
+    out->unpack.scale = single ? scale : 1.0F;
+    for (uint32_t i = 0; i < action->source_count; i++) {
+        out->unpack.add = i > 0;
+        if (!add_source(space, run, place, &sources[i], out)) {
+            return false;
+        }
+    }
+    if (!single && scale != 1.0F) {
+        const void *sum = out->unpack.into;
+        run->reduce(out->unpack.into, &sum, 1, out->unpack.count, run->scale);
+    }
+    return true;
+}
+
+/* Lengths come from peers: no more is read than there can be. */
+static enum ww_status look_at_heads(const struct run *run, struct place *place,
+                                    const struct action *action, size_t count)
+{
+    const struct plan *plan = run->request.plan;
+    size_t most = run->codec->frame_bytes_max(&run->request.coding.spec, count);
+    for (uint32_t i = 0; i < action->source_count; i++) {
+        const struct slice *source = &plan->sources[action->sources + i];
+        if (!plan->slot_framed[source->slot]) {
+            continue;
+        }
+        struct head head = read_head(run_span(run, place, source).memory);
+        if (head.bytes > most) {
+            return damaged(run, head.bytes, count);
+        }
+        note_wild(run, place, head.wild_rank);
+    }
+    return WW_OK;
+}
+
+enum ww_status frame_reduce(struct workspace *space, struct run *run, struct place *place,
+                            const struct action *action)
+{
+    struct span into = run_span(run, place, &action->slice);
+    enum ww_status status = look_at_heads(run, place, action, into.count);
+    for (size_t first = 0; status == WW_OK && first < into.count; first += CODEC_CHUNK) {
+        size_t rest = into.count - first;
+        struct decode_output out = {.frame_count = into.count,
+                                    .first = first,
+                                    .unpack = {.into = (float *)(void *)into.memory + first,
+                                               .count = rest < CODEC_CHUNK ? rest : CODEC_CHUNK}};
+        if (!sum_chunk(space, run, place, action, &out)) {
+            status = damaged(run, 0, into.count);
+        }
+    }
+    return status;
+}
+
+/* ---- Messages ----------------------------------------------------------------------------- */
+
+enum ww_status frame_message(struct workspace *space, const struct run *run,
+                             const struct place *place, const struct action *action,
+                             struct ww_message *message)
+{
+    const struct codec_spec *spec = &run->request.coding.spec;
+    struct span span = run_span(run, place, &action->slice);
+    message->memory = head_of(span.memory);
+    if (!run->heads_travel) {
+        message->bytes = action->head ? 0 : frame_message_bytes(spec, span.count);
+        return WW_OK;
+    }
+    message->bytes = action->head && span.count > 0 ? HEAD_BYTES : 0;
+    if (!action->head && span.count > 0) {
+        message->memory = span.memory + BODY_OFFSET;
+        message->bytes = read_head(span.memory).bytes;
+        if (message->bytes > run->codec->frame_bytes_max(spec, span.count)) {
+            return damaged(run, message->bytes, span.count);
+        }
+    }
+    if (action->kind == ACTION_SEND) {
+        space->framed[space->peer_level[action->peer]] += message->bytes;
+    }
+    return WW_OK;
+}

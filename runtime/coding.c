@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * coding.c: how gradients of steps are encoded: which codec a tensor has, and what encoding keeps
+ * from step to step.
+ *
+ * Residuals lie by place in the registered tensors, whatever bucket, codec or plan moves them. At a
+ * place where this rank encodes nothing its residual is zero. Whom a plan lets encode what is its
+ * business; while that stays the same, residuals are added where they were left. When it changes,
+ * each is added to this rank's own gradient, once.
+ *
+ * There are two sets, so that the latest step can be taken back: it reads one and writes the
+ * other. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/memory.h"
+
+#define WARMUP_DENSITY 0.25 /* Lin et al., Deep Gradient Compression, 2018, section 3.3 */
+
+/* ---- Which codec ---------------------------------------------------------------------------- */
+
+enum ww_status coding_parse(const char *text, const char *from, struct codec_spec *spec)
+{
+    char reason[LOG_SENTENCE_BYTES];
+    if (text == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got NULL for the codec", from);
+    }
+    return codec_parse(text, spec, reason, sizeof reason)
+               ? WW_OK
+               : log_failure(WW_BAD_ARGUMENT, "%s: %s", from, reason);
+}
+
+struct codec_class coding_class(const struct ww_context *context, const struct ww_tensor *tensor)
+{
+    struct codec_class none = {.follows = false};
+    if (tensor->has_codec) {
+        return (struct codec_class){.spec = tensor->codec};
+    }
+    bool large = tensor->count >= context->settings.values.codec_least_count && tensor->dims >= 2;
+    return tensor->type == WW_F32 && large ? (struct codec_class){.follows = true} : none;
+}
+
+static bool same_spec(const struct codec_spec *one, const struct codec_spec *other)
+{
+    return one->kind == other->kind && one->density == other->density && one->fixed == other->fixed;
+}
+
+bool coding_same_class(const struct codec_class *one, const struct codec_class *other)
+{
+    return one->follows == other->follows && same_spec(&one->spec, &other->spec);
+}
+
+/* The density of a step: it falls by equal factors. */
+static float warm_density(const struct ww_context *context, float density)
+{
+    uint64_t steps = (uint64_t)context->settings.values.density_warmup_steps;
+    uint64_t done = context->coding.steps;
+    if (done >= steps || density >= WARMUP_DENSITY) {
+        return density;
+    }
+    double share = (double)done / (double)steps;
+    return (float)(WARMUP_DENSITY * pow((double)density / WARMUP_DENSITY, share));
+}
+
+/* One rank alone sends nothing. */
+struct codec_spec coding_spec(const struct ww_context *context, const struct bucket *bucket)
+{
+    struct codec_spec spec = bucket->codec.follows ? context->coding.spec : bucket->codec.spec;
+    if (context->world.size == 1 || bucket->count == 0) {
+        return (struct codec_spec){.kind = CODEC_NONE};
+    }
+    if (spec.kind == CODEC_TOPK) {
+        spec.density = warm_density(context, spec.density);
+    }
+    return spec;
+}
+
+static bool feeds_back(const struct ww_context *context, const struct codec_spec *spec)
+{
+    switch (context->settings.values.error_feedback) {
+    case WW_FEEDBACK_ON:
+        return spec->kind != CODEC_NONE;
+    case WW_FEEDBACK_OFF:
+        return false;
+    default:
+        return spec->kind == CODEC_INT8 || spec->kind == CODEC_TOPK;
+    }
+}
+
+/* ---- Memory ------------------------------------------------------------------------------- */
+
+static bool may_be_coded(const struct bucket *bucket)
+{
+    return bucket->codec.follows || bucket->codec.spec.kind != CODEC_NONE;
+}
+
+static enum ww_status reserve_pair(float **pair, size_t count)
+{
+    for (int i = 0; i < 2 && count > 0; i++) {
+        if (pair[i] == NULL) {
+            pair[i] = memory_reserve(count * sizeof *pair[i]);
+        }
+        if (pair[i] == NULL) {
+            return log_failure(WW_NO_MEMORY, "no memory for what encoding leaves of %zu elements",
+                               count);
+        }
+    }
+    return WW_OK;
+}
+
+enum ww_status coding_reserve(struct ww_context *context)
+{
+    struct coding_state *coding = &context->coding;
+    bool feedback = false;
+    bool momentum = false;
+    coding->count = 0;
+    for (int i = context->bucket_count - 1; i >= 0; i--) { /* as the tensors were registered */
+        struct bucket *bucket = &context->buckets[i];
+        struct codec_spec spec = coding_spec(context, bucket);
+        bucket->coding.offset = coding->count;
+        coding->count += may_be_coded(bucket) ? bucket->count : 0;
+        feedback = feedback || feeds_back(context, &spec);
+        momentum = momentum || (spec.kind == CODEC_TOPK && context->settings.values.momentum > 0);
+    }
+    enum ww_status status = WW_OK;
+    if (feedback) {
+        status = reserve_pair(coding->residuals, coding->count);
+    }
+    if (momentum && status == WW_OK) {
+        status = reserve_pair(coding->momenta, coding->count);
+    }
+    return status;
+}
+
+void coding_destroy(struct ww_context *context)
+{
+    struct coding_state *coding = &context->coding;
+    for (int i = 0; i < 2; i++) {
+        memory_release(coding->residuals[i], coding->count * sizeof *coding->residuals[i]);
+        memory_release(coding->momenta[i], coding->count * sizeof *coding->momenta[i]);
+    }
+}
+
+/* ---- One bucket in one step ----------------------------------------------------------------- */
+
+static void scale_values(const struct ww_context *context, const struct bucket *bucket,
+                         double scale)
+{
+    const void *values = bucket->values;
+    if (bucket->type == WW_F32 || bucket->type == WW_F64) {
+        context->kernels.reduce[bucket->type][WW_SUM](bucket->values, &values, 1, bucket->count,
+                                                      scale);
+    }
+}
+
+/* Who encodes what: other plans and other cuts have other holders. Never 0. */
+static uint64_t fingerprint(const struct run_request *request)
+{
+    return request->plan->identity * UINT64_C(0x9e3779b97f4a7c15) + request->segment_bytes;
+}
+
+/* Residuals that nobody will add where they were left go into the own gradient. */
+static void hand_on(struct ww_context *context, struct bucket *bucket)
+{
+    struct coding_state *coding = &context->coding;
+    const float *kept = coding->residuals[coding->now] + bucket->coding.offset;
+    const void *sources[] = {bucket->values, kept};
+    context->kernels.reduce[WW_F32][WW_SUM](bucket->values, sources, 2, bucket->count, 1.0);
+}
+
+/* Fills the request's residuals. Memory that the present holders did not write yet is zeroed. */
+static void use_residuals(struct ww_context *context, struct bucket *bucket, uint64_t holders,
+                          struct run_request *request)
+{
+    struct coding_state *coding = &context->coding;
+    struct bucket_coding *kept = &bucket->coding;
+    float *now = coding->residuals[coding->now] + kept->offset;
+    float *next = coding->residuals[!coding->now] + kept->offset;
+    bool same = kept->now.holders == holders;
+    if (!same || kept->now.settled == 0) {
+        memset(next, 0, bucket->count * sizeof *next);
+    }
+    kept->now.settled = same;
+    request->coding.residual = same ? now : next;
+    request->coding.next = next;
+}
+
+static void use_momentum(struct ww_context *context, const struct bucket *bucket,
+                         struct run_request *request)
+{
+    struct coding_state *coding = &context->coding;
+    size_t offset = bucket->coding.offset;
+    float *now = coding->momenta[coding->now] + offset;
+    float *next = coding->momenta[!coding->now] + offset;
+    if (bucket->coding.now.has_momentum) {
+        memcpy(next, now, bucket->count * sizeof *next);
+    } else {
+        memset(next, 0, bucket->count * sizeof *next);
+    }
+    request->coding.momentum = next;
+    request->coding.momentum_factor = (float)context->settings.values.momentum;
+}
+
+void coding_launch(struct ww_context *context, struct bucket *bucket, struct run_request *request)
+{
+    struct coding_state *coding = &context->coding;
+    struct bucket_coding *kept = &bucket->coding;
+    const struct codec_spec *spec = &request->coding.spec;
+    bool keeps = feeds_back(context, spec);
+    uint64_t holders = keeps ? fingerprint(request) : 0;
+    if (coding->loss_scale != 1) {
+        scale_values(context, bucket, 1 / coding->loss_scale);
+    }
+    if (!may_be_coded(bucket)) {
+        return;
+    }
+    kept->before = kept->now;
+    if (kept->now.holders != 0 && kept->now.holders != holders) {
+        hand_on(context, bucket);
+    }
+    if (keeps) {
+        use_residuals(context, bucket, holders, request);
+    }
+    bool momentum = coding->momenta[0] != NULL && spec->kind == CODEC_TOPK && keeps;
+    if (momentum) {
+        use_momentum(context, bucket, request);
+    }
+    kept->now.holders = holders;
+    kept->now.has_momentum = momentum;
+    request->coding.seed = context->step.number * UINT64_C(0xd1342543de82ef95) +
+                           (uint64_t)bucket->index;
+    request->coding.outcome = &kept->outcome;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------------
+ */
+
+enum ww_status coding_begin_step(struct ww_context *context)
+{
+    context->coding.may_discard = false;
+    context->coding.loss_scale = 1;
+    for (int i = 0; i < context->bucket_count; i++) {
+        struct bucket *bucket = &context->buckets[i];
+        struct codec_spec spec = coding_spec(context, bucket);
+        bucket->coding.outcome = (struct coding_outcome){.wild_rank = -1};
+        if (same_spec(&spec, &bucket->request.coding.spec)) {
+            continue;
+        }
+        enum ww_status status = bucket_plan(context, bucket);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    return WW_OK;
+}
+
+static double squares_of(const struct bucket *bucket)
+{
+    switch (bucket->type) {
+    case WW_F32:
+        return kernel_squares_f32(bucket->values, bucket->count);
+    case WW_F64:
+        return kernel_squares_f64(bucket->values, bucket->count);
+    default:
+        return 0;
+    }
+}
+
+/* The same bits on all ranks, since results are. */
+static void clip(struct ww_context *context, struct ww_report *report)
+{
+    double limit = context->settings.values.clip_norm;
+    double squares = 0;
+    for (int i = 0; i < context->bucket_count; i++) {
+        squares += context->buckets[i].count > 0 ? squares_of(&context->buckets[i]) : 0;
+    }
+    report->gradient_norm = sqrt(squares);
+    if (!(report->gradient_norm > limit) || !isfinite(report->gradient_norm)) {
+        return;
+    }
+    for (int i = 0; i < context->bucket_count; i++) {
+        struct bucket *bucket = &context->buckets[i];
+        if (bucket->count > 0) {
+            scale_values(context, bucket, limit / report->gradient_norm);
+            bucket_scatter(bucket);
+        }
+    }
+}
+
+static void note_outcome(const struct ww_context *context, const struct bucket *bucket,
+                         struct ww_report *report)
+{
+    const struct coding_outcome *outcome = &bucket->coding.outcome;
+    report->encoded += outcome->encoded;
+    report->chosen += outcome->chosen;
+    report->wild += outcome->wild;
+    report->masked += outcome->masked;
+    bool wild = outcome->wild > 0 || outcome->wild_rank >= 0;
+    if (wild && report->wild_bucket < 0) {
+        report->wild_bucket = bucket->index;
+        report->wild_rank = outcome->wild_rank >= 0 ? outcome->wild_rank : context->world.rank;
+        log_warn(
+            "step %llu: values of bucket %d (\"%s\" ...) are not finite, on rank %d (%s): so is "
+            "the result on all ranks, and no residual took them in",
+            (unsigned long long)report->step, bucket->index, bucket->tensors[0]->name,
+            report->wild_rank,
+            context->topology.host_name[context->topology.host_of[report->wild_rank]]);
+    }
+}
+
+void coding_end_step(struct ww_context *context, struct ww_report *report)
+{
+    struct coding_state *coding = &context->coding;
+    for (int i = 0; i < context->bucket_count; i++) {
+        note_outcome(context, &context->buckets[i], report);
+    }
+    if (context->settings.values.clip_norm > 0) {
+        clip(context, report);
+    }
+    coding->now = !coding->now;
+    coding->steps++;
+    coding->may_discard = true;
+}
+
+/* ---- Asked for by the program --------------------------------------------------------------- */
+
+enum ww_status ww_tensor_codec(struct ww_tensor *tensor, const char *codec)
+{
+    static const char call[] = "ww_tensor_codec";
+    if (tensor == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "%s got NULL for the tensor", call);
+    }
+    struct ww_context *context = tensor->context;
+    struct codec_spec spec = {.kind = CODEC_NONE};
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (context->committed) {
+        status = log_failure(WW_BAD_STATE, "%s(\"%s\") came after ww_tensors_commit", call,
+                             tensor->name);
+    } else if (codec != NULL) {
+        status = coding_parse(codec, call, &spec);
+    }
+    if (status == WW_OK && spec.kind != CODEC_NONE && tensor->type != WW_F32) {
+        status = log_failure(WW_UNSUPPORTED, "%s(\"%s\", \"%s\"): only f32 is encoded, this is %s",
+                             call, tensor->name, codec, type_names[tensor->type]);
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    tensor->has_codec = codec != NULL;
+    tensor->codec = spec;
+    return WW_OK;
+}
+
+/* WW_OK between steps. */
+static enum ww_status check_between(struct ww_context *context, const char *call)
+{
+    return atomic_load(&context->step.open)
+               ? log_failure(WW_BAD_STATE, "%s was called inside of a step", call)
+               : WW_OK;
+}
+
+enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
+{
+    static const char call[] = "ww_step_codec";
+    struct codec_spec spec;
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_between(context, call);
+    if (status == WW_OK) {
+        status = coding_parse(codec, call, &spec);
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    pthread_mutex_lock(&context->steps.lock);
+    struct codec_spec before = context->coding.spec;
+    context->coding.spec = spec;
+    status = context->committed ? coding_reserve(context) : WW_OK;
+    if (status != WW_OK) {
+        context->coding.spec = before;
+    }
+    pthread_mutex_unlock(&context->steps.lock);
+    return status == WW_OK ? WW_OK : context_fail(context, status);
+}
+
+enum ww_status ww_step_loss_scale(struct ww_context *context, double scale)
+{
+    static const char call[] = "ww_step_loss_scale";
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (!atomic_load(&context->step.open) || atomic_load(&context->step.ready_count) > 0) {
+        status = log_failure(WW_BAD_STATE, "%s comes right after ww_step_begin", call);
+    } else if (!(scale > 0) || !isfinite(scale) || !isfinite(1 / scale)) {
+        status = log_failure(WW_BAD_ARGUMENT, "%s got %g; it must be a positive finite number",
+                             call, scale);
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    context->coding.loss_scale = scale;
+    return WW_OK;
+}
+
+enum ww_status ww_step_discard(struct ww_context *context)
+{
+    static const char call[] = "ww_step_discard";
+    struct coding_state *coding = &context->coding;
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_between(context, call);
+    if (status == WW_OK && !coding->may_discard) {
+        status = log_failure(WW_BAD_STATE, "%s: there is no step to take back", call);
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    for (int i = 0; i < context->bucket_count; i++) {
+        struct bucket_coding *kept = &context->buckets[i].coding;
+        kept->now = kept->before;
+    }
+    coding->now = !coding->now;
+    coding->steps--;
+    coding->may_discard = false;
+    return WW_OK;
+}

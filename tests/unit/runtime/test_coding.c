@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_coding.c: sums that travel encoded: the same bits on all ranks, small errors, nothing lost
+ * from step to step, codecs that differ named, values that are not finite named and kept out. */
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+
+TestSuite(coding, .init = capture_start, .fini = capture_finish);
+
+/* ---- Numbers -------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+static double uniform(uint64_t key)
+{
+    return (double)(mix(key * UINT64_C(0x9e3779b97f4a7c15) + 1) >> 11) * 0x1p-53;
+}
+
+static float gaussian(uint64_t key)
+{
+    double a = uniform(2 * key);
+    double b = uniform(2 * key + 1);
+    return (float)(sqrt(-2 * log(a + 1e-300)) * cos(6.283185307179586 * b));
+}
+
+/* An integer of -8 .. 8: sums of few of them are exact in fp32, bf16 and fp16. */
+static float whole(uint64_t key)
+{
+    return (float)((int)(mix(key + 77) % 17) - 8);
+}
+
+static uint64_t key_of(int rank, int step, size_t element)
+{
+    return ((uint64_t)rank * 131 + (uint64_t)step) * UINT64_C(1000003) + element;
+}
+
+/* ---- Ranks ---------------------------------------------------------------------------------- */
+
+/* What a test hands to its ranks. */
+struct plan_of_test {
+    const char *codec;
+    size_t count;
+    int ranks_per_host; /* 0 = all share one */
+    enum ww_op op;
+    bool feedback;
+    bool uneven;       /* the first host has one rank only */
+    bool repeats;      /* no chance is in it: called again it gives the same bits */
+    double error_most; /* relative, in the L2 norm */
+};
+
+struct board {
+    const struct plan_of_test *plan;
+    float *results[WORLD_SIZE_MAX];
+    float *residuals[WORLD_SIZE_MAX];
+};
+
+static int host_of(const struct plan_of_test *plan, int rank)
+{
+    if (plan->ranks_per_host == 0) {
+        return 0;
+    }
+    return (rank + (plan->uneven ? plan->ranks_per_host - 1 : 0)) / plan->ranks_per_host;
+}
+
+static struct ww_context *context_of(const struct ww_world *world, const struct plan_of_test *plan,
+                                     struct ww_config *config)
+{
+    char host[32];
+    snprintf(host, sizeof host, "host %d", host_of(plan, world->rank));
+    config->host = host;
+    config->calibrate = WW_CALIBRATE_OFF;
+    return world_context(world, config);
+}
+
+static float *vector_of(size_t count)
+{
+    float *vector = calloc(count + 1, sizeof *vector);
+    check(vector != NULL, "no memory");
+    return vector;
+}
+
+static double distance(const float *got, const double *wanted, size_t count)
+{
+    double error = 0;
+    double norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        error += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+        norm += wanted[i] * wanted[i];
+    }
+    return norm > 0 ? sqrt(error / norm) : sqrt(error);
+}
+
+/* ---- One sum -------------------------------------------------------------------------------- */
+
+static void sum_once(const struct ww_world *world, void *shared)
+{
+    struct board *board = shared;
+    const struct plan_of_test *plan = board->plan;
+    struct ww_config config = world_config();
+    struct ww_context *context = context_of(world, plan, &config);
+    float *input = vector_of(plan->count);
+    float *residual = plan->feedback ? vector_of(plan->count) : NULL;
+    for (size_t i = 0; i < plan->count; i++) {
+        input[i] = gaussian(key_of(world->rank, 0, i));
+    }
+    float *output = vector_of(plan->count);
+    check_status(
+        ww_all_reduce_coded(context, input, output, plan->count, plan->op, plan->codec, residual),
+        WW_OK);
+    if (residual != NULL) {
+        memset(residual, 0, plan->count * sizeof *residual);
+    }
+    check_status(
+        ww_all_reduce_coded(context, input, input, plan->count, plan->op, plan->codec, residual),
+        WW_OK);
+    if (plan->repeats) {
+        check(memcmp(input, output, plan->count * sizeof *input) == 0, "%s: in place other bits",
+              plan->codec);
+    }
+    board->results[world->rank] = output;
+    world_meet(world);
+    check(memcmp(output, board->results[0], plan->count * sizeof *output) == 0,
+          "%s, %d ranks, %zu elements: rank %d has other bits than rank 0", plan->codec,
+          world->size, plan->count, world->rank);
+    if (world->rank == 0) {
+        double *exact = calloc(plan->count + 1, sizeof *exact);
+        double scale = plan->op == WW_MEAN ? 1.0 / world->size : 1;
+        for (int rank = 0; rank < world->size; rank++) {
+            for (size_t i = 0; i < plan->count; i++) {
+                exact[i] += scale * (double)gaussian(key_of(rank, 0, i));
+            }
+        }
+        double error = distance(output, exact, plan->count);
+        check(error <= plan->error_most, "%s, %d ranks, %zu elements: error %g, at most %g",
+              plan->codec, world->size, plan->count, error, plan->error_most);
+        free(exact);
+    }
+    world_meet(world);
+    ww_context_destroy(context);
+    free(input);
+    free(output);
+    free(residual);
+}
+
+/* 2^-11 and 2^-8 of rounding twice; an int8 step is about 1/43 of the standard deviation. */
+static const struct {
+    const char *codec;
+    bool feedback;
+    bool repeats;
+    double error_most;
+} codecs_tried[] = {{"none", false, true, 1e-6},     {"fp16", false, true, 6e-4},
+                    {"fp16", true, true, 6e-4},      {"bf16", false, true, 4e-3},
+                    {"int8", false, false, 2.2e-2}, /* rounded at random */
+                    {"int8", true, true, 1.6e-2},    {"topk:1", true, true, 5e-3},
+                    {"topk:0.5", true, false, 0.75}, /* chosen by a sample */
+                    {"topk:0.05", true, false, 1.0}, {"topk:0.1:fixed", true, true, 1.0},
+                    {"topk:0.01", false, false, 1.0}};
+
+static void expect_sums(int size, int ranks_per_host, bool uneven, size_t count)
+{
+    for (size_t c = 0; c < LENGTH(codecs_tried); c++) {
+        struct plan_of_test plan = {.codec = codecs_tried[c].codec,
+                                    .count = count,
+                                    .ranks_per_host = ranks_per_host,
+                                    .uneven = uneven,
+                                    .op = c % 2 == 0 ? WW_SUM : WW_MEAN,
+                                    .feedback = codecs_tried[c].feedback,
+                                    .repeats = codecs_tried[c].repeats,
+                                    .error_most = codecs_tried[c].error_most};
+        struct board board = {.plan = &plan};
+        world_run(size, sum_once, &board);
+    }
+}
+
+Test(coding, every_rank_gets_the_same_bits_close_to_the_sum)
+{
+    static const size_t counts[] = {1, 2, 3, 255, 257, 4099, 65537, 300007};
+    for (size_t i = 0; i < LENGTH(counts); i++) {
+        expect_sums(2, 0, false, counts[i]);
+        expect_sums(3, 0, false, counts[i]);
+    }
+    expect_sums(8, 0, false, 70001);
+    expect_sums(1, 0, false, 1000);
+}
+
+Test(coding, hosts_sum_densely_and_encode_between_them)
+{
+    static const size_t counts[] = {1, 5, 1000, 200003};
+    for (size_t i = 0; i < LENGTH(counts); i++) {
+        expect_sums(4, 2, false, counts[i]);
+        expect_sums(4, 3, true, counts[i]);
+        expect_sums(7, 3, false, counts[i]);
+    }
+    expect_sums(4, 1, false, 100003);
+}
+
+/* ---- Nothing is lost ------------------------------------------------------------------------ */
+
+#define LAW_STEPS 12
+
+/* Integers: everything that was sent and what is kept comes to what was given, exactly. */
+static void sum_often(const struct ww_world *world, void *shared)
+{
+    struct board *board = shared;
+    const struct plan_of_test *plan = board->plan;
+    struct ww_config config = world_config();
+    struct ww_context *context = context_of(world, plan, &config);
+    float *values = vector_of(plan->count);
+    float *residual = vector_of(plan->count);
+    float *sent = vector_of(plan->count);
+    for (int step = 0; step < LAW_STEPS; step++) {
+        for (size_t i = 0; i < plan->count; i++) {
+            values[i] = whole(key_of(world->rank, step, i));
+        }
+        check_status(ww_all_reduce_coded(context, values, values, plan->count, WW_SUM, plan->codec,
+                                         residual),
+                     WW_OK);
+        for (size_t i = 0; i < plan->count; i++) {
+            sent[i] += values[i];
+        }
+    }
+    board->residuals[world->rank] = residual;
+    world_meet(world);
+    int wrong = 0;
+    for (size_t i = 0; i < plan->count && world->rank == 0; i++) {
+        double given = 0;
+        double kept = sent[i];
+        for (int rank = 0; rank < world->size; rank++) {
+            kept += board->residuals[rank][i];
+            for (int step = 0; step < LAW_STEPS; step++) {
+                given += whole(key_of(rank, step, i));
+            }
+        }
+        wrong += kept != given;
+    }
+    check(wrong == 0, "%s, %d ranks: %d of %zu elements lost or found something", plan->codec,
+          world->size, wrong, plan->count);
+    world_meet(world);
+    ww_context_destroy(context);
+    free(values);
+    free(residual);
+    free(sent);
+}
+
+Test(coding, what_was_sent_and_what_is_kept_come_to_what_was_given)
+{
+    static const char *const names[] = {"fp16", "bf16", "topk:0.02", "topk:0.3", "topk:0.05:fixed"};
+    for (size_t c = 0; c < LENGTH(names); c++) {
+        struct plan_of_test plan = {.codec = names[c], .count = 70003};
+        struct board board = {.plan = &plan};
+        world_run(2, sum_often, &board);
+        world_run(5, sum_often, &board);
+        plan.ranks_per_host = 2;
+        world_run(6, sum_often, &board);
+        plan.uneven = true;
+        world_run(6, sum_often, &board);
+    }
+}
+
+/* ---- Refusals ------------------------------------------------------------------------------- */
+
+static void differ_in_codec(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    struct ww_context *context = context_of(world, plan, &config);
+    float values[64] = {0};
+    const char *codec = world->rank == 1 ? plan->codec : "fp16";
+    check_status(ww_all_reduce_coded(context, values, values, 64, WW_SUM, codec, NULL),
+                 WW_MISMATCH);
+    check_words(ww_last_error(context), "rank 1", "fp16", NULL);
+    ww_context_destroy(context);
+}
+
+Test(coding, codecs_that_differ_are_named)
+{
+    static const char *const names[] = {"none", "bf16", "topk:0.1", "topk:0.1:fixed"};
+    for (size_t c = 0; c < LENGTH(names); c++) {
+        struct plan_of_test plan = {.codec = names[c]};
+        world_run(3, differ_in_codec, &plan);
+    }
+    world_forgive();
+}
+
+static void call_wrongly(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(world, &config);
+    float values[4] = {1, 2, 3, 4};
+    static const char *const bad[] = {"",          "fp32",         "FP16",    "topk",
+                                      "topk:",     "topk:0",       "auto",    "topk:1.1",
+                                      "topk:-0.1", "topk:0.1:fix", "int8:16", " int8"};
+    for (size_t i = 0; i < LENGTH(bad); i++) {
+        check_status(ww_all_reduce_coded(context, values, values, 4, WW_SUM, bad[i], NULL),
+                     WW_BAD_ARGUMENT);
+        check_words(ww_last_error(context), "ww_all_reduce_coded", "topk", NULL);
+        check(ww_step_codec(context, bad[i]) == WW_BAD_ARGUMENT, "ww_step_codec took \"%s\"",
+              bad[i]);
+    }
+    check_status(ww_all_reduce_coded(context, values, values, 4, WW_SUM, NULL, NULL),
+                 WW_BAD_ARGUMENT);
+    check_status(ww_all_reduce_coded(context, values, values, 4, WW_MAX, "fp16", NULL),
+                 WW_UNSUPPORTED);
+    check_status(ww_all_reduce_coded(context, NULL, values, 4, WW_SUM, "fp16", NULL),
+                 WW_BAD_ARGUMENT);
+    check_status(ww_all_reduce_coded(context, values, values, 4, WW_SUM, "fp16", NULL), WW_OK);
+    config.codec = "fp17";
+    struct ww_context *none = NULL;
+    check_status(ww_context_create(world, &config, &none), WW_BAD_CONFIG);
+    check_words(ww_last_error(NULL), "fp17", "fp16", NULL);
+    ww_context_destroy(context);
+}
+
+Test(coding, wrong_arguments_break_nothing)
+{
+    world_run(1, call_wrongly, NULL);
+    world_forgive();
+}
+
+/* ---- Steps ---------------------------------------------------------------------------------- */
+
+#define TENSORS 4
+static const size_t shapes[TENSORS][2] = {{100, 70}, {33, 1}, {301, 200}, {8, 8}};
+static const int dims[TENSORS] = {2, 1, 2, 2};
+
+static size_t count_of(int tensor)
+{
+    return shapes[tensor][0] * (dims[tensor] > 1 ? shapes[tensor][1] : 1);
+}
+
+struct trainer {
+    struct ww_context *context;
+    struct ww_tensor *tensors[TENSORS];
+    float *values[TENSORS];
+    struct ww_report report;
+};
+
+static void trainer_begin(struct trainer *trainer, const struct ww_world *world,
+                          const struct plan_of_test *plan, struct ww_config *config)
+{
+    config->codec = plan->codec;
+    config->codec_least_count = 1000;
+    config->gradient_op = WW_SUM;
+    config->bucket_bytes = 64 << 10;
+    trainer->context = context_of(world, plan, config);
+    for (int t = 0; t < TENSORS; t++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%d", t);
+        check_status(
+            ww_tensor_add(trainer->context, name, WW_F32, dims[t], shapes[t], &trainer->tensors[t]),
+            WW_OK);
+        trainer->values[t] = vector_of(count_of(t));
+    }
+    check_status(ww_tensors_commit(trainer->context), WW_OK);
+}
+
+static void trainer_end(struct trainer *trainer)
+{
+    ww_context_destroy(trainer->context);
+    for (int t = 0; t < TENSORS; t++) {
+        free(trainer->values[t]);
+    }
+}
+
+static void trainer_step(struct trainer *trainer, int rank, int step, double loss_scale)
+{
+    check_status(ww_step_begin(trainer->context), WW_OK);
+    if (loss_scale != 1) {
+        check_status(ww_step_loss_scale(trainer->context, loss_scale), WW_OK);
+    }
+    for (int t = TENSORS; t-- > 0;) {
+        for (size_t i = 0; i < count_of(t); i++) {
+            trainer->values[t][i] = (float)(loss_scale *
+                                            whole(key_of(rank, step, i * 7 + (size_t)t)));
+        }
+        check_status(ww_tensor_start(trainer->tensors[t], trainer->values[t]), WW_OK);
+    }
+    trainer->report = (struct ww_report)WW_REPORT_INIT;
+    check_status(ww_step_end(trainer->context, &trainer->report), WW_OK);
+}
+
+static double given(int size, int steps, int tensor, size_t i)
+{
+    double sum = 0;
+    for (int rank = 0; rank < size; rank++) {
+        for (int step = 0; step < steps; step++) {
+            sum += whole(key_of(rank, step, i * 7 + (size_t)tensor));
+        }
+    }
+    return sum;
+}
+
+/* Steps of several codecs, then one of none, which brings everything that was kept. */
+static void change_codecs(const struct ww_world *world, void *shared)
+{
+    static const char *const codecs[] = {"topk:0.02", "topk:0.02", "topk:0.02", "int8",
+                                         "topk:0.1",  "topk:0.1",  "fp16",      "topk:0.03:fixed",
+                                         "none",      "topk:0.05", "none"};
+    const struct plan_of_test *plan = shared;
+    struct trainer trainer;
+    struct ww_config config = world_config();
+    config.error_feedback = WW_FEEDBACK_ON;
+    trainer_begin(&trainer, world, plan, &config);
+    double *sums[TENSORS];
+    for (int t = 0; t < TENSORS; t++) {
+        sums[t] = calloc(count_of(t), sizeof *sums[t]);
+    }
+    int steps = (int)LENGTH(codecs);
+    for (int step = 0; step < steps; step++) {
+        check_status(ww_step_codec(trainer.context, codecs[step]), WW_OK);
+        trainer_step(&trainer, world->rank, step, step % 3 == 1 ? 1024 : 1);
+        for (int t = 0; t < TENSORS; t++) {
+            for (size_t i = 0; i < count_of(t); i++) {
+                sums[t][i] += trainer.values[t][i];
+            }
+        }
+    }
+    for (int t = 0; t < TENSORS; t++) {
+        double worst = 0;
+        for (size_t i = 0; i < count_of(t); i++) {
+            worst = fmax(worst, fabs(sums[t][i] - given(world->size, steps, t, i)));
+        }
+        /* int8 leaves what is no integer; all the rest is exact */
+        check(worst <= 1e-3, "tensor %d: %g is missing after all", t, worst);
+        free(sums[t]);
+    }
+    trainer_end(&trainer);
+}
+
+Test(coding, residuals_survive_changes_of_the_codec)
+{
+    struct plan_of_test plan = {.codec = "none"};
+    world_run(2, change_codecs, &plan);
+    world_run(4, change_codecs, &plan);
+    plan.ranks_per_host = 2;
+    world_run(4, change_codecs, &plan);
+}
+
+/* Steps that are thrown away leave no trace: every third one, of other gradients. */
+static void discard_steps(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    config.momentum = plan->feedback ? 0.5 : 0;
+    struct trainer one;
+    struct trainer other;
+    trainer_begin(&one, world, plan, &config);
+    trainer_begin(&other, world, plan, &config);
+    check_status(ww_step_discard(one.context), WW_BAD_STATE);
+    for (int step = 0; step < 6; step++) {
+        if (step % 3 != 1) {
+            trainer_step(&one, world->rank, 100 + step, 1);
+            check_status(ww_step_discard(one.context), WW_OK);
+            check_status(ww_step_discard(one.context), WW_BAD_STATE);
+        }
+        trainer_step(&one, world->rank, step, 1);
+        trainer_step(&other, world->rank, step, 1);
+        for (int t = 0; t < TENSORS; t++) {
+            size_t same = 0;
+            for (size_t i = 0; i < count_of(t); i++) {
+                same += one.values[t][i] == other.values[t][i];
+            }
+            check(same == count_of(t), "%s: step %d, tensor %d: %zu of %zu elements differ",
+                  plan->codec, step, t, count_of(t) - same, count_of(t));
+        }
+    }
+    trainer_end(&one);
+    trainer_end(&other);
+}
+
+Test(coding, discarded_steps_leave_no_trace)
+{
+    /* The sample that finds a threshold depends on the step, so "topk:..." would choose others. */
+    static const char *const names[] = {"topk:0.05:fixed", "int8"};
+    for (size_t c = 0; c < LENGTH(names); c++) {
+        struct plan_of_test plan = {.codec = names[c], .feedback = c == 0};
+        world_run(2, discard_steps, &plan);
+        plan.ranks_per_host = 2;
+        world_run(4, discard_steps, &plan);
+    }
+    world_forgive();
+}
+
+/* A value that is not finite, in a tensor that is encoded. */
+static void go_wild(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    static const float wild[] = {NAN, INFINITY, -INFINITY};
+    struct ww_config config = world_config();
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    trainer_step(&trainer, world->rank, 0, 1);
+    check(trainer.report.wild_rank == -1 && trainer.report.wild_bucket == -1, "nothing was wild");
+    check(trainer.report.encoded > 0 && trainer.report.chosen <= trainer.report.encoded,
+          "%llu encoded", (unsigned long long)trainer.report.encoded);
+    for (size_t w = 0; w < LENGTH(wild); w++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        for (int t = TENSORS; t-- > 0;) {
+            for (size_t i = 0; i < count_of(t); i++) {
+                trainer.values[t][i] = 1;
+            }
+            if (t == 2 && world->rank == 1) {
+                trainer.values[t][40000 + w] = wild[w];
+            }
+            check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        }
+        trainer.report = (struct ww_report)WW_REPORT_INIT;
+        check_status(ww_step_end(trainer.context, &trainer.report), WW_OK);
+        check(!isfinite(trainer.values[2][40000 + w]), "%s: rank %d got %g for %g", plan->codec,
+              world->rank, (double)trainer.values[2][40000 + w], (double)wild[w]);
+        check(isfinite(trainer.values[2][39999]) && isfinite(trainer.values[0][5]),
+              "its neighbours are finite");
+        if (plan->ranks_per_host == 0) {
+            check(trainer.report.wild_rank == 1 && trainer.report.wild_bucket >= 0,
+                  "%s: rank %d hears of rank %d, bucket %d", plan->codec, world->rank,
+                  trainer.report.wild_rank, trainer.report.wild_bucket);
+        }
+        check_status(ww_step_discard(trainer.context), WW_OK);
+    }
+    trainer_step(&trainer, world->rank, 1, 1);
+    int finite = 1;
+    for (int t = 0; t < TENSORS; t++) {
+        for (size_t i = 0; i < count_of(t); i++) {
+            finite = finite && isfinite(trainer.values[t][i]);
+        }
+    }
+    check(finite, "%s: a residual took it in", plan->codec);
+    trainer_end(&trainer);
+}
+
+Test(coding, values_that_are_not_finite_are_named_and_kept_out)
+{
+    static const char *const names[] = {"fp16", "bf16", "int8", "topk:0.02", "topk:0.02:fixed"};
+    for (size_t c = 0; c < LENGTH(names); c++) {
+        struct plan_of_test plan = {.codec = names[c]};
+        world_run(3, go_wild, &plan);
+        plan.ranks_per_host = 2;
+        world_run(4, go_wild, &plan);
+    }
+    world_forgive();
+}
+
+/* Small tensors and those of one dimension are exact, unless somebody says otherwise. */
+static void keep_small_ones(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    trainer_step(&trainer, world->rank, 0, 1);
+    size_t zeros[TENSORS] = {0};
+    for (int t = 0; t < TENSORS; t++) {
+        for (size_t i = 0; i < count_of(t); i++) {
+            double exact = given(world->size, 1, t, i);
+            bool dense = t == 1 || t == 3;
+            check(!dense || trainer.values[t][i] == exact, "tensor %d is not exact", t);
+            zeros[t] += trainer.values[t][i] == 0;
+        }
+    }
+    check(zeros[0] > count_of(0) / 2 && zeros[2] > count_of(2) / 2, "the large ones are sparse");
+    check_status(ww_tensor_codec(trainer.tensors[0], "fp16"), WW_BAD_STATE);
+    trainer_end(&trainer);
+}
+
+Test(coding, small_tensors_and_those_of_one_dimension_travel_as_they_are)
+{
+    struct plan_of_test plan = {.codec = "topk:0.02"};
+    world_run(2, keep_small_ones, &plan);
+    world_forgive();
+}
+
+/* A norm of all results, and no more than that. */
+static void clip(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    config.clip_norm = plan->error_most;
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    trainer_step(&trainer, world->rank, 0, 1);
+    double before = 0;
+    double after = 0;
+    for (int t = 0; t < TENSORS; t++) {
+        for (size_t i = 0; i < count_of(t); i++) {
+            before += pow(given(world->size, 1, t, i), 2);
+            after += pow(trainer.values[t][i], 2);
+        }
+    }
+    check(fabs(trainer.report.gradient_norm / sqrt(before) - 1) < 1e-3, "the norm is %g, not %g",
+          trainer.report.gradient_norm, sqrt(before));
+    double wanted = fmin(sqrt(before), plan->error_most);
+    check(fabs(sqrt(after) / wanted - 1) < 1e-3, "clipped to %g, not %g", sqrt(after), wanted);
+    trainer_end(&trainer);
+}
+
+Test(coding, results_are_clipped_to_a_norm)
+{
+    struct plan_of_test plan = {.codec = "fp16", .error_most = 10};
+    world_run(2, clip, &plan);
+    plan.error_most = 1e6;
+    world_run(3, clip, &plan);
+}
