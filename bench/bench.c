@@ -7,6 +7,7 @@
 
 #include "bench.h"
 #include "blocks.h"
+#include "coded.h"
 #include "command.h"
 #include "overhead.h"
 #include "progress.h"
@@ -103,7 +104,9 @@ static void run_job(void *self, const struct job *job)
     struct record record = {.job = *job};
     table_subject(bench->out, &job->subject);
     for (int in_place = 0; in_place < 2; in_place++) {
-        record.figures[in_place] = measure(&bench->meter, job, in_place == 1);
+        record.figures[in_place] = bench->options->lossy
+                                       ? coded_measure(&bench->meter, job, in_place == 1)
+                                       : measure(&bench->meter, job, in_place == 1);
         table_figures(bench->out, &record.figures[in_place]);
     }
     bench_hide_progress(bench);

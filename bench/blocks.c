@@ -53,9 +53,10 @@ static void put_call(FILE *out, const struct report *report, const struct record
     const struct summary *times = &figures->per_call;
     const double seconds[] = {times->min, times->p10, times->median,     times->p90,
                               times->p99, times->max, times->median_low, times->median_high};
-    fprintf(out, "# %12zu  %8s  %6s  %6d  %12s  %6s  %5s  %10" PRIu64 "  %6d  %6d  %7d",
+    const char *unknown = figures->lossy ? "-" : "0"; /* inside the call, not timed by itself */
+    fprintf(out, "# %12zu  %8s  %6s  %6d  %12s  %6s  %5s  %10" PRIu64 "  %6s  %6s  %7d",
             subject->bytes, subject->type, subject->op, subject->root, placement_name(in_place),
-            memory_names[options->memory], options->codec, figures->wire_bytes, 0, 0,
+            memory_names[options->memory], options->codec, figures->wire_bytes, unknown, unknown,
             figures->calls);
     put_times(out, seconds, sizeof(seconds) / sizeof(seconds[0]));
     fprintf(out, "\n");

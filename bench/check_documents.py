@@ -21,7 +21,7 @@ TOP = ["schema", "wirewise", "mpi", "begin", "end", "arguments", "hosts", "ranks
        "average_busbw_gbps", "resident_beyond_buffers"]
 RESULT = ["collective", "type", "op", "root", "bytes", "asked_bytes", "count", "placement",
           "memory", "codec", "calls", "time_s", "call_s", "algbw_gbps", "busbw_gbps", "wrong",
-          "wire_bytes", "encode_s", "decode_s"]
+          "wire_bytes", "encode_s", "decode_s", "nmse"]
 CONTEST = ["collective", "type", "op", "root", "bytes", "asked_bytes", "count", "placement",
            "memory", "peer", "peer_memory", "rounds", "batch", "call_s", "peer_call_s",
            "peer_over_ours", "busbw_gbps", "peer_busbw_gbps", "wrong", "note"]

@@ -92,7 +92,12 @@ refuses '-a 4:' bench -a 4
 refuses 'int64' bench -d floot
 refuses 'avg' bench -o prod
 refuses 'integers have no average' bench -o avg -d int32
-refuses 'known is none' bench --codec int8
+refuses 'none, fp16' bench --codec fp32
+refuses 'density' bench --codec topk
+refuses 'only all_reduce of float' bench --codec fp16 -d double
+refuses 'only all_reduce of float' bench broadcast --codec fp16
+refuses 'only all_reduce of float' bench --codec fp16 -o max
+refuses 'neither --versus' bench --codec fp16 --predict
 refuses 'reduce_scatter' bench bcast
 refuses 'one collective' bench broadcast all_gather
 refuses 'known is mpi' bench --versus nccl

@@ -131,6 +131,24 @@ static void check_files(struct argp_state *state, const struct options *options)
     }
 }
 
+/* fp32 sums and means of all-reduces are encoded. */
+static void check_codec(struct argp_state *state, const struct options *options)
+{
+    bool sums = options->collective->outcome == OUTCOME_REDUCED && options->type_count == 1 &&
+                options->types[0].type == WW_F32;
+    for (int i = 0; i < options->op_count; i++) {
+        sums = sums && (options->ops[i].op == WW_SUM || options->ops[i].op == WW_MEAN);
+    }
+    if (!sums) {
+        refuse(state, "--codec %s: only all_reduce of float is encoded, with -o sum or avg",
+               options->codec);
+    }
+    if (options->versus_mpi || options->predict || options->overhead) {
+        refuse(state, "--codec %s goes together with neither --versus, --predict nor --overhead",
+               options->codec);
+    }
+}
+
 void line_finish(struct argp_state *state, struct options *options)
 {
     fill_defaults(options);
@@ -141,6 +159,9 @@ void line_finish(struct argp_state *state, struct options *options)
     check_predict(state, options);
     if (options->versus_mpi) {
         check_versus(state, options);
+    }
+    if (options->lossy) {
+        check_codec(state, options);
     }
     if (options->op_count == 1 && options->ops[0].op == WW_MEAN && options->type_count == 1 &&
         type_is_integer(options->types[0].type)) {

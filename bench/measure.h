@@ -31,7 +31,9 @@ struct figures {
     double algorithm_gbps;
     double bus_gbps;
     bool checked;
-    uint64_t wrong; /* elements, on all ranks together */
+    uint64_t wrong; /* elements, on all ranks together; 0 where lossy */
+    bool lossy;
+    double error; /* lossy: mean square of the error over that of the exact result */
     int calls;
     uint64_t wire_bytes;     /* that one call sends, the mean of all ranks */
     struct summary per_call; /* seconds, of the slowest rank */

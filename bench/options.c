@@ -43,7 +43,10 @@ static const struct argp_option rows[] = {
     {"root", 'r', "RANK", 0, "who broadcasts (0)", 0},
     {"memory", KEY_MEMORY, "KIND", 0,
      "where the buffers lie: malloc, huge (2 MiB pages) or shared (ww_alloc) (malloc)", 0},
-    {"codec", KEY_CODEC, "NAME", 0, "how values are coded on the wire: none (none)", 0},
+    {"codec", KEY_CODEC, "SPEC", 0,
+     "how values travel: none, fp16, bf16, int8, topk:0.01, topk:0.01:fixed; other than none: "
+     "Gaussian values, and the mean square of the error in the place of #wrong (none)",
+     0},
     {"nthreads", 't', "COUNT", 0, "without mpirun: ranks, as threads of this process (1)", 0},
     {"ngpus", 'g', "COUNT", 0, "devices of a thread: 1, the CPU (1)", 0},
     {0, 0, 0, 0, "How it is measured", 3},
@@ -177,7 +180,7 @@ static error_t take(int key, char *text, struct argp_state *state)
         take_expectation(state, text, options);
         return 0;
     case KEY_CODEC:
-        take_only(state, "codec", text, "none");
+        take_codec(state, text, options);
         return 0;
     case KEY_VERSUS:
         take_only(state, "peer", text, "mpi");

@@ -44,6 +44,7 @@ struct options {
     int devices;        /* per thread: 1 */
     enum memory memory; /* of the buffers behind the table */
     const char *codec;
+    bool lossy; /* it is not "none" */
     struct expectation expectations[EXPECTATIONS_MAX];
     int expectation_count;
     const char *json_path; /* NULL = not asked for */

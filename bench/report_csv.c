@@ -14,7 +14,7 @@ static const char head[] =
     "average,record,collective,type,op,root,bytes,asked_bytes,count,placement,memory,codec,"
     "peer_memory,calls,batch,time_s,min_s,p10_s,median_s,p90_s,p99_s,max_s,median_low_s,"
     "median_high_s,algbw_gbps,busbw_gbps,wrong,wire_bytes,encode_s,decode_s,ratio,ratio_low,"
-    "ratio_high,note\n";
+    "ratio_high,note,nmse\n";
 
 /* Fields end with a comma; the last of a line takes its place by a line feed. */
 static void put_text(FILE *to, const char *text)
@@ -113,9 +113,13 @@ static void put_result(FILE *to, const struct report *report, const struct recor
     put_summary(to, &figures->per_call);
     put_number(to, figures->algorithm_gbps);
     put_number(to, figures->bus_gbps);
-    put_wrong(to, figures->checked, figures->wrong);
+    put_wrong(to, figures->checked && !figures->lossy, figures->wrong);
     put_count(to, figures->wire_bytes);
-    fputs("0,0,,,,\n", to);
+    if (figures->lossy) {
+        fprintf(to, ",,,,,,%.9g\n", figures->error);
+    } else {
+        fputs("0,0,,,,,\n", to);
+    }
 }
 
 /* One side of a contest. */
@@ -150,7 +154,7 @@ static void put_side(FILE *to, const struct report *report, const struct contest
     put_number(to, contest->ratio.median);
     put_number(to, contest->ratio.median_low);
     put_number(to, contest->ratio.median_high);
-    fprintf(to, "%s\n", side->ours && contest->slower ? "slower" : "");
+    fprintf(to, "%s,\n", side->ours && contest->slower ? "slower" : "");
 }
 
 static void put_contest(FILE *to, const struct report *report, const struct contest_record *record)

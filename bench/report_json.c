@@ -146,10 +146,17 @@ static void put_result(struct json *json, const struct report *report, const str
     put_summary(json, "call_s", &figures->per_call);
     json_number(json, "algbw_gbps", figures->algorithm_gbps);
     json_number(json, "busbw_gbps", figures->bus_gbps);
-    put_wrong(json, figures->checked, figures->wrong);
+    put_wrong(json, figures->checked && !figures->lossy, figures->wrong);
     json_count(json, "wire_bytes", figures->wire_bytes);
-    json_number(json, "encode_s", 0.0);
-    json_number(json, "decode_s", 0.0);
+    if (figures->lossy) { /* inside the call, not timed by themselves */
+        json_null(json, "encode_s");
+        json_null(json, "decode_s");
+        json_number(json, "nmse", figures->error);
+    } else {
+        json_number(json, "encode_s", 0.0);
+        json_number(json, "decode_s", 0.0);
+        json_null(json, "nmse");
+    }
     json_close_object(json);
 }
 

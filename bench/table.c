@@ -93,7 +93,9 @@ void table_figures(FILE *out, const struct figures *figures)
     fit(figures->algorithm_gbps, 6, algorithm, sizeof(algorithm));
     fit(figures->bus_gbps, 6, bus, sizeof(bus));
     fprintf(out, "  %7s  %6s  %6s", time, algorithm, bus);
-    if (figures->checked) {
+    if (figures->lossy) {
+        fprintf(out, "  %6.0e", figures->error);
+    } else if (figures->checked) {
         fprintf(out, "  %6g", (double)figures->wrong);
     } else {
         fprintf(out, "    N/A");

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wirewise/tools.h>
+
 #define DAY_S 86400.0
 #define GBPS_MOST 1e6
 
@@ -172,6 +174,17 @@ void take_expectation(struct argp_state *state, const char *text, struct options
         return;
     }
     options->expectation_count++;
+}
+
+void take_codec(struct argp_state *state, const char *text, struct options *options)
+{
+    struct ww_codec_facts facts = WW_CODEC_FACTS_INIT;
+    if (ww_codec_describe(text, &facts) != WW_OK) {
+        refuse(state, "--%s", ww_last_error(NULL));
+        return;
+    }
+    options->codec = text;
+    options->lossy = facts.lossy;
 }
 
 void take_only(struct argp_state *state, const char *what, const char *text, const char *only)

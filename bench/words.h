@@ -25,7 +25,9 @@ void take_memory(struct argp_state *state, const char *text, struct options *opt
 void take_collective(struct argp_state *state, const char *text, struct options *options);
 /* "SIZE:GBPS", one more. */
 void take_expectation(struct argp_state *state, const char *text, struct options *options);
-/* A word of which there is only one: `what` names its kind ("codec"). */
+void take_codec(struct argp_state *state, const char *text, struct options *options);
+
+/* A word of which there is only one: `what` names its kind ("peer"). */
 void take_only(struct argp_state *state, const char *what, const char *text, const char *only);
 /* A file name that is not empty. */
 void take_path(struct argp_state *state, const char *flag, const char *text, const char **path);

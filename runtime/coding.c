@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wirewise/tools.h>
+
 #include "context.h"
 #include "internal/memory.h"
 
@@ -76,9 +78,9 @@ struct codec_spec coding_spec(const struct ww_context *context, const struct buc
     return spec;
 }
 
-static bool feeds_back(const struct ww_context *context, const struct codec_spec *spec)
+static bool feeds_back(enum ww_feedback feedback, const struct codec_spec *spec)
 {
-    switch (context->settings.values.error_feedback) {
+    switch (feedback) {
     case WW_FEEDBACK_ON:
         return spec->kind != CODEC_NONE;
     case WW_FEEDBACK_OFF:
@@ -86,6 +88,23 @@ static bool feeds_back(const struct ww_context *context, const struct codec_spec
     default:
         return spec->kind == CODEC_INT8 || spec->kind == CODEC_TOPK;
     }
+}
+
+enum ww_status ww_codec_describe(const char *codec, struct ww_codec_facts *facts)
+{
+    struct codec_spec spec;
+    if (facts == NULL || facts->struct_bytes != sizeof *facts) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_codec_describe got %s",
+                           facts == NULL ? "NULL"
+                                         : "facts that were not made by WW_CODEC_FACTS_INIT");
+    }
+    enum ww_status status = coding_parse(codec, "codec", &spec);
+    if (status == WW_OK) {
+        facts->lossy = spec.kind != CODEC_NONE;
+        facts->feeds_back = feeds_back(WW_FEEDBACK_AUTO, &spec);
+        facts->bytes_per_element = codec_bytes_per_element(&spec);
+    }
+    return status;
 }
 
 /* ---- Memory ------------------------------------------------------------------------------- */
@@ -120,7 +139,7 @@ enum ww_status coding_reserve(struct ww_context *context)
         struct codec_spec spec = coding_spec(context, bucket);
         bucket->coding.offset = coding->count;
         coding->count += may_be_coded(bucket) ? bucket->count : 0;
-        feedback = feedback || feeds_back(context, &spec);
+        feedback = feedback || feeds_back(context->settings.values.error_feedback, &spec);
         momentum = momentum || (spec.kind == CODEC_TOPK && context->settings.values.momentum > 0);
     }
     enum ww_status status = WW_OK;
@@ -207,7 +226,7 @@ void coding_launch(struct ww_context *context, struct bucket *bucket, struct run
     struct coding_state *coding = &context->coding;
     struct bucket_coding *kept = &bucket->coding;
     const struct codec_spec *spec = &request->coding.spec;
-    bool keeps = feeds_back(context, spec);
+    bool keeps = feeds_back(context->settings.values.error_feedback, spec);
     uint64_t holders = keeps ? fingerprint(request) : 0;
     if (coding->loss_scale != 1) {
         scale_values(context, bucket, 1 / coding->loss_scale);

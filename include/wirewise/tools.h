@@ -36,6 +36,24 @@ WW_API enum ww_status ww_plan_print(const struct ww_plan_query *query, FILE *to)
 /* Prints every algorithm: collective, name, what it does; a line each. */
 WW_API void ww_algorithms_print(FILE *to);
 
+/* ---- Codecs -----------------------------------------------------------------------------------
+ */
+
+struct ww_codec_facts {
+    size_t struct_bytes;      /* sizeof(struct ww_codec_facts), set by WW_CODEC_FACTS_INIT */
+    bool lossy;               /* false for "none" */
+    bool feeds_back;          /* error feedback is on by default */
+    double bytes_per_element; /* of one frame, about; fp32 has 4 */
+};
+#define WW_CODEC_FACTS_INIT                                                                        \
+    {                                                                                              \
+        sizeof(struct ww_codec_facts), false, false, 0                                             \
+    }
+
+/* Reads a codec as the config spells it. Returns WW_OK, WW_BAD_ARGUMENT (the sentence in
+ * ww_last_error(NULL) says what exists). */
+WW_API enum ww_status ww_codec_describe(const char *codec, struct ww_codec_facts *facts);
+
 /* ---- Predictions: what a collective of a live context will take ------------------------------ */
 
 struct ww_prediction {

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * coded.c: lossy all-reduces: how long, how many bytes, how far from the exact sum. */
+#include "coded.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <wirewise/tools.h>
+
+#define POOL ((size_t)1 << 20) /* Gaussian numbers to draw from, a power of two */
+#define RUN 4096               /* consecutive ones from a place drawn anew */
+
+/* Splitmix64. */
+static uint64_t scramble(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static double uniform(uint64_t key)
+{
+    return ((double)(scramble(key) >> 11) + 0.5) * 0x1p-53;
+}
+
+/* Box and Muller; the same on all ranks. */
+static float *make_pool(const struct meter *meter)
+{
+    float *pool = malloc((POOL + RUN) * sizeof(*pool));
+    if (pool == NULL) {
+        team_fail(&meter->world, "no memory for %zu Gaussian numbers", POOL + RUN);
+    }
+    for (size_t i = 0; i < POOL; i++) {
+        double radius = sqrt(-2 * log(uniform(2 * i)));
+        pool[i] = (float)(radius * cos(6.283185307179586 * uniform(2 * i + 1)));
+    }
+    memcpy(pool + POOL, pool, RUN * sizeof(*pool));
+    return pool;
+}
+
+/* Where the values of a rank from element `first`, a multiple of RUN, lie in the pool. */
+static const float *run_of(const float *pool, uint64_t round, int rank, size_t first)
+{
+    return pool + (scramble(scramble(round) + (uint64_t)rank * 0x1000003u + first) & (POOL - 1));
+}
+
+static void fill(const struct meter *meter, const float *pool, float *values, size_t count)
+{
+    for (size_t first = 0; first < count; first += RUN) {
+        size_t run = count - first < RUN ? count - first : RUN;
+        memcpy(values + first, run_of(pool, meter->round, meter->world.rank, first),
+               run * sizeof(*values));
+    }
+}
+
+/* Squares of the error and of the exact result, over all elements. */
+static double error_of(const struct meter *meter, const struct job *job, const float *pool,
+                       const float *got)
+{
+    int size = meter->world.size;
+    double scale = job->op == WW_MEAN ? 1.0 / size : 1.0;
+    double errors = 0;
+    double squares = 0;
+    for (size_t first = 0; first < job->shape.count; first += RUN) {
+        double exact[RUN] = {0};
+        size_t run = job->shape.count - first < RUN ? job->shape.count - first : RUN;
+        for (int rank = 0; rank < size; rank++) {
+            const float *values = run_of(pool, meter->round, rank, first);
+            for (size_t i = 0; i < run; i++) {
+                exact[i] += values[i];
+            }
+        }
+        for (size_t i = 0; i < run; i++) {
+            double wanted = exact[i] * scale;
+            errors += (got[first + i] - wanted) * (got[first + i] - wanted);
+            squares += wanted * wanted;
+        }
+    }
+    return squares > 0 ? errors / squares : 0;
+}
+
+/* One call on new values; returns its seconds. */
+static double run_once(struct meter *meter, const struct job *job, const float *pool, bool in_place,
+                       float *residual)
+{
+    float *output = (float *)(void *)meter->output.memory;
+    float *input = in_place ? output : (float *)(void *)meter->input.memory;
+    meter->round++;
+    fill(meter, pool, input, job->shape.count);
+    team_barrier(&meter->world);
+    double begin = seconds_now();
+    enum ww_status status = ww_all_reduce_coded(meter->context, input, output, job->shape.count,
+                                                job->op, meter->options->codec, residual);
+    double seconds = seconds_now() - begin;
+    if (status != WW_OK) {
+        measure_fail(meter, job, status);
+    }
+    return seconds;
+}
+
+/* As the steps of a program do it by default. */
+static float *make_residual(const struct meter *meter, const struct job *job)
+{
+    struct ww_codec_facts facts = WW_CODEC_FACTS_INIT;
+    if (ww_codec_describe(meter->options->codec, &facts) != WW_OK || !facts.feeds_back) {
+        return NULL;
+    }
+    float *residual = calloc(job->shape.count + 1, sizeof(*residual));
+    if (residual == NULL) {
+        team_fail(&meter->world, "no memory for the residuals of %zu elements", job->shape.count);
+    }
+    return residual;
+}
+
+static uint64_t bytes_sent(const struct meter *meter, const struct job *job)
+{
+    struct ww_report report = WW_REPORT_INIT;
+    enum ww_status status = ww_calls_report(meter->context, &report);
+    if (status != WW_OK) {
+        measure_fail(meter, job, status);
+    }
+    return report.sent_bytes;
+}
+
+/* The first result, which no residual of another call is in. */
+static double first_error(struct meter *meter, const struct job *job, const float *pool,
+                          bool in_place, float *residual)
+{
+    run_once(meter, job, pool, in_place, residual);
+    double error = error_of(meter, job, pool, (const float *)(void *)meter->output.memory);
+    team_combine(&meter->world, COMBINE_MAX, &error, 1);
+    return error;
+}
+
+static double warm_up(struct meter *meter, const struct job *job, const float *pool, bool in_place,
+                      float *residual)
+{
+    double seconds = 0;
+    for (int i = 0; i < meter->options->warmup_iters || i == 0; i++) {
+        seconds = run_once(meter, job, pool, in_place, residual);
+        team_combine(&meter->world, COMBINE_MAX, &seconds, 1);
+    }
+    return seconds;
+}
+
+struct figures coded_measure(struct meter *meter, const struct job *job, bool in_place)
+{
+    const struct options *options = meter->options;
+    meter_stage(meter, "%s %s %s of %zu bytes as %s, %s", options->collective->name,
+                job->subject.type, job->subject.op, job->bytes, options->codec,
+                in_place ? "in place" : "out of place");
+    float *pool = make_pool(meter);
+    float *residual = make_residual(meter, job);
+    struct figures figures = {.checked = options->checks > 0, .lossy = true};
+    figures.error = first_error(meter, job, pool, in_place, residual);
+    double warm_s = warm_up(meter, job, pool, in_place, residual);
+    figures.calls = measure_calls(options->budget_s / 2, warm_s, options->iters);
+    uint64_t before = bytes_sent(meter, job);
+    for (int i = 0; i < figures.calls; i++) {
+        meter->seconds[i] = run_once(meter, job, pool, in_place, residual);
+        figures.seconds += meter->seconds[i] / figures.calls;
+    }
+    uint64_t sent = team_sum(&meter->world, bytes_sent(meter, job) - before);
+    figures.wire_bytes = sent / (uint64_t)figures.calls / (uint64_t)meter->world.size;
+    team_combine(&meter->world, (enum combine)options->average, &figures.seconds, 1);
+    team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)figures.calls);
+    figures.per_call = summarize(meter->seconds, (size_t)figures.calls);
+    figures.algorithm_gbps = (double)job->bytes / figures.seconds / 1e9;
+    figures.bus_gbps = figures.algorithm_gbps * options->collective->bus_factor(meter->world.size);
+    meter->jobs_done++;
+    free(residual);
+    free(pool);
+    return figures;
+}
