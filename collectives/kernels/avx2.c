@@ -269,6 +269,7 @@ void kernels_init_avx2(struct kernels *kernels)
 {
     kernels->name = avx2.name;
     memcpy(kernels->reduce, avx2.reduce, sizeof avx2.reduce);
+    code_kernels_avx2(&kernels->code);
 }
 #else
 void kernels_init_avx2(struct kernels *kernels)

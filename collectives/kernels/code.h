@@ -64,8 +64,8 @@ struct code_kernels {
     /* Blocks of CODE_BLOCK, the last one may be shorter. steps[block] = largest finite |a| / 127,
      * at most CODE_STEP_MAX, or 0 (all codes 0) where the largest is below 2^-110; code = a / step,
      * -127 .. 127, s = fl32(code * step); -128 where a is not finite: it decodes to NaN. Rounds to
-     * nearest, or stochastically with dither, which takes no residual: floor(a / step + u), u
-     * uniform in [0, 1). Returns how many a were not finite. */
+     * nearest, or stochastically with dither, which takes no residual: a / step + u to nearest, u
+     * uniform in -1/2 .. 1/2. Returns how many a were not finite. */
     size_t (*encode_i8)(int8_t *codes, float *steps, const struct stretch *in,
                         const struct dither *dither);
     void (*decode_i8)(const struct unpack *out, const int8_t *codes, const float *steps);

@@ -11,6 +11,9 @@
  * it. */
 extern const struct code_kernels code_scalar;
 
+/* Elements that are worked on together. */
+#define CODE_GROUP 32
+
 static inline struct stretch stretch_part(const struct stretch *in, size_t first, size_t count)
 {
     struct stretch part = {.values = in->values + first, .count = count};
@@ -66,7 +69,8 @@ static inline struct dither_keys dither_keys_of(const struct dither *dither)
 
 /* lowbias32, a bijection found by search for the least bias (Wellons: Prospecting for hash
  * functions, 2018), with a second key between its rounds, so that two seeds do not merely permute
- * each other's numbers. */
+ * each other's numbers. Its last step is left out: that only improves the lower bits, and numbers
+ * are made of the upper ones. */
 #define DITHER_FACTOR_1 0x7feb352du
 #define DITHER_FACTOR_2 0x846ca68bu
 
@@ -75,8 +79,7 @@ static inline uint32_t dither_bits(const struct dither_keys *keys, uint32_t inde
     uint32_t x = index ^ keys->first;
     x = (x ^ x >> 16) * DITHER_FACTOR_1;
     x = (x ^ x >> 15) + keys->second;
-    x *= DITHER_FACTOR_2;
-    return x ^ x >> 16;
+    return x * DITHER_FACTOR_2;
 }
 
 #endif

@@ -111,12 +111,6 @@ static inline int32_t nearest(float quotient)
     return (int32_t)(bits_of(quotient + shift) - bits_of(shift));
 }
 
-static inline int32_t floor_of(float quotient)
-{
-    int32_t towards_zero = (int32_t)quotient;
-    return towards_zero - ((float)towards_zero > quotient);
-}
-
 static inline int32_t clamp(int32_t code)
 {
     return code > 127 ? 127 : code < -127 ? -127 : code;
@@ -137,9 +131,8 @@ static void encode_block_dithered(int8_t *codes, const struct stretch *in, struc
 {
     for (size_t i = 0; i < in->count; i++) {
         float a = sum_at(in, i);
-        float quotient = is_wild(a) ? 0.0f : a * scale.inverse;
-        float u = (float)(dither_bits(keys, index + (uint32_t)i) >> 8) * 0x1p-24f;
-        codes[i] = (int8_t)(is_wild(a) ? WILD_I8 : clamp(floor_of(quotient + u)));
+        float u = (float)(int32_t)dither_bits(keys, index + (uint32_t)i) * 0x1p-32f;
+        codes[i] = (int8_t)(is_wild(a) ? WILD_I8 : clamp(nearest(a * scale.inverse + u)));
     }
 }
 

@@ -21,8 +21,7 @@ struct timing {
     double scale;
 };
 
-/* Of this thread only: other programs' turns do not count. */
-static double cpu_seconds_now(void)
+double cpu_seconds_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

@@ -48,7 +48,18 @@ int check_reference(const struct variant *variant, uint64_t seed);
  * types is rounded as slow arithmetic rounds it. */
 int check_rounding(const struct variant *variant, uint64_t seed);
 
+/* variant's loops of codes give the bits of scalar's for all kinds of values, sizes, alignments,
+ * with and without residual, and write nothing else. */
+int check_codes(const char *name, const struct code_kernels *variant,
+                const struct code_kernels *scalar, uint64_t seed);
+
 /* Times every kernel beside memcpy and prints GB/s of bytes read and written. */
 int bench_run(const struct variant *variants, size_t variant_count);
+
+/* Times every codec beside memcpy, likewise. */
+int codes_bench_run(const struct variant *variants, size_t variant_count);
+
+/* Of this thread only: other programs' turns do not count. */
+double cpu_seconds_now(void);
 
 #endif

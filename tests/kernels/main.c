@@ -49,6 +49,8 @@ static int check_all(const struct variant *variants, size_t count, uint64_t seed
         failures += check_match(variant, &variants[0], seed);
         failures += check_reference(variant, seed);
         failures += check_rounding(variant, seed);
+        failures += check_codes(variant->name, &variant->kernels.code, &variants[0].kernels.code,
+                                seed);
         printf("%-8s %s\n", variant->name, failures == before ? "ok" : "FAILED");
     }
     return failures;
@@ -56,7 +58,9 @@ static int check_all(const struct variant *variants, size_t count, uint64_t seed
 
 static int usage(const char *text)
 {
-    fprintf(stderr, "kernels: cannot use '%s'. Usage: kernels [--bench | --seed NUMBER]\n", text);
+    fprintf(stderr,
+            "kernels: cannot use '%s'. Usage: kernels [--bench | --bench-codecs | --seed NUMBER]\n",
+            text);
     return 2;
 }
 
@@ -64,19 +68,23 @@ int main(int argc, char **argv)
 {
     uint64_t seed = 1;
     bool bench = argc == 2 && strcmp(argv[1], "--bench") == 0;
+    bool codes_bench = argc == 2 && strcmp(argv[1], "--bench-codecs") == 0;
     if (argc == 3 && strcmp(argv[1], "--seed") == 0) {
         char *end;
         seed = strtoull(argv[2], &end, 10);
         if (end == argv[2] || *end != '\0') {
             return usage(argv[2]);
         }
-    } else if (argc > 1 && !bench) {
+    } else if (argc > 1 && !bench && !codes_bench) {
         return usage(argv[1]);
     }
     struct variant variants[KNOWN_COUNT];
     size_t count = variants_find(variants);
     if (bench) {
         return bench_run(variants, count);
+    }
+    if (codes_bench) {
+        return codes_bench_run(variants, count);
     }
     return check_all(variants, count, seed) == 0 ? 0 : 1;
 }
