@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wirewise/tools.h>
 #include <wirewise/wirewise.h>
 
 static const struct model_size sizes[] = {
@@ -23,6 +24,7 @@ enum key {
     KEY_MOMENTUM,
     KEY_SEED,
     KEY_EVAL,
+    KEY_CODEC,
     KEY_LOSSES,
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
@@ -39,6 +41,10 @@ static const struct argp_option rows[] = {
     {"lr", KEY_RATE, "X", 0, "Learning rate (adam 0.001, sgd 0.1)", 0},
     {"momentum", KEY_MOMENTUM, "X", 0, "Momentum of sgd, 0 up to less than 1 (0.9)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of the first parameters and of the samples (1)", 0},
+    {"codec", KEY_CODEC, "SPEC", 0,
+     "How gradients travel: none (the default), fp16, bf16, int8, topk:0.01 ...; with topk the "
+     "library corrects sgd's momentum",
+     0},
     {NULL, 0, NULL, 0, "What is shown", 2},
     {"eval-every", KEY_EVAL, "N", 0, "Steps between two held-out losses (10)", 0},
     {"log-losses", KEY_LOSSES, "FILE", 0, "Write the loss of every step to FILE, with all digits",
@@ -143,6 +149,17 @@ static error_t parse_optimizer(struct argp_state *state, const char *value, stru
     return 0;
 }
 
+static error_t parse_codec(struct argp_state *state, const char *value, struct options *options)
+{
+    struct ww_codec_facts facts = WW_CODEC_FACTS_INIT;
+    if (ww_codec_describe(value, &facts) != WW_OK) {
+        argp_error(state, "--%s", ww_last_error(NULL));
+        return EINVAL;
+    }
+    options->codec = value;
+    return 0;
+}
+
 /* ---- The parser ---------------------------------------------------------------------------- */
 
 /* Prints what was asked for and has the parser stop quietly: ECANCELED is no complaint. */
@@ -201,6 +218,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return parse_real(state, "momentum", value, 1, &options->momentum);
     case KEY_SEED:
         return parse_count(state, "seed", value, 0, UINT64_MAX, &options->seed);
+    case KEY_CODEC:
+        return parse_codec(state, value, options);
     case KEY_EVAL:
         return parse_size_t(state, "eval-every", value, &options->eval_every);
     case '?':
@@ -239,6 +258,7 @@ enum errand options_parse(int argc, char **argv, struct options *options)
                                 .momentum = 0.9,
                                 .seed = 1,
                                 .eval_every = 10,
+                                .codec = "none",
                                 .bar = BAR_AUTO};
     struct parsing parsing = {options, is_first_rank(), false, false, false};
     unsigned flags = ARGP_NO_HELP | ARGP_NO_EXIT | (parsing.first_rank ? 0 : ARGP_NO_ERRS);

@@ -33,6 +33,7 @@ struct options {
     double momentum;
     uint64_t seed;
     size_t eval_every;
+    const char *codec;
     const char *losses_path; /* NULL = none */
     bool quiet;
     enum bar bar;

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "matrix.h"
 #include "model.h"
@@ -171,6 +172,13 @@ static enum exit_code share_first_parameters(struct replica *replica)
                               replica->parameters->count, WW_F32, 0));
 }
 
+/* Momentum of what was sent late would come too late as well: with top-k the library keeps it, and
+ * the optimizer has none. */
+static bool library_keeps_momentum(const struct options *options)
+{
+    return strncmp(options->codec, "topk", 4) == 0 && strcmp(options->optimizer->name, "sgd") == 0;
+}
+
 static bool take_memory(struct replica *replica)
 {
     const struct options *options = replica->options;
@@ -179,10 +187,11 @@ static bool take_memory(struct replica *replica)
         return false;
     }
     replica->parameters = model_parameters(replica->model);
-    replica->optimizer = (struct optimizer){.kind = options->optimizer,
-                                            .rate = options->rate,
-                                            .momentum = options->momentum,
-                                            .count = replica->parameters->count};
+    replica->optimizer = (struct optimizer){
+        .kind = options->optimizer,
+        .rate = options->rate,
+        .momentum = library_keeps_momentum(options) ? 0 : options->momentum,
+        .count = replica->parameters->count};
     replica->tensors = calloc(replica->parameters->tensor_count, sizeof(struct ww_tensor *));
     replica->sequences = calloc(replica->share, options->size->context + 1);
     return replica->tensors != NULL && replica->sequences != NULL &&
@@ -205,6 +214,8 @@ static enum exit_code place_gradients(struct replica *replica)
 static enum exit_code connect(struct replica *replica, const struct ww_world *world)
 {
     struct ww_config config = WW_CONFIG_INIT;
+    config.codec = replica->options->codec;
+    config.momentum = library_keeps_momentum(replica->options) ? replica->options->momentum : 0;
     config.mpi_quiet = true; /* between begin and end of a step this program leaves MPI alone */
     enum ww_status status = ww_context_create(world, &config, &replica->context);
     if (status != WW_OK) {
