@@ -75,6 +75,21 @@ static void put_what_if(struct json *json, const struct forecast_wishes *wishes)
     json_close_array(json);
 }
 
+static void put_codecs(struct json *json, const struct ww_forecast_cluster *cluster)
+{
+    json_open_array(json, "codecs");
+    for (int i = 0; i < cluster->codec_count; i++) {
+        const struct ww_forecast_codec *codec = &cluster->codecs[i];
+        json_open_object(json, NULL);
+        json_text(json, "codec", codec->name);
+        json_number(json, "bytes_share", codec->bytes_share);
+        json_number(json, "break_even_gb_s", codec->break_even_gb_s);
+        json_number(json, "gain", codec->gain);
+        json_close_object(json);
+    }
+    json_close_array(json);
+}
+
 static void put_row(struct json *json, const struct ww_forecast_cluster *cluster,
                     const struct ww_forecast_row *row)
 {
@@ -116,6 +131,7 @@ void forecast_write_json(const struct forecast_wishes *wishes,
     json_text(&json, "wirewise", ww_version());
     json_text(&json, "file", wishes->file);
     put_cluster(&json, cluster);
+    put_codecs(&json, cluster);
     put_what_if(&json, wishes);
     json_text(&json, "collective", wishes->collective);
     json_open_array(&json, "sizes");

@@ -147,6 +147,28 @@ static void print_bytes(const struct forecast_wishes *wishes,
     }
 }
 
+static void print_codecs(const struct ww_forecast_cluster *cluster, FILE *to)
+{
+    char rate[CELL_BYTES];
+    if (cluster->codec_count == 0) {
+        return;
+    }
+    fprintf(to,
+            "\nlarge fp32 vectors, encoded between the outermost units; a rank's share of those "
+            "wires is %s%s\n%10s  %9s  %18s  %10s\n",
+            rate_text(cluster->rank_gb_s, rate),
+            strcmp(cluster->device, "gpu") == 0
+                ? "\n(as if GPUs encoded at the speed of their memory: this version encodes on "
+                  "hosts)"
+                : "",
+            "codec", "of fp32", "pays below a rank's", "gain here");
+    for (int i = 0; i < cluster->codec_count; i++) {
+        const struct ww_forecast_codec *codec = &cluster->codecs[i];
+        fprintf(to, "%10s  %7.2f %%  %18s  %8.3g x\n", codec->name, 100 * codec->bytes_share,
+                rate_text(codec->break_even_gb_s, rate), codec->gain);
+    }
+}
+
 void forecast_print(const struct forecast_wishes *wishes, const struct ww_forecast_cluster *cluster,
                     const struct forecast_result *results, FILE *to)
 {
@@ -155,4 +177,7 @@ void forecast_print(const struct forecast_wishes *wishes, const struct ww_foreca
     print_notes(wishes, cluster, to);
     print_prices(wishes, results, to);
     print_bytes(wishes, cluster, results, to);
+    if (strcmp(wishes->collective, "all_reduce") == 0) {
+        print_codecs(cluster, to);
+    }
 }

@@ -306,6 +306,17 @@ struct ww_forecast_level {
     double spread;      /* 95 % of times lie within 1 - spread .. 1 + spread times the price */
 };
 
+/* A codec between hosts, for large fp32 vectors. It pays where a rank's share of the outermost
+ * wires is slower than break_even_gb_s: there what it saves on the wire is more than what two more
+ * passes over the vector cost, one that encodes and one that decodes, and with error feedback
+ * residuals read and written. */
+struct ww_forecast_codec {
+    const char *name;
+    double bytes_share; /* of the bytes of fp32 */
+    double break_even_gb_s;
+    double gain; /* dense time over coded time, at the wires of this cluster; bandwidth only */
+};
+
 struct ww_forecast_cluster {
     const char *name;
     int ranks;
@@ -317,6 +328,9 @@ struct ww_forecast_cluster {
     const struct ww_forecast_shape *shapes;
     int level_count;                        /* 1 .. WW_LEVELS_MAX */
     const struct ww_forecast_level *levels; /* innermost first */
+    int codec_count;                        /* 0 on one host */
+    const struct ww_forecast_codec *codecs;
+    double rank_gb_s; /* a rank's share of the outermost wires; 0 on one host */
     int note_count;
     const char *const *notes; /* what is assumed, and why; a sentence each */
 };

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""convergence.py BUILD [--seeds 5] [--steps 1500] [--ranks 2] [--size small] [TEXT...]
+
+Trains the example's language model with every codec from the same first parameters on the same
+samples, seed by seed, and compares held-out losses with those of the dense runs: fp16, bf16 and int8
+with Adam, top-k 1 % with SGD whose momentum the library corrects. Then top-k once more without error
+feedback, which must end worse: else the comparison could not tell. Exit code 1 when a mean
+difference exceeds its margin (0.02 nats, 0.03 for top-k) or the control stays within it."""
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+ARMS = [  # name, codec, optimizer, margin in nats, error feedback
+    ("fp16", "fp16", "adam", 0.02, "auto"),
+    ("bf16", "bf16", "adam", 0.02, "auto"),
+    ("int8", "int8", "adam", 0.02, "auto"),
+    ("topk:0.01", "topk:0.01", "sgd", 0.03, "auto"),
+    ("topk:0.01, no feedback", "topk:0.01", "sgd", 0.03, "off"),
+]
+
+
+def held_out(options, codec, optimizer, seed, feedback):
+    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", WIREWISE_ERROR_FEEDBACK=feedback,
+                       WIREWISE_CODEC_LEAST_COUNT="1024")
+    words = ["mpirun", "--oversubscribe", "-n", str(options.ranks),
+             f"{options.build}/examples/train", "--no-progress", "--quiet", "--steps",
+             str(options.steps), "--eval-every", str(options.steps), "--size", options.size,
+             "--seed", str(seed), "--optimizer", optimizer, "--codec", codec, *options.texts]
+    text = subprocess.run(words, check=True, capture_output=True, text=True, env=environment,
+                          timeout=3600).stdout
+    return float(re.search(r"held-out loss \S+ -> (\S+)", text).group(1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("texts", nargs="*")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--size", default="small")
+    options = parser.parse_args()
+    seeds = range(1, options.seeds + 1)
+    dense = {(optimizer, seed): held_out(options, "none", optimizer, seed, "auto")
+             for optimizer in ("adam", "sgd") for seed in seeds}
+    failed = False
+    print(f"{options.ranks} ranks, {options.steps} steps, {options.seeds} seeds; nats above dense")
+    for name, codec, optimizer, margin, feedback in ARMS:
+        gaps = [held_out(options, codec, optimizer, seed, feedback) - dense[optimizer, seed]
+                for seed in seeds]
+        mean = statistics.mean(gaps)
+        control = feedback == "off"
+        good = (abs(mean) > margin) if control else (mean <= margin)
+        failed = failed or not good
+        print(f"{name:24} mean {mean:+.4f}  each {' '.join(f'{gap:+.4f}' for gap in gaps)}  "
+              f"{'must exceed' if control else 'at most'} {margin}: {'yes' if good else 'NO'}",
+              flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
