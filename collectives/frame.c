@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "internal/cpu.h"
 #include "internal/log.h"
 
 #define BODY_OFFSET 64 /* frames begin on a line */
@@ -96,8 +97,10 @@ void frame_encode(struct workspace *space, struct run *run, struct place *place,
         in.momentum = &momentum;
     }
     struct encode_result result = {0, 0, 0};
+    unsigned before = cpu_exact_begin();
     run->codec->encode(&coding->spec, space->kernels, &in, slot + BODY_OFFSET, space->codec_memory,
                        &result);
+    cpu_exact_end(before);
     if (result.wild > 0 && place->wild_rank < 0) {
         place->wild_rank = run->request.plan->rank;
     }
@@ -195,6 +198,7 @@ enum ww_status frame_reduce(struct workspace *space, struct run *run, struct pla
 {
     struct span into = run_span(run, place, &action->slice);
     enum ww_status status = look_at_heads(run, place, action, into.count);
+    unsigned before = cpu_exact_begin();
     for (size_t first = 0; status == WW_OK && first < into.count; first += CODEC_CHUNK) {
         size_t rest = into.count - first;
         struct decode_output out = {.frame_count = into.count,
@@ -205,6 +209,7 @@ enum ww_status frame_reduce(struct workspace *space, struct run *run, struct pla
             status = damaged(run, 0, into.count);
         }
     }
+    cpu_exact_end(before);
     return status;
 }
 

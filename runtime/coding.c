@@ -16,6 +16,7 @@
 #include <wirewise/tools.h>
 
 #include "context.h"
+#include "internal/cpu.h"
 #include "internal/memory.h"
 
 #define WARMUP_DENSITY 0.25 /* Lin et al., Deep Gradient Compression, 2018, section 3.3 */
@@ -185,7 +186,9 @@ static void hand_on(struct ww_context *context, struct bucket *bucket)
     struct coding_state *coding = &context->coding;
     const float *kept = coding->residuals[coding->now] + bucket->coding.offset;
     const void *sources[] = {bucket->values, kept};
+    unsigned before = cpu_exact_begin();
     context->kernels.reduce[WW_F32][WW_SUM](bucket->values, sources, 2, bucket->count, 1.0);
+    cpu_exact_end(before);
 }
 
 /* Fills the request's residuals. Memory that the present holders did not write yet is zeroed. */

@@ -18,6 +18,11 @@ void cpu_features_mask(unsigned mask);
 /* Cores this process may run on, at least 1. */
 int cpu_count(void);
 
+/* From here on the calling thread neither flushes subnormal numbers to zero nor takes them for
+ * zeros, as programs built with -ffast-math have it; *_end brings back what was before. */
+unsigned cpu_exact_begin(void);
+void cpu_exact_end(unsigned before);
+
 /* A hint to the core that this is a spinning loop. */
 void cpu_pause(void);
 

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 
 static _Atomic unsigned allowed = ~0u;
 
@@ -27,6 +28,24 @@ void cpu_pause(void)
 {
     __builtin_ia32_pause();
 }
+
+#define MXCSR_FLUSHES 0x8040U /* flush to zero, denormals are zeros */
+
+unsigned cpu_exact_begin(void)
+{
+    unsigned before = __builtin_ia32_stmxcsr();
+    if ((before & MXCSR_FLUSHES) != 0) {
+        __builtin_ia32_ldmxcsr(before & ~MXCSR_FLUSHES);
+    }
+    return before;
+}
+
+void cpu_exact_end(unsigned before)
+{
+    if ((before & MXCSR_FLUSHES) != 0) {
+        __builtin_ia32_ldmxcsr(before);
+    }
+}
 #else
 static unsigned detect(void)
 {
@@ -37,6 +56,37 @@ void cpu_pause(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
 }
+
+#if defined(__aarch64__)
+#define FPCR_FLUSHES (UINT64_C(1) << 24)
+
+unsigned cpu_exact_begin(void)
+{
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    if ((before & FPCR_FLUSHES) != 0) {
+        __asm__ volatile("msr fpcr, %0" : : "r"(before & ~FPCR_FLUSHES));
+    }
+    return (unsigned)before;
+}
+
+void cpu_exact_end(unsigned before)
+{
+    if ((before & FPCR_FLUSHES) != 0) {
+        __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)before));
+    }
+}
+#else
+unsigned cpu_exact_begin(void)
+{
+    return 0;
+}
+
+void cpu_exact_end(unsigned before)
+{
+    (void)before;
+}
+#endif
 #endif
 
 unsigned cpu_features(void)

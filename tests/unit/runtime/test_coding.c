@@ -268,6 +268,45 @@ Test(coding, what_was_sent_and_what_is_kept_come_to_what_was_given)
     }
 }
 
+/* A program built with -ffast-math: subnormal numbers are flushed, but not what encoding keeps. */
+static void sum_tiny_ones(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    struct ww_context *context = context_of(world, plan, &config);
+    float values[1000];
+    float residual[1000] = {0};
+    uint32_t kept = 0;
+    for (int i = 0; i < 1000; i++) {
+        uint32_t bits = (uint32_t)(i + 1); /* multiples of the least number there is */
+        memcpy(&values[i], &bits, sizeof bits);
+    }
+#if defined(__x86_64__)
+    unsigned before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | 0x8040U);
+#endif
+    check_status(ww_all_reduce_coded(context, values, values, 1000, WW_SUM, plan->codec, residual),
+                 WW_OK);
+#if defined(__x86_64__)
+    check((__builtin_ia32_stmxcsr() & 0x8040U) == 0x8040U,
+          "the thread's mode was not brought back");
+    __builtin_ia32_ldmxcsr(before);
+#endif
+    for (int i = 0; i < 1000; i++) {
+        uint32_t bits;
+        memcpy(&bits, &residual[i], sizeof bits);
+        kept += bits != 0;
+    }
+    check(kept > 400, "only %u of 1000 residuals are left", kept);
+    ww_context_destroy(context);
+}
+
+Test(coding, a_program_that_flushes_tiny_numbers_loses_none)
+{
+    struct plan_of_test plan = {.codec = "topk:0.01"};
+    world_run(2, sum_tiny_ones, &plan);
+}
+
 /* ---- Refusals ------------------------------------------------------------------------------- */
 
 static void differ_in_codec(const struct ww_world *world, void *shared)
