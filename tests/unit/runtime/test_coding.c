@@ -268,6 +268,35 @@ Test(coding, what_was_sent_and_what_is_kept_come_to_what_was_given)
     }
 }
 
+#if defined(__x86_64__)
+#define MXCSR_FLUSHES 0x8040U
+
+static unsigned flush_tiny_numbers(void)
+{
+    unsigned before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | MXCSR_FLUSHES);
+    return before;
+}
+
+/* Whether the thread still does; it does no more from here on. */
+static bool flushes(unsigned before)
+{
+    bool still = (__builtin_ia32_stmxcsr() & MXCSR_FLUSHES) == MXCSR_FLUSHES;
+    __builtin_ia32_ldmxcsr(before);
+    return still;
+}
+#else
+static unsigned flush_tiny_numbers(void)
+{
+    return 0;
+}
+
+static bool flushes(unsigned before)
+{
+    return before == 0;
+}
+#endif
+
 /* A program built with -ffast-math: subnormal numbers are flushed, but not what encoding keeps. */
 static void sum_tiny_ones(const struct ww_world *world, void *shared)
 {
@@ -281,17 +310,10 @@ static void sum_tiny_ones(const struct ww_world *world, void *shared)
         uint32_t bits = (uint32_t)(i + 1); /* multiples of the least number there is */
         memcpy(&values[i], &bits, sizeof bits);
     }
-#if defined(__x86_64__)
-    unsigned before = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr(before | 0x8040U);
-#endif
+    unsigned before = flush_tiny_numbers();
     check_status(ww_all_reduce_coded(context, values, values, 1000, WW_SUM, plan->codec, residual),
                  WW_OK);
-#if defined(__x86_64__)
-    check((__builtin_ia32_stmxcsr() & 0x8040U) == 0x8040U,
-          "the thread's mode was not brought back");
-    __builtin_ia32_ldmxcsr(before);
-#endif
+    check(flushes(before), "the thread's mode was not brought back");
     for (int i = 0; i < 1000; i++) {
         uint32_t bits;
         memcpy(&bits, &residual[i], sizeof bits);
