@@ -18,8 +18,9 @@
  *        nearest(a)                     to an integer, ties to even
  *        vec_of(integers)
  *        i8_load i8_store               CODE_GROUP elements: codes in memory, integers in vecs;
- * what is stored saturates to -127 .. 127 i8_all_finite(codes)           no code of CODE_GROUP is
- * -128 Makes  the functions of struct code_kernels and code_loops, a table of them.
+ *                                       what is stored saturates to -127 .. 127
+ *        i8_all_finite(codes)           no code of CODE_GROUP is -128
+ * Makes  the functions of struct code_kernels and code_loops, a table of them.
  *
  * A group of vecs with anything that is not finite, and what is left at the end, go to the
  * definition: they are rare, and nothing here needs to know them. */

@@ -12,6 +12,7 @@ static const struct variant {
     {0, kernels_init_scalar},
     {CPU_AVX2, kernels_init_avx2},
     {CPU_AVX512, kernels_init_avx512},
+    {CPU_NEON, kernels_init_neon},
 };
 
 void kernels_init(struct kernels *kernels)

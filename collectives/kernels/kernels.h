@@ -42,5 +42,6 @@ void kernels_init(struct kernels *kernels);
 void kernels_init_scalar(struct kernels *kernels);
 void kernels_init_avx2(struct kernels *kernels);
 void kernels_init_avx512(struct kernels *kernels);
+void kernels_init_neon(struct kernels *kernels);
 
 #endif

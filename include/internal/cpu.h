@@ -5,8 +5,9 @@
 
 /* Instruction sets that kernels use. */
 enum cpu_feature {
-    CPU_AVX2 = 1 << 0,  /* with FMA and F16C */
-    CPU_AVX512 = 1 << 1 /* F, BW, DQ, VL */
+    CPU_AVX2 = 1 << 0,   /* with FMA and F16C */
+    CPU_AVX512 = 1 << 1, /* F, BW, DQ, VL */
+    CPU_NEON = 1 << 2    /* every 64-bit Arm processor's */
 };
 
 /* The features present and not masked out. */

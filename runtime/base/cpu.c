@@ -46,18 +46,17 @@ void cpu_exact_end(unsigned before)
         __builtin_ia32_ldmxcsr(before);
     }
 }
-#else
+#elif defined(__aarch64__)
 static unsigned detect(void)
 {
-    return 0;
+    return CPU_NEON;
 }
 
 void cpu_pause(void)
 {
-    atomic_signal_fence(memory_order_seq_cst);
+    __asm__ volatile("yield");
 }
 
-#if defined(__aarch64__)
 #define FPCR_FLUSHES (UINT64_C(1) << 24)
 
 unsigned cpu_exact_begin(void)
@@ -77,6 +76,16 @@ void cpu_exact_end(unsigned before)
     }
 }
 #else
+static unsigned detect(void)
+{
+    return 0;
+}
+
+void cpu_pause(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
 unsigned cpu_exact_begin(void)
 {
     return 0;
@@ -86,7 +95,6 @@ void cpu_exact_end(unsigned before)
 {
     (void)before;
 }
-#endif
 #endif
 
 unsigned cpu_features(void)

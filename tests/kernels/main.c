@@ -15,6 +15,7 @@ static const struct {
     {"scalar", 0},
     {"avx2", CPU_AVX2},
     {"avx512", CPU_AVX2 | CPU_AVX512},
+    {"neon", CPU_NEON},
 };
 enum { KNOWN_COUNT = sizeof known / sizeof known[0] };
 

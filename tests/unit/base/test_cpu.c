@@ -21,7 +21,7 @@ static bool kernel_says(const char *flag)
     FILE *file = fopen("/proc/cpuinfo", "r");
     bool found = false;
     while (file != NULL && !found && fgets(line, (int)sizeof line, file) != NULL) {
-        if (strncmp(line, "flags", 5) == 0) {
+        if (strncmp(line, "flags", 5) == 0 || strncmp(line, "Features", 8) == 0) {
             line[strcspn(line, "\n")] = ' ';
             found = strstr(line, word) != NULL;
             break;
@@ -40,6 +40,7 @@ Test(cpu, features_are_those_the_kernel_names)
                   kernel_says("avx512vl");
     cr_expect_eq((cpu_features() & CPU_AVX2) != 0, avx2);
     cr_expect_eq((cpu_features() & CPU_AVX512) != 0, avx512);
+    cr_expect_eq((cpu_features() & CPU_NEON) != 0, kernel_says("asimd"));
 }
 
 Test(cpu, a_mask_hides_features_and_can_be_undone)
