@@ -3,10 +3,13 @@
  * written astray. */
 #include "check.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "kernels/code_parts.h"
 
 enum { TRIALS = 3000, LARGE_EVERY = 300, COUNT_MOST = 3000, COUNT_LARGE = 140000, MARGIN = 128 };
 
@@ -170,7 +173,7 @@ static float halfway_i8(struct chance *chance)
 }
 
 /* Behind the flavours. */
-enum mixture { TINY = FLAVOUR_COUNT, ZERO, HALFWAY, MIXTURES };
+enum mixture { TINY = FLAVOUR_COUNT, ZERO, HALFWAY, LEVEL, MIXTURES };
 
 static void fill(struct chance *chance, float *values, size_t count)
 {
@@ -185,6 +188,8 @@ static void fill(struct chance *chance, float *values, size_t count)
         } else if (mixture == HALFWAY) {
             float halves[] = {halfway(chance, 7), halfway(chance, 10), halfway_i8(chance), 127.0f};
             values[i] = halves[chance_below(chance, 4)];
+        } else if (mixture == LEVEL) { /* the lowest codes of 8 bits, for lowest_dither */
+            values[i] = chance_below(chance, 2) ? FLT_MAX : -FLT_MAX;
         }
     }
     if (mixture == HALFWAY && chance_below(chance, 2)) { /* all blocks have the step 1 */
@@ -233,6 +238,17 @@ static void call_fill(struct code_call *call, struct chance *chance)
     }
 }
 
+/* Begins at one of the lowest random numbers, which carries the lowest code beyond itself. */
+static struct dither lowest_dither(struct chance *chance)
+{
+    struct dither dither = {chance_bits(chance), chance_bits(chance)};
+    struct dither_keys keys = dither_keys_of(&dither);
+    while ((dither_bits(&keys, (uint32_t)dither.index) ^ 0x80000000u) >= 1u << 13) {
+        dither.index++;
+    }
+    return dither;
+}
+
 /* ---- Trials ---- */
 
 static bool trial(const struct code_kernels *variant, const struct code_kernels *scalar,
@@ -244,6 +260,9 @@ static bool trial(const struct code_kernels *variant, const struct code_kernels 
     call->scale = scales[chance_below(chance, 5)];
     call->add = chance_below(chance, 2) == 0;
     call->dither = (struct dither){chance_bits(chance), chance_bits(chance)};
+    if (call->loop == DITHER_I8 && chance_below(chance, 16) == 0) {
+        call->dither = lowest_dither(chance);
+    }
     memset(call->result, 0, sizeof call->result);
     for (enum area area = VALUES; area < AREA_COUNT; area++) {
         call->shift[area] = chance_below(chance, 64);
