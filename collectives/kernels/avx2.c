@@ -270,6 +270,7 @@ void kernels_init_avx2(struct kernels *kernels)
     kernels->name = avx2.name;
     memcpy(kernels->reduce, avx2.reduce, sizeof avx2.reduce);
     code_kernels_avx2(&kernels->code);
+    sparse_kernels_avx2(&kernels->sparse);
 }
 #else
 void kernels_init_avx2(struct kernels *kernels)

@@ -52,6 +52,9 @@ int check_rounding(const struct variant *variant, uint64_t seed);
  * with and without residual, and write nothing else. */
 int check_codes(const char *name, const struct code_kernels *variant,
                 const struct code_kernels *scalar, uint64_t seed);
+/* variant's loops of top-k give the bits of scalar's: sizes, alignments, in place, momentum, values
+ * and thresholds of every kind; and write nothing else. */
+int check_sparse(const struct variant *variant, const struct variant *scalar, uint64_t seed);
 
 /* Times every kernel beside memcpy and prints GB/s of bytes read and written. */
 int bench_run(const struct variant *variants, size_t variant_count);
@@ -61,5 +64,8 @@ int codes_bench_run(const struct variant *variants, size_t variant_count);
 
 /* Of this thread only: other programs' turns do not count. */
 double cpu_seconds_now(void);
+/* Times the loops of top-k, its frames and its selection, beside memcpy, nth_element and the ratio
+ * to both. */
+int bench_sparse(const struct variant *variants, size_t variant_count);
 
 #endif

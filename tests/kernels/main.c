@@ -52,6 +52,7 @@ static int check_all(const struct variant *variants, size_t count, uint64_t seed
         failures += check_rounding(variant, seed);
         failures += check_codes(variant->name, &variant->kernels.code, &variants[0].kernels.code,
                                 seed);
+        failures += check_sparse(variant, &variants[0], seed);
         printf("%-8s %s\n", variant->name, failures == before ? "ok" : "FAILED");
     }
     return failures;
@@ -82,7 +83,8 @@ int main(int argc, char **argv)
     struct variant variants[KNOWN_COUNT];
     size_t count = variants_find(variants);
     if (bench) {
-        return bench_run(variants, count);
+        int status = bench_run(variants, count);
+        return status == 0 ? bench_sparse(variants, count) : status;
     }
     if (codes_bench) {
         return codes_bench_run(variants, count);
