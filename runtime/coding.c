@@ -20,6 +20,7 @@
 #include "internal/memory.h"
 
 #define WARMUP_DENSITY 0.25 /* Lin et al., Deep Gradient Compression, 2018, section 3.3 */
+#define WARMUP_ROOTS 6      /* of 2: the stages */
 
 /* ---- Which codec ---------------------------------------------------------------------------- */
 
@@ -54,7 +55,8 @@ bool coding_same_class(const struct codec_class *one, const struct codec_class *
     return one->follows == other->follows && same_spec(&one->spec, &other->spec);
 }
 
-/* The density of a step: it falls by equal factors. */
+/* The density of a step: it falls by 64 equal factors. Square roots and products have the same bits
+ * on all ranks; powers need not. */
 static float warm_density(const struct ww_context *context, float density)
 {
     uint64_t steps = (uint64_t)context->settings.values.density_warmup_steps;
@@ -62,8 +64,15 @@ static float warm_density(const struct ww_context *context, float density)
     if (done >= steps || density >= WARMUP_DENSITY) {
         return density;
     }
-    double share = (double)done / (double)steps;
-    return (float)(WARMUP_DENSITY * pow((double)density / WARMUP_DENSITY, share));
+    double factor = density / WARMUP_DENSITY;
+    for (int i = 0; i < WARMUP_ROOTS; i++) {
+        factor = sqrt(factor);
+    }
+    double warm = WARMUP_DENSITY;
+    for (uint64_t stage = (done << WARMUP_ROOTS) / steps; stage > 0; stage--) {
+        warm *= factor;
+    }
+    return (float)warm;
 }
 
 /* One rank alone sends nothing. */

@@ -152,8 +152,8 @@ struct ww_config {
     enum ww_feedback error_feedback; /* what encoding leaves out is added in the next step */
     size_t codec_least_count;        /* tensors with fewer elements, and those of less than two
                                         dimensions (norms, biases), travel as they are */
-    int density_warmup_steps;        /* topk begins at 0.25 and comes to its density after so many
-                                        steps, by equal factors */
+    int density_warmup_steps;        /* topk begins at 0.25 and comes to its density within so many
+                                        steps, by 64 equal factors */
     double momentum;                 /* topk: momentum correction, 0 <= factor < 1; the optimizer's
                                         own momentum must be 0 then. 0 = none */
     double clip_norm;                /* the results of a step are scaled down to this L2 norm of all

@@ -12,7 +12,9 @@ calls=18 # of each placement: the first, one that warms up, 16 that are timed
 "$here/hosts.sh" with 1 none -- mpirun 1 true </dev/null
 [ $? -eq 77 ] && exit 77
 
-run() { # RANKS CODEC: prints "WIRE_B INTERFACE_BYTES" of the busiest host
+# run RANKS CODEC: prints what a rank sent for a call by the library, and the busiest host in all by
+# its interface, in bytes.
+run() {
     "$here/hosts.sh" with 2 none -- bash -c '
         hosts.sh counters | sed "s/^/before /"
         timeout 100 hosts.sh mpirun "$1" env WIREWISE_CALIBRATE=off "$2" bench -b "$3" -e "$3" -n 16 -w 1 \

@@ -35,14 +35,6 @@ struct bench {
 
 typedef void action(struct bench *bench);
 
-/* Of this thread only: other programs' turns do not count. */
-static double cpu_seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* The best of some rounds, which all begin with the same residual. */
 static double seconds_of(struct bench *bench, action *act)
 {

@@ -673,3 +673,58 @@ Test(coding, results_are_clipped_to_a_norm)
     plan.error_most = 1e6;
     world_run(3, clip, &plan);
 }
+
+/* From the second step on rank 1 has another codec. */
+static void part_ways(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    trainer_step(&trainer, world->rank, 0, 1);
+    check_status(ww_step_codec(trainer.context, world->rank == 1 ? "int8" : "fp16"), WW_OK);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    check_status(ww_step_codec(trainer.context, "fp16"), WW_BAD_STATE);
+    for (int t = TENSORS; t-- > 0;) {
+        ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+    }
+    check_status(ww_step_end(trainer.context, NULL), WW_MISMATCH);
+    check_words(ww_last_error(trainer.context), "rank 1", "int8", "fp16", "step 2", NULL);
+    trainer_end(&trainer);
+}
+
+Test(coding, steps_whose_codecs_part_are_named)
+{
+    static const char *const names[] = {"none", "topk:0.1"};
+    for (size_t c = 0; c < LENGTH(names); c++) {
+        struct plan_of_test plan = {.codec = names[c]};
+        world_run(3, part_ways, &plan);
+    }
+    world_forgive();
+}
+
+/* Density comes down from 0.25, and is back where it was when a step is discarded. */
+static void warm_up(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    config.density_warmup_steps = 8;
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    double before = 1;
+    for (int step = 0; step < 12; step++) {
+        trainer_step(&trainer, world->rank, step, 1);
+        double density = (double)trainer.report.chosen / (double)trainer.report.encoded;
+        double wanted = step < 8 ? 0.25 * pow(0.02 / 0.25, step / 8.0) : 0.02;
+        check(density <= before * 1.02 && fabs(density / wanted - 1) < 0.1,
+              "step %d has density %g, not %g", step, density, wanted);
+        before = density;
+    }
+    trainer_end(&trainer);
+}
+
+Test(coding, density_comes_down_step_by_step)
+{
+    struct plan_of_test plan = {.codec = "topk:0.02:fixed"};
+    world_run(2, warm_up, &plan);
+}
