@@ -52,7 +52,8 @@ struct code_kernels {
     float (*magnitude)(const struct stretch *in, size_t *wild);
 
     /* code = f16(a * unit), nearest, ties to even; s = code / unit. unit is a power of two of
-     * 2^-126 .. 2^126 such that finite a do not overflow. All NaNs have the code 0x7e00. */
+     * 2^-126 .. 2^126 such that finite a * unit do not overflow; finite a for which s would be
+     * infinite become the largest for which it is not. All NaNs have the code 0x7e00. */
     void (*encode_f16)(uint16_t *codes, const struct stretch *in, float unit);
     void (*decode_f16)(const struct unpack *out, const uint16_t *codes, float unit);
 

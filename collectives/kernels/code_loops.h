@@ -29,9 +29,6 @@
 
 #include "kernels/code_parts.h"
 
-#define INFINITY_BITS (255u << 23)
-#define LEAST_BITS_TO_INFINITE_BF16 0x7f7f8000u
-
 /* Whether there is feedback, dither or addition is an argument; only inlining makes straight code
  * of it. Loops have their stretch by value: what they store may alias what a pointer leads to. */
 #if defined(__GNUC__)
@@ -99,7 +96,7 @@ LOOP void encode_f16_groups(uint16_t *codes, struct stretch in, float unit, bool
     size_t first = 0;
     for (; in.count - first >= CODE_GROUP; first += CODE_GROUP) {
         vec a[VECTORS];
-        if (reaches(load_sums(a, &in, first, feedback), INFINITY_BITS)) {
+        if (reaches(load_sums(a, &in, first, feedback), LEAST_BITS_TO_INFINITE_F16)) {
             struct stretch group = stretch_part(&in, first, CODE_GROUP);
             code_scalar.encode_f16(codes + first, &group, unit);
             continue;

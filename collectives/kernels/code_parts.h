@@ -14,6 +14,12 @@ extern const struct code_kernels code_scalar;
 /* Elements that are worked on together. */
 #define CODE_GROUP 32
 
+/* Magnitudes from here on are not finite, or round to infinity with the 11 digits of f16 or the 8
+ * of bf16. */
+#define INFINITY_BITS (255u << 23)
+#define LEAST_BITS_TO_INFINITE_F16 0x7f7ff000u
+#define LEAST_BITS_TO_INFINITE_BF16 0x7f7f8000u
+
 static inline struct stretch stretch_part(const struct stretch *in, size_t first, size_t count)
 {
     struct stretch part = {.values = in->values + first, .count = count};

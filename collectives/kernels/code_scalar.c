@@ -4,8 +4,8 @@
 
 #include <assert.h>
 
-#define INFINITY_BITS (255u << 23)
 #define QUIET_NAN_F16 0x7e00
+#define LARGEST_BITS_OF_11_DIGITS 0x7f7fe000u
 #define QUIET_NAN_BF16 0x7fc0
 #define LARGEST_BF16 0x7f7f
 #define WILD_I8 (-128)
@@ -54,14 +54,21 @@ static float magnitude(const struct stretch *in, size_t *wild)
 
 /* ---- f16 ---- */
 
+/* The code of what rounds up to 2^128 is finite, but not what it stands for. */
+static inline uint16_t f16_code(float a, float unit)
+{
+    bool bounded = !is_wild(a) && magnitude_bits(a) >= LEAST_BITS_TO_INFINITE_F16;
+    float largest = float_of((bits_of(a) & 0x80000000) | LARGEST_BITS_OF_11_DIGITS);
+    return a != a ? QUIET_NAN_F16 : f16_narrow((bounded ? largest : a) * unit);
+}
+
 static void encode_f16(uint16_t *codes, const struct stretch *in, float unit)
 {
     float inverse = 1.0f / unit;
     for (size_t i = 0; i < in->count; i++) {
         float a = sum_at(in, i);
-        uint16_t code = a != a ? QUIET_NAN_F16 : f16_narrow(a * unit);
-        codes[i] = code;
-        keep_error(in, i, a, f16_widen(code) * inverse);
+        codes[i] = f16_code(a, unit);
+        keep_error(in, i, a, f16_widen(codes[i]) * inverse);
     }
 }
 
