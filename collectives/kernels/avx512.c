@@ -147,6 +147,7 @@ void kernels_init_avx512(struct kernels *kernels)
     static const enum ww_type types[] = {WW_F32, WW_F16, WW_BF16};
     kernels->name = "avx512";
     code_kernels_avx512(&kernels->code);
+    sparse_kernels_avx512(&kernels->sparse);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         memcpy(kernels->reduce[types[i]], gradients[types[i]], sizeof gradients[0]);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * neon.c: what 64-bit Arm processors do better than scalar.c: codes. Its reductions are left to the
- * compiler, which knows their instructions. */
+ * neon.c: what 64-bit Arm processors do better than scalar.c: codes and choosing. Its reductions
+ * are left to the compiler, which knows their instructions. */
 #include "kernels/kernels.h"
 
 #if defined(__aarch64__)
@@ -8,6 +8,7 @@ void kernels_init_neon(struct kernels *kernels)
 {
     kernels->name = "neon";
     code_kernels_neon(&kernels->code);
+    sparse_kernels_neon(&kernels->sparse);
 }
 #else
 void kernels_init_neon(struct kernels *kernels)

@@ -4,8 +4,7 @@
 #ifndef KERNELS_SPARSE_ONE_H
 #define KERNELS_SPARSE_ONE_H
 
-#include <string.h>
-
+#include "kernels/half.h"
 #include "kernels/sparse.h"
 
 #define SPARSE_MAGNITUDE 0x7fffffffu
@@ -23,23 +22,9 @@ struct choosing {
     size_t wild;
 };
 
-static inline uint32_t sparse_bits(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static inline float sparse_float(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static inline uint32_t sparse_key(float a)
 {
-    uint32_t key = sparse_bits(a) & SPARSE_MAGNITUDE;
+    uint32_t key = bits_of(a) & SPARSE_MAGNITUDE;
     return key < SPARSE_KEY_NAN ? key : SPARSE_KEY_NAN;
 }
 
@@ -58,7 +43,7 @@ static inline float sparse_value(const struct stretch *in, const struct momentum
 static inline uint16_t sparse_code(float a)
 {
     uint32_t key = sparse_key(a);
-    uint32_t sign = sparse_bits(a) >> 16 & 0x8000;
+    uint32_t sign = bits_of(a) >> 16 & 0x8000;
     uint32_t rounded = (key + 0x7fff + (key >> 16 & 1)) >> 16;
     if (key >= SPARSE_KEY_INFINITY) {
         return (uint16_t)(key == SPARSE_KEY_NAN ? SPARSE_CODE_NAN : sign | rounded);
@@ -95,14 +80,13 @@ static inline void sparse_choose_one(struct choosing *run, size_t i)
         return;
     }
     if (momentum != NULL) {
-        momentum->masked += chosen ? (double)sparse_float(sparse_bits(value) & SPARSE_MAGNITUDE)
-                                   : 0.0;
+        momentum->masked += chosen ? (double)float_of(bits_of(value) & SPARSE_MAGNITUDE) : 0.0;
         momentum->u[i] = chosen ? 0.0f : value;
     }
     if (chosen) {
         uint16_t code = sparse_code(a);
         sparse_take(run, i, code);
-        a -= sparse_float((uint32_t)code << 16);
+        a -= bf16_widen(code);
     }
     sparse_next(run->in, i, a);
 }

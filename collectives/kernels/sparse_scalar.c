@@ -30,7 +30,7 @@ static void scatter_scalar(float *into, const uint16_t *offsets, const uint16_t 
                            size_t count, float scale)
 {
     for (size_t i = 0; i < count; i++) {
-        into[offsets[i]] += scale * sparse_float((uint32_t)codes[i] << 16);
+        into[offsets[i]] += scale * bf16_widen(codes[i]);
     }
 }
 

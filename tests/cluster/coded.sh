@@ -17,8 +17,8 @@ calls=18 # of each placement: the first, one that warms up, 16 that are timed
 run() {
     "$here/hosts.sh" with 2 none -- bash -c '
         hosts.sh counters | sed "s/^/before /"
-        timeout 100 hosts.sh mpirun "$1" env WIREWISE_CALIBRATE=off "$2" bench -b "$3" -e "$3" -n 16 -w 1 \
-            --budget 0 --codec "$4" || echo failed
+        timeout 100 hosts.sh mpirun "$1" env WIREWISE_CALIBRATE=off "$2" bench -b "$3" -e "$3" \
+            -n 16 -w 1 --budget 0 --codec "$4" || echo failed
         hosts.sh counters | sed "s/^/after /"' - "$1" "$wirewise" "$bytes" "$2" </dev/null |
         awk '
         $1 == "failed" { bad = 1 }

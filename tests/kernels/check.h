@@ -64,6 +64,7 @@ int codes_bench_run(const struct variant *variants, size_t variant_count);
 
 /* Of this thread only: other programs' turns do not count. */
 double cpu_seconds_now(void);
+
 /* Times the loops of top-k, its frames and its selection, beside memcpy, nth_element and the ratio
  * to both. */
 int bench_sparse(const struct variant *variants, size_t variant_count);

@@ -83,11 +83,11 @@ int main(int argc, char **argv)
     struct variant variants[KNOWN_COUNT];
     size_t count = variants_find(variants);
     if (bench) {
-        int status = bench_run(variants, count);
-        return status == 0 ? bench_sparse(variants, count) : status;
+        return bench_run(variants, count);
     }
     if (codes_bench) {
-        return codes_bench_run(variants, count);
+        int status = codes_bench_run(variants, count);
+        return status == 0 ? bench_sparse(variants, count) : status;
     }
     return check_all(variants, count, seed) == 0 ? 0 : 1;
 }

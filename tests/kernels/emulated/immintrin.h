@@ -102,6 +102,7 @@ static inline __m512i emulated_cvtepi8_epi32(__m128i a)
     return _mm512_loadu_si512(into);
 }
 
+#undef __mmask16
 #undef _mm512_cvtps_epi32
 #undef _mm512_cvtepi32_ps
 #undef _mm512_reduce_max_epu32
@@ -111,6 +112,7 @@ static inline __m512i emulated_cvtepi8_epi32(__m128i a)
 #undef _mm512_cvtepu16_epi32
 #undef _mm512_cvtepi8_epi32
 #undef _MM_FROUND_NO_EXC
+#define __mmask16 simde__mmask16
 #define _mm512_cvtps_epi32 emulated_cvtps_epi32
 #define _mm512_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_reduce_max_epu32 emulated_reduce_max_epu32

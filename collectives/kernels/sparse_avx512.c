@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * sparse_avx512.c: sparse_scalar.c's choosing with AVX-512, 32 elements at a time. Compresses in
+ * registers and merges: the form that stores is microcode on some processors, and the one that
+ * zeroes waits for its own last result. */
+#include "kernels/sparse_one.h"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+
+#define LANES 16
+#define VECS 2
+#define BLOCK (VECS * LANES)
+
+static inline __m512i pack(__m512i lanes, __mmask16 mask)
+{
+    return _mm512_mask_compress_epi32(lanes, mask, lanes);
+}
+
+static inline size_t lanes_count(__mmask16 mask)
+{
+    return (size_t)__builtin_popcount(mask);
+}
+
+/* Where there is no residual, every block reads these. */
+static const float zeros[BLOCK];
+
+struct streams {
+    const float *values;
+    const float *residual;
+    size_t residual_mask; /* all ones, or 0 */
+    float *u;
+    __m512 factor;
+};
+
+static inline struct streams streams_of(const struct stretch *in, const struct momentum *momentum)
+{
+    struct streams streams = {in->values, zeros, 0, NULL, _mm512_setzero_ps()};
+    if (in->residual != NULL) {
+        streams.residual = in->residual;
+        streams.residual_mask = SIZE_MAX;
+    }
+    if (momentum != NULL) {
+        streams.u = momentum->u;
+        streams.factor = _mm512_set1_ps(momentum->factor);
+    }
+    return streams;
+}
+
+/* Of a vec of the block that begins at i. */
+static inline __m512 residual_at(const struct streams *streams, size_t i, size_t vec)
+{
+    return _mm512_loadu_ps(streams->residual + (i & streams->residual_mask) + vec * LANES);
+}
+
+/* What takes the place of values. */
+static inline __m512 value_at(const struct streams *streams, size_t i, size_t vec,
+                              bool has_momentum)
+{
+    __m512 value = _mm512_loadu_ps(streams->values + i + vec * LANES);
+    if (has_momentum) {
+        __m512 u = _mm512_loadu_ps(streams->u + i + vec * LANES);
+        value = _mm512_add_ps(_mm512_mul_ps(streams->factor, u), value);
+    }
+    return value;
+}
+
+static inline __m512i magnitude(__m512 a)
+{
+    return _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((int)SPARSE_MAGNITUDE));
+}
+
+/* ---- keys ---- */
+
+static inline size_t keys_run(uint32_t *keys, const struct stretch *in,
+                              const struct momentum *momentum, uint32_t threshold,
+                              bool has_momentum)
+{
+    const struct streams streams = streams_of(in, momentum);
+    const __m512i least = _mm512_set1_epi32((int)threshold);
+    const __m512i nan = _mm512_set1_epi32((int)SPARSE_KEY_NAN);
+    size_t count = 0;
+    size_t i = 0;
+    for (; in->count - i >= BLOCK; i += BLOCK) {
+        __m512i key[VECS];
+        __mmask16 hit[VECS];
+        unsigned any = 0;
+        for (size_t vec = 0; vec < VECS; vec++) {
+            __m512 value = value_at(&streams, i, vec, has_momentum);
+            __m512 a = _mm512_add_ps(value, residual_at(&streams, i, vec));
+            key[vec] = _mm512_min_epu32(magnitude(a), nan);
+            hit[vec] = _mm512_cmpge_epu32_mask(key[vec], least);
+            any |= hit[vec];
+        }
+        for (size_t vec = 0; vec < VECS && any != 0; vec++) {
+            _mm512_storeu_si512(keys + count, pack(key[vec], hit[vec]));
+            count += lanes_count(hit[vec]);
+        }
+    }
+    for (; i < in->count; i++) {
+        uint32_t key = sparse_key(sparse_value(in, momentum, i) + sparse_residual(in, i));
+        keys[count] = key;
+        count += key >= threshold;
+    }
+    return count;
+}
+
+static size_t keys_avx512(uint32_t *keys, const struct stretch *in, const struct momentum *momentum,
+                          uint32_t threshold)
+{
+    if (momentum == NULL) {
+        return keys_run(keys, in, NULL, threshold, false);
+    }
+    return keys_run(keys, in, momentum, threshold, true);
+}
+
+/* ---- choose ---- */
+
+/* A block on its way. */
+struct block {
+    __m512 value[VECS];
+    __m512 a[VECS];
+    __mmask16 hit[VECS];
+};
+
+/* bf16 codes of finite a, one in each lane. */
+static inline __m512i codes_of(__m512 a)
+{
+    __m512i key = magnitude(a);
+    __m512i sign = _mm512_xor_si512(_mm512_castps_si512(a), key);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(key, 16), _mm512_set1_epi32(1));
+    __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(key, half), 16);
+    rounded = _mm512_min_epu32(rounded, _mm512_set1_epi32((int)SPARSE_CODE_LARGEST));
+    return _mm512_or_si512(rounded, _mm512_srli_epi32(sign, 16));
+}
+
+/* |value| of the lanes in mask, in order. */
+static inline void masked_add(struct momentum *momentum, __m512 value, unsigned mask)
+{
+    float magnitudes[LANES];
+    _mm512_storeu_si512(magnitudes, magnitude(value));
+    for (; mask != 0; mask &= mask - 1) {
+        momentum->masked += (double)magnitudes[__builtin_ctz(mask)];
+    }
+}
+
+/* Appends the lanes that were hit, takes what they send from a and discards their value. */
+static inline void vec_take(struct choosing *run, struct block *block, size_t vec, size_t i,
+                            bool has_momentum)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __mmask16 hit = block->hit[vec];
+    if (hit == 0) {
+        return;
+    }
+    __m512i codes = codes_of(block->a[vec]);
+    __m512i offsets = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(i + vec * LANES)));
+    /* Both halves of a lane move at once. */
+    __m512i upper = _mm512_slli_epi32(codes, 16);
+    __m512i pairs = pack(_mm512_or_si512(offsets, upper), hit);
+    __m256i low = _mm512_cvtepi32_epi16(pairs);
+    __m256i high = _mm512_cvtepi32_epi16(_mm512_srli_epi32(pairs, 16));
+    _mm256_storeu_si256((__m256i *)(run->offsets + run->chosen), low);
+    _mm256_storeu_si256((__m256i *)(run->codes + run->chosen), high);
+    run->chosen += lanes_count(hit);
+
+    __m512 sent = _mm512_castsi512_ps(upper);
+    block->a[vec] = _mm512_mask_sub_ps(block->a[vec], hit, block->a[vec], sent);
+    if (has_momentum) {
+        masked_add(run->momentum, block->value[vec], hit);
+        block->value[vec] = _mm512_mask_mov_ps(block->value[vec], hit, _mm512_setzero_ps());
+    }
+}
+
+/* False, and nothing done, where one of the block's elements is not finite. */
+static inline bool hits_take(struct choosing *run, struct block *block, size_t i, bool has_momentum)
+{
+    const __m512i infinity = _mm512_set1_epi32((int)SPARSE_KEY_INFINITY);
+    unsigned wild = 0;
+    for (size_t vec = 0; vec < VECS; vec++) {
+        wild |= _mm512_cmpge_epu32_mask(magnitude(block->a[vec]), infinity);
+    }
+    for (size_t vec = 0; vec < VECS && wild == 0; vec++) {
+        vec_take(run, block, vec, i, has_momentum);
+    }
+    return wild == 0;
+}
+
+static inline void block_choose(struct choosing *run, const struct streams *streams, size_t i,
+                                bool has_next, bool has_momentum)
+{
+    const __m512i least = _mm512_set1_epi32((int)run->threshold);
+    struct block block;
+    unsigned any = 0;
+    for (size_t vec = 0; vec < VECS; vec++) {
+        block.value[vec] = value_at(streams, i, vec, has_momentum);
+        block.a[vec] = _mm512_add_ps(block.value[vec], residual_at(streams, i, vec));
+        block.hit[vec] = _mm512_cmpge_epu32_mask(magnitude(block.a[vec]), least);
+        any |= block.hit[vec];
+    }
+    if (any != 0 && !hits_take(run, &block, i, has_momentum)) {
+        for (size_t one = 0; one < BLOCK; one++) {
+            sparse_choose_one(run, i + one);
+        }
+        return;
+    }
+    for (size_t vec = 0; vec < VECS; vec++) {
+        if (has_next) {
+            _mm512_storeu_ps(run->in->next + i + vec * LANES, block.a[vec]);
+        }
+        if (has_momentum) {
+            _mm512_storeu_ps(streams->u + i + vec * LANES, block.value[vec]);
+        }
+    }
+}
+
+static inline void choose_run(struct choosing *run, bool has_next, bool has_momentum)
+{
+    const struct streams streams = streams_of(run->in, run->momentum);
+    size_t i = 0;
+    for (; run->in->count - i >= BLOCK; i += BLOCK) {
+        block_choose(run, &streams, i, has_next, has_momentum);
+    }
+    for (; i < run->in->count; i++) {
+        sparse_choose_one(run, i);
+    }
+}
+
+static size_t choose_avx512(uint16_t *offsets, uint16_t *codes, const struct stretch *in,
+                            uint32_t threshold, struct momentum *momentum, size_t *wild)
+{
+    struct choosing run = {.offsets = offsets, .codes = codes, .in = in, .momentum = momentum};
+    run.threshold = threshold < SPARSE_KEY_INFINITY ? threshold : SPARSE_KEY_INFINITY;
+    if (momentum != NULL) {
+        choose_run(&run, in->next != NULL, true);
+    } else if (in->next != NULL) {
+        choose_run(&run, true, false);
+    } else {
+        choose_run(&run, false, false);
+    }
+    *wild = run.wild;
+    return run.chosen;
+}
+
+void sparse_kernels_avx512(struct sparse_kernels *kernels)
+{
+    kernels->keys = keys_avx512;
+    kernels->choose = choose_avx512;
+}
+#else
+void sparse_kernels_avx512(struct sparse_kernels *kernels)
+{
+    (void)kernels;
+}
+#endif
