@@ -15,6 +15,7 @@ struct selection_source {
     const struct momentum *momentum;
     size_t lines;  /* looked at: one from each of as many equal parts; 0 = every element */
     uint64_t seed; /* decides which */
+    uint32_t hint; /* a key that may be near the one looked for; 0 = a small sample tells */
 };
 
 struct selection {

@@ -129,7 +129,8 @@ struct encoder {
     const struct sparse_kernels *kernels;
     const struct encode_input *in;
     uint32_t *heads;
-    uint8_t *end; /* of what is written of the frame */
+    uint8_t *end;      /* of what is written of the frame */
+    uint32_t last_key; /* of the chunk before, in fixed frames */
     struct room room;
     struct encode_result result;
 };
@@ -235,8 +236,10 @@ static size_t cut_choose(struct encoder *encoder, struct piece *piece, struct cu
 static size_t fixed_choose(struct encoder *encoder, struct piece *piece, size_t share)
 {
     struct room *room = &encoder->room;
-    struct selection_source chunk = {&piece->stretch, piece->has_momentum, 0, 0};
+    struct selection_source chunk = {.stretch = &piece->stretch, .momentum = piece->has_momentum};
+    chunk.hint = encoder->last_key;
     struct selection found = selection_find(encoder->kernels, &chunk, share, room->keys);
+    encoder->last_key = found.key;
     size_t count = piece->stretch.count;
     /* Elements that are not finite leave all else as it was: the surplus is just not sent. */
     if (found.key >= SPARSE_KEY_INFINITY) {
@@ -339,7 +342,7 @@ static struct cut cut_find(struct encoder *encoder)
 {
     const struct encode_input *in = encoder->in;
     size_t count = in->stretch.count;
-    struct selection_source source = {&in->stretch, in->momentum, 0, 0};
+    struct selection_source source = {.stretch = &in->stretch, .momentum = in->momentum};
     source.lines = sample_lines(encoder->spec, count);
     source.seed = in->dither.seed + count;
     size_t rank = share_of(encoder->spec, selection_count(&source));
@@ -505,27 +508,16 @@ static bool bitmap_decode(const struct body *body, const struct sparse_kernels *
     return used == body->count || is_padded;
 }
 
-static void dense_decode(const struct body *body, const struct unpack *out)
-{
-    const uint16_t *codes = (const uint16_t *)(const void *)body->bytes;
-    for (size_t i = 0; i < body->elements; i++) {
-        uint32_t bits = (uint32_t)codes[i] << 16;
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        out->into[i] = out->add ? out->into[i] + value : out->scale * value;
-    }
-}
-
 static bool body_decode(const struct codec_spec *spec, const struct body *body,
-                        const struct sparse_kernels *kernels, const struct unpack *out)
+                        const struct kernels *kernels, const struct unpack *out)
 {
     switch (body->form) {
     case FORM_LIST:
-        return list_decode(body, kernels, out);
+        return list_decode(body, &kernels->sparse, out);
     case FORM_BITMAP:
-        return bitmap_decode(body, kernels, out, spec->fixed);
+        return bitmap_decode(body, &kernels->sparse, out, spec->fixed);
     default:
-        dense_decode(body, out);
+        kernels->code.decode_bf16(out, (const uint16_t *)(const void *)body->bytes);
         return true;
     }
 }
@@ -552,7 +544,7 @@ static bool decode(const struct codec_spec *spec, const struct kernels *kernels,
             struct unpack unpack = out->unpack;
             unpack.into += first - out->first;
             unpack.count = body.elements;
-            good = body_decode(spec, &body, &kernels->sparse, &unpack);
+            good = body_decode(spec, &body, kernels, &unpack);
         }
     }
     return good && used == bytes;

@@ -44,7 +44,7 @@ struct sparse_kernels {
     size_t (*choose)(uint16_t *offsets, uint16_t *codes, const struct stretch *in,
                      uint32_t threshold, struct momentum *momentum, size_t *wild);
 
-    /* into[offsets[i]] += scale * s(codes[i]), in order. */
+    /* into[offsets[i]] += scale * s(codes[i]), in order; of two NaNs into's wins. */
     void (*scatter)(float *into, const uint16_t *offsets, const uint16_t *codes, size_t count,
                     float scale);
 };

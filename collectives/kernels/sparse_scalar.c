@@ -30,7 +30,9 @@ static void scatter_scalar(float *into, const uint16_t *offsets, const uint16_t 
                            size_t count, float scale)
 {
     for (size_t i = 0; i < count; i++) {
-        into[offsets[i]] += scale * bf16_widen(codes[i]);
+        float *at = &into[offsets[i]];
+        /* Compilers swap the operands of +: of two NaNs the left one comes twice. */
+        *at = *at + (*at != *at ? *at : scale * bf16_widen(codes[i]));
     }
 }
 

@@ -127,7 +127,7 @@ static void act_add(struct bench *bench)
 static struct selection selection_of(struct bench *bench)
 {
     struct stretch in = {bench->values, NULL, NULL, COUNT};
-    struct selection_source source = {&in, NULL, 0, 1};
+    struct selection_source source = {.stretch = &in, .seed = 1};
     return selection_find(&bench->kernels.sparse, &source, (size_t)(DENSITY * (float)COUNT),
                           bench->room);
 }

@@ -745,7 +745,7 @@ Test(topk, selection_finds_what_sorting_finds)
         for (size_t j = 0; j < LENGTH(values); j++) {
             fill(party, values[j], 1.0f);
             struct stretch stretch = {party->values, party->residual, NULL, party->count};
-            struct selection_source source = {&stretch, NULL, 0, j};
+            struct selection_source source = {.stretch = &stretch, .seed = j};
             const size_t ranks[] = {1, counts[i] / 1000, counts[i] / 100, counts[i] / 2, counts[i]};
             for (size_t k = 0; k < LENGTH(ranks); k++) {
                 size_t rank = ranks[k] > 0 ? ranks[k] : 1;
