@@ -6,8 +6,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Lines gathered before their keys are taken, so that many of memory's answers are under way. */
+/* Lines gathered before their keys are taken. */
 #define STAGE_LINES 64
+
+/* Lines under way from memory. */
+#define LINES_AHEAD 64
 
 /* The sample that makes the guess: so many hits if an eighth of the elements yields them; below so
  * many elements there is no guess. */
@@ -87,8 +90,26 @@ static uint64_t mix(uint64_t z)
     return z ^ z >> 31;
 }
 
-/* Copies a line, from the part of the stretch that `line` stands for, to each array of the stage.
- */
+/* Where a line of a sample begins. Parts are equal to within a line, so that a sample is fair to
+ * every region of the stretch, and places inside them are random, so that no period of the data
+ * matters. */
+static size_t line_first(const struct selection_source *source, size_t line)
+{
+    uint64_t part = ((uint64_t)(source->stretch->count / SELECTION_LINE) << 16) / source->lines;
+    uint64_t begin = line * part >> 16;
+    uint64_t width = ((line + 1) * part >> 16) - begin;
+    uint64_t chance = mix(source->seed + (line + 1) * 0x9e3779b97f4a7c15u) >> 32;
+    return (size_t)(begin + (chance * width >> 32)) * SELECTION_LINE;
+}
+
+static void line_fetch(const float *from, size_t first)
+{
+    if (from != NULL) {
+        __builtin_prefetch(from + first);
+    }
+}
+
+/* Copies a line to the stage. */
 static void line_copy(float *into, const float *from, size_t first)
 {
     if (from != NULL) {
@@ -96,8 +117,8 @@ static void line_copy(float *into, const float *from, size_t first)
     }
 }
 
-/* Those >= threshold. Parts are equal to within a line, so that a sample is fair to every region
- * of the stretch, and places inside them are random, so that no period of the data matters. */
+/* Those >= threshold. Memory is asked for lines long before they are copied: no processor guesses
+ * where the next one is. */
 static size_t keys_of_lines(const struct sparse_kernels *kernels,
                             const struct selection_source *source, uint32_t threshold,
                             uint32_t *keys)
@@ -105,28 +126,35 @@ static size_t keys_of_lines(const struct sparse_kernels *kernels,
     float values[STAGE_LINES * SELECTION_LINE];
     float residual[STAGE_LINES * SELECTION_LINE];
     float u[STAGE_LINES * SELECTION_LINE];
+    size_t firsts[LINES_AHEAD]; /* of the lines that are on their way */
     const struct stretch *stretch = source->stretch;
     const struct momentum *momentum = source->momentum;
+    const float *all_u = momentum == NULL ? NULL : momentum->u;
     struct momentum stage_momentum = {u, momentum == NULL ? 0 : momentum->factor, 0};
     struct stretch stage = {values, stretch->residual == NULL ? NULL : residual, NULL, 0};
-    const uint64_t part = ((uint64_t)(stretch->count / SELECTION_LINE) << 16) / source->lines;
     size_t found = 0;
-    for (size_t line = 0; line < source->lines; line++) {
-        uint64_t begin = line * part >> 16;
-        uint64_t width = ((line + 1) * part >> 16) - begin;
-        uint64_t chance = mix(source->seed + (line + 1) * 0x9e3779b97f4a7c15u) >> 32;
-        size_t first = (size_t)(begin + (chance * width >> 32)) * SELECTION_LINE;
-        line_copy(values + stage.count, stretch->values, first);
-        line_copy(residual + stage.count, stretch->residual, first);
-        line_copy(u + stage.count, momentum == NULL ? NULL : momentum->u, first);
-        stage.count += SELECTION_LINE;
-        if (stage.count == STAGE_LINES * SELECTION_LINE || line + 1 == source->lines) {
+    for (size_t line = 0; line < source->lines + LINES_AHEAD; line++) {
+        size_t *first = &firsts[line % LINES_AHEAD];
+        if (line >= LINES_AHEAD) {
+            line_copy(values + stage.count, stretch->values, *first);
+            line_copy(residual + stage.count, stretch->residual, *first);
+            line_copy(u + stage.count, all_u, *first);
+            stage.count += SELECTION_LINE;
+        }
+        if (line < source->lines) {
+            *first = line_first(source, line);
+            line_fetch(stretch->values, *first);
+            line_fetch(stretch->residual, *first);
+            line_fetch(all_u, *first);
+        }
+        if (stage.count == STAGE_LINES * SELECTION_LINE) {
             found += kernels->keys(keys + found, &stage, momentum == NULL ? NULL : &stage_momentum,
                                    threshold);
             stage.count = 0;
         }
     }
-    return found;
+    return found + kernels->keys(keys + found, &stage, momentum == NULL ? NULL : &stage_momentum,
+                                 threshold);
 }
 
 static size_t keys_of(const struct sparse_kernels *kernels, const struct selection_source *source,
