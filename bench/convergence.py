@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""convergence.py BUILD [--seeds 5] [--steps 1500] [--ranks 2] [--size small] [TEXT...]
+"""convergence.py BUILD [--seeds 5] [--steps 1500] [--ranks 2] [--size small] [--codec SPEC] [TEXT...]
 
 Trains the example's language model with every codec from the same first parameters on the same
 samples, seed by seed, and compares held-out losses with those of the dense runs: fp16, bf16 and int8
@@ -44,13 +44,15 @@ def main():
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--size", default="small")
+    parser.add_argument("--codec", help="compare this one only")
     options = parser.parse_args()
     seeds = range(1, options.seeds + 1)
+    arms = [arm for arm in ARMS if options.codec in (None, arm[1])]
     dense = {(optimizer, seed): held_out(options, "none", optimizer, seed, "auto")
-             for optimizer in ("adam", "sgd") for seed in seeds}
+             for optimizer in sorted({arm[2] for arm in arms}) for seed in seeds}
     failed = False
     print(f"{options.ranks} ranks, {options.steps} steps, {options.seeds} seeds; nats above dense")
-    for name, codec, optimizer, margin, feedback in ARMS:
+    for name, codec, optimizer, margin, feedback in arms:
         gaps = [held_out(options, codec, optimizer, seed, feedback) - dense[optimizer, seed]
                 for seed in seeds]
         mean = statistics.mean(gaps)
