@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""convergence.py BUILD [--seeds 5] [--steps 1500] [--ranks 2] [--size small] [--codec SPEC] [TEXT...]
+"""convergence.py BUILD [--seeds 5] [--steps 1500] [--ranks 2] [--size small] [--codec SPEC]
+                     [TEXT...]
 
 Trains the example's language model with every codec from the same first parameters on the same
-samples, seed by seed, and compares held-out losses with those of the dense runs: fp16, bf16 and int8
-with Adam, top-k 1 % with SGD whose momentum the library corrects. Then top-k once more without error
-feedback, which must end worse: else the comparison could not tell. Exit code 1 when a mean
+samples, seed by seed, and compares held-out losses with those of the dense runs: fp16, bf16 and
+int8 with Adam, top-k 1 % with SGD whose momentum the library corrects. Then top-k once more without
+error feedback, which must end worse: else the comparison could not tell. Exit code 1 when a mean
 difference exceeds its margin (0.02 nats, 0.03 for top-k) or the control stays within it."""
 import argparse
 import os
@@ -45,7 +46,7 @@ def main():
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--size", default="small")
     parser.add_argument("--codec", help="compare this one only")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     seeds = range(1, options.seeds + 1)
     arms = [arm for arm in ARMS if options.codec in (None, arm[1])]
     dense = {(optimizer, seed): held_out(options, "none", optimizer, seed, "auto")
