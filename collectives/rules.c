@@ -164,7 +164,7 @@ void rule_in_memory(const struct topology *topology, const struct sight *sight,
 #define SPARSE_SEGMENT_BYTES (16 * MIB)
 #define SPARSE_WINDOW 3
 
-void rule_coded(const struct topology *topology, const struct codec_spec *spec,
+void rule_coded(const struct topology *topology, const struct codec_spec *spec, bool momentum,
                 struct choice *choice)
 {
     const struct hierarchy *hierarchy = &topology->hierarchy;
@@ -174,8 +174,8 @@ void rule_coded(const struct topology *topology, const struct codec_spec *spec,
     int owners = nested ? hierarchy->group_count[hierarchy->levels - 1] : topology->size;
     bool sparse = spec->kind == CODEC_TOPK;
     *choice = (struct choice){.nesting = !nested ? NEST_NONE : outwards ? NEST_HOSTS : NEST_ALL};
-    choice->algorithm = sparse && owners <= SPARSE_OWNERS_MOST ? &algorithm_sparse
-                                                               : &algorithm_coded;
+    bool few = owners <= SPARSE_OWNERS_MOST || momentum;
+    choice->algorithm = sparse && few ? &algorithm_sparse : &algorithm_coded;
     rule_cut(topology, choice);
     if (sparse) {
         choice->segment_bytes = SPARSE_SEGMENT_BYTES;

@@ -385,10 +385,11 @@ struct choice selector_choose(const struct selector *selector, const struct wish
     return choice;
 }
 
-struct choice selector_choose_coded(const struct selector *selector, const struct codec_spec *spec)
+struct choice selector_choose_coded(const struct selector *selector, const struct codec_spec *spec,
+                                    bool momentum)
 {
     struct choice choice;
-    rule_coded(selector->topology, spec, &choice);
+    rule_coded(selector->topology, spec, momentum, &choice);
     take_settings(&selector->settings, &choice);
     return choice;
 }

@@ -47,8 +47,7 @@ struct select_settings {
     int window;            /* 0 = chosen */
 };
 
-/* ---- Names ------------------------------------------------------------------------------------
- */
+/* ---- Names ---------------------------------------------------------------------------------- */
 
 /* WW_OK when `name` is "auto" or an all-reduce that can be chosen: an algorithm's name, or
  * "hierarchical" or "hierarchical+<algorithm>", "hosts" or "hosts+<algorithm>". */
@@ -99,9 +98,10 @@ void selector_change_wires(struct selector *selector, const struct wires *wires)
 /* The decision. */
 struct choice selector_choose(const struct selector *selector, const struct wish *wish);
 
-/* The choice for an fp32 all-reduce of this codec, which is not CODEC_NONE. Settings of segment and
- * window count. */
-struct choice selector_choose_coded(const struct selector *selector, const struct codec_spec *spec);
+/* The choice for an fp32 all-reduce of this codec, which is not CODEC_NONE, with momentum
+ * correction or without. Settings of segment and window count. */
+struct choice selector_choose_coded(const struct selector *selector, const struct codec_spec *spec,
+                                    bool momentum);
 
 /* What a choice will take: of selector_choose, or of selector_candidate. Reads the plans of all
  * ranks when it sees a choice's algorithm for the first time.

@@ -124,7 +124,7 @@ static enum ww_status plan_call(struct ww_context *context, const struct call *c
     bool forced = call->collective == COLLECTIVE_ALL_REDUCE && context->forced.algorithm != NULL &&
                   choice_suits(&context->forced, call->type);
     bool coded = call->codec.kind != CODEC_NONE;
-    struct choice choice = coded    ? selector_choose_coded(context->selector, &call->codec)
+    struct choice choice = coded    ? selector_choose_coded(context->selector, &call->codec, false)
                            : forced ? context->forced
                                     : selector_choose(context->selector, &wish);
     *request = (struct run_request){.count = call->count,
@@ -162,8 +162,9 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
     }
     latest->request.input = call->input;
     latest->request.output = call->output;
-    latest->request.coding.residual = call->residual;
-    latest->request.coding.next = call->residual;
+    float *residual = call->codec.kind != CODEC_NONE ? call->residual : NULL;
+    latest->request.coding.residual = residual;
+    latest->request.coding.next = residual;
     latest->request.coding.seed = context->calls_made;
     return WW_OK;
 }
@@ -202,6 +203,17 @@ static enum ww_status await_room(struct ww_context *context, struct engine *engi
     return status;
 }
 
+/* Without encoding, the residual is a part of the contribution like any other, once. */
+static void take_in_residual(struct ww_context *context, const struct call *call)
+{
+    const void *sources[] = {call->input, call->residual};
+    unsigned before = cpu_exact_begin();
+    context->kernels.reduce[WW_F32][WW_SUM](call->output, sources, 2, call->count, 1.0);
+    cpu_exact_end(before);
+    memset(call->residual, 0, call->count * sizeof *call->residual);
+    context->latest_call.request.input = call->output;
+}
+
 /* Runs a checked call; the lane is this thread's. */
 static enum ww_status run(struct ww_context *context, const struct call *call)
 {
@@ -211,6 +223,9 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
     enum ww_status status = prepare(context, call);
     if (status != WW_OK) {
         return status;
+    }
+    if (call->residual != NULL && call->codec.kind == CODEC_NONE && call->count > 0) {
+        take_in_residual(context, call);
     }
     status = await_room(context, engine);
     if (status == WW_OK) {
@@ -278,15 +293,26 @@ enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void
                                         .root = -1});
 }
 
-/* Without encoding, the residual is a part of the contribution like any other, once. */
-static void add_residual(struct ww_context *context, const float *input, float *output,
-                         size_t count, float *residual)
+static enum ww_status check_residual(const struct call *call)
 {
-    const void *sources[] = {input, residual};
-    unsigned before = cpu_exact_begin();
-    context->kernels.reduce[WW_F32][WW_SUM](output, sources, 2, count, 1.0);
-    cpu_exact_end(before);
-    memset(residual, 0, count * sizeof *residual);
+    uintptr_t residual = (uintptr_t)call->residual;
+    size_t bytes = call->count * sizeof(float);
+    if (call->residual == NULL) {
+        return WW_OK;
+    }
+    if (misaligned(call->residual, WW_F32)) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s got %p for the residual, which must be aligned to 4 bytes",
+                           call->name, (const void *)call->residual);
+    }
+    if (overlap(residual, bytes, (uintptr_t)call->input, bytes) ||
+        overlap(residual, bytes, (uintptr_t)call->output, bytes)) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s got a residual that overlaps its input or output: give it memory of "
+                           "its own",
+                           call->name);
+    }
+    return WW_OK;
 }
 
 static enum ww_status check_coded(struct ww_context *context, const struct call *call,
@@ -303,6 +329,9 @@ static enum ww_status check_coded(struct ww_context *context, const struct call 
     }
     if (status == WW_OK) {
         status = check_memory(context, call);
+    }
+    if (status == WW_OK) {
+        status = check_residual(call);
     }
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
@@ -324,12 +353,8 @@ enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *inpu
     if (status != WW_OK) {
         return status;
     }
-    if (spec.kind != CODEC_NONE && context->world.size > 1 && count > 0) {
+    if (context->world.size > 1 && count > 0) {
         call.codec = spec;
-    } else if (residual != NULL && count > 0) {
-        add_residual(context, input, output, count, residual);
-        call.input = output;
-        call.residual = NULL;
     }
     return make(context, &call);
 }

@@ -42,7 +42,8 @@ struct codec_class coding_class(const struct ww_context *context, const struct w
         return (struct codec_class){.spec = tensor->codec};
     }
     bool large = tensor->count >= context->settings.values.codec_least_count && tensor->dims >= 2;
-    return tensor->type == WW_F32 && large ? (struct codec_class){.follows = true} : none;
+    bool follows = context->coding.spec.kind != CODEC_NONE && tensor->type == WW_F32 && large;
+    return follows ? (struct codec_class){.follows = true} : none;
 }
 
 static bool same_spec(const struct codec_spec *one, const struct codec_spec *other)
@@ -124,6 +125,11 @@ static bool may_be_coded(const struct bucket *bucket)
     return bucket->codec.follows || bucket->codec.spec.kind != CODEC_NONE;
 }
 
+static bool has_momentum(const struct ww_context *context, const struct bucket *bucket)
+{
+    return context->settings.values.momentum > 0 && bucket->type == WW_F32;
+}
+
 static enum ww_status reserve_pair(float **pair, size_t count)
 {
     for (int i = 0; i < 2 && count > 0; i++) {
@@ -148,9 +154,11 @@ enum ww_status coding_reserve(struct ww_context *context)
         struct bucket *bucket = &context->buckets[i];
         struct codec_spec spec = coding_spec(context, bucket);
         bucket->coding.offset = coding->count;
-        coding->count += may_be_coded(bucket) ? bucket->count : 0;
+        bool kept = may_be_coded(bucket) || has_momentum(context, bucket);
+        coding->count += kept ? bucket->count : 0;
+        coding->changeable = coding->changeable || bucket->codec.follows;
         feedback = feedback || feeds_back(context->settings.values.error_feedback, &spec);
-        momentum = momentum || (spec.kind == CODEC_TOPK && context->settings.values.momentum > 0);
+        momentum = momentum || has_momentum(context, bucket);
     }
     enum ww_status status = WW_OK;
     if (feedback) {
@@ -217,8 +225,8 @@ static void use_residuals(struct ww_context *context, struct bucket *bucket, uin
     request->coding.next = next;
 }
 
-static void use_momentum(struct ww_context *context, const struct bucket *bucket,
-                         struct run_request *request)
+/* This step's momentum, as the step before left it. */
+static float *begin_momentum(struct ww_context *context, struct bucket *bucket)
 {
     struct coding_state *coding = &context->coding;
     size_t offset = bucket->coding.offset;
@@ -229,8 +237,20 @@ static void use_momentum(struct ww_context *context, const struct bucket *bucket
     } else {
         memset(next, 0, bucket->count * sizeof *next);
     }
-    request->coding.momentum = next;
-    request->coding.momentum_factor = (float)context->settings.values.momentum;
+    bucket->coding.now.has_momentum = true;
+    return next;
+}
+
+/* Where nothing is chosen momentum is what it always was: u = factor u + gradient is what moves. */
+static void add_momentum(const struct ww_context *context, const struct bucket *bucket, float *u)
+{
+    float factor = (float)context->settings.values.momentum;
+    float *values = bucket->values;
+    for (size_t i = 0; i < bucket->count; i++) {
+        float sum = factor * u[i] + values[i];
+        u[i] = isfinite(sum) ? sum : u[i];
+        values[i] = sum;
+    }
 }
 
 void coding_launch(struct ww_context *context, struct bucket *bucket, struct run_request *request)
@@ -243,29 +263,32 @@ void coding_launch(struct ww_context *context, struct bucket *bucket, struct run
     if (coding->loss_scale != 1) {
         scale_values(context, bucket, 1 / coding->loss_scale);
     }
+    kept->before = kept->now;
+    if (has_momentum(context, bucket) && bucket->count > 0) {
+        float *u = begin_momentum(context, bucket);
+        if (spec->kind == CODEC_TOPK && keeps) {
+            request->coding.momentum = u;
+            request->coding.momentum_factor = (float)context->settings.values.momentum;
+        } else {
+            add_momentum(context, bucket, u);
+        }
+    }
     if (!may_be_coded(bucket)) {
         return;
     }
-    kept->before = kept->now;
     if (kept->now.holders != 0 && kept->now.holders != holders) {
         hand_on(context, bucket);
     }
     if (keeps) {
         use_residuals(context, bucket, holders, request);
     }
-    bool momentum = coding->momenta[0] != NULL && spec->kind == CODEC_TOPK && keeps;
-    if (momentum) {
-        use_momentum(context, bucket, request);
-    }
     kept->now.holders = holders;
-    kept->now.has_momentum = momentum;
     request->coding.seed = context->step.number * UINT64_C(0xd1342543de82ef95) +
                            (uint64_t)bucket->index;
     request->coding.outcome = &kept->outcome;
 }
 
-/* ---- Steps ------------------------------------------------------------------------------------
- */
+/* ---- Steps ---------------------------------------------------------------------------------- */
 
 enum ww_status coding_begin_step(struct ww_context *context)
 {
@@ -327,16 +350,20 @@ static void note_outcome(const struct ww_context *context, const struct bucket *
     report->chosen += outcome->chosen;
     report->wild += outcome->wild;
     report->masked += outcome->masked;
-    bool wild = outcome->wild > 0 || outcome->wild_rank >= 0;
-    if (wild && report->wild_bucket < 0) {
+    if (outcome->wild == 0 && outcome->wild_rank < 0) {
+        return;
+    }
+    int rank = outcome->wild_rank >= 0 ? outcome->wild_rank : context->world.rank;
+    if (report->wild_bucket < 0) {
         report->wild_bucket = bucket->index;
-        report->wild_rank = outcome->wild_rank >= 0 ? outcome->wild_rank : context->world.rank;
-        log_warn(
-            "step %llu: values of bucket %d (\"%s\" ...) are not finite, on rank %d (%s): so is "
-            "the result on all ranks, and no residual took them in",
-            (unsigned long long)report->step, bucket->index, bucket->tensors[0]->name,
-            report->wild_rank,
-            context->topology.host_name[context->topology.host_of[report->wild_rank]]);
+        log_warn("step %llu: what rank %d (%s) encoded of bucket %d (\"%s\" ...) is not finite: so "
+                 "is the result on all ranks, and no residual took it in",
+                 (unsigned long long)report->step, rank,
+                 context->topology.host_name[context->topology.host_of[rank]], bucket->index,
+                 bucket->tensors[0]->name);
+    }
+    if (report->wild_rank < 0 || rank < report->wild_rank) {
+        report->wild_rank = rank;
     }
 }
 
@@ -406,6 +433,13 @@ enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
     if (status == WW_OK) {
         status = coding_parse(codec, call, &spec);
     }
+    if (status == WW_OK && context->committed && !context->coding.changeable) {
+        status = log_failure(WW_BAD_STATE,
+                             "%s(\"%s\"): no tensor follows the context's codec: it was none when "
+                             "ww_tensors_commit was called, or all are small or have codecs of "
+                             "their own; begin with another codec",
+                             call, codec);
+    }
     if (status != WW_OK) {
         return context_fail(context, status);
     }
@@ -417,7 +451,8 @@ enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
         context->coding.spec = before;
     }
     pthread_mutex_unlock(&context->steps.lock);
-    return status == WW_OK ? WW_OK : context_fail(context, status);
+    /* The peers have gone on to the other codec: they must learn it. */
+    return status == WW_OK ? WW_OK : context_break(context, status, NULL);
 }
 
 enum ww_status ww_step_loss_scale(struct ww_context *context, double scale)

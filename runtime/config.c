@@ -83,7 +83,7 @@ static const struct row rows[] = {
     {FIELD(density_warmup_steps), .kind = KIND_INT, .shared = true, .least = 0, .most = 1e9,
      .help = "steps in which topk comes from 0.25 down to its density"},
     {FIELD(momentum), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 0.9999,
-     .help = "momentum correction of topk; 0 = none"},
+     .help = "of all fp32 tensors, kept here and corrected for topk; 0 = none"},
     {FIELD(clip_norm), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 1e300,
      .help = "largest norm of all results of a step; 0 = any"},
     {TEXT(host), .help = "name of this rank's host; empty = found out"},

@@ -105,6 +105,7 @@ struct coding_state {
     float *momenta[2];      /* [count] likewise; NULL = no momentum correction */
     int now;
     bool may_discard; /* the latest step can be taken back */
+    bool changeable;  /* some buckets follow spec */
     uint64_t steps;   /* that counted: for the warm-up of top-k */
     double loss_scale;
 };

@@ -314,6 +314,13 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     if (status != WW_OK) {
         return status;
     }
+    if (context->settings.values.clip_norm > 0) {
+        return context_fail(context,
+                            log_failure(WW_BAD_STATE,
+                                        "ww_tensor_wait(\"%s\"): with clip_norm %g results are "
+                                        "there after ww_step_end only",
+                                        tensor->name, context->settings.values.clip_norm));
+    }
     struct ww_tensor *missing = tensor->bucket == NULL ? tensor : missing_tensor(tensor->bucket);
     if (missing != NULL) {
         return context_fail(context, log_failure(WW_BAD_STATE,

@@ -154,11 +154,13 @@ struct ww_config {
                                         dimensions (norms, biases), travel as they are */
     int density_warmup_steps;        /* topk begins at 0.25 and comes to its density within so many
                                         steps, by 64 equal factors */
-    double momentum;                 /* topk: momentum correction, 0 <= factor < 1; the optimizer's
-                                        own momentum must be 0 then. 0 = none */
+    double momentum;                 /* of all fp32 tensors, 0 <= factor < 1: kept here and sent
+                                        instead of the gradient, with topk corrected; the
+                                        optimizer's own must be 0 then. 0 = none */
     double clip_norm;                /* the results of a step are scaled down to this L2 norm of all
                                         fp32 and fp64 gradients together; 0 = not. Results are
-                                        final after ww_step_end only */
+                                        there after ww_step_end only: ww_tensor_wait is refused.
+                                        fp64 beyond 1e150 is not clipped */
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
@@ -286,16 +288,17 @@ WW_API enum ww_status ww_progress(struct ww_context *context);
  * belong to places in the registered tensors: a change of codec or plan hands them on. They are in
  * units of the sum of all ranks, and take 8 bytes per element of coded tensors (4 for the step
  * before, so that a step can be discarded); momentum takes 8 more.
- * NaN and infinity never enter them: the result is not finite either on any rank, and the report
- * names a rank that had them. */
+ * NaN and infinity never enter them: the result is not finite either on any rank (NaN with int8;
+ * with topk:D:fixed at least one element), and the report names a rank that encoded them. */
 
 /* Overrides the codec of one tensor, also of a small one; NULL = by the config again. Before
  * ww_tensors_commit, alike on all ranks. Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE,
  * WW_UNSUPPORTED (only fp32 is encoded). */
 WW_API enum ww_status ww_tensor_codec(struct ww_tensor *tensor, const char *codec);
 
-/* Changes the codec of all tensors without an override, from the next step on. Between steps, by
- * all ranks alike: a difference is WW_MISMATCH in that step. Residuals go on.
+/* Changes the codec of all large tensors without an override, from the next step on. Between steps,
+ * by all ranks alike: a difference is WW_MISMATCH in that step. Residuals go on. Where the codec
+ * was "none" at ww_tensors_commit large and small tensors share buckets, and it is refused.
  * Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE, WW_NO_MEMORY. */
 WW_API enum ww_status ww_step_codec(struct ww_context *context, const char *codec);
 
@@ -344,9 +347,9 @@ struct ww_report {
     uint64_t encoded;       /* elements that this rank encoded ... */
     uint64_t chosen;        /* ... and sent: fewer with topk */
     uint64_t wild;          /* ... and found not finite */
-    int wild_rank;          /* the lowest rank that had values which are not finite, as far as this
-                               rank was told; where hosts sum first, one that encoded its host's
-                               sum; -1 = none */
+    int wild_rank;          /* the lowest rank that encoded something not finite, its own gradient,
+                               its host's sum or the sum of a part, as far as this rank was told;
+                               -1 = none */
     int wild_bucket;        /* the first bucket with such values, counted from the tensors
                                registered last; -1 = none */
     double masked;          /* sum of |momentum| that momentum correction discarded here */
@@ -386,8 +389,10 @@ WW_API enum ww_status ww_all_reduce(struct ww_context *context, const void *inpu
  * codec     as in the config
  * residual  [count] of the program's, by place in the vector: added to what this rank encodes, and
  *           replaced by what was left out, in units of the sum; zeros to begin with. NULL = no
- * error feedback: int8 then rounds at random, unbiased. Its contents belong to this count and to
- * these ranks. Returns   as ww_all_reduce; WW_BAD_ARGUMENT for a codec that does not exist. */
+ *           error feedback: int8 then rounds at random, unbiased. Its contents belong to this
+ *           codec, this count and these ranks; a call with "none" takes them in, whichever it was.
+ *           It overlaps neither input nor output.
+ * Returns   as ww_all_reduce; WW_BAD_ARGUMENT for a codec that does not exist. */
 WW_API enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *input,
                                           float *output, size_t count, enum ww_op op,
                                           const char *codec, float *residual);

@@ -502,7 +502,7 @@ static void change_codecs(const struct ww_world *world, void *shared)
 
 Test(coding, residuals_survive_changes_of_the_codec)
 {
-    struct plan_of_test plan = {.codec = "none"};
+    struct plan_of_test plan = {.codec = "bf16"};
     world_run(2, change_codecs, &plan);
     world_run(4, change_codecs, &plan);
     plan.ranks_per_host = 2;
@@ -695,7 +695,7 @@ static void part_ways(const struct ww_world *world, void *shared)
 
 Test(coding, steps_whose_codecs_part_are_named)
 {
-    static const char *const names[] = {"none", "topk:0.1"};
+    static const char *const names[] = {"bf16", "topk:0.1"};
     for (size_t c = 0; c < LENGTH(names); c++) {
         struct plan_of_test plan = {.codec = names[c]};
         world_run(3, part_ways, &plan);
@@ -727,4 +727,90 @@ Test(coding, density_comes_down_step_by_step)
 {
     struct plan_of_test plan = {.codec = "topk:0.02:fixed"};
     world_run(2, warm_up, &plan);
+}
+
+/* A constant gradient of 1: momentum brings the mean update to 1 / (1 - factor), however it
+ * travels, and never beyond. */
+static void gain_momentum(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = world_config();
+    config.momentum = 0.5;
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    double sums[TENSORS] = {0};
+    int steps = 120;
+    for (int step = 0; step < steps; step++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        for (int t = TENSORS; t-- > 0;) {
+            for (size_t i = 0; i < count_of(t); i++) {
+                trainer.values[t][i] = 1;
+            }
+            check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        }
+        check_status(ww_step_end(trainer.context, NULL), WW_OK);
+        for (int t = 0; t < TENSORS; t++) {
+            for (size_t i = 0; i < count_of(t); i++) {
+                sums[t] += trainer.values[t][i];
+            }
+        }
+    }
+    for (int t = 0; t < TENSORS; t++) {
+        double mean = sums[t] / (double)count_of(t) / steps / world->size;
+        double least = t == 0 || t == 2 ? plan->error_most : 1.97;
+        check(mean >= least && mean <= 2.001, "%s, %d ranks, tensor %d: updates of %g on average",
+              plan->codec, world->size, t, mean);
+    }
+    trainer_end(&trainer);
+}
+
+Test(coding, momentum_counts_once_however_gradients_travel)
+{
+    static const struct {
+        const char *codec;
+        double least;
+    } rows[] = {{"none", 1.97}, {"int8", 1.95}, {"topk:0.2:fixed", 1.2}};
+    for (size_t r = 0; r < LENGTH(rows); r++) {
+        struct plan_of_test plan = {.codec = rows[r].codec, .error_most = rows[r].least};
+        world_run(1, gain_momentum, &plan);
+        world_run(2, gain_momentum, &plan);
+        world_run(4, gain_momentum, &plan);
+        plan.ranks_per_host = 2;
+        world_run(6, gain_momentum, &plan);
+    }
+}
+
+static void misuse_residuals(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_config config = world_config();
+    config.clip_norm = 1;
+    struct ww_context *context = world_context(world, &config);
+    float values[16] = {1, 2, 3, 4};
+    float residual[16] = {1};
+    struct ww_tensor *tensor;
+    size_t count = 16;
+    check_status(ww_all_reduce_coded(context, values, values, 8, WW_SUM, "fp16", values + 4),
+                 WW_BAD_ARGUMENT);
+    check_words(ww_last_error(context), "residual", "overlaps", NULL);
+    check_status(ww_all_reduce_coded(context, values, values, 8, WW_SUM, "fp16",
+                                     (float *)(void *)((char *)residual + 1)),
+                 WW_BAD_ARGUMENT);
+    check_status(ww_all_reduce_coded(context, values, values, 8, WW_SUM, "none", residual), WW_OK);
+    check(values[0] == 2 && residual[0] == 0, "none takes the residual in");
+    check_status(ww_tensor_add(context, "a", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_step_codec(context, "fp16"), WW_BAD_STATE);
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_start(tensor, values), WW_OK);
+    check_status(ww_tensor_wait(tensor), WW_BAD_STATE);
+    check_words(ww_last_error(context), "clip_norm", NULL);
+    check_status(ww_step_end(context, NULL), WW_OK);
+    ww_context_destroy(context);
+}
+
+Test(coding, residuals_have_memory_of_their_own_and_clipped_results_come_at_the_end)
+{
+    world_run(1, misuse_residuals, NULL);
+    world_forgive();
 }
