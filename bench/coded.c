@@ -11,18 +11,9 @@
 #define POOL ((size_t)1 << 20) /* Gaussian numbers to draw from, a power of two */
 #define RUN 4096               /* consecutive ones from a place drawn anew */
 
-/* Splitmix64. */
-static uint64_t scramble(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 static double uniform(uint64_t key)
 {
-    return ((double)(scramble(key) >> 11) + 0.5) * 0x1p-53;
+    return ((double)(pattern_scramble(key) >> 11) + 0.5) * 0x1p-53;
 }
 
 /* Box and Muller; the same on all ranks. */
@@ -43,7 +34,8 @@ static float *make_pool(const struct meter *meter)
 /* Where the values of a rank from element `first`, a multiple of RUN, lie in the pool. */
 static const float *run_of(const float *pool, uint64_t round, int rank, size_t first)
 {
-    return pool + (scramble(scramble(round) + (uint64_t)rank * 0x1000003u + first) & (POOL - 1));
+    return pool + (pattern_scramble(pattern_scramble(round) + (uint64_t)rank * 0x1000003u + first) &
+                   (POOL - 1));
 }
 
 static void fill(const struct meter *meter, const float *pool, float *values, size_t count)
@@ -114,16 +106,6 @@ static float *make_residual(const struct meter *meter, const struct job *job)
     return residual;
 }
 
-static uint64_t bytes_sent(const struct meter *meter, const struct job *job)
-{
-    struct ww_report report = WW_REPORT_INIT;
-    enum ww_status status = ww_calls_report(meter->context, &report);
-    if (status != WW_OK) {
-        measure_fail(meter, job, status);
-    }
-    return report.sent_bytes;
-}
-
 /* The first result, which no residual of another call is in. */
 static double first_error(struct meter *meter, const struct job *job, const float *pool,
                           bool in_place, float *residual)
@@ -157,12 +139,12 @@ struct figures coded_measure(struct meter *meter, const struct job *job, bool in
     figures.error = first_error(meter, job, pool, in_place, residual);
     double warm_s = warm_up(meter, job, pool, in_place, residual);
     figures.calls = measure_calls(options->budget_s / 2, warm_s, options->iters);
-    uint64_t before = bytes_sent(meter, job);
+    uint64_t before = measure_bytes_sent(meter, job);
     for (int i = 0; i < figures.calls; i++) {
         meter->seconds[i] = run_once(meter, job, pool, in_place, residual);
         figures.seconds += meter->seconds[i] / figures.calls;
     }
-    uint64_t sent = team_sum(&meter->world, bytes_sent(meter, job) - before);
+    uint64_t sent = team_sum(&meter->world, measure_bytes_sent(meter, job) - before);
     figures.wire_bytes = sent / (uint64_t)figures.calls / (uint64_t)meter->world.size;
     team_combine(&meter->world, (enum combine)options->average, &figures.seconds, 1);
     team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)figures.calls);

@@ -152,8 +152,7 @@ int measure_calls(double budget_s, double seconds, int most)
     return calls > least ? calls : least;
 }
 
-/* What this rank's calls sent so far; the library counts, outside of what is timed. */
-static uint64_t bytes_sent(const struct meter *meter, const struct job *job)
+uint64_t measure_bytes_sent(const struct meter *meter, const struct job *job)
 {
     struct ww_report report = WW_REPORT_INIT;
     enum ww_status status = ww_calls_report(meter->context, &report);
@@ -174,9 +173,9 @@ struct figures measure(struct meter *meter, const struct job *job, bool in_place
 
     struct figures figures = {.checked = options->checks > 0};
     figures.calls = measure_calls(options->budget_s / 2, warm_s, options->iters);
-    uint64_t before = bytes_sent(meter, job);
+    uint64_t before = measure_bytes_sent(meter, job);
     figures.seconds = time_calls(meter, job, &call, figures.calls);
-    uint64_t sent = team_sum(&meter->world, bytes_sent(meter, job) - before);
+    uint64_t sent = team_sum(&meter->world, measure_bytes_sent(meter, job) - before);
     figures.wire_bytes = sent / (uint64_t)figures.calls / (uint64_t)meter->world.size;
     team_combine(&meter->world, (enum combine)options->average, &figures.seconds, 1);
     team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)figures.calls);

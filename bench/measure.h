@@ -54,6 +54,9 @@ size_t meter_touched(const struct meter *meter);
 /* All ranks measure the same job. On a failure of the library the program ends. */
 struct figures measure(struct meter *meter, const struct job *job, bool in_place);
 
+/* What this rank's calls sent so far; the library counts, outside of what is timed. */
+uint64_t measure_bytes_sent(const struct meter *meter, const struct job *job);
+
 /* Says which call failed and why, and ends all ranks. */
 void measure_fail(const struct meter *meter, const struct job *job, enum ww_status status)
     __attribute__((noreturn));

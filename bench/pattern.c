@@ -9,8 +9,7 @@
 
 #define BLOCK 512 /* elements predicted at a time */
 
-/* Splitmix64: neighbouring inputs give unrelated outputs. */
-static uint64_t scramble(uint64_t x)
+uint64_t pattern_scramble(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -39,7 +38,7 @@ static uint32_t magnitude_of(const struct pattern *pattern)
 
 static uint64_t seed(const struct pattern *pattern, int rank)
 {
-    return scramble(pattern->round * 0x10001u + (uint64_t)rank);
+    return pattern_scramble(pattern->round * 0x10001u + (uint64_t)rank);
 }
 
 /* values[i] = element first + i of a rank, as an integer. */
@@ -49,7 +48,7 @@ static void draw(const struct pattern *pattern, int rank, size_t first, size_t c
     uint64_t key = seed(pattern, rank);
     uint64_t range = 2 * (uint64_t)magnitude_of(pattern) + 1;
     for (size_t i = 0; i < count; i++) {
-        uint64_t bits = scramble(key ^ (first + i));
+        uint64_t bits = pattern_scramble(key ^ (first + i));
         if (pattern->type == WW_I64) {
             values[i] = (int64_t)bits;
         } else if (pattern->type == WW_I32) {

@@ -16,6 +16,9 @@ struct pattern {
     uint64_t round; /* other values in every round */
 };
 
+/* Splitmix64: neighbouring inputs give unrelated outputs. */
+uint64_t pattern_scramble(uint64_t x);
+
 /* Writes elements first .. first + count - 1 of a rank's vector. */
 void pattern_fill(const struct pattern *pattern, int rank, size_t first, size_t count,
                   void *values);

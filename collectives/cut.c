@@ -116,9 +116,8 @@ bool run_shape_same(const struct run_shape *shape, const struct run_request *req
 {
     return shape->plan == request->plan->identity && shape->count == request->count &&
            shape->segment_bytes == request->segment_bytes && shape->type == request->type &&
-           shape->window == request->window && shape->codec.kind == request->coding.spec.kind &&
-           shape->codec.density == request->coding.spec.density &&
-           shape->codec.fixed == request->coding.spec.fixed;
+           shape->window == request->window &&
+           codec_spec_same(&shape->codec, &request->coding.spec);
 }
 
 /* ---- Room ------------------------------------------------------------------------------- */

@@ -144,9 +144,7 @@ static bool is_latest(const struct latest_call *latest, const struct call *call)
     return latest->known && latest->collective == call->collective &&
            request->count == call->count && request->type == call->type &&
            request->op == call->op && request->root == call->root &&
-           request->label == call->label && request->coding.spec.kind == call->codec.kind &&
-           request->coding.spec.density == call->codec.density &&
-           request->coding.spec.fixed == call->codec.fixed;
+           request->label == call->label && codec_spec_same(&request->coding.spec, &call->codec);
 }
 
 static enum ww_status prepare(struct ww_context *context, const struct call *call)

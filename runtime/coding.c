@@ -46,14 +46,9 @@ struct codec_class coding_class(const struct ww_context *context, const struct w
     return follows ? (struct codec_class){.follows = true} : none;
 }
 
-static bool same_spec(const struct codec_spec *one, const struct codec_spec *other)
-{
-    return one->kind == other->kind && one->density == other->density && one->fixed == other->fixed;
-}
-
 bool coding_same_class(const struct codec_class *one, const struct codec_class *other)
 {
-    return one->follows == other->follows && same_spec(&one->spec, &other->spec);
+    return one->follows == other->follows && codec_spec_same(&one->spec, &other->spec);
 }
 
 /* The density of a step: it falls by 64 equal factors. Square roots and products have the same bits
@@ -298,7 +293,7 @@ enum ww_status coding_begin_step(struct ww_context *context)
         struct bucket *bucket = &context->buckets[i];
         struct codec_spec spec = coding_spec(context, bucket);
         bucket->coding.outcome = (struct coding_outcome){.wild_rank = -1};
-        if (same_spec(&spec, &bucket->request.coding.spec)) {
+        if (codec_spec_same(&spec, &bucket->request.coding.spec)) {
             continue;
         }
         enum ww_status status = bucket_plan(context, bucket);

@@ -10,11 +10,7 @@
 
 #include <assert.h>
 
-static bool is_fixed(const struct codec_spec *spec)
-{
-    (void)spec;
-    return true;
-}
+#include "codecs/layout.h"
 
 static size_t frame_bytes_max(const struct codec_spec *spec, size_t count)
 {
@@ -48,7 +44,7 @@ static bool decode(const struct codec_spec *spec, const struct kernels *kernels,
 const struct codec codec_bf16 = {
     .name = "bf16",
     .about = "2 bytes an element, 8 digits of each number, the range of fp32",
-    .is_fixed = is_fixed,
+    .is_fixed = layout_is_fixed,
     .frame_bytes_max = frame_bytes_max,
     .encode = encode,
     .decode = decode,

@@ -82,6 +82,8 @@ bool codec_parse(const char *text, struct codec_spec *spec, char *reason, size_t
 /* Writes the text that codec_parse reads. Returns what snprintf does. */
 int codec_print(const struct codec_spec *spec, char *text, size_t bytes);
 
+bool codec_spec_same(const struct codec_spec *one, const struct codec_spec *other);
+
 /* Bytes on the wire per element, about: of one frame. */
 double codec_bytes_per_element(const struct codec_spec *spec);
 

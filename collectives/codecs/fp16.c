@@ -19,20 +19,9 @@
 
 enum { EXPONENT_LIMIT = 126, EXPONENT_OF_LARGEST = 15 };
 
-static bool is_fixed(const struct codec_spec *spec)
-{
-    (void)spec;
-    return true;
-}
-
-static size_t chunk_count(size_t count)
-{
-    return count / CODEC_CHUNK + (count % CODEC_CHUNK > 0);
-}
-
 static size_t codes_offset(size_t count)
 {
-    return layout_padded(chunk_count(count) * sizeof(int16_t));
+    return layout_padded(layout_parts(count, CODEC_CHUNK) * sizeof(int16_t));
 }
 
 static size_t frame_bytes_max(const struct codec_spec *spec, size_t count)
@@ -63,7 +52,7 @@ static void encode(const struct codec_spec *spec, const struct kernels *kernels,
     uint16_t *codes = (uint16_t *)((unsigned char *)frame + offset);
     size_t wild = 0;
     memset(frame, 0, offset);
-    for (size_t chunk = 0; chunk < chunk_count(count); chunk++) {
+    for (size_t chunk = 0; chunk < layout_parts(count, CODEC_CHUNK); chunk++) {
         size_t first = chunk * CODEC_CHUNK;
         struct stretch part = stretch_part(&in->stretch, first, layout_chunk(count, first));
         size_t wild_here;
@@ -103,7 +92,7 @@ static bool decode(const struct codec_spec *spec, const struct kernels *kernels,
 const struct codec codec_fp16 = {
     .name = "fp16",
     .about = "2 bytes an element, 11 digits of each number; scaled so that none overflows",
-    .is_fixed = is_fixed,
+    .is_fixed = layout_is_fixed,
     .frame_bytes_max = frame_bytes_max,
     .encode = encode,
     .decode = decode,

@@ -15,20 +15,9 @@
 
 #include "codecs/layout.h"
 
-static bool is_fixed(const struct codec_spec *spec)
-{
-    (void)spec;
-    return true;
-}
-
-static size_t block_count(size_t count)
-{
-    return count / CODE_BLOCK + (count % CODE_BLOCK > 0);
-}
-
 static size_t codes_offset(size_t count)
 {
-    return layout_padded(block_count(count) * sizeof(float));
+    return layout_padded(layout_parts(count, CODE_BLOCK) * sizeof(float));
 }
 
 static size_t frame_bytes_max(const struct codec_spec *spec, size_t count)
@@ -44,7 +33,7 @@ static void encode(const struct codec_spec *spec, const struct kernels *kernels,
     (void)room;
     size_t count = in->stretch.count;
     size_t offset = codes_offset(count);
-    size_t steps_bytes = block_count(count) * sizeof(float);
+    size_t steps_bytes = layout_parts(count, CODE_BLOCK) * sizeof(float);
     unsigned char *bytes = frame;
     const struct dither *dither = in->stretch.residual == NULL ? &in->dither : NULL;
     memset(bytes + steps_bytes, 0, offset - steps_bytes);
@@ -73,7 +62,7 @@ static bool decode(const struct codec_spec *spec, const struct kernels *kernels,
     }
     const float *steps = (const float *)frame + out->first / CODE_BLOCK;
     const int8_t *codes = (const int8_t *)frame + codes_offset(count) + out->first;
-    if (!steps_are_sound(steps, block_count(out->unpack.count))) {
+    if (!steps_are_sound(steps, layout_parts(out->unpack.count, CODE_BLOCK))) {
         return false;
     }
     kernels->code.decode_i8(&out->unpack, codes, steps);
@@ -83,7 +72,7 @@ static bool decode(const struct codec_spec *spec, const struct kernels *kernels,
 const struct codec codec_int8 = {
     .name = "int8",
     .about = "1 byte an element, multiples of a step for every 256",
-    .is_fixed = is_fixed,
+    .is_fixed = layout_is_fixed,
     .frame_bytes_max = frame_bytes_max,
     .encode = encode,
     .decode = decode,

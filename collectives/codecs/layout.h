@@ -12,6 +12,19 @@ static inline size_t layout_padded(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
+/* Parts of `each` elements, the last of which may hold fewer. */
+static inline size_t layout_parts(size_t count, size_t each)
+{
+    return count / each + (count % each > 0);
+}
+
+/* For codecs all of whose frames are as long as can be. */
+static inline bool layout_is_fixed(const struct codec_spec *spec)
+{
+    (void)spec;
+    return true;
+}
+
 /* Elements of the chunk that begins at first. */
 static inline size_t layout_chunk(size_t count, size_t first)
 {

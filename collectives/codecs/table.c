@@ -57,6 +57,11 @@ static bool parse_any(const char *text, struct codec_spec *spec)
     return strncmp(text, topk, strlen(topk)) == 0 && parse_topk(text + strlen(topk), spec);
 }
 
+bool codec_spec_same(const struct codec_spec *one, const struct codec_spec *other)
+{
+    return one->kind == other->kind && one->density == other->density && one->fixed == other->fixed;
+}
+
 bool codec_parse(const char *text, struct codec_spec *spec, char *reason, size_t bytes)
 {
     struct codec_spec read = {.kind = CODEC_NONE};

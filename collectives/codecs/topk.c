@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "codecs/layout.h"
 #include "codecs/selection.h"
 
 #define PART_BYTES 16
@@ -43,17 +44,6 @@ static size_t size_min(size_t a, size_t b)
 static size_t parts_round(size_t bytes)
 {
     return (bytes + PART_BYTES - 1) / PART_BYTES * PART_BYTES;
-}
-
-static size_t chunks_of(size_t count)
-{
-    return count / CODEC_CHUNK + (count % CODEC_CHUNK != 0);
-}
-
-/* Of the chunk that begins at first. */
-static size_t chunk_elements(size_t count, size_t first)
-{
-    return size_min(count - first, CODEC_CHUNK);
 }
 
 /* ceil(density * count), but never more than there are. */
@@ -90,7 +80,7 @@ static enum form form_shortest(size_t elements, size_t count)
 
 static size_t heads_bytes(size_t count)
 {
-    return parts_round(chunks_of(count) * sizeof(uint32_t));
+    return parts_round(layout_parts(count, CODEC_CHUNK) * sizeof(uint32_t));
 }
 
 /* The most that a chunk takes: with as many entries as there may be. */
@@ -156,7 +146,7 @@ static void piece_init(struct piece *piece, const struct encode_input *in, size_
     piece->stretch.values = all->values + first;
     piece->stretch.residual = all->residual == NULL ? NULL : all->residual + first;
     piece->stretch.next = all->next == NULL ? NULL : all->next + first;
-    piece->stretch.count = chunk_elements(all->count, first);
+    piece->stretch.count = layout_chunk(all->count, first);
     piece->has_momentum = NULL;
     if (in->momentum != NULL) {
         piece->momentum = *in->momentum;
@@ -534,7 +524,7 @@ static bool decode(const struct codec_spec *spec, const struct kernels *kernels,
     assert(out->first % CODEC_CHUNK == 0 && last <= count);
     for (size_t first = 0; first < count && good; first += CODEC_CHUNK) {
         struct body body;
-        if (!head_read(spec, heads[first / CODEC_CHUNK], chunk_elements(count, first), &body)) {
+        if (!head_read(spec, heads[first / CODEC_CHUNK], layout_chunk(count, first), &body)) {
             return false;
         }
         body.bytes = (const uint8_t *)frame + used;

@@ -10,6 +10,30 @@
 #define VECS 4
 #define BLOCK (VECS * LANES)
 
+typedef __m256 vec_f32;
+
+static inline vec_f32 vec_load(const float *from)
+{
+    return _mm256_loadu_ps(from);
+}
+
+static inline vec_f32 vec_all(float value)
+{
+    return _mm256_set1_ps(value);
+}
+
+static inline vec_f32 vec_add(vec_f32 a, vec_f32 b)
+{
+    return _mm256_add_ps(a, b);
+}
+
+static inline vec_f32 vec_multiply(vec_f32 a, vec_f32 b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+#include "kernels/sparse_streams.h"
+
 /* By a mask of lanes: the numbers of its lanes from the first on, 4 bits each. */
 static const uint32_t packs[256] = {
     0x00000000, 0x00000000, 0x00000001, 0x00000010, 0x00000002, 0x00000020, 0x00000021, 0x00000210,
@@ -56,49 +80,6 @@ static inline __m256i pack(__m256i lanes, unsigned mask)
 static inline unsigned mask_of(__m256i lanes)
 {
     return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(lanes));
-}
-
-/* Where there is no residual, every block reads these. */
-static const float zeros[BLOCK];
-
-struct streams {
-    const float *values;
-    const float *residual;
-    size_t residual_mask; /* all ones, or 0 */
-    float *u;
-    __m256 factor;
-};
-
-static inline struct streams streams_of(const struct stretch *in, const struct momentum *momentum)
-{
-    struct streams streams = {in->values, zeros, 0, NULL, _mm256_setzero_ps()};
-    if (in->residual != NULL) {
-        streams.residual = in->residual;
-        streams.residual_mask = SIZE_MAX;
-    }
-    if (momentum != NULL) {
-        streams.u = momentum->u;
-        streams.factor = _mm256_set1_ps(momentum->factor);
-    }
-    return streams;
-}
-
-/* Of a vec of the block that begins at i. */
-static inline __m256 residual_at(const struct streams *streams, size_t i, size_t vec)
-{
-    return _mm256_loadu_ps(streams->residual + (i & streams->residual_mask) + vec * LANES);
-}
-
-/* What takes the place of values. */
-static inline __m256 value_at(const struct streams *streams, size_t i, size_t vec,
-                              bool has_momentum)
-{
-    __m256 value = _mm256_loadu_ps(streams->values + i + vec * LANES);
-    if (has_momentum) {
-        __m256 u = _mm256_loadu_ps(streams->u + i + vec * LANES);
-        value = _mm256_add_ps(_mm256_mul_ps(streams->factor, u), value);
-    }
-    return value;
 }
 
 static inline __m256i magnitude(__m256 a)

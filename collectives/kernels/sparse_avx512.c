@@ -11,6 +11,30 @@
 #define VECS 2
 #define BLOCK (VECS * LANES)
 
+typedef __m512 vec_f32;
+
+static inline vec_f32 vec_load(const float *from)
+{
+    return _mm512_loadu_ps(from);
+}
+
+static inline vec_f32 vec_all(float value)
+{
+    return _mm512_set1_ps(value);
+}
+
+static inline vec_f32 vec_add(vec_f32 a, vec_f32 b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+static inline vec_f32 vec_multiply(vec_f32 a, vec_f32 b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+#include "kernels/sparse_streams.h"
+
 static inline __m512i pack(__m512i lanes, __mmask16 mask)
 {
     return _mm512_mask_compress_epi32(lanes, mask, lanes);
@@ -19,49 +43,6 @@ static inline __m512i pack(__m512i lanes, __mmask16 mask)
 static inline size_t lanes_count(__mmask16 mask)
 {
     return (size_t)__builtin_popcount(mask);
-}
-
-/* Where there is no residual, every block reads these. */
-static const float zeros[BLOCK];
-
-struct streams {
-    const float *values;
-    const float *residual;
-    size_t residual_mask; /* all ones, or 0 */
-    float *u;
-    __m512 factor;
-};
-
-static inline struct streams streams_of(const struct stretch *in, const struct momentum *momentum)
-{
-    struct streams streams = {in->values, zeros, 0, NULL, _mm512_setzero_ps()};
-    if (in->residual != NULL) {
-        streams.residual = in->residual;
-        streams.residual_mask = SIZE_MAX;
-    }
-    if (momentum != NULL) {
-        streams.u = momentum->u;
-        streams.factor = _mm512_set1_ps(momentum->factor);
-    }
-    return streams;
-}
-
-/* Of a vec of the block that begins at i. */
-static inline __m512 residual_at(const struct streams *streams, size_t i, size_t vec)
-{
-    return _mm512_loadu_ps(streams->residual + (i & streams->residual_mask) + vec * LANES);
-}
-
-/* What takes the place of values. */
-static inline __m512 value_at(const struct streams *streams, size_t i, size_t vec,
-                              bool has_momentum)
-{
-    __m512 value = _mm512_loadu_ps(streams->values + i + vec * LANES);
-    if (has_momentum) {
-        __m512 u = _mm512_loadu_ps(streams->u + i + vec * LANES);
-        value = _mm512_add_ps(_mm512_mul_ps(streams->factor, u), value);
-    }
-    return value;
 }
 
 static inline __m512i magnitude(__m512 a)

@@ -25,6 +25,9 @@ struct chance {
 uint64_t chance_bits(struct chance *chance);
 size_t chance_below(struct chance *chance, size_t limit);
 
+/* To be freed; where there is no memory the program ends with a sentence. */
+unsigned char *memory_or_exit(size_t bytes);
+
 /* Values of a type: ordinary numbers, numbers at the edges of the type, or any bits at all. */
 enum flavour { ORDINARY, EDGES, ANY_BITS, FLAVOUR_COUNT };
 void values_fill(struct chance *chance, enum ww_type type, enum flavour flavour, void *values,

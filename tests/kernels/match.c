@@ -33,16 +33,6 @@ struct call {
     double scale;
 };
 
-static unsigned char *memory_or_exit(size_t bytes)
-{
-    unsigned char *memory = malloc(bytes);
-    if (memory == NULL) {
-        fprintf(stderr, "kernels: no memory for %zu bytes\n", bytes);
-        exit(1);
-    }
-    return memory;
-}
-
 /* The margins hold bytes that depend on their place. */
 static struct buffer buffer_create(struct chance *chance, const struct call *call)
 {

@@ -59,16 +59,6 @@ static void *array_at(const struct arena *arena, enum array array)
     return arena->memory + arena->begin[array];
 }
 
-static unsigned char *memory_or_exit(size_t bytes)
-{
-    unsigned char *memory = malloc(bytes);
-    if (memory == NULL) {
-        fprintf(stderr, "kernels: no memory for %zu bytes\n", bytes);
-        exit(1);
-    }
-    return memory;
-}
-
 /* Arrays are aligned to their element only. Margins hold bytes that depend on their place. */
 static struct arena arena_create(struct chance *chance, size_t count)
 {

@@ -2,6 +2,8 @@
  * values.c: makes values that are likely to find a wrong kernel. */
 #include "check.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* splitmix64 */
@@ -16,6 +18,16 @@ uint64_t chance_bits(struct chance *chance)
 size_t chance_below(struct chance *chance, size_t limit)
 {
     return (size_t)(chance_bits(chance) % limit);
+}
+
+unsigned char *memory_or_exit(size_t bytes)
+{
+    unsigned char *memory = malloc(bytes);
+    if (memory == NULL) {
+        fprintf(stderr, "kernels: no memory for %zu bytes\n", bytes);
+        exit(1);
+    }
+    return memory;
 }
 
 /* How a type lays out a float: sign, exponent, fraction. Integers have no fraction. */
