@@ -39,6 +39,7 @@ static const char *const progress_names[] = {"auto", "inline", "thread", NULL};
 static const char *const deterministic_names[] = {"off", "plan", NULL};
 static const char *const calibrate_names[] = {"auto", "off", "always", NULL};
 static const char *const feedback_names[] = {"auto", "off", "on", NULL};
+static const char *const probe_names[] = {"auto", "off", "steps", "shadows", NULL};
 static const char *const bool_names[] = {"no", "yes", NULL};
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 
@@ -75,7 +76,11 @@ static const struct row rows[] = {
     {TEXT(calibration_file),
      .help = "where measurements are kept: auto = in the user's cache, none = nowhere"},
     {TEXT(codec), .shared = true,
-     .help = "how a step's fp32 gradients travel: none, fp16, bf16, int8, topk:0.01"},
+     .help = "how a step's fp32 gradients travel: none, fp16, bf16, int8, topk:0.01, auto"},
+    {TEXT(codecs_allowed), .shared = true,
+     .help = "what codec auto may choose among besides none: fp16,int8,topk:0.01"},
+    {FIELD(probe), .kind = KIND_NAME, .shared = true, .names = probe_names,
+     .help = "how savings are measured: dense steps, dense shadows after steps, or not"},
     {FIELD(error_feedback), .kind = KIND_NAME, .shared = true, .names = feedback_names,
      .help = "add in the next step what encoding left out: auto = int8 and topk"},
     {FIELD(codec_least_count), .kind = KIND_SIZE, .shared = true, .least = 0, .most = 1e15,
@@ -86,6 +91,13 @@ static const struct row rows[] = {
      .help = "of all fp32 tensors, kept here and corrected for topk; 0 = none"},
     {FIELD(clip_norm), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 1e300,
      .help = "largest norm of all results of a step; 0 = any"},
+    {TEXT(ledger), .help = "file for a line of JSON per step; %r = the rank"},
+    {FIELD(ledger_bytes), .kind = KIND_SIZE, .least = 65536, .most = 64 * GIB,
+     .help = "largest size of the ledger, and of the trace"},
+    {TEXT(metrics), .help = "file for Prometheus' textfile collector; %r = the rank"},
+    {TEXT(trace), .help = "file for a Chrome trace of buckets; %r = the rank"},
+    {TEXT(run), .help = "a name for this run"},
+    {TEXT(labels), .help = "name=value,... for this run"},
     {TEXT(host), .help = "name of this rank's host; empty = found out"},
     {TEXT(place),
      .help = "site/rack/rail of the host, rack/rail or rail; empty = found out (Slurm)"},

@@ -6,12 +6,18 @@
 #include <wirewise/wirewise.h>
 
 enum config_origin { ORIGIN_DEFAULT, ORIGIN_PROGRAM, ORIGIN_ENVIRONMENT };
-#define CONFIG_ROWS_MAX 32
+#define CONFIG_ROWS_MAX 48
 
 struct settings {
     struct ww_config values; /* its texts point into these: */
     char algorithm[64];
     char codec[64];
+    char codecs_allowed[192];
+    char ledger[1024];
+    char metrics[1024];
+    char trace[1024];
+    char run[64];
+    char labels[512];
     char host[64];
     char place[64];
     char calibration_file[1024];

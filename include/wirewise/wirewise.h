@@ -112,6 +112,14 @@ enum ww_feedback {
     WW_FEEDBACK_OFF,
     WW_FEEDBACK_ON
 };
+enum ww_probe {
+    WW_PROBE_AUTO,   /* steps, but off under deterministic=plan */
+    WW_PROBE_OFF,    /* never: savings are modelled */
+    WW_PROBE_STEPS,  /* some steps go dense, residuals and all: slower, and more exact, than others
+                      */
+    WW_PROBE_SHADOWS /* after some steps a copy of the results is reduced again, densely, and thrown
+                        away: no result changes */
+};
 enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
@@ -161,12 +169,25 @@ struct ww_config {
                                         fp32 and fp64 gradients together; 0 = not. Results are
                                         there after ww_step_end only: ww_tensor_wait is refused.
                                         fp64 beyond 1e150 is not clipped */
+    const char *codecs_allowed;      /* what codec "auto" may choose among, "fp16,int8,topk:0.01";
+                                        dense is always among them; "none" = only that */
+    enum ww_probe probe;             /* how savings are known, see "The ledger" */
+
+    /* The ledger, docs/ledger.md. Files are written by rank 0, or by every rank where the name has
+     * a %r, which becomes the rank. "" or NULL = none. */
+    const char *ledger;  /* a line of JSON for every step */
+    size_t ledger_bytes; /* it grows to this size at most: then a line is about several steps */
+    const char *metrics; /* Prometheus text, written anew every few seconds */
+    const char *trace;   /* Chrome trace of buckets and their phases, up to ledger_bytes */
+    const char *run;     /* a name for this run, up to 63 bytes; it travels into those files */
+    const char *labels;  /* "team=vision,cluster=b": likewise */
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
-            0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, 0                                  \
+            0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, 0, "none", WW_PROBE_AUTO, NULL,    \
+            (size_t)64 << 20, NULL, NULL, NULL, NULL                                               \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
@@ -322,7 +343,25 @@ struct ww_level_report {
                                "site", "network"; static */
     uint64_t sent_bytes;    /* payload this rank sent, counted by the transport */
     uint64_t planned_bytes; /* the same by the plans that ran; equal for dense plans */
+    uint64_t dense32_bytes; /* by the plans that the same step would have run densely, fp32 */
+    uint64_t dense16_bytes; /* and with the fp32 gradients in a 16-bit type */
     uint64_t messages;      /* sends handed to the fabric */
+};
+
+/* How a saving is known. */
+enum ww_evidence {
+    WW_EVIDENCE_DENSE,        /* nothing was encoded: nothing to compare */
+    WW_EVIDENCE_INSUFFICIENT, /* too few probes, and no wires were measured */
+    WW_EVIDENCE_MODELLED,     /* by what the wires cost */
+    WW_EVIDENCE_MEASURED      /* by probes */
+};
+
+/* Seconds that encoding saved, or cost: they are negative then. */
+struct ww_savings {
+    double seconds;
+    double least_s; /* 95 % interval; both ends are infinite with insufficient data */
+    double most_s;
+    enum ww_evidence evidence;
 };
 
 /* What one step cost this rank. */
@@ -355,11 +394,24 @@ struct ww_report {
     double masked;          /* sum of |momentum| that momentum correction discarded here */
     double gradient_norm;   /* L2, of all fp32 and fp64 results before clipping; 0 unless clip_norm
                                asks for it */
+
+    /* The ledger's part. */
+    char codec[24];  /* how most of the gradients travelled: "none", "int8" ... */
+    bool probe;      /* this step went dense to be compared with */
+    double encode_s; /* in encoding, and in decoding and adding: of whichever thread does it */
+    double decode_s;
+    double skew_s;    /* waiting at the gate for the slowest rank while nothing moved */
+    int slowest_rank; /* the one waited for the longest in this step; -1 = nobody, or unknown */
+    double ledger_s;  /* what comparing cost: more than a usual step, for a probe */
+    struct ww_savings saved;
+    double residual_norm; /* L2, of what error feedback keeps here, when it was last looked at;
+                             -1 = never, or none is kept */
+    double captured;      /* the share of squares that was sent then; -1 likewise */
 };
 #define WW_REPORT_INIT                                                                             \
     {                                                                                              \
-        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0}}, 0, 0, 0, 0, 0,  \
-            0, -1, -1, 0, 0                                                                        \
+        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0, 0, 0,  \
+            0, 0, 0, -1, -1, 0, 0, "", false, 0, 0, 0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, -1, -1 \
     }
 
 /* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor
