@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * paired.h: the mean of differences that were measured in pairs, and how well it is known. The same
+ * numbers give the same bits on every rank. */
+#ifndef RUNTIME_PAIRED_H
+#define RUNTIME_PAIRED_H
+
+#define PAIRED_MAX 64
+
+struct interval {
+    double mean;
+    double least; /* 95 % interval of the mean */
+    double most;
+};
+
+/* Of differences[count] in the order of time, 2 <= count <= PAIRED_MAX: the wider one of Student's
+ * interval and a moving-block bootstrap's (Kunsch 1989), which sees that neighbours are alike.
+ * Differences that lie further than 4 scaled median deviations from the median count as if they lay
+ * there: a hiccup of the machine is neither saved nor lost. */
+struct interval paired_interval(const double *differences, int count);
+
+/* The mean of values[count], 1 <= count <= PAIRED_MAX, with hiccups counted likewise. */
+double paired_mean(const double *values, int count);
+
+#endif

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * policy.c: races, probes and rests. */
+#include "policy.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define RACE_BLOCKS_LEAST 3
+#define RACE_BLOCKS_MOST 16
+#define PROBE_BLOCKS_MOST 16
+#define HOPELESS 1.5 /* times the best, in the first block: it need not be tried again */
+#define WORSE 1.15   /* times the best, after some blocks */
+#define ALIKE 0.01   /* arms that differ less are one as good as the other */
+#define SURPRISE 0.15
+#define CERTAIN 0.05  /* of the saving: known well enough ... */
+#define NOTHING 0.005 /* ... or of a dense use: there is nothing to save */
+#define REST_LEAST 64
+#define REST_MOST ((uint64_t)1 << 20)
+#define PATIENCE_LEAST 512
+#define SURPRISED_REST 8
+
+/* ---- Blocks --------------------------------------------------------------------------------- */
+
+/* All live arms, forward and back: of a drift that is even in time each gets the same. */
+static void begin_race_block(struct policy *policy)
+{
+    struct policy_block *block = &policy->block;
+    *block = (struct policy_block){.counts = policy->race.blocks >= 0};
+    for (int arm = 0; arm < policy->setup.arms; arm++) {
+        if ((policy->race.live >> arm & 1) != 0) {
+            block->arm[block->turns++] = arm;
+        }
+    }
+    int once = block->turns;
+    for (int i = once - 1; i >= 0 && block->counts; i--) {
+        block->arm[block->turns++] = block->arm[i];
+    }
+}
+
+static void begin_probe_block(struct policy *policy)
+{
+    static const int turns[] = {POLICY_HOME, 0, 0, POLICY_HOME};
+    policy->phase = POLICY_PROBES;
+    policy->block = (struct policy_block){.turns = 4, .counts = true};
+    memcpy(policy->block.arm, turns, sizeof turns);
+}
+
+static double block_least(const struct policy_block *block, int arm)
+{
+    double least = INFINITY;
+    for (int i = 0; i < block->turns; i++) {
+        if (block->arm[i] == arm && block->seconds[i] < least) {
+            least = block->seconds[i];
+        }
+    }
+    return least;
+}
+
+/* Mean seconds of an arm's turns in the block. */
+static double block_mean(const struct policy_block *block, int arm)
+{
+    double sum = 0;
+    int turns = 0;
+    for (int i = 0; i < block->turns; i++) {
+        if (block->arm[i] == arm) {
+            sum += block->seconds[i];
+            turns++;
+        }
+    }
+    return sum / turns;
+}
+
+static bool all_dense(const struct policy *policy)
+{
+    for (int unit = 0; unit < policy->setup.units; unit++) {
+        if (policy->home[unit] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void rest(struct policy *policy, double uses)
+{
+    policy->phase = POLICY_RESTS;
+    policy->rest = uses < REST_LEAST ? REST_LEAST : uses > REST_MOST ? REST_MOST : (uint64_t)uses;
+}
+
+static void remember(struct policy *policy, const struct interval *saving, double uses)
+{
+    policy->past.mean += saving->mean * uses;
+    policy->past.least += saving->least * uses;
+    policy->past.most += saving->most * uses;
+    policy->past_known = true;
+}
+
+/* ---- Races ---------------------------------------------------------------------------------- */
+
+static void begin_race(struct policy *policy, int unit)
+{
+    policy->phase = POLICY_RACES;
+    policy->race = (struct policy_race){.unit = unit,
+                                        .live = (1U << policy->setup.arms) - 1,
+                                        .blocks = -1}; /* the first one warms up */
+    begin_race_block(policy);
+}
+
+static bool is_live(const struct policy *policy, int arm)
+{
+    return (policy->race.live >> arm & 1) != 0;
+}
+
+static int fastest(const struct policy *policy)
+{
+    int best = -1;
+    for (int arm = 0; arm < policy->setup.arms; arm++) {
+        if (is_live(policy, arm) &&
+            (best < 0 || policy->race.mean[arm] < policy->race.mean[best])) {
+            best = arm;
+        }
+    }
+    return best;
+}
+
+/* How much longer `arm` takes than `best`; both were live in all blocks. */
+static struct interval difference(const struct policy *policy, int arm, int best)
+{
+    double differences[POLICY_BLOCKS_MAX];
+    const struct policy_race *race = &policy->race;
+    for (int i = 0; i < race->blocks; i++) {
+        differences[i] = race->seconds[arm][i] - race->seconds[best][i];
+    }
+    return paired_interval(differences, race->blocks);
+}
+
+/* In every block, so that a hiccup alone says nothing. */
+static bool is_always_worse(const struct policy *policy, int arm, int best)
+{
+    const struct policy_race *race = &policy->race;
+    for (int i = 0; i < race->blocks; i++) {
+        if (race->seconds[arm][i] <= WORSE * race->seconds[best][i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool drops_out(const struct policy *policy, int arm, int best)
+{
+    const struct policy_race *race = &policy->race;
+    double ratio = race->mean[arm] / race->mean[best];
+    if (race->blocks <
+        RACE_BLOCKS_LEAST) { /* a mean of few may hold a hiccup, the least does not */
+        return block_least(&policy->block, arm) > HOPELESS * race->mean[best];
+    }
+    struct interval more = difference(policy, arm, best);
+    bool alike = arm != 0 && best != 0 && race->blocks >= 2 * RACE_BLOCKS_LEAST &&
+                 fabs(ratio - 1) < ALIKE;
+    return more.least > 0 || alike || is_always_worse(policy, arm, best);
+}
+
+static void note_race_block(struct policy *policy)
+{
+    struct policy_race *race = &policy->race;
+    for (int arm = 0; arm < policy->setup.arms; arm++) {
+        if (is_live(policy, arm)) {
+            race->seconds[arm][race->blocks] = block_mean(&policy->block, arm);
+            race->seen[arm] = race->blocks + 1;
+            race->mean[arm] = paired_mean(race->seconds[arm], race->seen[arm]);
+        }
+    }
+    race->blocks++;
+}
+
+/* Another arm than dense must be faster beyond the noise. */
+static int winner_of(const struct policy *policy)
+{
+    int best = fastest(policy);
+    if (best == 0 || !is_live(policy, 0)) {
+        return best;
+    }
+    return difference(policy, 0, best).least > 0 ? best : 0;
+}
+
+/* What this race's uses saved; other units were at home meanwhile. */
+static void remember_race(struct policy *policy)
+{
+    const struct policy_race *race = &policy->race;
+    double others = 0;
+    for (int unit = 0; unit < policy->setup.units; unit++) {
+        others += unit == race->unit ? 0 : policy->gain[unit];
+    }
+    for (int arm = 0; arm < policy->setup.arms; arm++) {
+        double saved = others + race->mean[0] - race->mean[arm];
+        remember(policy, &(struct interval){saved, saved, saved}, (double)race->uses[arm]);
+    }
+    int home = policy->home[race->unit];
+    policy->gain[race->unit] = race->mean[0] - race->mean[home];
+}
+
+/* The rest between races that choose nothing: half of the budget, and longer each time. */
+static void rest_dense(struct policy *policy)
+{
+    const struct policy_race *race = &policy->race;
+    double lost = 0;
+    for (int arm = 1; arm < policy->setup.arms; arm++) {
+        double more = race->mean[arm] - race->mean[0];
+        lost += more > 0 ? more * (1 + 2.0 * race->seen[arm]) : 0;
+    }
+    double uses = race->mean[0] > 0 ? lost / (policy->setup.budget / 2 * race->mean[0]) : 0;
+    rest(policy, fmax(uses, (double)policy->patience));
+    policy->patience = policy->patience < REST_MOST ? 2 * policy->patience : REST_MOST;
+}
+
+static void begin_window(struct policy *policy)
+{
+    policy->window = (struct policy_window){.blocks = 0};
+    policy->calibrating = true;
+    policy->surprises = 0;
+    begin_probe_block(policy);
+}
+
+static enum policy_news end_race(struct policy *policy)
+{
+    int unit = policy->race.unit;
+    policy->home[unit] = winner_of(policy);
+    remember_race(policy);
+    if (unit + 1 < policy->setup.units) {
+        begin_race(policy, unit + 1);
+    } else if (all_dense(policy)) {
+        rest_dense(policy);
+    } else {
+        policy->patience = PATIENCE_LEAST;
+        begin_window(policy);
+    }
+    return POLICY_CHOSE;
+}
+
+static enum policy_news agree_race(struct policy *policy)
+{
+    struct policy_race *race = &policy->race;
+    if (!policy->block.counts) {
+        race->blocks = 0;
+        begin_race_block(policy);
+        return POLICY_NO_NEWS;
+    }
+    note_race_block(policy);
+    int best = fastest(policy);
+    for (int arm = 0; arm < policy->setup.arms; arm++) {
+        if (arm != best && is_live(policy, arm) && drops_out(policy, arm, best)) {
+            race->live &= ~(1U << arm);
+        }
+    }
+    bool alone = race->live == 1U << best;
+    if (alone || race->blocks == RACE_BLOCKS_MOST) {
+        return end_race(policy);
+    }
+    begin_race_block(policy);
+    return POLICY_NO_NEWS;
+}
+
+/* ---- Probes --------------------------------------------------------------------------------- */
+
+static bool is_far(double seconds, const double *known, int count)
+{
+    return fabs(seconds - paired_mean(known, count)) > SURPRISE * seconds;
+}
+
+static bool is_surprise(const struct policy *policy, double home, double dense)
+{
+    const struct policy_window *window = &policy->window;
+    return window->blocks >= POLICY_KNOWN_BLOCKS && !policy->calibrating &&
+           (is_far(home, window->home, window->blocks) ||
+            is_far(dense, window->dense, window->blocks));
+}
+
+/* Keeps the latest `count` blocks. */
+static void shorten(struct policy_window *window, int count)
+{
+    int drop = window->blocks - count;
+    memmove(window->home, window->home + drop, (size_t)count * sizeof *window->home);
+    memmove(window->dense, window->dense + drop, (size_t)count * sizeof *window->dense);
+    window->blocks = count;
+}
+
+static void note_probe_block(struct policy *policy, double home, double dense)
+{
+    struct policy_window *window = &policy->window;
+    if (window->blocks == POLICY_BLOCKS_MAX) {
+        shorten(window, POLICY_BLOCKS_MAX - 1);
+    }
+    window->home[window->blocks] = home;
+    window->dense[window->blocks] = dense;
+    window->blocks++;
+    if (window->blocks >= POLICY_KNOWN_BLOCKS) {
+        double differences[POLICY_BLOCKS_MAX];
+        for (int i = 0; i < window->blocks; i++) {
+            differences[i] = window->dense[i] - window->home[i];
+        }
+        window->saving = paired_interval(differences, window->blocks);
+    }
+}
+
+/* The uses since the latest block that fitted count at what is found from here on. */
+static enum policy_news forget(struct policy *policy)
+{
+    struct policy_window *window = &policy->window;
+    uint64_t fresh = window->fresh_uses;
+    remember(policy, &window->saving, (double)(window->home_uses - fresh));
+    shorten(window, 2);
+    window->home_uses = fresh;
+    policy->surprises = 0;
+    if (policy->setup.chooses) {
+        remember(policy, &window->saving, (double)fresh);
+        begin_race(policy, 0);
+    } else {
+        policy->calibrating = true;
+        begin_probe_block(policy);
+    }
+    return POLICY_FORGOT;
+}
+
+static enum policy_news give_up(struct policy *policy)
+{
+    remember(policy, &policy->window.saving, (double)policy->window.home_uses);
+    policy->window = (struct policy_window){.blocks = 0};
+    memset(policy->home, 0, sizeof policy->home);
+    memset(policy->gain, 0, sizeof policy->gain);
+    rest(policy, (double)policy->patience);
+    policy->patience = policy->patience < REST_MOST ? 2 * policy->patience : REST_MOST;
+    return POLICY_GAVE_UP;
+}
+
+static bool is_certain(const struct policy *policy)
+{
+    const struct policy_window *window = &policy->window;
+    double half = (window->saving.most - window->saving.least) / 2;
+    return window->blocks >= PROBE_BLOCKS_MOST ||
+           (window->blocks >= POLICY_KNOWN_BLOCKS &&
+            half <= fmax(CERTAIN * fabs(window->saving.mean), NOTHING * policy_dense_s(policy)));
+}
+
+/* A block costs two dense uses more than two at home. */
+static void rest_home(struct policy *policy)
+{
+    double home = policy_home_s(policy);
+    double more = 2 * fabs(policy_dense_s(policy) - home);
+    rest(policy, home > 0 ? more / (policy->setup.budget * home) : 0);
+}
+
+static enum policy_news agree_probe(struct policy *policy)
+{
+    struct policy_window *window = &policy->window;
+    double home = block_mean(&policy->block, POLICY_HOME);
+    double dense = block_mean(&policy->block, 0);
+    policy->surprises = is_surprise(policy, home, dense) ? policy->surprises + 1 : 0;
+    note_probe_block(policy, home, dense);
+    if (policy->surprises >= 2) {
+        return forget(policy);
+    }
+    if (policy->surprises == 1) {
+        rest(policy, 0);
+        policy->rest = SURPRISED_REST;
+        return POLICY_NO_NEWS;
+    }
+    window->fresh_uses = 0;
+    if (policy->calibrating && !is_certain(policy)) {
+        begin_probe_block(policy);
+        return POLICY_NO_NEWS;
+    }
+    policy->calibrating = false;
+    if (policy->setup.chooses && window->saving.least <= 0) {
+        return give_up(policy);
+    }
+    rest_home(policy);
+    return POLICY_NO_NEWS;
+}
+
+/* ---- The door ------------------------------------------------------------------------------- */
+
+void policy_init(struct policy *policy, const struct policy_setup *setup)
+{
+    assert(setup->arms >= 1 && setup->arms <= POLICY_ARMS_MAX);
+    assert(setup->units >= 1 && setup->units <= POLICY_UNITS_MAX);
+    *policy = (struct policy){
+        .setup = *setup, .rest = UINT64_MAX, .patience = PATIENCE_LEAST, .calibrating = true};
+    for (int unit = 0; unit < setup->units; unit++) {
+        policy->home[unit] = setup->chooses ? 0 : setup->arms - 1;
+    }
+    if (setup->probes && setup->arms > 1) {
+        policy->rest = setup->warm_uses > 0 ? setup->warm_uses : 1;
+    }
+}
+
+int policy_arm(const struct policy *policy, int unit)
+{
+    int home = policy->home[unit];
+    if (policy->phase == POLICY_RESTS) {
+        return home;
+    }
+    int arm = policy->block.arm[policy->block.next];
+    if (policy->phase == POLICY_RACES) {
+        return unit == policy->race.unit ? arm : home;
+    }
+    return arm == POLICY_HOME ? home : arm;
+}
+
+bool policy_is_home(const struct policy *policy)
+{
+    return policy->phase != POLICY_RACES && !policy_is_probe(policy) && !all_dense(policy);
+}
+
+bool policy_is_probe(const struct policy *policy)
+{
+    return policy->phase == POLICY_PROBES && policy->block.arm[policy->block.next] == 0;
+}
+
+bool policy_note(struct policy *policy, double seconds)
+{
+    struct policy_block *block = &policy->block;
+    if (policy_is_home(policy)) {
+        policy->window.home_uses++;
+        policy->window.fresh_uses++;
+    }
+    if (policy->phase == POLICY_RESTS) {
+        if (policy->rest != UINT64_MAX && --policy->rest == 0) {
+            if (all_dense(policy)) {
+                begin_race(policy, 0);
+            } else {
+                begin_probe_block(policy);
+            }
+        }
+        return false;
+    }
+    if (policy->phase == POLICY_RACES) {
+        policy->race.uses[block->arm[block->next]]++;
+    }
+    block->seconds[block->next++] = seconds;
+    if (block->next < block->turns) {
+        return false;
+    }
+    block->next = 0; /* until the ranks agreed */
+    return true;
+}
+
+enum policy_news policy_agree(struct policy *policy)
+{
+    return policy->phase == POLICY_RACES ? agree_race(policy) : agree_probe(policy);
+}
+
+bool policy_saved(const struct policy *policy, struct interval *saved)
+{
+    const struct policy_window *window = &policy->window;
+    bool known = window->blocks >= POLICY_KNOWN_BLOCKS;
+    if (!known && (window->home_uses > 0 || !policy->past_known)) {
+        return false;
+    }
+    double uses = known ? (double)window->home_uses : 0;
+    *saved = (struct interval){policy->past.mean + window->saving.mean * uses,
+                               policy->past.least + window->saving.least * uses,
+                               policy->past.most + window->saving.most * uses};
+    return true;
+}
+
+double policy_dense_s(const struct policy *policy)
+{
+    return policy->window.blocks > 0 ? paired_mean(policy->window.dense, policy->window.blocks) : 0;
+}
+
+double policy_home_s(const struct policy *policy)
+{
+    return policy->window.blocks > 0 ? paired_mean(policy->window.home, policy->window.blocks) : 0;
+}

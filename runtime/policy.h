@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * policy.h: which way each use goes, so that choices are measured and savings known: pure
+ * arithmetic on times that all ranks agreed on, hence alike on all of them.
+ *
+ * A use is a step, or a single call. An arm is a way it can go: arm 0 is dense, the others are
+ * codecs. Units are classes of buckets that choose apart from each other; the time of a use is that
+ * of all its units together.
+ *
+ *     race     (where there is a choice) one unit after the other tries all arms, forward and back
+ *              so that drift cancels; those that are clearly slower drop out; what is left is the
+ *              unit's home. Dense stays home unless another arm is faster beyond the noise.
+ *     probe    home, dense, dense, home: the pairs tell what the homes save.
+ *     rest     all at home, for as long as makes probing cost less than the budget.
+ *
+ * Where the interval of the saving includes zero, all homes become dense. When probes differ from
+ * what was known twice in a row by more than 15 %, everything begins anew. */
+#ifndef RUNTIME_POLICY_H
+#define RUNTIME_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "paired.h"
+
+#define POLICY_ARMS_MAX 8
+#define POLICY_UNITS_MAX 4
+#define POLICY_TURNS_MAX (2 * POLICY_ARMS_MAX)
+#define POLICY_BLOCKS_MAX 32
+
+struct policy_setup {
+    int arms;           /* 1 .. POLICY_ARMS_MAX */
+    int units;          /* 1 .. POLICY_UNITS_MAX */
+    bool chooses;       /* false = all units are at home in arm `arms` - 1 */
+    bool probes;        /* false = nothing is ever measured; then it does not choose either */
+    double budget;      /* of the time, for probing */
+    uint64_t warm_uses; /* before the first measurement */
+};
+
+enum policy_phase { POLICY_RESTS, POLICY_RACES, POLICY_PROBES };
+
+enum policy_news {
+    POLICY_NO_NEWS,
+    POLICY_CHOSE,   /* a race ended: homes may be others */
+    POLICY_GAVE_UP, /* savings are not beyond the noise: all homes are dense */
+    POLICY_FORGOT   /* times changed: what was known is forgotten */
+};
+
+/* One block of turns. A turn in a race belongs to one unit, one in a probe to all. */
+struct policy_block {
+    int turns;
+    int next;
+    int arm[POLICY_TURNS_MAX]; /* POLICY_HOME or an arm */
+    double seconds[POLICY_TURNS_MAX];
+    bool counts; /* false = it only warms up */
+};
+#define POLICY_HOME (-1)
+
+struct policy_race {
+    int unit;
+    unsigned live; /* bits of arms */
+    int blocks;
+    uint64_t uses[POLICY_ARMS_MAX]; /* since it began */
+    int seen[POLICY_ARMS_MAX];      /* blocks in which it was live */
+    double seconds[POLICY_ARMS_MAX][POLICY_BLOCKS_MAX];
+    double mean[POLICY_ARMS_MAX]; /* 0 = not known; stays after the race */
+};
+
+/* What probes told, in the order of time; the oldest go. */
+struct policy_window {
+    int blocks;
+    double home[POLICY_BLOCKS_MAX];
+    double dense[POLICY_BLOCKS_MAX];
+    uint64_t home_uses;     /* since it began */
+    uint64_t fresh_uses;    /* of these, since the latest block */
+    struct interval saving; /* of one use at home; known with POLICY_KNOWN_BLOCKS */
+};
+#define POLICY_KNOWN_BLOCKS 4
+
+struct policy {
+    struct policy_setup setup;
+    int home[POLICY_UNITS_MAX];
+    double gain[POLICY_UNITS_MAX]; /* of a use, by the unit's latest race */
+    enum policy_phase phase;
+    uint64_t rest;     /* uses until it ends */
+    uint64_t patience; /* uses between races that chose nothing; doubles */
+    struct policy_block block;
+    struct policy_race race;
+    struct policy_window window;
+    bool calibrating;
+    int surprises;        /* blocks in a row that differ from the window */
+    struct interval past; /* saved before the window, and in races */
+    bool past_known;
+};
+
+/* All units begin dense where it chooses. */
+void policy_init(struct policy *policy, const struct policy_setup *setup);
+
+/* The arm of a unit in the present use. */
+int policy_arm(const struct policy *policy, int unit);
+
+/* True when all units are at home, and one of them is not dense. */
+bool policy_is_home(const struct policy *policy);
+
+/* True when the present use is a dense one that is to be compared with. */
+bool policy_is_probe(const struct policy *policy);
+
+/* True when the seconds of the present use are wanted. */
+static inline bool policy_times(const struct policy *policy)
+{
+    return policy->phase != POLICY_RESTS;
+}
+
+/* Ends the present use; seconds count only where they are wanted. True when a block is complete:
+ * then the ranks agree on block.seconds[block.turns] (the critical rank's), and policy_agree goes
+ * on from there, before the next use. */
+bool policy_note(struct policy *policy, double seconds);
+enum policy_news policy_agree(struct policy *policy);
+
+/* What all uses so far saved; false while that is not known. */
+bool policy_saved(const struct policy *policy, struct interval *saved);
+
+/* Means of the probes, 0 while there are none. */
+double policy_dense_s(const struct policy *policy);
+double policy_home_s(const struct policy *policy);
+
+#endif

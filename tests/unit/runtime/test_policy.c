@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_policy.c: choices and savings on imagined machines whose times are known. */
+#include <math.h>
+#include <stdint.h>
+
+#include <criterion/criterion.h>
+
+#include "policy.h"
+
+/* ---- Imagined machines ---------------------------------------------------------------------- */
+
+struct machine {
+    int arms;
+    int units;
+    double seconds[POLICY_UNITS_MAX][POLICY_ARMS_MAX]; /* of a use, added up over units */
+    double noise;                                      /* standard deviation, of the time */
+    double hiccups; /* share of uses that take 20 times as long */
+    double drift;   /* the time grows by so much per use */
+    uint64_t state;
+};
+
+static double uniform(struct machine *machine)
+{
+    machine->state = machine->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return ((double)(machine->state >> 11) + 0.5) * 0x1p-53;
+}
+
+static double normal(struct machine *machine)
+{
+    return sqrt(-2 * log(uniform(machine))) * cos(6.283185307179586 * uniform(machine));
+}
+
+/* One use, as the policy wants it or all dense. */
+static double use(struct machine *machine, const struct policy *policy, uint64_t number)
+{
+    double seconds = 0;
+    for (int unit = 0; unit < machine->units; unit++) {
+        seconds += machine->seconds[unit][policy == NULL ? 0 : policy_arm(policy, unit)];
+    }
+    seconds *= 1 + machine->noise * normal(machine);
+    seconds *= uniform(machine) < machine->hiccups ? 20 : 1;
+    return fmax(seconds, 1e-9) * (1 + machine->drift * (double)number);
+}
+
+struct outcome {
+    double total;
+    double dense_total; /* of another run, all dense */
+    int chose;
+    int gave_up;
+    int forgot;
+};
+
+static struct outcome live(struct machine *machine, struct policy *policy, int uses)
+{
+    struct outcome outcome = {0, 0, 0, 0, 0};
+    for (int i = 0; i < uses; i++) {
+        double seconds = use(machine, policy, (uint64_t)i);
+        outcome.total += seconds;
+        outcome.dense_total += use(machine, NULL, (uint64_t)i);
+        if (policy_note(policy, seconds)) {
+            enum policy_news news = policy_agree(policy);
+            outcome.chose += news == POLICY_CHOSE;
+            outcome.gave_up += news == POLICY_GAVE_UP;
+            outcome.forgot += news == POLICY_FORGOT;
+        }
+    }
+    return outcome;
+}
+
+static struct policy make(const struct machine *machine, bool chooses)
+{
+    struct policy policy;
+    policy_init(&policy, &(struct policy_setup){.arms = machine->arms,
+                                                .units = machine->units,
+                                                .chooses = chooses,
+                                                .probes = true,
+                                                .budget = 0.01,
+                                                .warm_uses = 3});
+    return policy;
+}
+
+/* ---- Choosing ------------------------------------------------------------------------------- */
+
+Test(policy, the_fastest_arm_becomes_home)
+{
+    const struct {
+        double seconds[5];
+        double noise;
+        int home;
+    } rows[] = {
+        {{1.0, 0.5, 0.51, 0.26, 0.07}, 0.05, 4}, {{1.0, 0.5, 0.52, 0.26, 0.40}, 0.05, 3},
+        {{1.0, 1.4, 1.5, 2.0, 9.0}, 0.05, 0},    {{1.0, 1.02, 1.03, 1.1, 1.2}, 0.02, 0},
+        {{1.0, 0.80, 1.0, 1.3, 3.0}, 0.10, 1},   {{1.0, 0.7, 2.0, 2.0, 2.0}, 0.20, 1},
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+            struct machine machine = {
+                .arms = 5, .units = 1, .noise = rows[row].noise, .state = seed};
+            for (int arm = 0; arm < 5; arm++) {
+                machine.seconds[0][arm] = rows[row].seconds[arm];
+            }
+            struct policy policy = make(&machine, true);
+            live(&machine, &policy, 400);
+            cr_expect_eq(policy.home[0], rows[row].home, "row %zu, seed %d: home is arm %d", row,
+                         (int)seed, policy.home[0]);
+        }
+    }
+}
+
+Test(policy, without_a_gain_beyond_the_noise_it_stays_dense)
+{
+    int dense = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {
+            .arms = 3, .units = 1, .seconds = {{1.0, 1.0, 1.0}}, .noise = 0.1, .state = seed};
+        struct policy policy = make(&machine, true);
+        live(&machine, &policy, 3000);
+        dense += policy.home[0] == 0;
+    }
+    cr_expect_geq(dense, 36, "%d of 40 runs ended dense", dense);
+}
+
+Test(policy, hiccups_choose_nothing)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct machine machine = {.arms = 3,
+                                  .units = 1,
+                                  .seconds = {{1.0, 0.6, 1.4}},
+                                  .noise = 0.05,
+                                  .hiccups = 0.03,
+                                  .state = seed};
+        struct policy policy = make(&machine, true);
+        live(&machine, &policy, 500);
+        cr_expect_eq(policy.home[0], 1, "seed %d: home is arm %d", (int)seed, policy.home[0]);
+    }
+}
+
+Test(policy, each_unit_has_a_home_of_its_own)
+{
+    struct machine machine = {.arms = 4,
+                              .units = 3,
+                              .seconds = {{8, 4, 2, 1}, {1, 0.5, 0.9, 1.5}, {0.5, 0.9, 0.9, 2}},
+                              .noise = 0.01,
+                              .state = 7};
+    struct policy policy = make(&machine, true);
+    live(&machine, &policy, 600);
+    cr_expect_eq(policy.home[0], 3, "%d", policy.home[0]);
+    cr_expect_eq(policy.home[1], 1, "%d", policy.home[1]);
+    cr_expect_eq(policy.home[2], 0, "%d", policy.home[2]);
+}
+
+Test(policy, when_the_gain_goes_home_is_dense_again)
+{
+    struct machine machine = {
+        .arms = 2, .units = 1, .seconds = {{1.0, 0.5}}, .noise = 0.03, .state = 3};
+    struct policy policy = make(&machine, true);
+    live(&machine, &policy, 1000);
+    cr_assert_eq(policy.home[0], 1);
+    machine.seconds[0][0] = 0.3; /* a faster wire; encoding costs what it cost */
+    live(&machine, &policy, 3000);
+    cr_expect_eq(policy.home[0], 0);
+    machine.seconds[0][0] = 1.0;
+    live(&machine, &policy, 30000);
+    cr_expect_eq(policy.home[0], 1, "it never tried again");
+}
+
+Test(policy, two_ranks_that_hear_the_same_do_the_same)
+{
+    struct machine machine = {.arms = 5,
+                              .units = 2,
+                              .seconds = {{1, 0.5, 0.5, 0.3, 0.2}, {0.2, 0.2, 0.2, 0.19, 0.2}},
+                              .noise = 0.2,
+                              .hiccups = 0.01,
+                              .state = 11};
+    struct policy one = make(&machine, true);
+    struct policy other = make(&machine, true);
+    for (int i = 0; i < 5000; i++) {
+        for (int unit = 0; unit < 2; unit++) {
+            cr_assert_eq(policy_arm(&one, unit), policy_arm(&other, unit), "use %d", i);
+        }
+        double seconds = use(&machine, &one, 0);
+        bool agrees = policy_note(&one, seconds);
+        cr_assert_eq(policy_note(&other, 2 * seconds), agrees);
+        if (agrees) { /* the smaller one counts */
+            for (int turn = 0; turn < one.block.turns; turn++) {
+                other.block.seconds[turn] = one.block.seconds[turn];
+            }
+            cr_assert_eq(policy_agree(&one), policy_agree(&other));
+        }
+    }
+}
+
+/* ---- Cost ----------------------------------------------------------------------------------- */
+
+Test(policy, measuring_costs_what_the_budget_allows)
+{
+    const double coded[] = {0.1, 0.25, 0.5, 0.9, 1.1, 2.0};
+    for (size_t row = 0; row < sizeof coded / sizeof coded[0]; row++) {
+        struct machine machine = {
+            .arms = 2, .units = 1, .seconds = {{1.0, coded[row]}}, .noise = 0.03, .state = row + 1};
+        for (int chooses = 0; chooses < 2; chooses++) {
+            struct policy policy = make(&machine, chooses != 0);
+            live(&machine, &policy, 500); /* calibration */
+            double home = machine.seconds[0][policy.home[0]];
+            struct outcome outcome = live(&machine, &policy, 40000);
+            double more = outcome.total / (40000 * home) - 1;
+            cr_expect_leq(more, 0.0125, "%g, %s: %.4f more than at home", coded[row],
+                          chooses ? "auto" : "fixed", more);
+        }
+    }
+}
+
+/* ---- Savings -------------------------------------------------------------------------------- */
+
+/* As the issue of it is: within 10 % of the true saving, or 1 % of dense time. */
+static bool is_right(const struct policy *policy, const struct outcome *outcome)
+{
+    struct interval saved;
+    double truth = outcome->dense_total - outcome->total;
+    return policy_saved(policy, &saved) &&
+           fabs(saved.mean - truth) <= fmax(0.1 * fabs(truth), 0.01 * outcome->dense_total);
+}
+
+Test(policy, savings_are_those_of_two_real_runs)
+{
+    const struct {
+        double coded;
+        double noise;
+        double drift;
+        int uses;
+    } rows[] = {{0.5, 0.05, 0, 100},    {0.25, 0.05, 0, 200},   {0.05, 0.1, 0, 300},
+                {0.5, 0.05, 1e-4, 500}, {1.5, 0.05, 0, 300},    {0.97, 0.03, 0, 2000},
+                {1.03, 0.03, 0, 2000},  {0.25, 0.1, 1e-4, 4000}};
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        int right = 0;
+        for (uint64_t seed = 1; seed <= 40; seed++) {
+            struct machine machine = {.arms = 2,
+                                      .units = 1,
+                                      .seconds = {{1.0, rows[row].coded}},
+                                      .noise = rows[row].noise,
+                                      .drift = rows[row].drift,
+                                      .state = seed};
+            struct policy policy = make(&machine, false);
+            struct outcome outcome = live(&machine, &policy, rows[row].uses);
+            right += is_right(&policy, &outcome);
+        }
+        cr_expect_geq(right, 36, "row %zu: %d of 40 claims were right", row, right);
+    }
+}
+
+Test(policy, savings_of_a_choice_hold_its_races)
+{
+    int right = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {.arms = 5,
+                                  .units = 2,
+                                  .seconds = {{1, 0.5, 0.5, 0.3, 0.2}, {1, 0.8, 0.8, 1.5, 3}},
+                                  .noise = 0.05,
+                                  .state = seed};
+        struct policy policy = make(&machine, true);
+        struct outcome outcome = live(&machine, &policy, 400);
+        right += is_right(&policy, &outcome);
+    }
+    cr_expect_geq(right, 36, "%d of 40 claims were right", right);
+}
+
+Test(policy, savings_follow_a_change_of_the_wires)
+{
+    int right = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct machine machine = {
+            .arms = 2, .units = 1, .seconds = {{1.0, 0.4}}, .noise = 0.03, .state = seed};
+        struct policy policy = make(&machine, false);
+        struct outcome before = live(&machine, &policy, 5000);
+        machine.seconds[0][0] = 2.0;
+        struct outcome after = live(&machine, &policy, 5000);
+        cr_expect_geq(after.forgot, 1);
+        struct outcome both = {before.total + after.total, before.dense_total + after.dense_total,
+                               0, 0, 0};
+        right += is_right(&policy, &both);
+    }
+    cr_expect_geq(right, 18, "%d of 20 claims were right", right);
+}
+
+Test(policy, intervals_hold_the_truth_as_often_as_they_say)
+{
+    int inside = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct machine machine = {.state = seed};
+        double differences[16];
+        for (int i = 0; i < 16; i++) {
+            differences[i] = 1 + normal(&machine);
+        }
+        struct interval interval = paired_interval(differences, 16);
+        inside += interval.least <= 1 && 1 <= interval.most;
+    }
+    cr_expect_geq(inside, 184, "%d of 200", inside);
+    cr_expect_leq(inside, 199, "%d of 200: too wide", inside);
+}
+
+Test(policy, nothing_is_known_before_the_first_probes)
+{
+    struct machine machine = {.arms = 2, .units = 1, .seconds = {{1.0, 0.5}}, .state = 1};
+    struct policy policy = make(&machine, false);
+    struct interval saved;
+    live(&machine, &policy, 5);
+    cr_expect_not(policy_saved(&policy, &saved));
+    live(&machine, &policy, 100);
+    cr_expect(policy_saved(&policy, &saved));
+}
+
+Test(policy, without_probes_it_only_rests)
+{
+    struct policy policy;
+    policy_init(&policy, &(struct policy_setup){.arms = 2, .units = 1, .budget = 0.01});
+    for (int i = 0; i < 100000; i++) {
+        cr_assert_eq(policy_arm(&policy, 0), 1);
+        cr_assert_not(policy_times(&policy));
+        cr_assert_not(policy_note(&policy, 1));
+    }
+}
