@@ -177,6 +177,11 @@ static bool reads_frames(const struct plan *plan, const struct action *action)
            plan->slot_framed[plan->sources[action->sources + action->source_count - 1u].slot];
 }
 
+static uint64_t time_of(const struct workspace *space)
+{
+    return space->clock_ns == NULL ? 0 : space->clock_ns();
+}
+
 static enum ww_status run_local(struct workspace *space, struct run *run, struct place *place,
                                 const struct action *action)
 {
@@ -185,11 +190,16 @@ static enum ww_status run_local(struct workspace *space, struct run *run, struct
         return WW_OK;
     }
     if (action->kind == ACTION_ENCODE) {
+        uint64_t since_ns = time_of(space);
         frame_encode(space, run, place, action);
+        run->encode_ns += time_of(space) - since_ns;
         return WW_OK;
     }
     if (reads_frames(run->request.plan, action)) {
-        return frame_reduce(space, run, place, action);
+        uint64_t since_ns = time_of(space);
+        enum ww_status status = frame_reduce(space, run, place, action);
+        run->decode_ns += time_of(space) - since_ns;
+        return status;
     }
     const struct slice *slices = &run->request.plan->sources[action->sources];
     uint32_t others = (uint32_t)action->source_count + action->also_count;

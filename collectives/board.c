@@ -116,3 +116,21 @@ void board_leave(const struct board *board)
 {
     atomic_store_explicit(&own_area(board)->inside.value, 0, memory_order_release);
 }
+
+void board_tell(const struct board *board, uint64_t number)
+{
+    atomic_store_explicit(&own_area(board)->told.value, number, memory_order_relaxed);
+}
+
+uint64_t board_told(const struct board *board, int *ranks)
+{
+    uint64_t sum = 0;
+    *ranks = 0;
+    for (int rank = 0; rank < board->size; rank++) {
+        if (board->areas[rank] != NULL) {
+            sum += atomic_load_explicit(&board->areas[rank]->told.value, memory_order_relaxed);
+            ++*ranks;
+        }
+    }
+    return sum;
+}

@@ -52,6 +52,7 @@ struct word {
 struct area {
     struct word inside;  /* 1 while the rank touches buffers of its peers' callers */
     struct word revoked; /* 1 once the rank gave up: its callers' buffers are theirs again */
+    struct word told;    /* a number for the ranks of this host */
     struct word words[BOARD_WORDS];
     struct entry entries[]; /* [2 * depth] */
 };
@@ -107,6 +108,10 @@ int board_inside(const struct board *board);
 /* Around every access to buffers of peers' callers: true when none of the peers gave up. */
 bool board_enter(const struct board *board, const int32_t *peers, uint32_t count);
 void board_leave(const struct board *board);
+
+/* Shows a number; the sum of what the ranks of this host show, and how many these are. */
+void board_tell(const struct board *board, uint64_t number);
+uint64_t board_told(const struct board *board, int *ranks);
 
 static inline void board_publish(const struct board *board, int word, uint64_t value)
 {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "delay.h"
 #include "internal/log.h"
 #include "internal/memory.h"
 #include "run.h"
@@ -45,6 +46,8 @@ struct engine {
     uint32_t seen_room;
     struct tuner tuner; /* rank 0 counts for all */
     struct lesson lesson;
+    struct delay delay;
+    uint64_t told;             /* where there is no board */
     struct run_shape reserved; /* the latest that engine_reserve found room for */
     uint64_t planned[WW_LEVELS_MAX];
 };
@@ -448,6 +451,9 @@ static void choose_way(const struct engine *engine, struct run_request *request,
 /* The collective passed the gate: from here on its data moves. */
 static void set_out(struct engine *engine, struct run *run, uint64_t number, uint64_t now_ns)
 {
+    run->passed_ns = now_ns;
+    run->encode_ns = 0;
+    run->decode_ns = 0;
     if (run->request.with_announcement) {
         run_announced(run, &engine->space, engine->kernels, number);
         engine_planned_bytes(engine, &run->request, engine->planned);
@@ -461,7 +467,6 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
     run_prepare(run, &request, engine->kernels, places_of(engine, index), engine->place_bytes,
                 1 + (int)index * ENGINE_WINDOW_MAX);
     run_see(run, &engine->space, number);
-    run->passed_ns = now_ns;
     run_planned_bytes(run, engine->topology, engine->planned);
     run->state = RUN_MOVING;
 }
@@ -522,12 +527,22 @@ static enum ww_status look_at_clock(struct engine *engine, uint64_t now_ns)
     return watch_look(&engine->watch, &watched, engine->space.moves, now_ns);
 }
 
+static void note_delay(struct engine *engine, uint64_t now_ns)
+{
+    bool under_way = engine->oldest < engine->started;
+    if (now_ns != 0 && (under_way || engine->delay.since_ns != 0)) {
+        delay_look(&engine->delay, under_way && engine->oldest >= engine->passed, engine->gate,
+                   now_ns);
+    }
+}
+
 enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
 {
     if (engine->status != WW_OK) {
         return engine->status;
     }
     enum ww_status status = pass_gate(engine);
+    note_delay(engine, now_ns);
     bool at_gate = engine->passed < engine->started;
     engine->space.wait = at_gate && engine->topology->hosts > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY;
     if (status == WW_OK) {
@@ -545,6 +560,40 @@ enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
 bool engine_done(const struct engine *engine, uint64_t number)
 {
     return number < engine->oldest || engine->runs[run_index(engine, number)].state == RUN_DONE;
+}
+
+struct run_times engine_times(const struct engine *engine, uint64_t number)
+{
+    const struct run *run = &engine->runs[run_index(engine, number)];
+    return (struct run_times){run->passed_ns, run->encode_ns, run->decode_ns};
+}
+
+uint64_t engine_delay_ns(const struct engine *engine)
+{
+    return engine->delay.total_ns;
+}
+
+int engine_take_slowest(struct engine *engine)
+{
+    int rank = engine->delay.longest_rank;
+    engine->delay.longest_rank = -1;
+    engine->delay.longest_ns = 0;
+    return rank;
+}
+
+void engine_tell(struct engine *engine, uint64_t number)
+{
+    engine->told = number;
+    if (engine->status == WW_OK && engine->board != NULL) {
+        board_tell(engine->board, number);
+    }
+}
+
+uint64_t engine_told(const struct engine *engine, int *ranks)
+{
+    *ranks = 1;
+    bool sees = engine->status == WW_OK && engine->board != NULL;
+    return sees ? board_told(engine->board, ranks) : engine->told;
 }
 
 enum ww_wait engine_wait(const struct engine *engine)
@@ -660,6 +709,8 @@ enum ww_status engine_create(const struct engine_setup *setup, struct engine **e
     made->topology = setup->topology;
     made->kernels = setup->kernels;
     made->clock_ns = setup->clock_ns;
+    made->space.clock_ns = setup->clock_ns;
+    made->delay.longest_rank = -1;
     made->run_count = setup->runs > 0 ? (uint64_t)setup->runs : ENGINE_RUNS_MAX;
     watch_init(&made->watch, setup->timeout_s, setup->warn_s);
     enum ww_status status = make_gate(made);

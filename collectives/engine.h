@@ -33,7 +33,8 @@ struct engine_setup {
     int runs; /* collectives under way at once: a power of two up to ENGINE_RUNS_MAX; 0 = that */
     double timeout_s;
     double warn_s;              /* says once whom it waits for after so long */
-    uint64_t (*clock_ns)(void); /* used after a failure only; NULL = nobody is waited for then */
+    uint64_t (*clock_ns)(void); /* after a failure, and around encoding and decoding; NULL = nobody
+                                   is waited for then, and those take no time */
 };
 
 /* Another way to run a collective. */
@@ -52,6 +53,9 @@ struct coding_outcome {
     int wild_rank; /* the lowest rank that a frame seen here names for values that were not finite;
                       -1 = none */
     double masked; /* momentum that was discarded, the sum of its magnitudes */
+    double
+        given;   /* where it is weighed: squares of what was encoded, residuals included, and ... */
+    double left; /* ... of the residuals that this left */
 };
 
 /* How a coded plan's frames are made: fp32 sums and means only. */
@@ -64,6 +68,7 @@ struct coding {
     float momentum_factor;
     uint64_t seed;                  /* of stochastic rounding and sampling; another in every step */
     struct coding_outcome *outcome; /* filled until the run is done; NULL = not wanted */
+    bool weighed;                   /* two more passes, over what is in the cache */
 };
 
 /* One collective to run. */
@@ -144,6 +149,24 @@ void engine_learn(struct engine *engine, uint64_t now_ns);
 
 /* True once collective `number` is done. */
 bool engine_done(const struct engine *engine, uint64_t number);
+
+/* What a collective spent, from when it is done until another one is started. */
+struct run_times {
+    uint64_t passed_ns; /* when it passed the gate; 0 = the caller did not know */
+    uint64_t encode_ns; /* spent in encoding, and ... */
+    uint64_t decode_ns; /* ... in decoding and adding */
+};
+struct run_times engine_times(const struct engine *engine, uint64_t number);
+
+/* Nanoseconds that nothing moved because a rank had not come, since creation, as far as the caller
+ * told the time; and the rank of the longest such wait since this was asked, -1 = none. */
+uint64_t engine_delay_ns(const struct engine *engine);
+int engine_take_slowest(struct engine *engine);
+
+/* Shows a number to the ranks of this host; their sum, this rank's included, and how many there
+ * are: 1 where ranks do not see each other. */
+void engine_tell(struct engine *engine, uint64_t number);
+uint64_t engine_told(const struct engine *engine, int *ranks);
 
 /* How the caller may wait while engine_advance returns WW_PENDING, and a count that grows with
  * whatever moves: waiting anew begins when it changes. */

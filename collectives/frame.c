@@ -97,10 +97,18 @@ void frame_encode(struct workspace *space, struct run *run, struct place *place,
         in.momentum = &momentum;
     }
     struct encode_result result = {0, 0, 0};
+    bool weighed = coding->weighed && coding->residual != NULL && coding->outcome != NULL;
+    if (weighed) {
+        coding->outcome->given += kernel_squares_of_sum_f32(in.stretch.values, in.stretch.residual,
+                                                            from.count);
+    }
     unsigned before = cpu_exact_begin();
     run->codec->encode(&coding->spec, space->kernels, &in, slot + BODY_OFFSET, space->codec_memory,
                        &result);
     cpu_exact_end(before);
+    if (weighed) {
+        coding->outcome->left += kernel_squares_f32(in.stretch.next, from.count);
+    }
     if (result.wild > 0 && place->wild_rank < 0) {
         place->wild_rank = run->request.plan->rank;
     }

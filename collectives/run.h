@@ -68,6 +68,8 @@ struct run {
     size_t *slot_offsets;  /* [slots] in bytes, inside a place's scratch */
     struct seen *seen;     /* [plan->seen_count] */
     uint64_t passed_ns;    /* when it passed the gate, if the caller knew */
+    uint64_t encode_ns;    /* spent so far */
+    uint64_t decode_ns;
     struct place places[ENGINE_WINDOW_MAX];
 };
 
@@ -76,6 +78,7 @@ struct workspace {
     const struct ww_transport *transport;
     void *fabric;
     const struct kernels *kernels;
+    uint64_t (*clock_ns)(void);  /* NULL = encoding and decoding take no time */
     struct ww_message *messages; /* [messages_room] */
     const void **sources;        /* [sources_room] */
     uint32_t messages_room;

@@ -31,9 +31,10 @@ struct kernels {
     struct sparse_kernels sparse;
 };
 
-/* The sum of values[i]^2 in fp64. */
+/* The sum of values[i]^2 in fp64, and of (values[i] + more[i])^2. */
 double kernel_squares_f32(const float *values, size_t count);
 double kernel_squares_f64(const double *values, size_t count);
+double kernel_squares_of_sum_f32(const float *values, const float *more, size_t count);
 
 /* Fills the table for this processor (cpu_features). Never fails. */
 void kernels_init(struct kernels *kernels);

@@ -43,3 +43,20 @@ double kernel_squares_f64(const double *values, size_t count)
     }
     return sum_lanes(lanes);
 }
+
+double kernel_squares_of_sum_f32(const float *values, const float *more, size_t count)
+{
+    double lanes[LANES] = {0};
+    size_t whole = count - count % LANES;
+    for (size_t first = 0; first < whole; first += LANES) {
+        for (size_t i = 0; i < LANES; i++) {
+            double sum = (double)values[first + i] + (double)more[first + i];
+            lanes[i] += sum * sum;
+        }
+    }
+    for (size_t i = whole; i < count; i++) {
+        double sum = (double)values[i] + (double)more[i];
+        lanes[i - whole] += sum * sum;
+    }
+    return sum_lanes(lanes);
+}
