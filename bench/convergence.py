@@ -26,7 +26,7 @@ ARMS = [  # name, codec, optimizer, margin in nats, error feedback
 
 def held_out(options, codec, optimizer, seed, feedback):
     environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", WIREWISE_ERROR_FEEDBACK=feedback,
-                       WIREWISE_CODEC_LEAST_COUNT="1024")
+                       WIREWISE_CODEC_LEAST_COUNT="1024", WIREWISE_PROBE="off")
     words = ["mpirun", "--oversubscribe", "-n", str(options.ranks),
              f"{options.build}/examples/train", "--no-progress", "--quiet", "--steps",
              str(options.steps), "--eval-every", str(options.steps), "--size", options.size,

@@ -124,6 +124,10 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
         return snprintf(text, bytes, "the order of %llu buckets at the end of step %llu",
                         (unsigned long long)signature->count, (unsigned long long)signature->step);
     }
+    if (signature->label == GATE_LABEL_LEDGER) {
+        return snprintf(text, bytes, "the times of %llu steps at the end of step %llu",
+                        (unsigned long long)signature->count, (unsigned long long)signature->step);
+    }
     if (signature->root >= 0) {
         snprintf(root, sizeof root, " from root %d", signature->root);
     }

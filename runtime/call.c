@@ -19,7 +19,11 @@ struct call {
     int root;      /* -1 where there is none */
     uint32_t label;
     struct codec_spec codec;
-    float *residual; /* NULL = no error feedback */
+    float *residual;           /* NULL = no error feedback */
+    bool feeds_back;           /* what is left out goes into it */
+    bool takes_in;             /* the residual goes into this rank's input and is zero then */
+    bool chooses;              /* "auto" */
+    struct auto_call *chooser; /* NULL = the codec is the caller's */
 };
 
 /* ---- Checking --------------------------------------------------------------------------- */
@@ -160,7 +164,8 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
     }
     latest->request.input = call->input;
     latest->request.output = call->output;
-    float *residual = call->codec.kind != CODEC_NONE ? call->residual : NULL;
+    bool feeds_back = call->codec.kind != CODEC_NONE && call->feeds_back;
+    float *residual = feeds_back ? call->residual : NULL;
     latest->request.coding.residual = residual;
     latest->request.coding.next = residual;
     latest->request.coding.seed = context->calls_made;
@@ -201,19 +206,22 @@ static enum ww_status await_room(struct ww_context *context, struct engine *engi
     return status;
 }
 
-/* Without encoding, the residual is a part of the contribution like any other, once. */
-static void take_in_residual(struct ww_context *context, const struct call *call)
+/* The residual becomes a part of the contribution like any other, once. Returns what that took. */
+static uint64_t take_in_residual(struct ww_context *context, const struct call *call)
 {
+    uint64_t since_ns = clock_now_ns();
     const void *sources[] = {call->input, call->residual};
     unsigned before = cpu_exact_begin();
     context->kernels.reduce[WW_F32][WW_SUM](call->output, sources, 2, call->count, 1.0);
     cpu_exact_end(before);
     memset(call->residual, 0, call->count * sizeof *call->residual);
     context->latest_call.request.input = call->output;
+    return clock_now_ns() - since_ns;
 }
 
-/* Runs a checked call; the lane is this thread's. */
-static enum ww_status run(struct ww_context *context, const struct call *call)
+/* Runs a checked call; the lane is this thread's. *other_ns grows by what is no part of its codec.
+ */
+static enum ww_status run(struct ww_context *context, const struct call *call, uint64_t *other_ns)
 {
     struct engine *engine = context->calls.engine;
     const struct run_request *request = &context->latest_call.request;
@@ -222,8 +230,8 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
     if (status != WW_OK) {
         return status;
     }
-    if (call->residual != NULL && call->codec.kind == CODEC_NONE && call->count > 0) {
-        take_in_residual(context, call);
+    if (call->takes_in && call->count > 0) {
+        *other_ns += take_in_residual(context, call);
     }
     status = await_room(context, engine);
     if (status == WW_OK) {
@@ -237,6 +245,61 @@ static enum ww_status run(struct ww_context *context, const struct call *call)
         engine_learn(engine, clock_now_ns());
     }
     return status;
+}
+
+/* The ranks agree on how long calls took: on the shortest, of the rank that came last. */
+static enum ww_status agree(struct ww_context *context, const struct call *call)
+{
+    struct policy *policy = &call->chooser->policy;
+    uint64_t other_ns = 0;
+    struct call sum = {.name = call->name,
+                       .collective = COLLECTIVE_ALL_REDUCE,
+                       .input = policy->block.seconds,
+                       .output = policy->block.seconds,
+                       .count = (size_t)policy->block.turns,
+                       .type = WW_F64,
+                       .op = WW_MIN,
+                       .root = -1,
+                       .label = GATE_LABEL_LEDGER};
+    int home = policy_home(policy, 0);
+    enum ww_status status = run(context, &sum, &other_ns);
+    if (status == WW_OK && policy_agree(policy) != POLICY_NO_NEWS && context->world.rank == 0 &&
+        policy_home(policy, 0) != home) {
+        auto_tell(&context->autos.menu, call->chooser);
+    }
+    return status;
+}
+
+/* A call of "auto" as its policy has it. */
+static enum ww_status run_chosen(struct ww_context *context, struct call *call)
+{
+    struct auto_call *chooser = call->chooser;
+    struct policy *policy = &chooser->policy;
+    int arm = policy_arm(policy, 0);
+    uint64_t other_ns = 0;
+    call->codec = context->autos.menu.arm[arm];
+    call->feeds_back = coding_feeds_back(context->settings.values.error_feedback, &call->codec);
+    call->takes_in = call->residual != NULL && (arm == 0 || arm != chooser->arm);
+    chooser->arm = arm;
+    uint64_t since_ns = policy_times(policy) ? clock_now_ns() : 0;
+    enum ww_status status = run(context, call, &other_ns);
+    if (status != WW_OK) {
+        return status;
+    }
+    uint64_t taken_ns = since_ns != 0 ? clock_now_ns() - since_ns - other_ns : 0;
+    return policy_note(policy, (double)taken_ns / 1e9) ? agree(context, call) : WW_OK;
+}
+
+static enum ww_status run_any(struct ww_context *context, const struct call *call)
+{
+    uint64_t other_ns = 0;
+    if (!call->chooses) {
+        return run(context, call, &other_ns);
+    }
+    struct call chosen = *call;
+    chosen.chooser = autos_find(&context->autos, call->count, call->op);
+    chosen.takes_in = call->residual != NULL;
+    return chosen.chooser != NULL ? run_chosen(context, &chosen) : run(context, &chosen, &other_ns);
 }
 
 static enum ww_status make(struct ww_context *context, const struct call *call)
@@ -259,7 +322,7 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
                                  "on the same context: make a context for each",
                                  call->name));
     }
-    status = run(context, call);
+    status = run_any(context, call);
     if (status != WW_OK) { /* peers wait for this rank: whatever the reason, they must learn it */
         status = context_break(context, status, &context->calls); /* before others find it failed */
     }
@@ -313,6 +376,25 @@ static enum ww_status check_residual(const struct call *call)
     return WW_OK;
 }
 
+/* What "auto" may choose among; read once. */
+static enum ww_status read_menu(struct ww_context *context, const char *name)
+{
+    struct menu *menu = &context->autos.menu;
+    if (menu->arms > 0) {
+        return WW_OK;
+    }
+    const struct ww_config *config = &context->settings.values;
+    struct menu made;
+    enum ww_status status = menu_parse("auto", config->codecs_allowed, name, &made);
+    if (status == WW_OK) {
+        status = menu_check(&made, config, name);
+    }
+    if (status == WW_OK) {
+        *menu = made;
+    }
+    return status;
+}
+
 static enum ww_status check_coded(struct ww_context *context, const struct call *call,
                                   const char *codec, struct codec_spec *spec)
 {
@@ -320,7 +402,8 @@ static enum ww_status check_coded(struct ww_context *context, const struct call 
     if (status != WW_OK) {
         return status;
     }
-    status = coding_parse(codec, call->name, spec);
+    status = call->chooses ? read_menu(context, call->name)
+                           : menu_parse_codec(codec, call->name, spec);
     if (status == WW_OK && call->op != WW_SUM && call->op != WW_MEAN) {
         status = log_failure(WW_UNSUPPORTED, "%s got op %d: only WW_SUM and WW_MEAN are encoded",
                              call->name, (int)call->op);
@@ -347,13 +430,16 @@ enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *inpu
                         .root = -1,
                         .residual = residual};
     struct codec_spec spec = {.kind = CODEC_NONE};
+    call.chooses = codec != NULL && strcmp(codec, "auto") == 0;
     enum ww_status status = check_coded(context, &call, codec, &spec);
     if (status != WW_OK) {
         return status;
     }
-    if (context->world.size > 1 && count > 0) {
-        call.codec = spec;
-    }
+    bool coded = context->world.size > 1 && count > 0;
+    call.codec = coded ? spec : call.codec;
+    call.chooses = call.chooses && coded && context->autos.menu.chooses;
+    call.feeds_back = true;
+    call.takes_in = residual != NULL && call.codec.kind == CODEC_NONE;
     return make(context, &call);
 }
 

@@ -16,6 +16,7 @@
 #include <wirewise/tools.h>
 
 #include "context.h"
+#include "internal/clock.h"
 #include "internal/cpu.h"
 #include "internal/memory.h"
 
@@ -24,17 +25,6 @@
 
 /* ---- Which codec ---------------------------------------------------------------------------- */
 
-enum ww_status coding_parse(const char *text, const char *from, struct codec_spec *spec)
-{
-    char reason[LOG_SENTENCE_BYTES];
-    if (text == NULL) {
-        return log_failure(WW_BAD_ARGUMENT, "%s got NULL for the codec", from);
-    }
-    return codec_parse(text, spec, reason, sizeof reason)
-               ? WW_OK
-               : log_failure(WW_BAD_ARGUMENT, "%s: %s", from, reason);
-}
-
 struct codec_class coding_class(const struct ww_context *context, const struct ww_tensor *tensor)
 {
     struct codec_class none = {.follows = false};
@@ -42,7 +32,7 @@ struct codec_class coding_class(const struct ww_context *context, const struct w
         return (struct codec_class){.spec = tensor->codec};
     }
     bool large = tensor->count >= context->settings.values.codec_least_count && tensor->dims >= 2;
-    bool follows = context->coding.spec.kind != CODEC_NONE && tensor->type == WW_F32 && large;
+    bool follows = context->coding.menu.arms > 1 && tensor->type == WW_F32 && large;
     return follows ? (struct codec_class){.follows = true} : none;
 }
 
@@ -74,17 +64,17 @@ static float warm_density(const struct ww_context *context, float density)
 /* One rank alone sends nothing. */
 struct codec_spec coding_spec(const struct ww_context *context, const struct bucket *bucket)
 {
-    struct codec_spec spec = bucket->codec.follows ? context->coding.spec : bucket->codec.spec;
     if (context->world.size == 1 || bucket->count == 0) {
         return (struct codec_spec){.kind = CODEC_NONE};
     }
+    struct codec_spec spec = compare_codec(context, bucket);
     if (spec.kind == CODEC_TOPK) {
         spec.density = warm_density(context, spec.density);
     }
     return spec;
 }
 
-static bool feeds_back(enum ww_feedback feedback, const struct codec_spec *spec)
+bool coding_feeds_back(enum ww_feedback feedback, const struct codec_spec *spec)
 {
     switch (feedback) {
     case WW_FEEDBACK_ON:
@@ -104,10 +94,16 @@ enum ww_status ww_codec_describe(const char *codec, struct ww_codec_facts *facts
                            facts == NULL ? "NULL"
                                          : "facts that were not made by WW_CODEC_FACTS_INIT");
     }
-    enum ww_status status = coding_parse(codec, "codec", &spec);
+    if (codec != NULL && strcmp(codec, "auto") == 0) {
+        facts->lossy = true;
+        facts->feeds_back = true;
+        facts->bytes_per_element = sizeof(float);
+        return WW_OK;
+    }
+    enum ww_status status = menu_parse_codec(codec, "codec", &spec);
     if (status == WW_OK) {
         facts->lossy = spec.kind != CODEC_NONE;
-        facts->feeds_back = feeds_back(WW_FEEDBACK_AUTO, &spec);
+        facts->feeds_back = coding_feeds_back(WW_FEEDBACK_AUTO, &spec);
         facts->bytes_per_element = codec_bytes_per_element(&spec);
     }
     return status;
@@ -123,6 +119,17 @@ static bool may_be_coded(const struct bucket *bucket)
 static bool has_momentum(const struct ww_context *context, const struct bucket *bucket)
 {
     return context->settings.values.momentum > 0 && bucket->type == WW_F32;
+}
+
+static bool may_feed_back(const struct ww_context *context, const struct bucket *bucket)
+{
+    const struct menu *menu = &context->coding.menu;
+    enum ww_feedback feedback = context->settings.values.error_feedback;
+    bool some = !bucket->codec.follows && coding_feeds_back(feedback, &bucket->codec.spec);
+    for (int arm = 0; arm < menu->arms && bucket->codec.follows; arm++) {
+        some = some || coding_feeds_back(feedback, &menu->arm[arm]);
+    }
+    return some && bucket->count > 0 && context->world.size > 1;
 }
 
 static enum ww_status reserve_pair(float **pair, size_t count)
@@ -147,12 +154,11 @@ enum ww_status coding_reserve(struct ww_context *context)
     coding->count = 0;
     for (int i = context->bucket_count - 1; i >= 0; i--) { /* as the tensors were registered */
         struct bucket *bucket = &context->buckets[i];
-        struct codec_spec spec = coding_spec(context, bucket);
         bucket->coding.offset = coding->count;
         bool kept = may_be_coded(bucket) || has_momentum(context, bucket);
         coding->count += kept ? bucket->count : 0;
         coding->changeable = coding->changeable || bucket->codec.follows;
-        feedback = feedback || feeds_back(context->settings.values.error_feedback, &spec);
+        feedback = feedback || may_feed_back(context, bucket);
         momentum = momentum || has_momentum(context, bucket);
     }
     enum ww_status status = WW_OK;
@@ -192,15 +198,24 @@ static uint64_t fingerprint(const struct run_request *request)
     return request->plan->identity * UINT64_C(0x9e3779b97f4a7c15) + request->segment_bytes;
 }
 
+/* A change of arms is no part of what either of them takes. */
+static void note_handover(struct ww_context *context, uint64_t since_ns)
+{
+    atomic_fetch_add_explicit(&context->ledger.handover_ns, clock_now_ns() - since_ns,
+                              memory_order_relaxed);
+}
+
 /* Residuals that nobody will add where they were left go into the own gradient. */
 static void hand_on(struct ww_context *context, struct bucket *bucket)
 {
     struct coding_state *coding = &context->coding;
     const float *kept = coding->residuals[coding->now] + bucket->coding.offset;
     const void *sources[] = {bucket->values, kept};
+    uint64_t since_ns = clock_now_ns();
     unsigned before = cpu_exact_begin();
     context->kernels.reduce[WW_F32][WW_SUM](bucket->values, sources, 2, bucket->count, 1.0);
     cpu_exact_end(before);
+    note_handover(context, since_ns);
 }
 
 /* Fills the request's residuals. Memory that the present holders did not write yet is zeroed. */
@@ -213,7 +228,9 @@ static void use_residuals(struct ww_context *context, struct bucket *bucket, uin
     float *next = coding->residuals[!coding->now] + kept->offset;
     bool same = kept->now.holders == holders;
     if (!same || kept->now.settled == 0) {
+        uint64_t since_ns = clock_now_ns();
         memset(next, 0, bucket->count * sizeof *next);
+        note_handover(context, since_ns);
     }
     kept->now.settled = same;
     request->coding.residual = same ? now : next;
@@ -253,7 +270,7 @@ void coding_launch(struct ww_context *context, struct bucket *bucket, struct run
     struct coding_state *coding = &context->coding;
     struct bucket_coding *kept = &bucket->coding;
     const struct codec_spec *spec = &request->coding.spec;
-    bool keeps = feeds_back(context->settings.values.error_feedback, spec);
+    bool keeps = coding_feeds_back(context->settings.values.error_feedback, spec);
     uint64_t holders = keeps ? fingerprint(request) : 0;
     if (coding->loss_scale != 1) {
         scale_values(context, bucket, 1 / coding->loss_scale);
@@ -281,6 +298,7 @@ void coding_launch(struct ww_context *context, struct bucket *bucket, struct run
     request->coding.seed = context->step.number * UINT64_C(0xd1342543de82ef95) +
                            (uint64_t)bucket->index;
     request->coding.outcome = &kept->outcome;
+    request->coding.weighed = ledger_weighs(context);
 }
 
 /* ---- Steps ---------------------------------------------------------------------------------- */
@@ -394,7 +412,7 @@ enum ww_status ww_tensor_codec(struct ww_tensor *tensor, const char *codec)
         status = log_failure(WW_BAD_STATE, "%s(\"%s\") came after ww_tensors_commit", call,
                              tensor->name);
     } else if (codec != NULL) {
-        status = coding_parse(codec, call, &spec);
+        status = menu_parse_codec(codec, call, &spec);
     }
     if (status == WW_OK && spec.kind != CODEC_NONE && tensor->type != WW_F32) {
         status = log_failure(WW_UNSUPPORTED, "%s(\"%s\", \"%s\"): only f32 is encoded, this is %s",
@@ -419,14 +437,17 @@ static enum ww_status check_between(struct ww_context *context, const char *call
 enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
 {
     static const char call[] = "ww_step_codec";
-    struct codec_spec spec;
+    struct menu menu = {.arms = 0};
     enum ww_status status = context_check(context, call);
     if (status != WW_OK) {
         return status;
     }
     status = check_between(context, call);
     if (status == WW_OK) {
-        status = coding_parse(codec, call, &spec);
+        status = menu_parse(codec, context->settings.values.codecs_allowed, call, &menu);
+    }
+    if (status == WW_OK) {
+        status = menu_check(&menu, &context->settings.values, call);
     }
     if (status == WW_OK && context->committed && !context->coding.changeable) {
         status = log_failure(WW_BAD_STATE,
@@ -439,11 +460,10 @@ enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
         return context_fail(context, status);
     }
     pthread_mutex_lock(&context->steps.lock);
-    struct codec_spec before = context->coding.spec;
-    context->coding.spec = spec;
-    status = context->committed ? coding_reserve(context) : WW_OK;
-    if (status != WW_OK) {
-        context->coding.spec = before;
+    context->coding.menu = menu;
+    if (context->committed) {
+        ledger_change_menu(context);
+        status = coding_reserve(context);
     }
     pthread_mutex_unlock(&context->steps.lock);
     /* The peers have gone on to the other codec: they must learn it. */

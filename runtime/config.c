@@ -328,12 +328,17 @@ static int distance(const char *a, const char *b)
 static void warn_unknown(const char *name)
 {
     char nearest[64] = "";
+    char upper[64];
+    snprintf(upper, sizeof upper, "%s", name);
+    for (char *at = upper; *at != '\0'; at++) {
+        *at = (char)toupper((unsigned char)*at);
+    }
     int best = 1000;
     for (size_t i = 0; i < ROW_COUNT; i++) {
         char variable[64];
         print_variable(&rows[i], variable, sizeof variable);
-        int d = distance(name, variable);
-        if (d == 0) {
+        int d = distance(upper, variable);
+        if (strcmp(name, variable) == 0) {
             return;
         }
         if (d < best) {

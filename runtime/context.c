@@ -185,7 +185,11 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
         status = select_check(context->settings.values.algorithm);
     }
     if (status == WW_OK) {
-        status = coding_parse(context->settings.values.codec, "codec", &context->coding.spec);
+        const struct ww_config *values = &context->settings.values;
+        status = menu_parse(values->codec, values->codecs_allowed, "codec", &context->coding.menu);
+        if (status == WW_OK) {
+            status = menu_check(&context->coding.menu, values, "codec");
+        }
         status = status == WW_OK ? WW_OK : WW_BAD_CONFIG;
     }
     if (status == WW_OK) {
@@ -405,6 +409,8 @@ static void free_tensors(struct ww_context *context)
 static void tear_down(struct ww_context *context, bool failed)
 {
     progress_stop(context->thread);
+    autos_destroy(&context->autos);
+    ledger_destroy(context, (enum ww_status)atomic_load(&context->failure));
     engine_destroy(context->steps.engine, failed);
     engine_destroy(context->calls.engine, failed);
     shelf_destroy(context->steps.shelf);

@@ -10,9 +10,12 @@
 #include <wirewise/transport.h>
 #include <wirewise/wirewise.h>
 
+#include "auto.h"
 #include "collectives.h"
 #include "config.h"
 #include "internal/log.h"
+#include "ledger.h"
+#include "menu.h"
 #include "progress.h"
 #include "topology.h"
 
@@ -95,17 +98,22 @@ struct bucket {
     uint64_t ready_rank; /* how many buckets were ready before it, this step */
     void *values;        /* where the collective works: the tensors themselves or memory */
     uint64_t number;     /* the engine's */
+    int unit;            /* of the ledger's policy; where the codec follows the context's */
+    uint64_t start_ns;   /* when it left */
+    uint64_t ready_ns;   /* and further times, where ledger_wants_times */
+    uint64_t done_ns;
+    struct run_times times;
 };
 
 /* What encoding the steps of a context keeps (coding.c). */
 struct coding_state {
-    struct codec_spec spec; /* of tensors that have none of their own */
-    size_t count;           /* elements of all coded buckets */
-    float *residuals[2];    /* [count] of the sum; [now] is the latest; NULL = no error feedback */
-    float *momenta[2];      /* [count] likewise; NULL = no momentum correction */
+    struct menu menu;    /* of tensors that have no codec of their own */
+    size_t count;        /* elements of all coded buckets */
+    float *residuals[2]; /* [count] of the sum; [now] is the latest; NULL = no error feedback */
+    float *momenta[2];   /* [count] likewise; NULL = no momentum correction */
     int now;
     bool may_discard; /* the latest step can be taken back */
-    bool changeable;  /* some buckets follow spec */
+    bool changeable;  /* some buckets follow the menu */
     uint64_t steps;   /* that counted: for the warm-up of top-k */
     double loss_scale;
 };
@@ -125,7 +133,7 @@ struct step {
     atomic_ullong moves; /* guarded likewise */
     struct ww_traffic traffic[WW_LEVELS_MAX]; /* at the begin */
     uint64_t planned[WW_LEVELS_MAX];
-    uint64_t order_bytes; /* sent to agree on the order, since the last report */
+    uint64_t side_bytes; /* sent by small collectives between steps, since the last report */
 };
 
 struct ww_context {
@@ -166,6 +174,8 @@ struct ww_context {
     struct bucket *buckets;
     int bucket_count;
     struct coding_state coding;
+    struct ledger ledger;
+    struct autos autos; /* guarded by the lock of the calls' lane */
     int *order;         /* [bucket_count] in which buckets leave */
     int *order_offered; /* [bucket_count] by rank 0, not looked at yet */
     struct step step;
@@ -197,8 +207,10 @@ void bucket_scatter(struct bucket *bucket);
 /* Chooses how a bucket travels, and reserves what that needs; the lane is locked. */
 enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket);
 
+/* coding.c: whether a codec feeds back what it leaves out. */
+bool coding_feeds_back(enum ww_feedback feedback, const struct codec_spec *spec);
+
 /* coding.c: codecs of tensors and buckets, residuals, what a step does to them. */
-enum ww_status coding_parse(const char *text, const char *from, struct codec_spec *spec);
 struct codec_class coding_class(const struct ww_context *context, const struct ww_tensor *tensor);
 bool coding_same_class(const struct codec_class *one, const struct codec_class *other);
 struct codec_spec coding_spec(const struct ww_context *context, const struct bucket *bucket);
@@ -243,6 +255,57 @@ void allocations_end(struct ww_context *context);
  * where it had to be read again. WW_OK when nothing is under way, WW_PENDING, or the failure. */
 enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns);
 struct pulse step_pulse(const struct ww_context *context);
+void step_note_pulse(struct ww_context *context); /* the lane is locked */
+
+/* side.c: one small collective on values[count] in place, between steps; broadcasts come from rank
+ * 0. All ranks call it. `then`, unless NULL, runs before others may find a failure. side_reserve
+ * finds room beforehand. side_run_request is for a locked lane and a request that has room. */
+struct side_call {
+    enum collective collective;
+    void *values;
+    size_t count;
+    enum ww_type type;
+    enum ww_op op;
+    uint32_t label;
+};
+enum ww_status side_reserve(struct ww_context *context, const struct side_call *call);
+enum ww_status side_run(struct ww_context *context, const struct side_call *call,
+                        enum ww_status (*then)(struct ww_context *context));
+enum ww_status side_run_request(struct ww_context *context, const struct run_request *request);
+
+/* order.c: once buckets are known; whether the order is shared after this step; sharing it. */
+enum ww_status order_reserve(struct ww_context *context);
+bool order_is_due(const struct ww_context *context);
+enum ww_status order_share(struct ww_context *context);
+
+/* ledger.c: once buckets are known (the lane is locked), when the menu changed, at the end. */
+enum ww_status ledger_begin(struct ww_context *context);
+void ledger_change_menu(struct ww_context *context);
+void ledger_destroy(struct ww_context *context, enum ww_status failure);
+
+/* At the begin of a step; with its counters (lane locked for both); with the finished report. */
+void ledger_begin_step(struct ww_context *context);
+void ledger_collect(struct ww_context *context, struct ww_report *report);
+void ledger_note(struct ww_context *context, struct ww_report *report);
+
+bool ledger_wants_times(const struct ww_context *context); /* of buckets */
+bool ledger_weighs(const struct ww_context *context);      /* residuals, in this step */
+bool ledger_may_encode(const struct bucket *bucket);
+
+/* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of
+ * its density; and once a step's results are there, at now_ns: what the next one will be, decided
+ * together where that is due. */
+void compare_begin(struct ww_context *context);
+struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket);
+enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
+                                struct ww_report *report);
+
+/* yardstick.c: bytes and prices of dense plans; room for shadows; running them on what the step
+ * left, into ledger.shadow_ns. */
+enum ww_status yardstick_measure(struct ww_context *context);
+void yardstick_price(struct ww_context *context);
+enum ww_status yardstick_reserve_shadow(struct ww_context *context);
+enum ww_status yardstick_run_shadows(struct ww_context *context);
 
 /* report.c: snapshots at the begin (lane locked), bytes, then seconds. */
 void report_begin(struct ww_context *context);

@@ -226,6 +226,7 @@ static enum policy_news end_race(struct policy *policy)
     int unit = policy->race.unit;
     policy->home[unit] = winner_of(policy);
     remember_race(policy);
+    policy->ended = policy->race;
     if (unit + 1 < policy->setup.units) {
         begin_race(policy, unit + 1);
     } else if (all_dense(policy)) {

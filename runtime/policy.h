@@ -85,6 +85,7 @@ struct policy {
     uint64_t patience; /* uses between races that chose nothing; doubles */
     struct policy_block block;
     struct policy_race race;
+    struct policy_race ended; /* the latest that did, for words */
     struct policy_window window;
     bool calibrating;
     int surprises;        /* blocks in a row that differ from the window */
@@ -94,6 +95,12 @@ struct policy {
 
 /* All units begin dense where it chooses. */
 void policy_init(struct policy *policy, const struct policy_setup *setup);
+
+/* Unlike policy_arm, where the unit is at home. */
+static inline int policy_home(const struct policy *policy, int unit)
+{
+    return policy->home[unit];
+}
 
 /* The arm of a unit in the present use. */
 int policy_arm(const struct policy *policy, int unit);

@@ -56,10 +56,11 @@ void report_counters(struct ww_context *context, struct ww_report *report)
     struct step *step = &context->step;
     pthread_mutex_lock(&context->steps.lock);
     fill_levels(context, context->steps.engine, step->traffic, step->planned, report);
+    ledger_collect(context, report);
     pthread_mutex_unlock(&context->steps.lock);
     report->step = step->number;
-    report->control_bytes += step->order_bytes;
-    step->order_bytes = 0;
+    report->control_bytes += step->side_bytes;
+    step->side_bytes = 0;
     count_tensors(context, report);
 }
 

@@ -57,6 +57,7 @@ static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_sta
         step->moving_since_ns = now_ns;
     }
     step->launched++;
+    bucket->start_ns = now_ns;
     atomic_store_explicit(&bucket->state, BUCKET_MOVING, memory_order_relaxed);
     return true;
 }
@@ -76,7 +77,13 @@ static void finish_buckets(struct ww_context *context, uint64_t *now_ns)
             if (engine_is_tuned(&bucket->request)) {
                 engine_learn(context->steps.engine, clock_now_ns());
             }
+            bucket->times = engine_times(context->steps.engine, bucket->number);
+            context->ledger.encode_ns += bucket->times.encode_ns;
+            context->ledger.decode_ns += bucket->times.decode_ns;
             bucket_scatter(bucket);
+            if (ledger_wants_times(context)) {
+                bucket->done_ns = clock_now_ns();
+            }
             if (--step->moving == 0) {
                 *now_ns = clock_now_ns();
                 step->communication_ns += *now_ns - step->moving_since_ns;
@@ -86,7 +93,7 @@ static void finish_buckets(struct ww_context *context, uint64_t *now_ns)
     }
 }
 
-static void note_pulse(struct ww_context *context)
+void step_note_pulse(struct ww_context *context)
 {
     const struct engine *engine = context->steps.engine;
     atomic_store_explicit(&context->step.wait, engine_wait(engine), memory_order_relaxed);
@@ -101,7 +108,7 @@ static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_n
     }
     if (status == WW_OK) {
         status = engine_advance(context->steps.engine, *now_ns);
-        note_pulse(context);
+        step_note_pulse(context);
     }
     if (context->step.moving > 0) {
         finish_buckets(context, now_ns);
@@ -180,6 +187,9 @@ static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum ten
     tensor->values = values;
     atomic_store_explicit(&tensor->state, state, memory_order_release);
     if (atomic_fetch_sub_explicit(&bucket->missing, 1, memory_order_acq_rel) == 1) {
+        if (ledger_wants_times(context)) {
+            bucket->ready_ns = clock_now_ns();
+        }
         bucket->ready_rank = atomic_fetch_add_explicit(&context->step.ready_count, 1,
                                                        memory_order_relaxed);
         atomic_store_explicit(&bucket->state, BUCKET_READY, memory_order_release);
@@ -337,121 +347,6 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
 
-/* ---- Order ------------------------------------------------------------------------------ */
-
-static enum ww_status plan_order(struct ww_context *context, struct run_request *request)
-{
-    struct wish wish = wish_of(COLLECTIVE_BROADCAST, (size_t)context->bucket_count, WW_I32, 0,
-                               context->world.size);
-    struct choice choice = selector_choose(context->selector, &wish);
-    *request = (struct run_request){.input = context->order_offered,
-                                    .output = context->order_offered,
-                                    .count = (size_t)context->bucket_count,
-                                    .type = WW_I32,
-                                    .op = WW_OP_COUNT,
-                                    .root = 0,
-                                    .step = context->step.number,
-                                    .label = GATE_LABEL_ORDER};
-    return shelf_fill(context->steps.shelf, &choice, 0, request);
-}
-
-/* Rank 0's observation: buckets in the order in which they became ready. */
-static void sort_by_readiness(struct ww_context *context)
-{
-    for (int i = 0; i < context->bucket_count; i++) {
-        context->order_offered[context->buckets[i].ready_rank] = i;
-    }
-}
-
-/* After steps 1, 2, 4, 8 ... rank 0 tells the order it saw: early enough to help, rarely enough
- * to cost nothing. */
-static bool order_is_due(const struct ww_context *context)
-{
-    uint64_t number = context->step.number;
-    return context->settings.values.deterministic == WW_DETERMINISTIC_OFF &&
-           context->world.size > 1 && context->bucket_count > 1 && (number & (number - 1)) == 0;
-}
-
-static void note_order_bytes(struct ww_context *context, const struct run_request *request)
-{
-    uint64_t bytes[WW_LEVELS_MAX] = {0};
-    engine_planned_bytes(context->steps.engine, request, bytes);
-    for (int level = 0; level < context->topology.levels; level++) {
-        context->step.order_bytes += bytes[level];
-    }
-}
-
-/* Spends a moment without the lane, which is locked before and after. */
-static void pause_unlocked(struct ww_context *context, struct patience *patience)
-{
-    note_pulse(context);
-    pthread_mutex_unlock(&context->steps.lock);
-    patience_spend(patience, step_pulse(context));
-    pthread_mutex_lock(&context->steps.lock);
-}
-
-/* Takes the offered order when it names every bucket once: no index is taken from a peer unseen. */
-static enum ww_status take_order(struct ww_context *context)
-{
-    int count = context->bucket_count;
-    memset(context->order, 0xff, (size_t)count * sizeof *context->order);
-    for (int i = 0; i < count; i++) {
-        int bucket = context->order_offered[i];
-        if (bucket < 0 || bucket >= count || context->order[bucket] >= 0) {
-            return log_failure(WW_TRANSPORT_FAILED,
-                               "rank 0 offered an order that names bucket %d of %d: do all ranks "
-                               "load the same libwirewise?",
-                               bucket, count);
-        }
-        context->order[bucket] = i;
-    }
-    memcpy(context->order, context->order_offered, (size_t)count * sizeof *context->order);
-    return WW_OK;
-}
-
-static enum ww_status await_room(struct ww_context *context, struct patience *patience)
-{
-    uint64_t since_ns = clock_now_ns();
-    enum ww_status status = engine_await_room(context->steps.engine, since_ns, since_ns);
-    while (status == WW_PENDING) {
-        pause_unlocked(context, patience);
-        status = engine_await_room(context->steps.engine, since_ns, clock_now_ns());
-    }
-    return status;
-}
-
-static enum ww_status share_order(struct ww_context *context)
-{
-    struct run_request request;
-    uint64_t number = 0;
-    struct patience patience = {.crowded = context->crowded};
-    if (context->world.rank == 0) {
-        sort_by_readiness(context);
-    }
-    pthread_mutex_lock(&context->steps.lock);
-    enum ww_status status = plan_order(context, &request);
-    if (status == WW_OK) {
-        status = await_room(context, &patience);
-    }
-    if (status == WW_OK) {
-        note_order_bytes(context, &request);
-        status = engine_start(context->steps.engine, &request, &number);
-    }
-    while (status == WW_OK || status == WW_PENDING) {
-        status = engine_advance(context->steps.engine, clock_now_ns());
-        if (status < 0 || engine_done(context->steps.engine, number)) {
-            break;
-        }
-        pause_unlocked(context, &patience);
-    }
-    status = status < 0 ? status : take_order(context);
-    if (status < 0) {
-        status = context_break(context, status, &context->steps); /* before others find it failed */
-    }
-    pthread_mutex_unlock(&context->steps.lock);
-    return status;
-}
-
 /* ---- Steps ------------------------------------------------------------------------------ */
 
 enum ww_status ww_tensors_commit(struct ww_context *context)
@@ -475,12 +370,11 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
     }
     pthread_mutex_lock(&context->steps.lock);
     status = buckets_create(context);
-    struct run_request request;
     if (status == WW_OK) {
-        status = plan_order(context, &request);
+        status = order_reserve(context);
     }
     if (status == WW_OK) {
-        status = engine_reserve(context->steps.engine, &request);
+        status = ledger_begin(context);
     }
     pthread_mutex_unlock(&context->steps.lock);
     context->committed = status == WW_OK;
@@ -515,6 +409,7 @@ enum ww_status ww_step_begin(struct ww_context *context)
     atomic_store(&step->exposed_ns, 0);
     atomic_store(&step->ready_count, 0);
     report_begin(context);
+    ledger_begin_step(context);
     step->begin_ns = clock_now_ns();
     pthread_mutex_unlock(&context->steps.lock);
     atomic_store_explicit(&step->open, true, memory_order_release);
@@ -571,13 +466,20 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     if (status == WW_OK) {
         report_counters(context, &made);
         coding_end_step(context, &made);
-        status = order_is_due(context) ? share_order(context) : WW_OK;
+        uint64_t now = clock_now_ns();
+        note_exposed(context, since, now);
+        since = now;
+        status = compare_end_step(context, now, &made);
+    }
+    if (status == WW_OK && order_is_due(context)) {
+        status = order_share(context);
     }
     if (status != WW_OK) {
         return context_fail(context, status);
     }
     note_exposed(context, since, clock_now_ns());
     report_times(context, &made);
+    ledger_note(context, &made);
     if (report != NULL) {
         *report = made;
     }

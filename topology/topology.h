@@ -117,7 +117,7 @@ enum ww_status topology_make(struct topology *topology, int rank, int size, cons
 /* What the wires inside a unit of each kind usually cost, for level_cost. */
 extern const struct cost level_cost_usual[LEVEL_KINDS];
 
-#define TOPOLOGY_SETTINGS_BYTES 512
+#define TOPOLOGY_SETTINGS_BYTES 1024
 #define TOPOLOGY_PLACE_BYTES 64
 
 /* What a rank knows beforehand. */

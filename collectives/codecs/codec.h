@@ -75,6 +75,9 @@ extern const struct codec codec_fp16, codec_bf16, codec_int8, codec_topk;
 /* By kind; NULL for CODEC_NONE. */
 extern const struct codec *const codecs[CODEC_COUNT];
 
+/* "topk", whatever its density; static. */
+const char *codec_name(enum codec_kind kind);
+
 /* Reads a spec. On a failure *spec is unchanged and the sentence, which names what was read, what
  * is possible and an example, lies in reason[bytes]. */
 bool codec_parse(const char *text, struct codec_spec *spec, char *reason, size_t bytes);

@@ -116,3 +116,8 @@ double codec_bytes_per_element(const struct codec_spec *spec)
         return sizeof(float);
     }
 }
+
+const char *codec_name(enum codec_kind kind)
+{
+    return names[kind];
+}

@@ -13,6 +13,14 @@
 
 TestSuite(coding, .init = capture_start, .fini = capture_finish);
 
+/* Without dense steps in between. */
+static struct ww_config steady_config(void)
+{
+    struct ww_config config = world_config();
+    config.probe = WW_PROBE_OFF;
+    return config;
+}
+
 /* ---- Numbers -------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t x)
@@ -107,7 +115,7 @@ static void sum_once(const struct ww_world *world, void *shared)
 {
     struct board *board = shared;
     const struct plan_of_test *plan = board->plan;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct ww_context *context = context_of(world, plan, &config);
     float *input = vector_of(plan->count);
     float *residual = plan->feedback ? vector_of(plan->count) : NULL;
@@ -214,7 +222,7 @@ static void sum_often(const struct ww_world *world, void *shared)
 {
     struct board *board = shared;
     const struct plan_of_test *plan = board->plan;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct ww_context *context = context_of(world, plan, &config);
     float *values = vector_of(plan->count);
     float *residual = vector_of(plan->count);
@@ -301,7 +309,7 @@ static bool flushes(unsigned before)
 static void sum_tiny_ones(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct ww_context *context = context_of(world, plan, &config);
     float values[1000];
     float residual[1000] = {0};
@@ -334,7 +342,7 @@ Test(coding, a_program_that_flushes_tiny_numbers_loses_none)
 static void differ_in_codec(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct ww_context *context = context_of(world, plan, &config);
     float values[64] = {0};
     const char *codec = world->rank == 1 ? plan->codec : "fp16";
@@ -357,11 +365,11 @@ Test(coding, codecs_that_differ_are_named)
 static void call_wrongly(const struct ww_world *world, void *shared)
 {
     (void)shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct ww_context *context = world_context(world, &config);
     float values[4] = {1, 2, 3, 4};
     static const char *const bad[] = {"",          "fp32",         "FP16",    "topk",
-                                      "topk:",     "topk:0",       "auto",    "topk:1.1",
+                                      "topk:",     "topk:0",       "Auto",    "topk:1.1",
                                       "topk:-0.1", "topk:0.1:fix", "int8:16", " int8"};
     for (size_t i = 0; i < LENGTH(bad); i++) {
         check_status(ww_all_reduce_coded(context, values, values, 4, WW_SUM, bad[i], NULL),
@@ -471,7 +479,7 @@ static void change_codecs(const struct ww_world *world, void *shared)
                                          "none",      "topk:0.05", "none"};
     const struct plan_of_test *plan = shared;
     struct trainer trainer;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     config.error_feedback = WW_FEEDBACK_ON;
     trainer_begin(&trainer, world, plan, &config);
     double *sums[TENSORS];
@@ -513,7 +521,7 @@ Test(coding, residuals_survive_changes_of_the_codec)
 static void discard_steps(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     config.momentum = plan->feedback ? 0.5 : 0;
     struct trainer one;
     struct trainer other;
@@ -559,7 +567,7 @@ static void go_wild(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
     static const float wild[] = {NAN, INFINITY, -INFINITY};
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct trainer trainer;
     trainer_begin(&trainer, world, plan, &config);
     trainer_step(&trainer, world->rank, 0, 1);
@@ -617,7 +625,7 @@ Test(coding, values_that_are_not_finite_are_named_and_kept_out)
 static void keep_small_ones(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct trainer trainer;
     trainer_begin(&trainer, world, plan, &config);
     trainer_step(&trainer, world->rank, 0, 1);
@@ -646,7 +654,7 @@ Test(coding, small_tensors_and_those_of_one_dimension_travel_as_they_are)
 static void clip(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     config.clip_norm = plan->error_most;
     struct trainer trainer;
     trainer_begin(&trainer, world, plan, &config);
@@ -678,7 +686,7 @@ Test(coding, results_are_clipped_to_a_norm)
 static void part_ways(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     struct trainer trainer;
     trainer_begin(&trainer, world, plan, &config);
     trainer_step(&trainer, world->rank, 0, 1);
@@ -707,7 +715,7 @@ Test(coding, steps_whose_codecs_part_are_named)
 static void warm_up(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     config.density_warmup_steps = 8;
     struct trainer trainer;
     trainer_begin(&trainer, world, plan, &config);
@@ -734,7 +742,7 @@ Test(coding, density_comes_down_step_by_step)
 static void gain_momentum(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     config.momentum = 0.5;
     struct trainer trainer;
     trainer_begin(&trainer, world, plan, &config);
@@ -783,7 +791,7 @@ Test(coding, momentum_counts_once_however_gradients_travel)
 static void misuse_residuals(const struct ww_world *world, void *shared)
 {
     (void)shared;
-    struct ww_config config = world_config();
+    struct ww_config config = steady_config();
     config.clip_norm = 1;
     struct ww_context *context = world_context(world, &config);
     float values[16] = {1, 2, 3, 4};

@@ -356,7 +356,8 @@ Test(config, ranks_compare_what_they_must_share_and_nothing_else)
     config_print_shared(&settings, text, sizeof text);
     cr_expect_str_eq(text, "bucket_bytes=4194304 segment_bytes=0 segments_in_flight=0 "
                            "algorithm=auto gradient_op=mean deterministic=off shared_memory=yes "
-                           "calibrate=auto calibrate_s=0.3 codec=none error_feedback=auto "
+                           "calibrate=auto calibrate_s=0.3 codec=none codecs_allowed=none "
+                           "probe=auto error_feedback=auto "
                            "codec_least_count=16384 density_warmup_steps=0 momentum=0 clip_norm=0 "
                            "discover=yes");
 }

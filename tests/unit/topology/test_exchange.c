@@ -179,7 +179,7 @@ Test(exchange, settings_that_differ_are_named_on_every_rank)
 static int gather_swapped(void *self, const void *mine, void *all, size_t bytes)
 {
     const struct ww_world *world = self;
-    unsigned char kept[1024];
+    unsigned char kept[4096];
     int failure = world->all_gather(world->self, mine, all, bytes);
     check(bytes <= sizeof kept, "%zu bytes", bytes);
     memcpy(kept, all, bytes);

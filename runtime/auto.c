@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * auto.c: what is known of the calls that choose their codec. */
+#include "auto.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "internal/log.h"
+
+#define BUDGET 0.01  /* of the time, for measuring */
+#define WARM_CALLS 3 /* before the first measurement */
+#define TEXT_BYTES 400
+#define MS_PER_S 1e3
+
+static struct auto_call *make(struct autos *autos, size_t count, enum ww_op op)
+{
+    struct auto_call *made = autos->kinds < AUTO_CALLS_MAX ? calloc(1, sizeof *made) : NULL;
+    if (made == NULL) {
+        if (!autos->told_full) {
+            log_info("auto chooses for %d kinds of calls, those seen first: a call of %zu elements "
+                     "goes dense like all others from here on",
+                     autos->kinds, count);
+            autos->told_full = true;
+        }
+        return NULL;
+    }
+    *made = (struct auto_call){.count = count, .op = op, .next = autos->first};
+    struct policy_setup setup = {.arms = autos->menu.arms,
+                                 .units = 1,
+                                 .chooses = true,
+                                 .probes = true,
+                                 .budget = BUDGET,
+                                 .warm_uses = WARM_CALLS};
+    policy_init(&made->policy, &setup);
+    autos->first = made;
+    autos->kinds++;
+    return made;
+}
+
+struct auto_call *autos_find(struct autos *autos, size_t count, enum ww_op op)
+{
+    struct auto_call **at = &autos->first;
+    while (*at != NULL && ((*at)->count != count || (*at)->op != op)) {
+        at = &(*at)->next;
+    }
+    if (*at == NULL) {
+        return make(autos, count, op);
+    }
+    struct auto_call *found = *at; /* the latest is first: programs repeat themselves */
+    *at = found->next;
+    found->next = autos->first;
+    autos->first = found;
+    return found;
+}
+
+void auto_tell(const struct menu *menu, const struct auto_call *call)
+{
+    const struct policy_race *race = &call->policy.ended;
+    int home = policy_home(&call->policy, 0);
+    char text[TEXT_BYTES];
+    char name[48];
+    codec_print(&menu->arm[home], name, sizeof name);
+    size_t used = (size_t)snprintf(text, sizeof text, "%.4g ms", race->mean[home] * MS_PER_S);
+    for (int arm = 0; arm < menu->arms && used < sizeof text; arm++) {
+        char other[48];
+        codec_print(&menu->arm[arm], other, sizeof other);
+        if (arm != home) {
+            used += (size_t)snprintf(text + used, sizeof text - used, ", %s %.4g", other,
+                                     race->mean[arm] * MS_PER_S);
+        }
+    }
+    log_info("auto, calls of %zu elements: %s from now on (%s)", call->count, name, text);
+}
+
+void autos_destroy(struct autos *autos)
+{
+    while (autos->first != NULL) {
+        struct auto_call *next = autos->first->next;
+        free(autos->first);
+        autos->first = next;
+    }
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * auto.h: which codec single calls of "auto" go by: each count and op chooses for itself. */
+#ifndef RUNTIME_AUTO_H
+#define RUNTIME_AUTO_H
+
+#include "menu.h"
+#include "policy.h"
+
+#define AUTO_CALLS_MAX 64 /* kinds that choose; further ones go dense */
+
+struct auto_call {
+    size_t count;
+    enum ww_op op;
+    int arm; /* of the latest call */
+    struct policy policy;
+    struct auto_call *next;
+};
+
+struct autos {
+    struct menu menu; /* arms 0 = not read yet */
+    struct auto_call *first;
+    int kinds;
+    bool told_full;
+};
+
+/* What a kind of calls knows; makes it when it is new. NULL: dense, without choice. */
+struct auto_call *autos_find(struct autos *autos, size_t count, enum ww_op op);
+
+/* Logs what a kind chose, and why. */
+void auto_tell(const struct menu *menu, const struct auto_call *call);
+void autos_destroy(struct autos *autos);
+
+#endif

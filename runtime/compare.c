@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * compare.c: which arm each step goes, so that codecs are chosen and what they save is known. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/clock.h"
+
+#define NS_PER_S 1e9
+#define MS_PER_S 1e3
+#define BUDGET 0.01  /* of the time, for probes */
+#define WARM_STEPS 5 /* before the first measurement */
+#define UNIT_BITS 2  /* buckets of one unit differ by less than a factor of four */
+#define TEXT_BYTES 512
+
+/* ---- What is compared ------------------------------------------------------------------- */
+
+bool ledger_may_encode(const struct bucket *bucket)
+{
+    return bucket->count > 0 && (bucket->codec.follows || bucket->codec.spec.kind != CODEC_NONE);
+}
+
+static bool anything_encodes(const struct ww_context *context)
+{
+    bool some = false;
+    for (int i = 0; i < context->bucket_count; i++) {
+        some = some || ledger_may_encode(&context->buckets[i]);
+    }
+    return some && context->world.size > 1;
+}
+
+static int size_class(const struct bucket *bucket)
+{
+    uint64_t bytes = (uint64_t)bucket->count * ww_type_bytes(bucket->type);
+    return bytes == 0 ? 0 : (63 - __builtin_clzll(bytes)) / UNIT_BITS;
+}
+
+static int largest_class_below(const struct ww_context *context, int limit)
+{
+    int largest = -1;
+    for (int i = 0; i < context->bucket_count; i++) {
+        const struct bucket *bucket = &context->buckets[i];
+        int class = size_class(bucket);
+        if (bucket->codec.follows && class<limit &&class> largest) {
+            largest = class;
+        }
+    }
+    return largest;
+}
+
+/* Buckets of like size choose together, the largest first; the last unit takes what is left. */
+static int number_units(struct ww_context *context)
+{
+    int units = 0;
+    int limit = INT32_MAX;
+    int class;
+    while ((class = largest_class_below(context, limit)) >= 0) {
+        int unit = units < POLICY_UNITS_MAX ? units++ : units - 1;
+        for (int i = 0; i < context->bucket_count; i++) {
+            struct bucket *bucket = &context->buckets[i];
+            if (bucket->codec.follows && size_class(bucket) == class) {
+                bucket->unit = unit;
+            }
+        }
+        limit = class;
+    }
+    return units;
+}
+
+static bool probes(const struct ww_context *context)
+{
+    enum ww_probe probe = context->settings.values.probe;
+    bool frozen = context->settings.values.deterministic == WW_DETERMINISTIC_PLAN;
+    return probe == WW_PROBE_AUTO ? !frozen : probe != WW_PROBE_OFF;
+}
+
+void compare_begin(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    const struct menu *menu = &context->coding.menu;
+    int units = number_units(context);
+    ledger->compares = anything_encodes(context) && (menu->arms > 1 || units == 0);
+    struct policy_setup setup = {.arms = !ledger->compares ? 1
+                                         : menu->arms > 2  ? menu->arms
+                                                           : 2,
+                                 .units = menu->chooses && units > 0 ? units : 1,
+                                 .chooses = menu->chooses && units > 0,
+                                 .probes = probes(context),
+                                 .budget = BUDGET,
+                                 .warm_uses = WARM_STEPS};
+    policy_init(&ledger->policy, &setup);
+}
+
+struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket)
+{
+    const struct ledger *ledger = &context->ledger;
+    const struct menu *menu = &context->coding.menu;
+    bool probe = policy_is_probe(&ledger->policy);
+    if (probe && !ledger->shadows) {
+        return menu->arm[0];
+    }
+    if (!bucket->codec.follows) {
+        return bucket->codec.spec;
+    }
+    int unit = menu->chooses ? bucket->unit : 0;
+    int arm = probe ? policy_home(&ledger->policy, unit) : policy_arm(&ledger->policy, unit);
+    return menu->arm[arm];
+}
+
+/* ---- Words ------------------------------------------------------------------------------ */
+
+static void tell(struct ww_context *context, const char *text)
+{
+    if (context->world.rank == 0) {
+        log_info("%s", text);
+    }
+    outputs_event(context->ledger.outputs, "policy", context->step.number, text);
+}
+
+/* "buckets of 1.0 to 4.0 MiB". */
+static void print_unit(const struct ww_context *context, int unit, char *text, size_t bytes)
+{
+    double least = INFINITY;
+    double most = 0;
+    for (int i = 0; i < context->bucket_count; i++) {
+        const struct bucket *bucket = &context->buckets[i];
+        if (bucket->codec.follows && bucket->unit == unit) {
+            double mib = (double)bucket->count * sizeof(float) / (1 << 20);
+            least = fmin(least, mib);
+            most = fmax(most, mib);
+        }
+    }
+    snprintf(text, bytes, least == most ? "buckets of %.3g MiB" : "buckets of %.3g to %.3g MiB",
+             least, most);
+}
+
+/* "auto, buckets of 25 MiB: int8 from now on, 12.1 ms a step; none 43.5, fp16 22.1". */
+static void print_choice(const struct ww_context *context, char *text, size_t bytes)
+{
+    const struct policy_race *race = &context->ledger.policy.ended;
+    const struct menu *menu = &context->coding.menu;
+    int home = policy_home(&context->ledger.policy, race->unit);
+    char unit[64];
+    char name[48];
+    print_unit(context, race->unit, unit, sizeof unit);
+    codec_print(&menu->arm[home], name, sizeof name);
+    size_t used = (size_t)snprintf(text, bytes,
+                                   "auto, %s: %s from step %" PRIu64 " on, %.3g ms a step", unit,
+                                   name, context->step.number + 1, race->mean[home] * MS_PER_S);
+    const char *join = "; ";
+    for (int arm = 0; arm < menu->arms && used < bytes; arm++) {
+        if (arm != home) {
+            codec_print(&menu->arm[arm], name, sizeof name);
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s %.3g", join, name,
+                                     race->mean[arm] * MS_PER_S);
+            join = ", ";
+        }
+    }
+}
+
+static void tell_news(struct ww_context *context, enum policy_news news, const int *homes_before)
+{
+    struct policy *policy = &context->ledger.policy;
+    char text[TEXT_BYTES] = "";
+    bool changed = memcmp(homes_before, policy->home, sizeof policy->home) != 0;
+    bool told = (context->ledger.told_units >> policy->ended.unit & 1) != 0;
+    context->ledger.totals.policy_changes += changed;
+    if (news == POLICY_CHOSE && (changed || !told)) {
+        print_choice(context, text, sizeof text);
+        context->ledger.told_units |= 1U << policy->ended.unit;
+    } else if (news == POLICY_GAVE_UP) {
+        snprintf(text, sizeof text,
+                 "auto: what encoding saves is not beyond the noise any more: none from step "
+                 "%" PRIu64 " on",
+                 context->step.number + 1);
+    } else if (news == POLICY_FORGOT) {
+        snprintf(text, sizeof text,
+                 "steps take other times than before: what encoding saves is measured anew from "
+                 "step %" PRIu64 " on",
+                 context->step.number + 1);
+    }
+    if (text[0] != '\0') {
+        tell(context, text);
+    }
+}
+
+/* ---- Deciding together ------------------------------------------------------------------ */
+
+/* The rank that was waited for counts: it was inside wirewise for the shortest time, and its step
+ * is as long as anybody's. */
+static enum ww_status agree(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    struct policy *policy = &ledger->policy;
+    int homes[POLICY_UNITS_MAX];
+    memcpy(homes, policy->home, sizeof homes);
+    struct side_call call = {.collective = COLLECTIVE_ALL_REDUCE,
+                             .values = policy->block.seconds,
+                             .count = (size_t)policy->block.turns,
+                             .type = WW_F64,
+                             .op = ledger->whole_steps ? WW_MAX : WW_MIN,
+                             .label = GATE_LABEL_LEDGER};
+    uint64_t since_ns = clock_now_ns();
+    enum ww_status status = side_run(context, &call, NULL);
+    if (status == WW_OK) {
+        tell_news(context, policy_agree(policy), homes);
+    }
+    ledger->agreeing_ns += clock_now_ns() - since_ns;
+    return status;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------ */
+
+/* What a step would have taken with such a dense communication, as long as it hides as much. */
+static double with_dense(double basis_s, double communication_s, double exposed_s, double dense_s)
+{
+    double hidden = fmax(0, communication_s - exposed_s);
+    return basis_s - exposed_s + fmax(0, dense_s - hidden);
+}
+
+/* Seconds of the present step on the basis of comparison. */
+static double basis_seconds(struct ww_context *context, uint64_t now_ns)
+{
+    struct ledger *ledger = &context->ledger;
+    uint64_t exposed_ns = atomic_load_explicit(&context->step.exposed_ns, memory_order_relaxed);
+    uint64_t ns = ledger->whole_steps ? now_ns - context->step.begin_ns : exposed_ns;
+    uint64_t other_ns = atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed);
+    return (double)(ns > other_ns ? ns - other_ns : 0) / NS_PER_S;
+}
+
+static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
+{
+    struct ledger *ledger = &context->ledger;
+    double seconds = 0;
+    enum ww_status status = WW_OK;
+    if (policy_times(&ledger->policy)) {
+        seconds = basis_seconds(context, now_ns);
+        if (ledger->was_probe && ledger->shadows) {
+            double exposed = (double)atomic_load(&context->step.exposed_ns) / NS_PER_S;
+            status = yardstick_run_shadows(context);
+            seconds = with_dense(seconds, (double)context->step.communication_ns / NS_PER_S,
+                                 exposed, (double)ledger->shadow_ns / NS_PER_S);
+        }
+    }
+    if (status == WW_OK && policy_note(&ledger->policy, seconds)) {
+        status = agree(context);
+    }
+    ledger->probe_s = ledger->was_probe && !ledger->shadows ? seconds : 0;
+    return status;
+}
+
+enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
+                                struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    ledger->was_probe = ledger->compares && policy_is_probe(&ledger->policy);
+    ledger->was_home = ledger->compares &&
+                       (policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows));
+    report->probe = ledger->was_probe;
+    return ledger->compares ? compare(context, now_ns) : WW_OK;
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * ledger.c: keeps account of steps: bytes, seconds, what encoding saved. */
+#include "ledger.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "internal/clock.h"
+#include "internal/memory.h"
+
+#define NS_PER_S 1e9
+#define WEIGH_EVERY 64
+#define NAMED_RANKS 64
+
+static double seconds_of(uint64_t ns)
+{
+    return (double)ns / NS_PER_S;
+}
+
+/* Bytes that this rank claims to have sent to other hosts. */
+static uint64_t own_claim(const struct ledger *ledger)
+{
+    return ledger->steps_sent + ledger->calls_sent - ledger->sent_since;
+}
+
+/* ---- Savings ---------------------------------------------------------------------------- */
+
+static struct ww_savings savings(const struct interval *interval, double uses,
+                                 enum ww_evidence evidence)
+{
+    return (struct ww_savings){interval->mean * uses, interval->least * uses, interval->most * uses,
+                               evidence};
+}
+
+static const struct interval nothing = {0, 0, 0};
+static const struct interval anything = {0, -INFINITY, INFINITY};
+
+/* By the model: what a dense step would have taken, less what this one took. */
+static struct interval by_model(const struct ledger *ledger, const struct ww_report *report)
+{
+    double actual = report->exposed_s;
+    double hidden = fmax(0, report->communication_s - report->exposed_s);
+    return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
+                             fmax(0, ledger->model.least - hidden) - actual,
+                             fmax(0, ledger->model.most - hidden) - actual};
+}
+
+static struct ww_savings step_savings(struct ledger *ledger, const struct ww_report *report)
+{
+    const struct policy *policy = &ledger->policy;
+    if (report->encoded == 0 && !ledger->was_probe) {
+        return savings(&nothing, 0, WW_EVIDENCE_DENSE);
+    }
+    bool known = policy->window.blocks >= POLICY_KNOWN_BLOCKS;
+    if (known && (ledger->was_home || ledger->was_probe)) {
+        return savings(ledger->was_home ? &policy->window.saving : &nothing, 1,
+                       WW_EVIDENCE_MEASURED);
+    }
+    if (ledger->model.mean > 0) {
+        struct interval saved = ledger->was_probe ? nothing : by_model(ledger, report);
+        ledger->modelled.mean += saved.mean;
+        ledger->modelled.least += saved.least;
+        ledger->modelled.most += saved.most;
+        return savings(&saved, 1, WW_EVIDENCE_MODELLED);
+    }
+    return savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
+}
+
+/* What comparing itself took is charged, beyond probes, which simply save nothing. */
+static struct ww_savings run_savings(const struct ledger *ledger)
+{
+    struct interval saved = nothing;
+    bool known = policy_saved(&ledger->policy, &saved);
+    double charge = seconds_of(ledger->agreeing_ns_all + ledger->shadow_ns_all);
+    if (ledger->totals.encoded == 0 && !ledger->past_known) {
+        return savings(&nothing, 0, WW_EVIDENCE_DENSE);
+    }
+    if (known || ledger->past_known) {
+        saved.mean += ledger->past.mean - charge;
+        saved.least += ledger->past.least - charge;
+        saved.most += ledger->past.most - charge;
+        return savings(&saved, 1, WW_EVIDENCE_MEASURED);
+    }
+    return ledger->model.mean > 0 ? savings(&ledger->modelled, 1, WW_EVIDENCE_MODELLED)
+                                  : savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
+}
+
+/* ---- What went to other hosts, for the audit -------------------------------------------- */
+
+static uint64_t sent_outside(const struct ww_context *context, const struct engine *engine)
+{
+    struct ww_traffic traffic[WW_LEVELS_MAX];
+    uint64_t planned[WW_LEVELS_MAX];
+    uint64_t sent = 0;
+    if (context->topology.hosts == 1) {
+        return 0;
+    }
+    engine_counters(engine, planned, traffic);
+    for (int level = context->topology.host_levels; level < context->topology.levels; level++) {
+        sent += traffic[level].data_bytes + traffic[level].control_bytes;
+    }
+    return sent;
+}
+
+/* Single calls are counted when nobody is inside one. */
+static void note_calls(struct ww_context *context)
+{
+    if (context->topology.hosts > 1 && pthread_mutex_trylock(&context->calls.lock) == 0) {
+        context->ledger.calls_sent = sent_outside(context, context->calls.engine);
+        pthread_mutex_unlock(&context->calls.lock);
+    }
+}
+
+static void audit(struct ww_context *context, struct ww_audit *audit)
+{
+    struct audit_counters now;
+    *audit = (struct ww_audit){.ranks = 1};
+    note_calls(context);
+    engine_tell(context->steps.engine, own_claim(&context->ledger));
+    audit->claimed_bytes = engine_told(context->steps.engine, &audit->ranks);
+    audit_read("", &now);
+    audit_compare(&context->ledger.counted_since, &now, audit);
+}
+
+/* ---- Life ------------------------------------------------------------------------------- */
+
+static void open_outputs(struct ww_context *context)
+{
+    const struct topology *topology = &context->topology;
+    struct outputs_setup setup = {.config = &context->settings.values,
+                                  .rank = topology->rank,
+                                  .size = topology->size,
+                                  .hosts = topology->hosts,
+                                  .host = topology->host_name[topology->host_of[topology->rank]],
+                                  .fabric = context->fabric_name,
+                                  .levels = topology->levels,
+                                  .host_levels = topology->host_levels,
+                                  .level_name = topology->level_name,
+                                  .tensors = context->tensor_count,
+                                  .buckets = context->bucket_count,
+                                  .basis = context->ledger.totals.basis};
+    for (int i = 0; i < context->bucket_count; i++) {
+        const struct bucket *bucket = &context->buckets[i];
+        setup.gradient_bytes += bucket->count * ww_type_bytes(bucket->type);
+    }
+    context->ledger.outputs = outputs_create(&setup);
+}
+
+static void begin_totals(struct ww_context *context)
+{
+    struct ww_ledger *totals = &context->ledger.totals;
+    *totals = (struct ww_ledger){.struct_bytes = sizeof *totals,
+                                 .size = context->world.size,
+                                 .levels = context->topology.levels,
+                                 .slowest_rank = -1,
+                                 .residual_norm = -1,
+                                 .captured = -1,
+                                 .basis = context->thread != NULL ? "step" : "exposed"};
+    for (int level = 0; level < totals->levels; level++) {
+        totals->level[level].name = context->topology.level_name[level];
+    }
+}
+
+enum ww_status ledger_begin(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    ledger->whole_steps = context->thread != NULL;
+    begin_totals(context);
+    compare_begin(context);
+    yardstick_price(context);
+    audit_read("", &ledger->counted_since);
+    energy_read("", &ledger->energy_since);
+    enum ww_status status = yardstick_measure(context);
+    if (status == WW_OK) {
+        status = yardstick_reserve_shadow(context);
+    }
+    if (status == WW_OK && ledger->compares) {
+        struct side_call call = {.collective = COLLECTIVE_ALL_REDUCE,
+                                 .values = ledger->policy.block.seconds,
+                                 .count = POLICY_TURNS_MAX,
+                                 .type = WW_F64,
+                                 .op = WW_MAX};
+        status = side_reserve(context, &call);
+    }
+    ledger->times = calloc((size_t)context->bucket_count, sizeof *ledger->times);
+    if (status == WW_OK && ledger->times == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory for the times of %d buckets",
+                             context->bucket_count);
+    }
+    if (status == WW_OK) {
+        open_outputs(context);
+        ledger->steps_sent = sent_outside(context, context->steps.engine);
+        note_calls(context);
+        ledger->sent_since = ledger->steps_sent + ledger->calls_sent;
+    }
+    return status;
+}
+
+void ledger_change_menu(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    struct interval saved;
+    if (policy_saved(&ledger->policy, &saved)) {
+        ledger->past.mean += saved.mean;
+        ledger->past.least += saved.least;
+        ledger->past.most += saved.most;
+        ledger->past_known = true;
+    }
+    compare_begin(context);
+    yardstick_price(context);
+}
+
+/* ---- Steps ------------------------------------------------------------------------------ */
+
+bool ledger_wants_times(const struct ww_context *context)
+{
+    return outputs_want_times(context->ledger.outputs);
+}
+
+void ledger_begin_step(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    atomic_store_explicit(&ledger->handover_ns, 0, memory_order_relaxed);
+    ledger->encode_ns = 0;
+    ledger->decode_ns = 0;
+    ledger->shadow_ns = 0;
+    ledger->agreeing_ns = 0;
+    ledger->delay_ns = engine_delay_ns(context->steps.engine);
+}
+
+bool ledger_weighs(const struct ww_context *context)
+{
+    uint64_t number = context->step.number;
+    return (number & (number - 1)) == 0 || number % WEIGH_EVERY == 0;
+}
+
+void ledger_collect(struct ww_context *context, struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    struct engine *engine = context->steps.engine;
+    report->encode_s = seconds_of(ledger->encode_ns);
+    report->decode_s = seconds_of(ledger->decode_ns);
+    report->skew_s = seconds_of(engine_delay_ns(engine) - ledger->delay_ns);
+    report->slowest_rank = engine_take_slowest(engine);
+    ledger->steps_sent = sent_outside(context, engine);
+}
+
+/* The codec of most bytes. */
+static void name_codec(const struct ww_context *context, struct ww_report *report)
+{
+    const struct bucket *largest = NULL;
+    for (int i = 0; i < context->bucket_count; i++) {
+        const struct bucket *bucket = &context->buckets[i];
+        if (largest == NULL || bucket->count > largest->count) {
+            largest = bucket;
+        }
+    }
+    codec_print(&largest->request.coding.spec, report->codec, sizeof report->codec);
+}
+
+static void note_residuals(struct ww_context *context, struct ww_report *report)
+{
+    struct ww_ledger *totals = &context->ledger.totals;
+    double given = 0;
+    double left = 0;
+    for (int i = 0; i < context->bucket_count && report->encoded > 0; i++) {
+        given += context->buckets[i].coding.outcome.given;
+        left += context->buckets[i].coding.outcome.left;
+    }
+    if (given > 0 && isfinite(given) && isfinite(left)) {
+        totals->residual_norm = sqrt(left);
+        totals->captured = 1 - left / given;
+    }
+    report->residual_norm = totals->residual_norm;
+    report->captured = totals->captured;
+}
+
+static void note_slowest(struct ledger *ledger, int rank)
+{
+    if (rank < 0) {
+        return;
+    }
+    int row = rank % NAMED_RANKS; /* beyond so many ranks the latest of a row counts */
+    ledger->slowest[row] = ledger->slowest_rank[row] == rank ? ledger->slowest[row] + 1 : 1;
+    ledger->slowest_rank[row] = rank;
+    if (ledger->slowest[row] > ledger->totals.slowest_steps) {
+        ledger->totals.slowest_steps = ledger->slowest[row];
+        ledger->totals.slowest_rank = rank;
+    }
+}
+
+static void add_levels(struct ledger *ledger, struct ww_report *report)
+{
+    struct ww_ledger *totals = &ledger->totals;
+    for (int level = 0; level < totals->levels; level++) {
+        struct ww_level_report *line = &report->level[level];
+        struct ww_level_report *sum = &totals->level[level];
+        line->dense32_bytes = ledger->dense.dense32[level];
+        line->dense16_bytes = ledger->dense.dense16[level];
+        sum->sent_bytes += line->sent_bytes;
+        sum->planned_bytes += line->planned_bytes;
+        sum->dense32_bytes += line->dense32_bytes;
+        sum->dense16_bytes += line->dense16_bytes;
+        sum->messages += line->messages;
+    }
+}
+
+static void add_step(struct ledger *ledger, const struct ww_report *report)
+{
+    struct ww_ledger *totals = &ledger->totals;
+    totals->steps++;
+    totals->probes += report->probe;
+    totals->payload_bytes += report->payload_bytes;
+    totals->control_bytes += report->control_bytes;
+    totals->step_s += report->step_s;
+    totals->communication_s += report->communication_s;
+    totals->exposed_s += report->exposed_s;
+    totals->encode_s += report->encode_s;
+    totals->decode_s += report->decode_s;
+    totals->skew_s += report->skew_s;
+    totals->ledger_s += report->ledger_s;
+    totals->encoded += report->encoded;
+    totals->chosen += report->chosen;
+    totals->wild += report->wild;
+    memcpy(totals->codec, report->codec, sizeof totals->codec);
+    ledger->agreeing_ns_all += ledger->agreeing_ns;
+    ledger->shadow_ns_all += ledger->shadow_ns;
+}
+
+static void total(struct ww_context *context, struct ww_ledger *totals)
+{
+    struct ledger *ledger = &context->ledger;
+    struct energy_counters energy;
+    *totals = ledger->totals;
+    totals->saved = run_savings(ledger);
+    totals->dense_s = policy_dense_s(&ledger->policy);
+    totals->coded_s = policy_home_s(&ledger->policy);
+    energy_read("", &energy);
+    totals->energy_j = energy_joules(&ledger->energy_since, &energy);
+    audit(context, &totals->audit);
+}
+
+static const struct bucket_times *bucket_times(struct ww_context *context)
+{
+    struct bucket_times *times = context->ledger.times;
+    for (int i = 0; i < context->bucket_count; i++) {
+        const struct bucket *bucket = &context->buckets[i];
+        times[i] = (struct bucket_times){.index = bucket->index,
+                                         .codec = codec_name(bucket->request.coding.spec.kind),
+                                         .bytes = (uint64_t)bucket->count *
+                                                  ww_type_bytes(bucket->type),
+                                         .ready_ns = bucket->ready_ns,
+                                         .start_ns = bucket->start_ns,
+                                         .passed_ns = bucket->times.passed_ns,
+                                         .done_ns = bucket->done_ns,
+                                         .encode_ns = bucket->times.encode_ns,
+                                         .decode_ns = bucket->times.decode_ns};
+    }
+    return times;
+}
+
+static void write_outputs(struct ww_context *context, const struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    uint64_t now_ns = clock_now_ns();
+    struct step_times times = {.begin_ns = context->step.begin_ns, .end_ns = now_ns};
+    if (ledger_wants_times(context)) {
+        times.buckets = bucket_times(context);
+        times.count = context->bucket_count;
+    }
+    outputs_step(ledger->outputs, report, times.count > 0 ? &times : NULL, now_ns);
+    if (outputs_want_totals(ledger->outputs, now_ns)) {
+        struct ww_ledger totals;
+        total(context, &totals);
+        outputs_totals(ledger->outputs, &totals, now_ns);
+    }
+}
+
+void ledger_note(struct ww_context *context, struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    double usual = policy_home_s(&ledger->policy);
+    report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns) +
+                       (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
+    name_codec(context, report);
+    note_slowest(ledger, report->slowest_rank);
+    note_residuals(context, report);
+    add_levels(ledger, report);
+    report->saved = step_savings(ledger, report);
+    add_step(ledger, report);
+    note_calls(context);
+    engine_tell(context->steps.engine, own_claim(ledger));
+    if (ledger->outputs != NULL) {
+        write_outputs(context, report);
+    }
+}
+
+enum ww_status ww_ledger_read(struct ww_context *context, struct ww_ledger *ledger)
+{
+    static const char call[] = "ww_ledger_read";
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (ledger == NULL || ledger->struct_bytes != sizeof *ledger) {
+        status = log_failure(WW_BAD_ARGUMENT, "%s got %s", call,
+                             ledger == NULL ? "NULL"
+                                            : "a ledger that was not made by WW_LEDGER_INIT");
+    } else if (!context->committed || atomic_load(&context->step.open)) {
+        status = log_failure(WW_BAD_STATE, "%s was called %s", call,
+                             context->committed ? "inside of a step" : "before ww_tensors_commit");
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    total(context, ledger);
+    return WW_OK;
+}
+
+void ledger_destroy(struct ww_context *context, enum ww_status failure)
+{
+    struct ledger *ledger = &context->ledger;
+    if (ledger->outputs != NULL && failure != WW_OK) {
+        outputs_event(ledger->outputs, "failure", context->step.number, ww_last_error(context));
+        outputs_destroy(ledger->outputs, NULL);
+    } else if (ledger->outputs != NULL) {
+        struct ww_ledger totals;
+        total(context, &totals);
+        outputs_destroy(ledger->outputs, &totals);
+    }
+    memory_release(ledger->shadow, ledger->shadow_bytes);
+    free(ledger->times);
+}

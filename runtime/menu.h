@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * menu.h: the codecs that a context's tensors may travel by. */
+#ifndef RUNTIME_MENU_H
+#define RUNTIME_MENU_H
+
+#include <wirewise/wirewise.h>
+
+#include "codecs/codec.h"
+#include "policy.h"
+
+/* Arm 0 is none. One arm: nothing is encoded. Two without choice: the other one always is. */
+struct menu {
+    bool chooses; /* "auto", and something is allowed */
+    int arms;
+    struct codec_spec arm[POLICY_ARMS_MAX];
+};
+
+/* Reads one codec; `from` begins the sentence. "auto" is none of them. WW_OK, WW_BAD_ARGUMENT. */
+enum ww_status menu_parse_codec(const char *text, const char *from, struct codec_spec *spec);
+
+/* Reads a codec or "auto", which means those of the list `allowed`, joined by commas.
+ * WW_OK, WW_BAD_ARGUMENT. */
+enum ww_status menu_parse(const char *text, const char *allowed, const char *from,
+                          struct menu *menu);
+
+/* What a choice needs: probes, and steps that need not repeat bit for bit. WW_OK,
+ * WW_BAD_ARGUMENT. */
+enum ww_status menu_check(const struct menu *menu, const struct ww_config *config,
+                          const char *from);
+
+/* "none, fp16, int8". Cut at bytes - 1. */
+void menu_print(const struct menu *menu, char *text, size_t bytes);
+
+#endif

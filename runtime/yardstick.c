@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * yardstick.c: what the same step would be without encoding: bytes by its dense plans, seconds by
+ * their prices, or by running them on a copy. */
+#include <string.h>
+
+#include "context.h"
+#include "internal/clock.h"
+#include "internal/memory.h"
+
+/* The request that a bucket makes densely. */
+static enum ww_status dense_request(struct ww_context *context, const struct bucket *bucket,
+                                    enum ww_type type, struct run_request *request)
+{
+    struct wish wish = wish_of(COLLECTIVE_ALL_REDUCE, bucket->count, type, 0, context->world.size);
+    struct choice choice = selector_choose(context->selector, &wish);
+    *request = (struct run_request){.count = bucket->count,
+                                    .type = type,
+                                    .op = context->settings.values.gradient_op,
+                                    .root = -1,
+                                    .label = (uint32_t)bucket->index + 1};
+    return shelf_fill(context->steps.shelf, &choice, 0, request);
+}
+
+static enum ww_status add_yardstick(struct ww_context *context, const struct bucket *bucket,
+                                    enum ww_type type, uint64_t *bytes)
+{
+    struct run_request request;
+    if (bucket->count == 0) {
+        return WW_OK;
+    }
+    enum ww_status status = dense_request(context, bucket, type, &request);
+    if (status == WW_OK) {
+        engine_planned_bytes(context->steps.engine, &request, bytes);
+    }
+    return status;
+}
+
+enum ww_status yardstick_measure(struct ww_context *context)
+{
+    struct yardstick *dense = &context->ledger.dense;
+    enum ww_status status = WW_OK;
+    memset(dense, 0, sizeof *dense);
+    for (int i = 0; i < context->bucket_count && status == WW_OK; i++) {
+        const struct bucket *bucket = &context->buckets[i];
+        enum ww_type half = bucket->type == WW_F32 ? WW_F16 : bucket->type;
+        status = add_yardstick(context, bucket, bucket->type, dense->dense32);
+        if (status == WW_OK) {
+            status = add_yardstick(context, bucket, half, dense->dense16);
+        }
+    }
+    return status;
+}
+
+/* What all buckets take densely by the prices of wires that were measured or given. */
+void yardstick_price(struct ww_context *context)
+{
+    struct interval *model = &context->ledger.model;
+    const struct wires *wires = &context->wires;
+    *model = (struct interval){0, 0, 0};
+    if (!context->ledger.compares || wires->link[wires->levels - 1].source < COST_GIVEN) {
+        return;
+    }
+    for (int i = 0; i < context->bucket_count; i++) {
+        const struct bucket *bucket = &context->buckets[i];
+        struct price price;
+        struct wish wish = wish_of(COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0,
+                                   context->world.size);
+        struct choice choice = selector_choose(context->selector, &wish);
+        if (bucket->count == 0) {
+            continue;
+        }
+        if (selector_price(context->selector, &wish, &choice, &price) != WW_OK) {
+            *model = (struct interval){0, 0, 0};
+            return;
+        }
+        model->mean += price.seconds;
+        model->least += price.least_s;
+        model->most += price.most_s;
+    }
+}
+
+/* ---- Shadows ---------------------------------------------------------------------------- */
+
+enum ww_status yardstick_reserve_shadow(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    size_t most = 0;
+    for (int i = 0; i < context->bucket_count; i++) {
+        size_t bytes = context->buckets[i].count * sizeof(float);
+        most = ledger_may_encode(&context->buckets[i]) && bytes > most ? bytes : most;
+    }
+    ledger->shadows = ledger->compares && context->settings.values.probe == WW_PROBE_SHADOWS;
+    if (!ledger->shadows || most <= ledger->shadow_bytes) {
+        return WW_OK;
+    }
+    memory_release(ledger->shadow, ledger->shadow_bytes);
+    ledger->shadow_bytes = most;
+    ledger->shadow = memory_reserve(most);
+    return ledger->shadow == NULL
+               ? log_failure(WW_NO_MEMORY, "no memory for a shadow of %zu bytes", most)
+               : WW_OK;
+}
+
+/* Reduces a copy of a bucket densely; what comes of it nobody sees. */
+static enum ww_status run_shadow(struct ww_context *context, const struct bucket *bucket)
+{
+    struct ledger *ledger = &context->ledger;
+    struct run_request request;
+    enum ww_status status = dense_request(context, bucket, bucket->type, &request);
+    if (status == WW_OK) {
+        status = engine_reserve(context->steps.engine, &request);
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    memcpy(ledger->shadow, bucket->values, bucket->count * ww_type_bytes(bucket->type));
+    request.input = ledger->shadow;
+    request.output = ledger->shadow;
+    request.step = context->step.number;
+    uint64_t since_ns = clock_now_ns();
+    status = side_run_request(context, &request);
+    ledger->shadow_ns += clock_now_ns() - since_ns;
+    return status;
+}
+
+enum ww_status yardstick_run_shadows(struct ww_context *context)
+{
+    enum ww_status status = WW_OK;
+    pthread_mutex_lock(&context->steps.lock);
+    for (int i = 0; i < context->bucket_count && status == WW_OK; i++) {
+        const struct bucket *bucket = &context->buckets[context->order[i]];
+        if (bucket->request.coding.spec.kind != CODEC_NONE) {
+            status = run_shadow(context, bucket);
+        }
+    }
+    if (status < 0) {
+        status = context_break(context, status, &context->steps);
+    }
+    pthread_mutex_unlock(&context->steps.lock);
+    return status;
+}
