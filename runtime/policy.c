@@ -13,12 +13,13 @@
 #define WORSE 1.15   /* times the best, after some blocks */
 #define ALIKE 0.01   /* arms that differ less are one as good as the other */
 #define SURPRISE 0.15
-#define CERTAIN 0.05  /* of the saving: known well enough ... */
+#define CERTAIN 0.07  /* of the saving: known well enough ... */
 #define NOTHING 0.005 /* ... or of a dense use: there is nothing to save */
 #define REST_LEAST 64
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
 #define SURPRISED_REST 8
+#define UNCERTAIN_REST 12 /* between blocks that are to make sure */
 
 /* ---- Blocks --------------------------------------------------------------------------------- */
 
@@ -367,7 +368,12 @@ static enum policy_news agree_probe(struct policy *policy)
     }
     window->fresh_uses = 0;
     if (policy->calibrating && !is_certain(policy)) {
-        begin_probe_block(policy);
+        if (window->blocks < POLICY_KNOWN_BLOCKS) {
+            begin_probe_block(policy);
+        } else {
+            policy->phase = POLICY_RESTS;
+            policy->rest = UNCERTAIN_REST;
+        }
         return POLICY_NO_NEWS;
     }
     policy->calibrating = false;
