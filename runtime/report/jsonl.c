@@ -19,7 +19,8 @@
 #define RESERVE_BYTES 8192        /* of the file, for events and the end */
 #define END_BYTES 4608            /* of these, for the last line and the summary: 8 levels */
 #define TEXT_BYTES 1024           /* of an event */
-#define EVENTS_SHARE 4            /* events may take this part of the file */
+#define EVENTS_SHARE 8            /* events may take one part of so many of the file */
+#define LAST_BYTES 8192           /* of room for steps: about 16 lines */
 #define STEPS_MOST (UINT64_C(1) << 62)
 
 struct jsonl {
@@ -61,9 +62,20 @@ static bool end_line(struct jsonl *ledger, struct emit *emit, uint64_t most)
     return true;
 }
 
+static uint64_t event_room(const struct jsonl *ledger)
+{
+    return ledger->setup->config->ledger_bytes / EVENTS_SHARE;
+}
+
 static uint64_t step_room(const struct jsonl *ledger)
 {
-    return ledger->setup->config->ledger_bytes - RESERVE_BYTES;
+    return ledger->setup->config->ledger_bytes - RESERVE_BYTES - event_room(ledger);
+}
+
+/* Of the header and lines about steps: many events do not make lines longer. */
+static uint64_t step_bytes(const struct jsonl *ledger)
+{
+    return ledger->file.bytes - ledger->event_bytes;
 }
 
 static double seconds_at(const struct jsonl *ledger, uint64_t ns)
@@ -95,8 +107,7 @@ void jsonl_event(struct jsonl *ledger, const char *event, uint64_t step, const c
     if (!last && ledger->events_full) {
         return;
     }
-    if (!last && (ledger->event_bytes > ledger->setup->config->ledger_bytes / EVENTS_SHARE ||
-                  ledger->file.bytes > step_room(ledger))) {
+    if (!last && ledger->event_bytes >= event_room(ledger)) {
         ledger->events_full = true;
         put_event(ledger, "bound", step, "no room for more events: they are left out from here on");
         return;
@@ -106,11 +117,11 @@ void jsonl_event(struct jsonl *ledger, const char *event, uint64_t step, const c
 
 /* ---- Steps -------------------------------------------------------------------------------- */
 
-/* Half of the room holds lines as they come, and each quarter of what is left then lines of twice
- * the length: the number of steps that fit has no bound while each quarter holds a line. */
+/* Half of the room holds lines as they come, each quarter of what is left then lines about twice as
+ * many steps, and at last every line is about twice as many as the one before. */
 static void lengthen_lines(struct jsonl *ledger)
 {
-    if (ledger->file.bytes <= ledger->mark_bytes || ledger->least_steps >= STEPS_MOST) {
+    if (step_bytes(ledger) <= ledger->mark_bytes || ledger->least_steps >= STEPS_MOST) {
         return;
     }
     if (ledger->least_steps == 1) {
@@ -120,8 +131,9 @@ static void lengthen_lines(struct jsonl *ledger)
     }
     ledger->least_steps *= 2;
     ledger->least_ns *= 2;
-    uint64_t room = step_room(ledger);
-    ledger->mark_bytes += room > ledger->mark_bytes ? (room - ledger->mark_bytes) / 4 : 0;
+    uint64_t used = step_bytes(ledger);
+    uint64_t left = step_room(ledger) > used ? step_room(ledger) - used : 0;
+    ledger->mark_bytes = used + (left > LAST_BYTES ? left / 4 : 0);
 }
 
 static void begin_sums(struct jsonl *ledger)
@@ -164,7 +176,7 @@ void jsonl_step(struct jsonl *ledger, const struct ww_report *report, uint64_t n
     count_slowest(ledger, report->slowest_rank);
     ledger->now_ns = now_ns;
     if (now_ns - ledger->line_ns >= ledger->least_ns && ledger->sums.steps >= ledger->least_steps) {
-        write_sums(ledger, step_room(ledger));
+        write_sums(ledger, step_room(ledger) + ledger->event_bytes);
     }
     if (now_ns - ledger->flushed_ns >= CLOCK_NS_PER_S) {
         output_flush(&ledger->file);
