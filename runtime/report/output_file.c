@@ -201,6 +201,7 @@ bool output_move(struct output_file *file)
     }
     if (rename(beside, file->path) != 0) {
         give_up(file, "put in place", strerror(errno));
+        unlink(beside);
         return false;
     }
     return true;
