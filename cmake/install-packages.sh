@@ -45,6 +45,7 @@ look() {
     if [ "$mode" = test ]; then
         need g++ have_command c++
         need libcriterion-dev have_library criterion
+        need libjansson-dev have_library jansson
         need libsimde-dev have_header simde/x86/avx512.h
         need binutils have_command nm
         need iproute2 have_root_command ip

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * report.c: what a step sent and how long it took, from the transport's own counters. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -98,6 +99,23 @@ void report_times(struct ww_context *context, struct ww_report *report)
     report->exposed_s = (double)atomic_load(&step->exposed_ns) / NS_PER_S;
 }
 
+/* What encoding did: nothing to say where nothing was encoded. */
+static void print_savings(const struct ww_report *report, char *text, size_t bytes)
+{
+    const struct ww_savings *saved = &report->saved;
+    text[0] = '\0';
+    if (saved->evidence == WW_EVIDENCE_DENSE) {
+        return;
+    }
+    int used = snprintf(text, bytes, ", codec %.*s, saved ", (int)sizeof report->codec,
+                        report->codec);
+    if (saved->evidence == WW_EVIDENCE_INSUFFICIENT || !isfinite(saved->seconds)) {
+        snprintf(text + used, bytes - (size_t)used, "unknown");
+    } else {
+        snprintf(text + used, bytes - (size_t)used, "%.4f s", saved->seconds);
+    }
+}
+
 size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes)
 {
     if (report == NULL) {
@@ -115,12 +133,14 @@ size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes)
     if (report->skipped > 0) {
         snprintf(skipped, sizeof skipped, ", %d skipped", report->skipped);
     }
+    char savings[96];
+    print_savings(report, savings, sizeof savings);
     int needed = snprintf(text, bytes,
                           "step %llu: sent %.2f MiB%s%s of %.2f dense in %d bucket%s%s; "
-                          "step %.4f s, communication %.4f s, exposed %.4f s",
+                          "step %.4f s, communication %.4f s, exposed %.4f s%s",
                           (unsigned long long)report->step, (double)report->sent_bytes / MIB,
                           levels, used > 0 ? ")" : "", (double)report->dense_bytes / MIB,
                           report->buckets, report->buckets == 1 ? "" : "s", skipped, report->step_s,
-                          report->communication_s, report->exposed_s);
+                          report->communication_s, report->exposed_s, savings);
     return needed < 0 ? 0 : (size_t)needed;
 }

@@ -10,6 +10,9 @@
 /* Nanoseconds since some fixed instant; never goes back (CLOCK_MONOTONIC). */
 uint64_t clock_now_ns(void);
 
+/* Seconds since 1970, UTC: for people who read files, not for measuring. */
+int64_t clock_utc_s(void);
+
 /* Nanoseconds that the calling thread spent on a core so far. */
 uint64_t clock_core_ns(void);
 

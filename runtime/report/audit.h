@@ -37,7 +37,8 @@ struct energy_counters {
 };
 void energy_read(const char *root, struct energy_counters *counters);
 
-/* Joules since; -1 where nothing can be read. */
+/* Joules since; -1 where nothing can be read. A counter that wrapped is taken to have done so once:
+ * it does within half an hour of load (262 kJ), so read more often than that, and add up. */
 double energy_joules(const struct energy_counters *since, const struct energy_counters *now);
 
 #endif

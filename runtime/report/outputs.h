@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * outputs.h: the files that a run writes about itself: a ledger (JSON Lines), metrics (Prometheus
  * text) and a trace (Chrome). docs/ledger.md is their format. Trouble with a file is told once, and
- * that file is given up: a run never fails because of them. */
+ * that file is given up: a run never fails because of them.
+ * Thread   any, one call at a time. Nothing allocates between create and destroy. */
 #ifndef REPORT_OUTPUTS_H
 #define REPORT_OUTPUTS_H
 
 #include <wirewise/ledger.h>
 #include <wirewise/wirewise.h>
 
-/* What stays the same during a run. Everything it points to outlives the outputs. */
+/* What stays the same during a run. It is copied; everything it points to outlives the outputs. */
 struct outputs_setup {
     const struct ww_config *config; /* ledger, ledger_bytes, metrics, trace, run, labels, codec,
                                        codecs_allowed */
@@ -24,6 +25,8 @@ struct outputs_setup {
     int buckets;
     uint64_t gradient_bytes;
     const char *basis;
+    uint64_t now_ns; /* on the clock of all calls below: where a line's t begins */
+    int64_t utc_s;   /* the same moment, in seconds since 1970 (clock_utc_s) */
 };
 
 /* When one bucket of a step did what, on the monotonic clock; 0 = it did not. */

@@ -39,13 +39,14 @@ BEGIN {
     room("include/internal", "include/wirewise")
     room("runtime/base", "include/wirewise include/internal")
     room("runtime/transport", "include/wirewise include/internal")
+    room("runtime/report", "include/wirewise include/internal")
     room("topology", "include/wirewise include/internal")
     room("collectives", "include/wirewise include/internal topology")
-    room("runtime", "include/wirewise include/internal topology collectives")
+    room("runtime", "include/wirewise include/internal topology collectives runtime/report")
     room("bench", "include/wirewise")
     room("examples", "include/wirewise")
-    room("tests", "include/wirewise include/internal runtime/base runtime/transport topology " \
-                  "collectives runtime bench examples")
+    room("tests", "include/wirewise include/internal runtime/base runtime/transport " \
+                  "runtime/report topology collectives runtime bench examples")
 
     door["topology"] = "topology/topology.h"
     door["collectives"] = "collectives/collectives.h"

@@ -19,6 +19,13 @@ Test(clock, time_never_goes_back)
     }
 }
 
+Test(clock, the_wall_clock_tells_this_century)
+{
+    int64_t now = clock_utc_s();
+    cr_expect_gt(now, 1767225600, "%lld is before 2026", (long long)now);
+    cr_expect_lt(now, 4102444800, "%lld is after 2100", (long long)now);
+}
+
 Test(clock, a_sleep_lasts_at_least_as_long_as_asked)
 {
     static const uint64_t naps_ns[] = {0, 1, 50000, 3000000, 20000000};

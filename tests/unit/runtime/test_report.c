@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_report.c: a report's bytes are the transport's and the plan's alike; its seconds make
  * sense. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,29 @@ Test(report, it_prints_as_one_line)
     cr_expect_eq(ww_report_print(&report, NULL, 0), strlen(wanted));
     cr_expect_eq(ww_report_print(&report, text, 10), strlen(wanted));
     cr_expect_str_eq(text, "step 7: s");
+}
+
+Test(report, what_encoding_saved_ends_the_line)
+{
+    static const struct {
+        struct ww_savings saved;
+        const char *end;
+    } cases[] = {
+        {{0, 0, 0, WW_EVIDENCE_DENSE}, "exposed 0.0000 s"},
+        {{0.0123, 0.01, 0.02, WW_EVIDENCE_MEASURED}, "s, codec int8, saved 0.0123 s"},
+        {{-0.5, -0.6, -0.4, WW_EVIDENCE_MODELLED}, "s, codec int8, saved -0.5000 s"},
+        {{0, -INFINITY, INFINITY, WW_EVIDENCE_INSUFFICIENT}, "s, codec int8, saved unknown"},
+        {{NAN, 0, 0, WW_EVIDENCE_MEASURED}, "s, codec int8, saved unknown"},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct ww_report report = WW_REPORT_INIT;
+        strcpy(report.codec, "int8");
+        report.saved = cases[i].saved;
+        char text[512];
+        size_t length = ww_report_print(&report, text, sizeof text);
+        size_t end = strlen(cases[i].end);
+        cr_expect(length > end && strcmp(text + length - end, cases[i].end) == 0, "%s", text);
+    }
 }
 
 /* ---- Single calls ---------------------------------------------------------------------------- */

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * output_file.c: a buffered file that never fails its caller. */
+#include "output_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal/log.h"
+
+#define OLD_SUFFIX ".1"
+#define BESIDE_SUFFIX ".tmp"
+
+static void give_up(struct output_file *file, const char *failed, const char *why)
+{
+    log_warn("%s %s cannot be %s: %s; the run goes on without it. %s may name another place",
+             file->what, file->path, failed, why, file->setting);
+    if (file->descriptor >= 0) {
+        close(file->descriptor);
+    }
+    file->descriptor = -1;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------- */
+
+/* Whoever writes to such a file holds a lock on it; where locks do not work nobody seems to. */
+static bool is_in_use(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) {
+        return false;
+    }
+    bool used = flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(descriptor);
+    return used;
+}
+
+/* Makes room at the path. */
+static bool keep_old(struct output_file *file)
+{
+    if (is_in_use(file->path)) {
+        give_up(file, "written", "another run or context writes to it");
+        return false;
+    }
+    char old[OUTPUT_PATH_BYTES + sizeof OLD_SUFFIX];
+    snprintf(old, sizeof old, "%s" OLD_SUFFIX, file->path);
+    if (rename(file->path, old) != 0) {
+        give_up(file, "kept as NAME.1", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static bool open_device(struct output_file *file, mode_t mode)
+{
+    if (!S_ISCHR(mode)) {
+        give_up(file, "written", "it is neither a file nor a device");
+        return false;
+    }
+    file->descriptor = open(file->path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (file->descriptor < 0) {
+        give_up(file, "opened", strerror(errno));
+    }
+    return file->descriptor >= 0;
+}
+
+static bool set_up(struct output_file *file, const char *what, const char *setting,
+                   const char *path)
+{
+    file->what = what;
+    file->setting = setting;
+    file->descriptor = -1;
+    file->bytes = 0;
+    file->flushed = 0;
+    int length = snprintf(file->path, sizeof file->path, "%s", path);
+    if (length < 0 || (size_t)length >= sizeof file->path) {
+        give_up(file, "opened", strerror(ENAMETOOLONG));
+        return false;
+    }
+    return true;
+}
+
+bool output_open(struct output_file *file, const char *what, const char *setting, const char *path)
+{
+    if (!set_up(file, what, setting, path)) {
+        return false;
+    }
+    struct stat status;
+    if (lstat(path, &status) == 0) {
+        /* A link to a device means the device; any other is kept, and with it where it leads. */
+        if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+            return open_device(file, status.st_mode);
+        }
+        if (!keep_old(file)) {
+            return false;
+        }
+    }
+    file->descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file->descriptor < 0) {
+        give_up(file, "made", strerror(errno));
+        return false;
+    }
+    int locked = flock(file->descriptor, LOCK_EX | LOCK_NB);
+    (void)locked; /* some file systems have no locks: two runs must not share a name there */
+    return true;
+}
+
+bool output_open_beside(struct output_file *file, const char *what, const char *setting,
+                        const char *path)
+{
+    if (!set_up(file, what, setting, path)) {
+        return false;
+    }
+    char beside[OUTPUT_PATH_BYTES + sizeof BESIDE_SUFFIX];
+    snprintf(beside, sizeof beside, "%s" BESIDE_SUFFIX, path);
+    file->descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (file->descriptor < 0) {
+        give_up(file, "made", strerror(errno));
+    }
+    return file->descriptor >= 0;
+}
+
+/* ---- Writing ----------------------------------------------------------------------------- */
+
+bool output_is_open(const struct output_file *file)
+{
+    return file->descriptor >= 0;
+}
+
+static bool is_gone(const struct output_file *file)
+{
+    struct stat status;
+    return fstat(file->descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 0;
+}
+
+void output_flush(struct output_file *file)
+{
+    size_t held = (size_t)(file->bytes - file->flushed);
+    size_t done = 0;
+    if (file->descriptor < 0 || held == 0) {
+        return;
+    }
+    if (is_gone(file)) {
+        give_up(file, "written", "somebody removed it");
+        return;
+    }
+    while (done < held) {
+        ssize_t written = write(file->descriptor, file->buffer + done, held - done);
+        if (written < 0 && errno != EINTR) {
+            int cause = errno;
+            int shortened = ftruncate(file->descriptor, (off_t)file->flushed);
+            (void)shortened; /* half a line is worse than none, but no reason to say more */
+            give_up(file, "written", strerror(cause));
+            return;
+        }
+        done += written > 0 ? (size_t)written : 0;
+    }
+    file->flushed = file->bytes;
+}
+
+void output_put(struct output_file *file, const char *text, size_t bytes)
+{
+    assert(bytes <= sizeof file->buffer);
+    if (bytes > sizeof file->buffer - (size_t)(file->bytes - file->flushed)) {
+        output_flush(file);
+    }
+    if (file->descriptor < 0) {
+        return;
+    }
+    memcpy(file->buffer + (file->bytes - file->flushed), text, bytes);
+    file->bytes += bytes;
+}
+
+bool output_close(struct output_file *file)
+{
+    output_flush(file);
+    if (file->descriptor < 0) {
+        return false;
+    }
+    int descriptor = file->descriptor;
+    file->descriptor = -1;
+    if (close(descriptor) != 0 && errno != EINTR) {
+        give_up(file, "written", strerror(errno)); /* NFS tells a full disk here */
+        return false;
+    }
+    return true;
+}
+
+bool output_move(struct output_file *file)
+{
+    char beside[OUTPUT_PATH_BYTES + sizeof BESIDE_SUFFIX];
+    snprintf(beside, sizeof beside, "%s" BESIDE_SUFFIX, file->path);
+    if (!output_close(file)) {
+        unlink(beside);
+        return false;
+    }
+    if (rename(beside, file->path) != 0) {
+        give_up(file, "put in place", strerror(errno));
+        unlink(beside);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_audit.c: counters of a made-up /proc and /sys. */
+#include "report/audit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "folder.h"
+
+TestSuite(audit, .init = folder_start, .fini = folder_finish);
+
+#define TITLES                                                                                     \
+    "Inter-|   Receive                                                |  Transmit\n"               \
+    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs\n"
+
+static void write_devices(uint64_t lo, uint64_t eth0, uint64_t bridge)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             TITLES "    lo: 9 8 7 6 5 4 3 2 %llu 1 0 0 0 0 0 0\n"
+                    "  eth0:123 8 7 6 5 4 3 2 %llu 1 0 0 0 0 0 0\n"
+                    "br0:1: 9 8 7 6 5 4 3 2 %llu 1 0 0 0 0 0 0\n"
+                    "broken\nbad: 1 2\n",
+             (unsigned long long)lo, (unsigned long long)eth0, (unsigned long long)bridge);
+    folder_write("proc/net/dev", text);
+}
+
+static void write_port(const char *port, uint64_t words)
+{
+    char name[128];
+    char text[32];
+    snprintf(name, sizeof name, "sys/class/infiniband/%s/counters/port_xmit_data", port);
+    snprintf(text, sizeof text, "%llu\n", (unsigned long long)words);
+    folder_write(name, text);
+}
+
+/* What was sent between two moments, by interface. */
+struct traffic {
+    uint64_t lo, eth0, bridge, port1, port2;
+    uint64_t claimed;
+    bool counted;
+    const char *interface;
+    uint64_t counted_bytes, overhead_bytes;
+};
+
+static void expect_audit(const struct traffic *traffic)
+{
+    struct audit_counters since;
+    struct audit_counters now;
+    struct ww_audit audit = {.claimed_bytes = traffic->claimed, .ranks = 2};
+    write_devices(1000, 2000, 3000);
+    write_port("mlx5_0/ports/1", 500);
+    write_port("mlx5_0/ports/2", 600);
+    audit_read(folder_path(""), &since);
+    write_devices(1000 + traffic->lo, 2000 + traffic->eth0, 3000 + traffic->bridge);
+    write_port("mlx5_0/ports/1", 500 + traffic->port1 / 4);
+    write_port("mlx5_0/ports/2", 600 + traffic->port2 / 4);
+    audit_read(folder_path(""), &now);
+    cr_assert_eq(now.count, 5, "%d interfaces", now.count);
+    audit_compare(&since, &now, &audit);
+    cr_expect_eq(audit.counted, traffic->counted, "%s", traffic->interface);
+    cr_expect_str_eq(audit.interface, traffic->interface);
+    cr_expect_eq(audit.counted_bytes, traffic->counted_bytes, "%llu",
+                 (unsigned long long)audit.counted_bytes);
+    cr_expect_eq(audit.overhead_bytes, traffic->overhead_bytes, "%llu",
+                 (unsigned long long)audit.overhead_bytes);
+    double unexplained = audit.counted
+                             ? ((double)audit.counted_bytes - (double)audit.claimed_bytes -
+                                (double)audit.overhead_bytes) /
+                                   (double)audit.claimed_bytes
+                             : 0;
+    cr_expect_float_eq(audit.unexplained, unexplained, 1e-12);
+}
+
+Test(audit, the_busiest_interface_counts_and_lo_only_for_want_of_another)
+{
+    static const struct traffic cases[] = {
+        {5, 1600, 0, 0, 0, 1448, true, "eth0", 1600, 66},
+        {5, 1600, 0, 0, 0, 1449, true, "eth0", 1600, 132},
+        {5, 1600, 1700, 0, 0, 1448, true, "br0:1", 1700, 66}, /* a bridge and its member */
+        {5, 100, 0, 4000, 8000, 7900, true, "mlx5_0/2", 8000, 0},
+        {9999, 10, 0, 0, 0, 9000, true, "lo", 9999, 66},
+        {9999, 4500, 0, 0, 0, 9000, true, "eth0", 4500, 7 * 66}, /* half is enough */
+        {0, 10, 0, 0, 0, 9000, false, "eth0", 10, 0},
+        {50, 10, 0, 0, 0, 0, false, "eth0", 10, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        expect_audit(&cases[i]);
+    }
+}
+
+Test(audit, missing_and_new_and_restarted_counters_count_nothing)
+{
+    struct audit_counters since;
+    struct audit_counters now;
+    struct ww_audit audit = {.claimed_bytes = 100, .ranks = 1, .interface = "old"};
+    audit_read(folder_path(""), &since);
+    cr_expect_eq(since.count, 0);
+    audit_compare(&since, &since, &audit);
+    cr_expect_not(audit.counted);
+    cr_expect_str_empty(audit.interface);
+    write_devices(10, 5000, 0);
+    audit_read(folder_path(""), &now);
+    audit_compare(&since, &now, &audit);
+    cr_expect_not(audit.counted, "interfaces that came later");
+    write_devices(10, 200, 0);
+    audit_read(folder_path(""), &since);
+    audit_compare(&now, &since, &audit);
+    cr_expect_not(audit.counted, "eth0 began anew");
+    cr_expect_eq(audit.counted_bytes, 0);
+}
+
+Test(audit, this_machine_can_be_read)
+{
+    struct audit_counters counters;
+    struct energy_counters energy;
+    audit_read("", &counters);
+    energy_read("", &energy);
+    cr_expect_geq(counters.count, 0);
+    cr_expect_leq(counters.count, AUDIT_INTERFACES_MAX);
+}
+
+/* ---- Energy ------------------------------------------------------------------------------ */
+
+static void write_zone(int zone, const char *name, const char *microjoules, const char *range)
+{
+    static const char *const files[] = {"name", "energy_uj", "max_energy_range_uj"};
+    const char *const texts[] = {name, microjoules, range};
+    for (int i = 0; i < 3; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "sys/class/powercap/intel-rapl:%d/%s", zone, files[i]);
+        if (texts[i] != NULL) {
+            folder_write(path, texts[i]);
+        }
+    }
+}
+
+Test(audit, energy_of_packages_adds_up_and_wraps)
+{
+    struct energy_counters since;
+    struct energy_counters now;
+    write_zone(0, "package-0\n", "1000000\n", "5000000\n");
+    write_zone(1, "psys\n", "777\n", "5000000\n"); /* the whole machine: not once more */
+    write_zone(2, "package-1\n", "4000000\n", "5000000\n");
+    energy_read(folder_path(""), &since);
+    cr_assert_eq(since.count, 2);
+    write_zone(0, "package-0\n", "3500000\n", "5000000\n");
+    write_zone(1, "psys\n", "99999\n", "5000000\n");
+    write_zone(2, "package-1\n", "500000\n", "5000000\n");
+    energy_read(folder_path(""), &now);
+    cr_expect_float_eq(energy_joules(&since, &now), 2.5 + 1.5, 1e-9);
+    cr_expect_float_eq(energy_joules(&since, &since), 0, 1e-9);
+}
+
+Test(audit, energy_that_cannot_be_read_is_not_known)
+{
+    struct energy_counters since;
+    struct energy_counters now;
+    energy_read(folder_path(""), &since);
+    cr_expect_eq(energy_joules(&since, &since), -1);
+    write_zone(0, "package-0\n", "junk", NULL);
+    energy_read(folder_path(""), &now);
+    cr_expect_eq(now.count, 0);
+    write_zone(0, "package-0\n", "1000", NULL);
+    energy_read(folder_path(""), &now);
+    cr_expect_eq(energy_joules(&since, &now), -1, "a zone that came later");
+    since = now;
+    write_zone(0, "package-0\n", "900", NULL);
+    energy_read(folder_path(""), &now);
+    cr_expect_eq(energy_joules(&since, &now), -1, "it fell, and its range is not known");
+}
