@@ -103,9 +103,9 @@ static void begin(struct job *job, struct runner *runner, const char *codec)
     runner->tensors = take((size_t)job->tensors * sizeof(struct ww_tensor *));
     runner->seconds = take((size_t)(job->settle + job->steps) * sizeof(double));
     void *values;
-    expect_ok(runner, "ww_alloc",
-              ww_alloc(runner->context, job->count * (size_t)job->tensors * sizeof(float),
-                       &values));
+    expect_ok(
+        runner, "ww_alloc",
+        ww_alloc(runner->context, job->count * (size_t)job->tensors * sizeof(float), &values));
     runner->values = values;
     size_t shape[2] = {1, job->count};
     for (int i = 0; i < job->tensors; i++) {

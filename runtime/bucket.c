@@ -162,7 +162,7 @@ static bool may_share(const struct ww_context *context, const struct ww_tensor *
     return one->type == other->type && coding_same_class(&a, &b);
 }
 
-/* Where the bucket that ends before `end` begins: as many neighbours of one kind as fit. */
+/* Where the bucket that ends before `end` begins: as many of one kind as fit. */
 static int bucket_begin(const struct ww_context *context, int end)
 {
     struct ww_tensor *const *list = context->by_bucket;
@@ -188,6 +188,28 @@ static void fill_bucket(struct bucket *bucket, int index, struct ww_tensor **ten
     }
     atomic_init(&bucket->missing, count);
     atomic_init(&bucket->state, BUCKET_FILLING);
+}
+
+/* Tensors of one kind stand together, those of the kind registered last at the end: matrices that
+ * are encoded would otherwise be cut apart by every vector of biases between them. */
+static void sort_by_kind(struct ww_context *context)
+{
+    struct ww_tensor **sorted = context->by_bucket;
+    int end = context->tensor_count;
+    for (int last = end - 1; last > 0; last--) {
+        /* The nearest one of the kind that stands behind comes next to it, others move on. */
+        int found = last;
+        while (last + 1 < end && found >= 0 &&
+               !may_share(context, sorted[found], sorted[last + 1])) {
+            found--;
+        }
+        if (found >= 0 && found < last) {
+            struct ww_tensor *tensor = sorted[found];
+            memmove(sorted + found, sorted + found + 1,
+                    (size_t)(last - found) * sizeof(struct ww_tensor *));
+            sorted[last] = tensor;
+        }
+    }
 }
 
 /* The backward pass makes the last tensors' gradients first, so buckets form from the end. */
@@ -252,6 +274,7 @@ enum ww_status buckets_create(struct ww_context *context)
     for (struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
         *place++ = t;
     }
+    sort_by_kind(context);
     fuse(context);
     for (int i = 0; status == WW_OK && i < context->bucket_count; i++) {
         status = reserve_bucket(context, &context->buckets[i]);

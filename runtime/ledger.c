@@ -13,6 +13,7 @@
 #define NS_PER_S 1e9
 #define WEIGH_EVERY 64
 #define NAMED_RANKS 64
+#define ENERGY_NS UINT64_C(120000000000) /* between readings */
 
 static double seconds_of(uint64_t ns)
 {
@@ -140,7 +141,9 @@ static void open_outputs(struct ww_context *context)
                                   .level_name = topology->level_name,
                                   .tensors = context->tensor_count,
                                   .buckets = context->bucket_count,
-                                  .basis = context->ledger.totals.basis};
+                                  .basis = context->ledger.totals.basis,
+                                  .now_ns = clock_now_ns(),
+                                  .utc_s = clock_utc_s()};
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
         setup.gradient_bytes += bucket->count * ww_type_bytes(bucket->type);
@@ -172,6 +175,7 @@ enum ww_status ledger_begin(struct ww_context *context)
     yardstick_price(context);
     audit_read("", &ledger->counted_since);
     energy_read("", &ledger->energy_since);
+    ledger->energy_ns = clock_now_ns();
     enum ww_status status = yardstick_measure(context);
     if (status == WW_OK) {
         status = yardstick_reserve_shadow(context);
@@ -329,16 +333,27 @@ static void add_step(struct ledger *ledger, const struct ww_report *report)
     ledger->shadow_ns_all += ledger->shadow_ns;
 }
 
+/* Counters of energy wrap within minutes: they are read in time, and added up. */
+static void note_energy(struct ledger *ledger, uint64_t now_ns)
+{
+    struct energy_counters now;
+    energy_read("", &now);
+    double joules = energy_joules(&ledger->energy_since, &now);
+    if (ledger->totals.energy_j >= 0) {
+        ledger->totals.energy_j = joules < 0 ? -1 : ledger->totals.energy_j + joules;
+    }
+    ledger->energy_since = now;
+    ledger->energy_ns = now_ns;
+}
+
 static void total(struct ww_context *context, struct ww_ledger *totals)
 {
     struct ledger *ledger = &context->ledger;
-    struct energy_counters energy;
+    note_energy(ledger, clock_now_ns());
     *totals = ledger->totals;
     totals->saved = run_savings(ledger);
     totals->dense_s = policy_dense_s(&ledger->policy);
     totals->coded_s = policy_home_s(&ledger->policy);
-    energy_read("", &energy);
-    totals->energy_j = energy_joules(&ledger->energy_since, &energy);
     audit(context, &totals->audit);
 }
 
@@ -392,6 +407,9 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
     add_step(ledger, report);
     note_calls(context);
     engine_tell(context->steps.engine, own_claim(ledger));
+    if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
+        note_energy(ledger, context->step.begin_ns);
+    }
     if (ledger->outputs != NULL) {
         write_outputs(context, report);
     }

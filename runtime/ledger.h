@@ -35,7 +35,8 @@ struct ledger {
     uint64_t calls_sent;
     uint64_t sent_since; /* ... and when account began */
     struct audit_counters counted_since;
-    struct energy_counters energy_since;
+    struct energy_counters energy_since; /* read at energy_ns */
+    uint64_t energy_ns;
     uint64_t shadow_ns_all; /* in all steps */
     uint64_t agreeing_ns_all;
     unsigned told_units;        /* bits of those whose first choice was told */

@@ -5,7 +5,7 @@
 
 #include <wirewise/wirewise.h>
 
-#include "codecs/codec.h"
+#include "collectives.h"
 #include "policy.h"
 
 /* Arm 0 is none. One arm: nothing is encoded. Two without choice: the other one always is. */
