@@ -392,6 +392,9 @@ static enum ww_status read_menu(struct ww_context *context, const char *name)
     if (status == WW_OK) {
         *menu = made;
     }
+    if (status == WW_OK && context->world.rank == 0) {
+        menu_warn_if_bare("auto", menu);
+    }
     return status;
 }
 

@@ -340,6 +340,7 @@ static void announce(const struct ww_context *context)
                  topology->size == 1 ? "nothing" : context->fabric_name,
                  context->thread != NULL ? "threaded" : "inline", context->kernels.name);
         context_announce_wires(context);
+        menu_warn_if_bare(context->settings.values.codec, &context->coding.menu);
     }
 }
 

@@ -69,12 +69,17 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
     return savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
 }
 
+static uint64_t handover_ns(const struct ledger *ledger)
+{
+    return atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed);
+}
+
 /* What comparing itself took is charged, beyond probes, which simply save nothing. */
 static struct ww_savings run_savings(const struct ledger *ledger)
 {
     struct interval saved = nothing;
     bool known = policy_saved(&ledger->policy, &saved);
-    double charge = seconds_of(ledger->agreeing_ns_all + ledger->shadow_ns_all);
+    double charge = seconds_of(ledger->charged_ns);
     if (ledger->totals.encoded == 0 && !ledger->past_known) {
         return savings(&nothing, 0, WW_EVIDENCE_DENSE);
     }
@@ -329,8 +334,7 @@ static void add_step(struct ledger *ledger, const struct ww_report *report)
     totals->chosen += report->chosen;
     totals->wild += report->wild;
     memcpy(totals->codec, report->codec, sizeof totals->codec);
-    ledger->agreeing_ns_all += ledger->agreeing_ns;
-    ledger->shadow_ns_all += ledger->shadow_ns;
+    ledger->charged_ns += ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger);
 }
 
 /* Counters of energy wrap within minutes: they are read in time, and added up. */
@@ -397,7 +401,7 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
     double usual = policy_home_s(&ledger->policy);
-    report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns) +
+    report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
     name_codec(context, report);
     note_slowest(ledger, report->slowest_rank);

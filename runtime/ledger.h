@@ -37,8 +37,7 @@ struct ledger {
     struct audit_counters counted_since;
     struct energy_counters energy_since; /* read at energy_ns */
     uint64_t energy_ns;
-    uint64_t shadow_ns_all; /* in all steps */
-    uint64_t agreeing_ns_all;
+    uint64_t charged_ns;        /* what comparing took in all steps, beyond probes themselves */
     unsigned told_units;        /* bits of those whose first choice was told */
     struct outputs *outputs;    /* NULL = none */
     struct bucket_times *times; /* [bucket_count], for outputs */
