@@ -14,6 +14,7 @@ struct settings {
     char codec[64];
     char host[64];
     char place[64];
+    char shape[96];
     char calibration_file[1024];
     enum config_origin origins[CONFIG_ROWS_MAX]; /* by row of the table */
 };
