@@ -24,6 +24,7 @@
 
 #define UNKNOWN UINT64_MAX
 #define NS_PER_S 1e9
+#define NS_ROUNDING 1e-3
 
 /* A message between hosts. */
 struct crossing {
@@ -86,6 +87,12 @@ static struct {
 
 /* ---- Time ----------------------------------------------------------------------------------- */
 
+/* No less than asked for; but a product that is meant to be whole may be a little more. */
+static uint64_t whole_ns(double ns)
+{
+    return (uint64_t)ceil(ns - NS_ROUNDING);
+}
+
 static struct port *port_of(const struct fabric *fabric, enum direction direction)
 {
     const struct shape *shape = fabric->shape;
@@ -99,7 +106,7 @@ static uint64_t span_ns(const struct fabric *fabric, const struct crossing *cros
     int own = shape->ranks_of[shape->host_of[fabric->world.rank]];
     int other = shape->ranks_of[shape->host_of[crossing->peer]];
     int parts = shape->ports.shared ? 1 : own > other ? own : other;
-    return (uint64_t)ceil((double)crossing->bytes * shape->byte_ns * parts);
+    return whole_ns((double)crossing->bytes * shape->byte_ns * parts);
 }
 
 static void depart(const struct fabric *fabric, struct crossing *crossing, uint64_t now_ns)
@@ -491,7 +498,7 @@ static enum ww_status shape_fill(struct shape *shape, const struct shape_setup *
     shape->host_of = setup->host_of;
     shape->hosts = setup->hosts;
     shape->byte_ns = setup->byte_s * NS_PER_S;
-    shape->latency_ns = (uint64_t)ceil(setup->latency_s * NS_PER_S);
+    shape->latency_ns = whole_ns(setup->latency_s * NS_PER_S);
     shape->apart = setup->apart;
     shape->clock_ns = setup->clock_ns;
     snprintf(shape->name, sizeof shape->name, "shaped %s", shape->below->name);
