@@ -13,245 +13,13 @@
  * many that send to one share a rate, and nobody waits behind what has not come yet. */
 #include "shape.h"
 
-#include <assert.h>
-#include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "internal/log.h"
 
-#define UNKNOWN UINT64_MAX
 #define NS_PER_S 1e9
-#define NS_ROUNDING 1e-3
-
-/* A message between hosts. */
-struct crossing {
-    uint64_t note_ns; /* travels: the first byte is at the receiver's port */
-    uint64_t over_ns; /* the last byte has passed this end's port; UNKNOWN = it has no turn yet */
-    size_t bytes;
-    int peer;
-    enum ww_message_kind kind;
-};
-
-/* A posted round. */
-struct flight {
-    struct ww_flight below;
-    bool under_way; /* below */
-    bool lends;     /* the fabric below may still read the notes after it is closed */
-    int first;      /* crossings before it are over */
-    int count;
-    int capacity;
-    struct crossing *crossings;
-    struct flight *next; /* of all flights of the fabric */
-    struct flight *next_free;
-};
-
-struct shape {
-    struct ww_transport transport; /* first: a fabric finds its shape by it */
-    char name[32];
-    const struct ww_transport *below;
-    struct ww_world world;
-    const int *host_of;
-    int *ranks_of; /* [hosts] */
-    int hosts;
-    double byte_ns;
-    uint64_t latency_ns;
-    bool apart;
-    uint64_t (*clock_ns)(void);
-    struct ports ports;
-    struct port_card *cards; /* [size] */
-};
-
-struct fabric {
-    const struct shape *shape;
-    const struct ww_transport *below;
-    void *fabric; /* of the one below */
-    struct ww_world world;
-    int levels;
-    int host_levels;
-    const uint8_t *peer_level;
-    struct flight *flights;
-    struct flight *free;
-    struct ww_message *widened; /* room for a round with its notes */
-    int widened_capacity;
-    struct ww_traffic notes[WW_LEVELS_MAX]; /* sent, as the fabric below counts them */
-};
-
-/* Flights whose notes the fabric below may read for ever. */
-static struct {
-    pthread_mutex_t lock;
-    struct flight *flights;
-} kept = {PTHREAD_MUTEX_INITIALIZER, NULL};
-
-/* ---- Time ----------------------------------------------------------------------------------- */
-
-/* No less than asked for; but a product that is meant to be whole may be a little more. */
-static uint64_t whole_ns(double ns)
-{
-    return (uint64_t)ceil(ns - NS_ROUNDING);
-}
-
-static struct port *port_of(const struct fabric *fabric, enum direction direction)
-{
-    const struct shape *shape = fabric->shape;
-    return &shape->ports.port[shape->host_of[fabric->world.rank] * DIRECTIONS + (int)direction];
-}
-
-/* How long a message takes a port. Where ranks have even parts both ends must mean the same. */
-static uint64_t span_ns(const struct fabric *fabric, const struct crossing *crossing)
-{
-    const struct shape *shape = fabric->shape;
-    int own = shape->ranks_of[shape->host_of[fabric->world.rank]];
-    int other = shape->ranks_of[shape->host_of[crossing->peer]];
-    int parts = shape->ports.shared ? 1 : own > other ? own : other;
-    return whole_ns((double)crossing->bytes * shape->byte_ns * parts);
-}
-
-static void depart(const struct fabric *fabric, struct crossing *crossing, uint64_t now_ns)
-{
-    uint64_t span = span_ns(fabric, crossing);
-    uint64_t begin = port_take(port_of(fabric, PORT_OUT), now_ns, span);
-    crossing->note_ns = begin + fabric->shape->latency_ns;
-    crossing->over_ns = begin + span;
-}
-
-/* A message whose first byte is there goes through the port. */
-static void arrive(const struct fabric *fabric, struct crossing *crossing, uint64_t now_ns)
-{
-    if (crossing->note_ns <= now_ns) {
-        uint64_t span = span_ns(fabric, crossing);
-        crossing->over_ns = port_take(port_of(fabric, PORT_IN), crossing->note_ns, span) + span;
-    }
-}
-
-/* ---- Flights -------------------------------------------------------------------------------- */
-
-static bool is_far(const struct fabric *fabric, int peer)
-{
-    return fabric->peer_level[peer] >= fabric->host_levels;
-}
-
-static struct flight *flight_create(struct fabric *fabric)
-{
-    struct flight *flight = calloc(1, sizeof *flight);
-    if (flight == NULL) {
-        return NULL;
-    }
-    flight->next = fabric->flights;
-    fabric->flights = flight;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-    return flight;
-}
-
-/* The first free flight, with room for so many crossings. NULL when there is no memory. */
-static struct flight *flight_take(struct fabric *fabric, int count)
-{
-    struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
-    if (flight == NULL) {
-        return NULL;
-    }
-    if (count > flight->capacity) {
-        struct crossing *crossings = realloc(flight->crossings, (size_t)count * sizeof *crossings);
-        if (crossings == NULL) {
-            return NULL;
-        }
-        flight->crossings = crossings;
-        flight->capacity = count;
-    }
-    fabric->free = flight->next_free;
-    flight->first = 0;
-    flight->count = 0;
-    flight->lends = false;
-    return flight;
-}
-
-static void flight_give(struct fabric *fabric, struct flight *flight)
-{
-    flight->under_way = false;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-}
-
-/* NULL without memory. */
-static struct ww_message *room_for(struct fabric *fabric, int count)
-{
-    if (count > fabric->widened_capacity) {
-        struct ww_message *widened = realloc(fabric->widened, (size_t)count * sizeof *widened);
-        if (widened == NULL) {
-            return NULL;
-        }
-        fabric->widened = widened;
-        fabric->widened_capacity = count;
-    }
-    return fabric->widened;
-}
-
-/* Puts a note before each message between hosts: on both ends a pair's messages of one tag are then
- * note, message, note, message, however they are parted into rounds. Returns how many there are. */
-static int widen(const struct fabric *fabric, struct flight *flight,
-                 const struct ww_message *messages, int count, struct ww_message *widened)
-{
-    int used = 0;
-    for (int index = 0; index < count; index++) {
-        const struct ww_message *message = &messages[index];
-        if (is_far(fabric, message->peer)) {
-            struct crossing *crossing = &flight->crossings[flight->count++];
-            *crossing = (struct crossing){UNKNOWN, UNKNOWN, message->bytes, message->peer,
-                                          message->kind};
-            widened[used++] = (struct ww_message){message->kind, message->peer, &crossing->note_ns,
-                                                  sizeof crossing->note_ns};
-        }
-        widened[used++] = *message;
-    }
-    return used;
-}
-
-static void flight_depart(const struct fabric *fabric, struct flight *flight, bool control)
-{
-    uint64_t now = flight->count > 0 ? fabric->shape->clock_ns() : 0;
-    for (int index = 0; index < flight->count; index++) {
-        if (flight->crossings[index].kind == WW_SEND) {
-            depart(fabric, &flight->crossings[index], now);
-            flight->lends = flight->lends || !control; /* control is copied below */
-        }
-    }
-}
-
-static void count_notes(struct fabric *fabric, const struct flight *flight, bool control)
-{
-    for (int index = 0; index < flight->count; index++) {
-        const struct crossing *crossing = &flight->crossings[index];
-        struct ww_traffic *notes = &fabric->notes[fabric->peer_level[crossing->peer]];
-        if (crossing->kind != WW_SEND) {
-            continue;
-        }
-        if (control) {
-            notes->control_bytes += sizeof crossing->note_ns;
-        } else {
-            notes->data_bytes += sizeof crossing->note_ns;
-            notes->data_messages++;
-        }
-    }
-}
-
-/* True when all its messages have passed this end. */
-static bool flight_is_over(const struct fabric *fabric, struct flight *flight)
-{
-    bool over = true;
-    uint64_t now = flight->first < flight->count ? fabric->shape->clock_ns() : 0;
-    for (int index = flight->first; index < flight->count; index++) {
-        struct crossing *crossing = &flight->crossings[index];
-        if (crossing->over_ns == UNKNOWN) {
-            arrive(fabric, crossing, now);
-        }
-        over = over && crossing->over_ns <= now; /* UNKNOWN is later */
-        flight->first += over;
-    }
-    return over;
-}
 
 /* ---- The fabric's slots --------------------------------------------------------------------- */
 
@@ -300,31 +68,28 @@ static enum ww_status shape_open(const struct ww_transport_setup *setup, void **
     return WW_OK;
 }
 
-static void flight_keep(struct flight *flight)
-{
-    pthread_mutex_lock(&kept.lock);
-    flight->next = kept.flights;
-    kept.flights = flight;
-    pthread_mutex_unlock(&kept.lock);
-}
-
 /* What was sent is below already, and arrives; only the notes' memory may be needed longer. */
 static void shape_close(void *self, bool failed)
 {
     struct fabric *fabric = self;
     fabric->below->close(fabric->fabric, failed);
-    while (fabric->flights != NULL) {
-        struct flight *flight = fabric->flights;
-        fabric->flights = flight->next;
-        if (flight->under_way && (failed || flight->lends)) {
-            flight_keep(flight);
-        } else {
-            free(flight->crossings);
-            free(flight);
-        }
-    }
+    flights_end(fabric, failed);
     free(fabric->widened);
     free(fabric);
+}
+
+/* NULL without memory. */
+static struct ww_message *room_for(struct fabric *fabric, int count)
+{
+    if (count > fabric->widened_capacity) {
+        struct ww_message *widened = realloc(fabric->widened, (size_t)count * sizeof *widened);
+        if (widened == NULL) {
+            return NULL;
+        }
+        fabric->widened = widened;
+        fabric->widened_capacity = count;
+    }
+    return fabric->widened;
 }
 
 static enum ww_status shape_post(void *self, int tag, bool control,
@@ -340,7 +105,7 @@ static enum ww_status shape_post(void *self, int tag, bool control,
         }
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
-    int used = widen(fabric, flight, messages, count, widened);
+    int used = flight_widen(fabric, flight, messages, count, widened);
     flight_depart(fabric, flight, control);
     flight->under_way = true;
     enum ww_status status = fabric->below->post(fabric->fabric, tag, control, widened, used,
@@ -348,7 +113,7 @@ static enum ww_status shape_post(void *self, int tag, bool control,
     if (status != WW_OK) {
         return status; /* nobody knows what of it is under way */
     }
-    count_notes(fabric, flight, control);
+    flight_count_notes(fabric, flight, control);
     *posted = (struct ww_flight){flight, flight->count > 0 ? WW_WAIT_NETWORK : flight->below.wait};
     return WW_OK;
 }
