@@ -139,6 +139,8 @@ struct step {
 struct ww_context {
     struct ww_world world;
     struct ww_local_world *alone;         /* a world of one needs no transport of the program's */
+    struct imitation imitation;           /* of slower wires; hosts 0 = none */
+    struct shape *shape;                  /* it, around the transport that the program gave */
     const struct ww_transport *transport; /* the world's, or route over it */
     char fabric_name[64];                 /* "shm + mpi" */
     struct settings settings;

@@ -351,7 +351,7 @@ Test(config, the_table_is_printed_as_far_as_it_fits)
 Test(config, ranks_compare_what_they_must_share_and_nothing_else)
 {
     struct settings settings;
-    char text[512];
+    char text[640];
     cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
     config_print_shared(&settings, text, sizeof text);
     cr_expect_str_eq(text, "bucket_bytes=4194304 segment_bytes=0 segments_in_flight=0 "
@@ -359,5 +359,5 @@ Test(config, ranks_compare_what_they_must_share_and_nothing_else)
                            "calibrate=auto calibrate_s=0.3 codec=none codecs_allowed=none "
                            "probe=auto error_feedback=auto "
                            "codec_least_count=16384 density_warmup_steps=0 momentum=0 clip_norm=0 "
-                           "discover=yes");
+                           "shape= discover=yes");
 }
