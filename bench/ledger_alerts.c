@@ -131,12 +131,12 @@ static bool find_skew(double share, const struct account *account, struct alert 
 {
     double skew = account->total.numbers[LEDGER_SKEW_S];
     double communication = account->total.numbers[LEDGER_COMMUNICATION_S];
-    char who[32] = "the slowest rank";
+    char who[32] = "";
     if (account->slowest >= 0) {
-        snprintf(who, sizeof(who), "rank %d, mostly", account->slowest);
+        snprintf(who, sizeof(who), " (mostly rank %d)", account->slowest);
     }
     snprintf(alert->text, sizeof(alert->text),
-             "waiting for %s took %s of communication, more than %s", who,
+             "waiting for the slowest rank%s took %s of communication, more than %s", who,
              word_share(skew / communication).text, word_share(share).text);
     return skew > share * communication;
 }

@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#include <wirewise/wirewise.h>
-
 #include "json.h"
 
 /* Whole numbers beyond what a double holds exactly are not there. */

@@ -103,7 +103,7 @@ static void print_verdict(const struct replay *replay, FILE *to)
 {
     double saved = replay->dense_s - replay->coded_s;
     finding_label(to, "");
-    if (fabs(saved) <= 1e-6 * replay->coded_s) {
+    if (fabs(saved) <= 1e-9 * replay->coded_s) {
         fputs("the codec would neither save nor cost time", to);
     } else {
         fprintf(to, "the codec would %s %s a step, %s of a dense one", saved > 0 ? "save" : "cost",

@@ -388,12 +388,8 @@ enum ledger_taken ledger_parse(struct ledger *ledger, const char *text, size_t b
     json_error_t error;
     json_t *line = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(line)) {
-        bool header = ledger->level_count == 0;
-        snprintf(said, said_bytes, "%s (%s); %s", line == NULL ? "no JSON" : "no object",
-                 line == NULL ? error.text : kind_of(line),
-                 header ? "a ledger begins with {\"wirewise\": \"ledger\", ...}"
-                        : "each line of a ledger is one JSON object. The file is damaged here; "
-                          "the lines before are whole");
+        snprintf(said, said_bytes, "this is no JSON object (%s)",
+                 line == NULL ? error.text : kind_of(line));
         json_decref(line);
         return LEDGER_BROKEN;
     }

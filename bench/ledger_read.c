@@ -32,7 +32,7 @@ static int fail(const struct reading *reading, const char *sentence, int code)
         fprintf(stderr, ":%zu", reading->line);
     }
     fputs(": ", stderr);
-    words_put(stderr, sentence, SAID_BYTES);
+    words_put(stderr, sentence, 2 * SAID_BYTES);
     fputc('\n', stderr);
     return code;
 }
@@ -69,6 +69,24 @@ static bool is_blank(const struct reading *reading)
     return i == reading->bytes;
 }
 
+/* A line that is no JSON object. */
+static int refuse_line(const struct reading *reading, const struct ledger *ledger, const char *said)
+{
+    char sentence[2 * SAID_BYTES];
+    if (ledger->level_count == 0) {
+        snprintf(sentence, sizeof(sentence),
+                 "%s, so the file is no ledger: one begins with {\"wirewise\": \"ledger\", ...}. "
+                 "WIREWISE_LEDGER=FILE has a run write it",
+                 said);
+    } else {
+        snprintf(sentence, sizeof(sentence),
+                 "%s, as each line of a ledger is: the file is damaged here. What stands before: "
+                 "head -n %zu %s | wirewise report -",
+                 said, reading->line - 1, reading->path);
+    }
+    return fail(reading, sentence, EXIT_USAGE);
+}
+
 static int read_line(const struct reading *reading, struct ledger *ledger)
 {
     char said[SAID_BYTES] = "";
@@ -77,7 +95,7 @@ static int read_line(const struct reading *reading, struct ledger *ledger)
         return EXIT_FINE;
     case LEDGER_BROKEN:
         ledger->cut = ledger->level_count > 0 && !reading->whole;
-        return ledger->cut ? EXIT_FINE : fail(reading, said, EXIT_USAGE);
+        return ledger->cut ? EXIT_FINE : refuse_line(reading, ledger, said);
     case LEDGER_WRONG:
         return fail(reading, said, EXIT_USAGE);
     default:
@@ -101,7 +119,6 @@ static int read_lines(struct reading *reading, struct ledger *ledger)
         return fail_to_read(reading, "cannot be read");
     }
     if (too_long) {
-        reading->line++;
         return fail(reading, "a line of more than 1 MiB: this is no ledger", EXIT_USAGE);
     }
     if (ledger->level_count == 0) {

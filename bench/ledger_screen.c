@@ -126,10 +126,9 @@ static void print_steps(const struct account *account, FILE *to)
     const char *state = account_state(ledger);
     fprintf(to, "; the run %s%s\n", state[0] == 'n' ? "was " : "", state);
     if (!ledger->ended) {
-        fprintf(to,
-                "%*sNo summary at the end: it was killed, or still goes on. Sums are of its "
-                "steps.\n",
-                LABEL_WIDTH, "");
+        finding_label(to, "");
+        fprintf(to, "It has no summary%s: sums are of its steps\n",
+                state[0] == 'n' ? ", for it was killed or still goes on" : "");
     }
 }
 

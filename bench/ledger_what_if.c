@@ -12,7 +12,7 @@
 #define RATE_LEAST 1e3 /* where break-even is looked for, bits per second */
 #define RATE_MOST 1e15
 #define HALVINGS 80
-#define SAVES 1e-6 /* of a step: less is no saving */
+#define SAVES 1e-9 /* of a step: less is no saving */
 
 const char *what_if_read(char *text, struct what_if *what_if)
 {
