@@ -68,7 +68,7 @@ prints "mostly rank 3 (75 % of steps)" int8
 prints "saved     900 ms (95 %: 720 ms to 1.08 s, measured), 45 % of the run" int8
 prints "took 100 ms dense and 50 ms coded" int8
 prints "5 ms      100 ms    5 %  what the probes of dense steps cost, 2 of them" int8
-prints "residual 0.125, 75 % of the energy captured" int8
+prints "error feedback keeps 0.125 (L2); 75 % of the energy was captured" int8
 prints "eth0 counted 13.07 MiB, framing 578.1 KiB: 0.8 % unexplained" int8
 prints "codec     auto of none,fp16,int8: none 1-4, int8 5-16, fp16 17-20" auto
 prints "step 16 policy: 4M..16M: fp16 instead of int8" auto
@@ -189,7 +189,7 @@ prints "0.278 EUR the run, 0.0139 EUR a step; time 0.008 EUR, traffic 0.26 EUR, 
 prints "energy 20 Wh, 1 Wh a step" int8 --prices prices
 prints "saved 0.0081 EUR (95 %: 0.00648 EUR to 0.00972 EUR) by time, with 9 Wh of energy" int8 \
     --prices prices
-prints "by traffic 0.54 EUR against fp32, 0.14 EUR against 16 bit" int8 --prices prices
+prints "traffic not sent: 0.54 EUR against dense fp32, 0.14 EUR against dense 16 bit" int8 --prices prices
 prints "no saving outside the noise" noise --prices prices
 prints "no saving outside the noise" nulls --prices prices
 prints "compression cost 0.00324 EUR" loss --prices prices

@@ -163,13 +163,25 @@ static void find_alike(struct account *account)
                                : ledger->facts[LEDGER_RANKS] / ledger->facts[LEDGER_HOSTS];
 }
 
+/* The summary counts; what was last looked at in some step may stand in a line only. */
+static void take_summary(struct account *account)
+{
+    struct ledger_line added = account->total;
+    account->total = account->ledger->summary;
+    account->unjudged = 0;
+    for (int i = 0; i < LEDGER_NUMBERS; i++) {
+        if (!ledger_members[i].adds && isnan(account->total.numbers[i])) {
+            account->total.numbers[i] = added.numbers[i];
+        }
+    }
+}
+
 bool account_make(const struct ledger *ledger, struct account *account)
 {
     *account = (struct account){.ledger = ledger, .slowest = -1};
     add_up(account);
     if (ledger->ended) {
-        account->total = ledger->summary;
-        account->unjudged = 0;
+        take_summary(account);
     }
     account->steps = account->total.numbers[LEDGER_STEPS];
     account->mean_step_s = account->total.numbers[LEDGER_STEP_S] / account->steps;

@@ -74,7 +74,9 @@ static void print_saved_money(const struct finding *finding, FILE *to)
         fprintf(to, ", with %s of energy", word_energy(sign * cost->saved_j.estimate).text);
     }
     if (!isnan(cost->saved_traffic)) {
-        fprintf(to, "; by traffic %s against fp32, %s against 16 bit",
+        fputc('\n', to);
+        finding_label(to, "");
+        fprintf(to, "traffic not sent: %s against dense fp32, %s against dense 16 bit",
                 money_of(finding, cost->saved_traffic).text,
                 money_of(finding, cost->saved_traffic16).text);
     }

@@ -175,7 +175,7 @@ int prices_read(const char *path, struct prices *prices)
     if (from == NULL) {
         fprintf(stderr, "wirewise report: --prices %s: cannot be opened: %s\n", path,
                 strerror(errno));
-        return errno == ENOENT ? EXIT_USAGE : EXIT_FAILED;
+        return EXIT_USAGE;
     }
     int code = take_lines(&reading, from);
     fclose(from);

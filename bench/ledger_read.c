@@ -37,11 +37,11 @@ static int fail(const struct reading *reading, const char *sentence, int code)
     return code;
 }
 
-static int fail_to_read(const struct reading *reading, const char *what)
+static int fail_to_read(const struct reading *reading, const char *what, int code)
 {
     char sentence[SAID_BYTES];
     snprintf(sentence, sizeof(sentence), "%s: %s", what, strerror(errno));
-    return fail(reading, sentence, errno == ENOENT || errno == EISDIR ? EXIT_USAGE : EXIT_FAILED);
+    return fail(reading, sentence, code);
 }
 
 /* Takes the next line in; false at the end of the file, or when it is too long to be one. */
@@ -116,7 +116,7 @@ static int read_lines(struct reading *reading, struct ledger *ledger)
         return code;
     }
     if (ferror(reading->from)) {
-        return fail_to_read(reading, "cannot be read");
+        return fail_to_read(reading, "cannot be read", errno == EISDIR ? EXIT_USAGE : EXIT_FAILED);
     }
     if (too_long) {
         return fail(reading, "a line of more than 1 MiB: this is no ledger", EXIT_USAGE);
@@ -156,7 +156,7 @@ int ledger_read(const char *path, struct ledger *ledger)
                               .energy_j = (double)NAN};
     reading.from = piped ? stdin : fopen(path, "r");
     if (reading.from == NULL) {
-        return fail_to_read(&reading, "cannot be opened");
+        return fail_to_read(&reading, "cannot be opened", EXIT_USAGE);
     }
     int code = EXIT_FAILED;
     reading.text = malloc(LINE_BYTES_MAX);

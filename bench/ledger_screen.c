@@ -262,13 +262,13 @@ static void print_loss(const struct account *account, FILE *to)
             word_count(total[LEDGER_ENCODED]).text,
             word_share(total[LEDGER_CHOSEN] / total[LEDGER_ENCODED]).text,
             word_count(total[LEDGER_WILD]).text);
-    if (!isnan(total[LEDGER_RESIDUAL])) {
-        fprintf(to, "; residual %.3g", total[LEDGER_RESIDUAL]);
-    }
-    if (!isnan(total[LEDGER_CAPTURED])) {
-        fprintf(to, ", %.4g %% of the energy captured", 100 * total[LEDGER_CAPTURED]);
-    }
     fputc('\n', to);
+    if (!isnan(total[LEDGER_RESIDUAL]) && !isnan(total[LEDGER_CAPTURED])) {
+        finding_label(to, "");
+        fprintf(to, "error feedback keeps %.3g (L2); ", total[LEDGER_RESIDUAL]);
+        fprintf(to, "%.4g %% of the energy was captured when last looked at\n",
+                100 * total[LEDGER_CAPTURED]);
+    }
 }
 
 static void print_audit(const struct account *account, FILE *to)
