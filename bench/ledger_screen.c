@@ -263,9 +263,16 @@ static void print_loss(const struct account *account, FILE *to)
             word_share(total[LEDGER_CHOSEN] / total[LEDGER_ENCODED]).text,
             word_count(total[LEDGER_WILD]).text);
     fputc('\n', to);
-    if (!isnan(total[LEDGER_RESIDUAL]) && !isnan(total[LEDGER_CAPTURED])) {
+    bool residual = !isnan(total[LEDGER_RESIDUAL]);
+    bool captured = !isnan(total[LEDGER_CAPTURED]);
+    if (residual || captured) {
         finding_label(to, "");
-        fprintf(to, "error feedback keeps %.3g (L2); ", total[LEDGER_RESIDUAL]);
+    }
+    if (residual) {
+        fprintf(to, "error feedback keeps %.3g (L2)%s", total[LEDGER_RESIDUAL],
+                captured ? "; " : "\n");
+    }
+    if (captured) {
         fprintf(to, "%.4g %% of the energy was captured when last looked at\n",
                 100 * total[LEDGER_CAPTURED]);
     }
