@@ -45,7 +45,7 @@ refuses() {
     grep -qF -- "$words" errors || complain "report $* does not say '$words': $(cat errors)"
 }
 
-kinds="int8 loss noise auto dense nulls thinned failed wild slow skew unexplained"
+kinds="int8 loss noise auto dense nulls thinned probed failed wild slow skew unexplained"
 for kind in $kinds killed; do
     sh "$here/make_ledger.sh" "$kind" >"$kind" || complain "there is no ledger $kind"
 done
@@ -164,6 +164,8 @@ done
 # 500,000 bytes took 17.7 ms and will take 40; 10 of 60 ms stay hidden.
 prints "what if   network had 100 Mbit/s: a step would take 122 ms coded, 239 ms dense" int8 \
     --what-if 100mbit
+prints "a step would take 122 ms coded, 239 ms dense (recorded: 100 ms)" probed \
+    --what-if 100mbit
 prints "replace what they took at 226 Mbit/s" int8 --what-if 100mbit
 prints "would save 117 ms a step, 49 % of a dense one; it pays below 4 Gbit/s" int8 \
     --what-if network=12.5MB/s
@@ -174,7 +176,7 @@ prints "neither save nor cost" dense --what-if 1gbit
 prints "it pays at no rate" dense --what-if 1gbit
 prints '"break_even_bit_s": 3.9999' int8 --json --what-if 1gbit
 refuses 2 "int8 has no level 'rack'; there are host, network" int8 --what-if rack=1gbit
-for rate in '' 25 fast network= 25gbit, 25gbit,50 -- -1gbit 0gbit; do
+for rate in '' 25 fast network= '25gbit,' 25gbit,50 -- -1gbit 0gbit; do
     refuses 2 "write RATE, LEVEL=RATE" int8 "--what-if=$rate"
 done
 
@@ -189,7 +191,8 @@ prints "0.278 EUR the run, 0.0139 EUR a step; time 0.008 EUR, traffic 0.26 EUR, 
 prints "energy 20 Wh, 1 Wh a step" int8 --prices prices
 prints "saved 0.0081 EUR (95 %: 0.00648 EUR to 0.00972 EUR) by time, with 9 Wh of energy" int8 \
     --prices prices
-prints "traffic not sent: 0.54 EUR against dense fp32, 0.14 EUR against dense 16 bit" int8 --prices prices
+prints "traffic not sent: 0.54 EUR against dense fp32, 0.14 EUR against dense 16 bit" int8 \
+    --prices prices
 prints "no saving outside the noise" noise --prices prices
 prints "no saving outside the noise" nulls --prices prices
 prints "compression cost 0.00324 EUR" loss --prices prices

@@ -6,8 +6,8 @@ set -u
 wirewise=$1
 manual=$2
 bad=0
-flags=$({ "$wirewise" bench --help && "$wirewise" report --help; } | grep -o -e ' -[a-zA-Z],' -e '--[a-z_-]*[a-z]' |
-        tr -d ' ,' | sort -u)
+flags=$({ "$wirewise" bench --help && "$wirewise" report --help; } |
+        grep -o -e ' -[a-zA-Z],' -e '--[a-z_-]*[a-z]' | tr -d ' ,' | sort -u)
 [ "$(echo "$flags" | wc -l)" -gt 30 ] || { echo "FAILED: only these flags: $flags"; bad=1; }
 for flag in $flags; do
     if ! sed 's/\\-/-/g' "$manual" | grep -q -e "$flag\([^a-z_-]\|$\)"; then

@@ -105,13 +105,19 @@ static void print_verdict(const struct replay *replay, FILE *to)
 {
     double saved = replay->dense_s - replay->coded_s;
     finding_label(to, "");
+    if (isnan(saved)) {
+        fputs("what the codec would save is not known: the ledger lacks bytes or seconds\n", to);
+        return;
+    }
     if (fabs(saved) <= 1e-9 * replay->coded_s) {
         fputs("the codec would neither save nor cost time", to);
     } else {
         fprintf(to, "the codec would %s %s a step, %s of a dense one", saved > 0 ? "save" : "cost",
                 word_seconds(fabs(saved)).text, word_share(fabs(saved) / replay->dense_s).text);
     }
-    if (replay->break_even == 0) {
+    if (isnan(replay->break_even)) {
+        fputs("; where it pays is not known\n", to);
+    } else if (replay->break_even == 0) {
         fputs("; it pays at no rate\n", to);
     } else if (isinf(replay->break_even)) {
         fputs("; it pays at any rate\n", to);

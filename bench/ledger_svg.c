@@ -213,7 +213,9 @@ static void draw_title(FILE *to, const struct finding *finding)
     svg_text(to, run[0] != '\0' ? run : ledger->path, TITLE_LETTERS);
     fprintf(to, "</text>\n<text x=\"%.1f\" y=\"46\" fill=\"#404040\">codec ", LEFT);
     svg_text(to, ledger->texts[LEDGER_CODEC], 24);
-    fprintf(to, ", %s ranks; saved: ", word_count(ledger->facts[LEDGER_RANKS]).text);
+    bool lost = account_verdict(&finding->account) == VERDICT_LOST;
+    fprintf(to, ", %s ranks; %s", word_count(ledger->facts[LEDGER_RANKS]).text,
+            lost ? "" : "saved: ");
     svg_text(to, saving, sizeof(saving));
     fputs("</text>\n", to);
 }

@@ -11,7 +11,7 @@
 
 #define RATE_LEAST 1e3 /* where break-even is looked for, bits per second */
 #define RATE_MOST 1e15
-#define HALVINGS 80
+#define HALVINGS 50
 #define SAVES 1e-9 /* of a step: less is no saving */
 
 const char *what_if_read(char *text, struct what_if *what_if)
@@ -55,12 +55,34 @@ struct stage {
     double alike; /* bytes on the link, per byte of this rank */
     double recorded_rate;
     double latency_s; /* of a step's buckets */
-    bool probes_too;  /* no line is without probes */
 };
 
-static bool is_replayed(const struct stage *stage, const struct ledger_line *line)
+/* A line without those of its steps that were probes: they went dense, over the same wires, and
+ * took as much longer as dense steps do. */
+static struct ledger_line without_probes(const struct stage *stage, const struct ledger_line *line)
 {
-    return stage->probes_too || !(line->numbers[LEDGER_PROBES] > 0);
+    static const enum ledger_number seconds[] = {LEDGER_STEP_S, LEDGER_COMMUNICATION_S,
+                                                 LEDGER_EXPOSED_S};
+    struct ledger_line coded = *line;
+    double *numbers = coded.numbers;
+    double probes = fmin(fmax(numbers[LEDGER_PROBES], 0), numbers[LEDGER_STEPS]);
+    if (probes == 0) {
+        return coded;
+    }
+    double left = 1 - probes / numbers[LEDGER_STEPS]; /* of the line's steps */
+    const struct ledger *ledger = stage->account->ledger;
+    double longer = ledger->dense_s - ledger->coded_s;
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+        double *number = &numbers[seconds[i]];
+        *number = fmax(0, *number - (isnan(longer) ? 0 : probes * longer)) * left;
+    }
+    numbers[LEDGER_SKEW_S] *= left;
+    numbers[LEDGER_STEPS] -= probes;
+    double *sent = &coded.traffic[LEDGER_SENT][stage->level];
+    double *dense = &coded.traffic[LEDGER_DENSE32][stage->level];
+    *sent = fmax(0, *sent - *dense * (1 - left));
+    *dense *= left;
+    return coded;
 }
 
 static double bytes_of(const struct stage *stage, const struct ledger_line *line,
@@ -115,8 +137,9 @@ static struct replay replay_all(const struct stage *stage, double rate)
     struct replay replay = {
         .level = stage->level, .alike = stage->alike, .recorded_rate = stage->recorded_rate};
     for (size_t i = 0; i < ledger->line_count; i++) {
-        if (is_replayed(stage, &ledger->lines[i])) {
-            replay_line(stage, &ledger->lines[i], rate, &replay);
+        struct ledger_line line = without_probes(stage, &ledger->lines[i]);
+        if (line.numbers[LEDGER_STEPS] > 0) {
+            replay_line(stage, &line, rate, &replay);
         }
     }
     double *const sums[] = {&replay.sent, &replay.dense, &replay.recorded_s, &replay.coded_s,
@@ -138,6 +161,9 @@ static double find_break_even(const struct stage *stage)
 {
     double low = log(RATE_LEAST);
     double high = log(RATE_MOST);
+    if (!(replay_all(stage, RATE_LEAST).coded_s >= 0)) {
+        return (double)NAN;
+    }
     if (!saves(stage, RATE_LEAST)) {
         return 0;
     }
@@ -163,10 +189,10 @@ static double find_recorded_rate(const struct stage *stage)
     double coding = 0;
     double wire = 0;
     for (size_t i = 0; i < account->ledger->line_count; i++) {
-        const struct ledger_line *line = &account->ledger->lines[i];
-        if (is_replayed(stage, line)) {
-            coding += line->numbers[LEDGER_ENCODE_S] + line->numbers[LEDGER_DECODE_S];
-            wire += wire_of(line);
+        struct ledger_line line = without_probes(stage, &account->ledger->lines[i]);
+        if (line.numbers[LEDGER_STEPS] > 0) {
+            coding += line.numbers[LEDGER_ENCODE_S] + line.numbers[LEDGER_DECODE_S];
+            wire += wire_of(&line);
         }
     }
     double seconds = account->ledger->dense_s - account->ledger->coded_s + coding / mean.steps;
@@ -182,15 +208,11 @@ struct replay what_if_replay(const struct what_if *what_if, const struct account
     struct stage stage = {.account = account,
                           .level = what_if_level(what_if, ledger),
                           .recorded_rate = (double)NAN,
-                          .latency_s = what_if->latency_s * 2,
-                          .probes_too = true};
+                          .latency_s = what_if->latency_s * 2};
     bool inside = stage.level < ledger->facts[LEDGER_INSIDE]; /* a rank has its link for itself */
     stage.alike = inside ? 1 : account->ranks_alike;
     if (what_if->latency_s > 0) {
         stage.latency_s *= ledger->facts[LEDGER_BUCKETS];
-    }
-    for (size_t i = 0; i < ledger->line_count; i++) {
-        stage.probes_too = stage.probes_too && ledger->lines[i].numbers[LEDGER_PROBES] > 0;
     }
     stage.recorded_rate = find_recorded_rate(&stage);
     struct replay replay = replay_all(&stage, what_if->rate);

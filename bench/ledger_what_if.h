@@ -20,7 +20,7 @@ int what_if_level(const struct what_if *what_if, const struct ledger *ledger);
 /* Of the mean step. NAN = not known. */
 struct replay {
     int level;
-    double steps;         /* that were replayed: those without probes, if there are any */
+    double steps;         /* that were replayed: all that were no probes */
     double recorded_rate; /* of that level in the run, by its dense and coded steps; else NAN, and
                            * all of the wires' time is taken to be that level's */
     double alike;         /* bytes on the link, per byte of the rank that wrote the ledger */

@@ -8,6 +8,7 @@
 #   auto      none, int8, fp16, with events  dense     encodes nothing
 #   nulls     knows nothing that may be null thinned   lines about 1, 2 and 4 steps
 #   killed    int8, cut in its last line     failed    int8, ended by a failure
+#   probed    int8, lines about 4 steps, one of which may be a probe, which takes 50 ms longer
 #   wild slow skew unexplained               each with what `--check` finds under that name
 set -u
 kind=${1:?usage: make_ledger.sh KIND}
@@ -32,8 +33,9 @@ write() {
         return is("auto") ? "modelled" : "measured"
     }
     # The members of steps up to `step`, `slow` of which took 10 times as long.
-    function members(step, steps, probes, slow, saved, evidence,    coded, unknown) {
+    function members(step, steps, probes, slow, saved, evidence,    coded, longer, unknown) {
         coded = codec == "none" ? 0 : steps - probes
+        longer = is("probed") ? probes * 0.05 : 0
         unknown = is("nulls")
         return sprintf("\"step\": %d, \"steps\": %d, \"t\": %.9g, \"codec\": \"%s\", " \
             "\"probes\": %d, \"bytes\": [%d, %d], \"dense32\": [%d, %d], " \
@@ -45,7 +47,8 @@ write() {
             step, steps, step * 0.1, codec, probes,
             steps * 1000000, coded * 250000 + (steps - coded) * 1000000,
             steps * 1000000, steps * 1000000, steps * 500000, steps * 500000,
-            steps * 100, steps * 0.1 + slow * 0.9, steps * 0.06, steps * 0.05,
+            steps * 100, steps * 0.1 + slow * 0.9 + longer, steps * 0.06 + longer,
+            steps * 0.05 + longer,
             coded * 0.002, coded * 0.001, steps * (is("skew") ? 0.03 : 0.001),
             unknown ? "null" : (step % 4 == 0 && steps < 20 ? 1 : 3), saved, evidence,
             probes * 0.05, unknown ? "null" : "0.125", unknown ? "null" : "0.75",
@@ -54,6 +57,10 @@ write() {
     function line(step, steps,    probes, slow) {
         probes = (step % 10 == 0 && !is("dense") && !is("nulls") && !is("thinned"))
         codec = is("dense") || probes ? "none" : is("auto") ? auto_codec(step) : "int8"
+        if (is("probed")) {
+            probes = (step % 8 == 0)
+            codec = "int8"
+        }
         slow = is("slow") && step == 13
         printf "{%s}\n", members(step, steps, probes, slow, saved_of(probes, steps),
                                  evidence_of(probes, steps))
@@ -91,7 +98,9 @@ write() {
     }
     BEGIN {
         header()
-        if (is("thinned")) {
+        if (is("probed")) {
+            for (step = 4; step <= 20; step += 4) line(step, 4)
+        } else if (is("thinned")) {
             for (step = 1; step <= 4; step++) line(step, 1)
             event("bound", 4, "lines are about 2 steps each from here on")
             for (step = 6; step <= 12; step += 2) line(step, 2)
@@ -119,7 +128,8 @@ killed)
         for (i = 1; i < NR; i++) print lines[i]
         printf "%s", substr(lines[NR], 1, length(lines[NR]) / 3) }'
     ;;
-int8 | loss | noise | auto | dense | nulls | thinned | failed | wild | slow | skew | unexplained)
+int8 | loss | noise | probed | auto | dense | nulls | thinned | failed | \
+    wild | slow | skew | unexplained)
     write "$kind"
     ;;
 *)
