@@ -2,11 +2,13 @@
  * check_ledger_parts.c: what `wirewise report` reads from its command line, and that no bytes harm
  * it:
  *   check_ledger_parts LEDGER...   with ledgers to be mutated */
+#define _GNU_SOURCE /* memfd_create */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -228,24 +230,27 @@ static void show(const struct ledger *ledger, FILE *nowhere)
     finding_draw(nowhere, finding);
 }
 
-static bool write_to(const char *path, const struct text *text)
+/* A file in memory, and its name. */
+struct scratch {
+    int descriptor;
+    char path[32];
+};
+
+static bool write_to(const struct scratch *scratch, const struct text *text)
 {
-    FILE *to = fopen(path, "w");
-    if (to == NULL) {
-        return false;
-    }
-    fwrite(text->bytes, 1, text->count, to);
-    return fclose(to) == 0;
+    return ftruncate(scratch->descriptor, 0) == 0 &&
+           pwrite(scratch->descriptor, text->bytes, text->count, 0) == (ssize_t)text->count;
 }
 
 /* Reads one mutation; false when that ends in another way than with a ledger or a refusal. */
-static bool survive(const struct text *text, const char *path, FILE *nowhere, size_t *taken)
+static bool survive(const struct text *text, const struct scratch *scratch, FILE *nowhere,
+                    size_t *taken)
 {
     struct ledger ledger;
-    if (!write_to(path, text)) {
+    if (!write_to(scratch, text)) {
         return false;
     }
-    int code = ledger_read(path, &ledger);
+    int code = ledger_read(scratch->path, &ledger);
     if (code == EXIT_FINE) {
         show(&ledger, nowhere);
         ++*taken;
@@ -254,7 +259,7 @@ static bool survive(const struct text *text, const char *path, FILE *nowhere, si
     return code == EXIT_FINE || code == EXIT_USAGE;
 }
 
-static void check_mutations(const char *ledger, const char *path, FILE *nowhere)
+static void check_mutations(const char *ledger, const struct scratch *scratch, FILE *nowhere)
 {
     static struct text whole;
     static struct text text;
@@ -272,7 +277,7 @@ static void check_mutations(const char *ledger, const char *path, FILE *nowhere)
         for (size_t mutations = 1 + draw(3); mutations > 0 && text.count > 0; mutations--) {
             mutate(&text);
         }
-        expect(survive(&text, path, nowhere, &taken), "a mutation is read or refused");
+        expect(survive(&text, scratch, nowhere, &taken), "a mutation is read or refused");
     }
     printf("%s: %d mutations, %zu taken for ledgers\n", ledger, ROUNDS, taken);
     expect(taken > ROUNDS / 100 && taken < ROUNDS, "some mutations are ledgers, some are not");
@@ -284,20 +289,19 @@ int main(int argc, char **argv)
     check_seconds_and_numbers();
     check_units();
     check_alert_words();
-    char path[] = "/tmp/check_ledger_XXXXXX";
-    int descriptor = mkstemp(path);
+    struct scratch scratch = {.descriptor = memfd_create("ledger", MFD_CLOEXEC)};
+    snprintf(scratch.path, sizeof(scratch.path), "/proc/self/fd/%d", scratch.descriptor);
     FILE *nowhere = fopen("/dev/null", "w");
     FILE *said = stderr;
-    if (descriptor < 0 || nowhere == NULL) {
+    if (scratch.descriptor < 0 || nowhere == NULL) {
         return 1;
     }
-    close(descriptor);
     stderr = nowhere; /* refusals by the thousand; glibc allows it */
     for (int i = 1; i < argc; i++) {
-        check_mutations(argv[i], path, nowhere);
+        check_mutations(argv[i], &scratch, nowhere);
     }
     stderr = said;
-    unlink(path);
+    close(scratch.descriptor);
     fclose(nowhere);
     printf("%d failures\n", failures);
     return failures > 0;
