@@ -14,7 +14,7 @@ TestSuite(config, .init = capture_start, .fini = capture_finish);
 /* The line of the printed table that is about one setting; in static memory. */
 static const char *line_about(const struct settings *settings, const char *name)
 {
-    static char table[4096];
+    static char table[8192];
     static char line[512];
     size_t needed = config_print(settings, table, sizeof table);
     cr_assert_lt(needed, sizeof table);
@@ -334,12 +334,12 @@ Test(config, the_table_is_printed_as_far_as_it_fits)
 {
     struct settings settings;
     cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
-    char whole[4096];
+    char whole[8192];
     size_t needed = config_print(&settings, whole, sizeof whole);
     cr_expect_eq(strlen(whole), needed);
     cr_expect_eq(config_print(&settings, NULL, 0), needed);
     for (size_t bytes = 1; bytes < needed; bytes += 7) {
-        char part[4096];
+        char part[8192];
         memset(part, 'x', sizeof part);
         cr_expect_eq(config_print(&settings, part, bytes), needed);
         cr_expect_eq(strlen(part), bytes - 1);
