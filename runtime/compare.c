@@ -11,7 +11,7 @@
 #define MS_PER_S 1e3
 #define BUDGET 0.01  /* of the time, for probes */
 #define WARM_STEPS 5 /* before the first measurement */
-#define UNIT_BITS 2  /* buckets of one unit differ by less than a factor of four */
+#define UNIT_RATIO 4 /* buckets of one unit differ by less */
 #define TEXT_BYTES 512
 
 /* ---- What is compared ------------------------------------------------------------------- */
@@ -30,20 +30,13 @@ static bool anything_encodes(const struct ww_context *context)
     return some && context->world.size > 1;
 }
 
-static int size_class(const struct bucket *bucket)
+static size_t largest_below(const struct ww_context *context, size_t limit)
 {
-    uint64_t bytes = (uint64_t)bucket->count * ww_type_bytes(bucket->type);
-    return bytes == 0 ? 0 : (63 - __builtin_clzll(bytes)) / UNIT_BITS;
-}
-
-static int largest_class_below(const struct ww_context *context, int limit)
-{
-    int largest = -1;
+    size_t largest = 0;
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
-        int class = size_class(bucket);
-        if (bucket->codec.follows && class<limit &&class> largest) {
-            largest = class;
+        if (bucket->codec.follows && bucket->count < limit && bucket->count > largest) {
+            largest = bucket->count;
         }
     }
     return largest;
@@ -53,17 +46,18 @@ static int largest_class_below(const struct ww_context *context, int limit)
 static int number_units(struct ww_context *context)
 {
     int units = 0;
-    int limit = INT32_MAX;
-    int class;
-    while ((class = largest_class_below(context, limit)) >= 0) {
-        int unit = units < POLICY_UNITS_MAX ? units++ : units - 1;
+    size_t largest;
+    size_t limit = SIZE_MAX;
+    while (units < POLICY_UNITS_MAX && (largest = largest_below(context, limit)) > 0) {
+        size_t least = units + 1 < POLICY_UNITS_MAX ? largest / UNIT_RATIO : 0;
         for (int i = 0; i < context->bucket_count; i++) {
             struct bucket *bucket = &context->buckets[i];
-            if (bucket->codec.follows && size_class(bucket) == class) {
-                bucket->unit = unit;
+            if (bucket->count < limit && bucket->count > least) {
+                bucket->unit = units;
             }
         }
-        limit = class;
+        limit = least + 1;
+        units++;
     }
     return units;
 }

@@ -41,7 +41,7 @@ static const struct interval anything = {0, -INFINITY, INFINITY};
 /* By the model: what a dense step would have taken, less what this one took. */
 static struct interval by_model(const struct ledger *ledger, const struct ww_report *report)
 {
-    double actual = report->exposed_s;
+    double actual = report->exposed_s - report->skew_s; /* a dense step waits as long */
     double hidden = fmax(0, report->communication_s - report->exposed_s);
     return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
                              fmax(0, ledger->model.least - hidden) - actual,
@@ -59,7 +59,7 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
         return savings(ledger->was_home ? &policy->window.saving : &nothing, 1,
                        WW_EVIDENCE_MEASURED);
     }
-    if (ledger->model.mean > 0) {
+    if (ledger->model.mean > 0 && !policy->setup.probes) {
         struct interval saved = ledger->was_probe ? nothing : by_model(ledger, report);
         ledger->modelled.mean += saved.mean;
         ledger->modelled.least += saved.least;
@@ -89,8 +89,9 @@ static struct ww_savings run_savings(const struct ledger *ledger)
         saved.most += ledger->past.most - charge;
         return savings(&saved, 1, WW_EVIDENCE_MEASURED);
     }
-    return ledger->model.mean > 0 ? savings(&ledger->modelled, 1, WW_EVIDENCE_MODELLED)
-                                  : savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
+    bool models = ledger->model.mean > 0 && !ledger->policy.setup.probes;
+    return models ? savings(&ledger->modelled, 1, WW_EVIDENCE_MODELLED)
+                  : savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
 }
 
 /* ---- What went to other hosts, for the audit -------------------------------------------- */

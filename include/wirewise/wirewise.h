@@ -353,7 +353,7 @@ struct ww_level_report {
     uint64_t sent_bytes;    /* payload this rank sent, counted by the transport */
     uint64_t planned_bytes; /* the same by the plans that ran; equal for dense plans */
     uint64_t dense32_bytes; /* by the plans that the same step would have run densely, fp32 */
-    uint64_t dense16_bytes; /* and with the fp32 gradients in a 16-bit type */
+    uint64_t dense16_bytes; /* and the same with the fp32 gradients in a 16-bit type */
     uint64_t messages;      /* sends handed to the fabric */
 };
 
