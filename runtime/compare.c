@@ -153,6 +153,30 @@ static void print_choice(const struct ww_context *context, char *text, size_t by
     }
 }
 
+/* A codec that was asked for and costs time is worth a warning, once. */
+static void warn_of_loss(struct ww_context *context)
+{
+    const struct policy *policy = &context->ledger.policy;
+    const struct interval *saving = &policy->window.saving;
+    bool sure = !policy->calibrating || policy->window.blocks >= 2 * POLICY_KNOWN_BLOCKS;
+    if (policy->setup.chooses || context->ledger.told_loss || !sure ||
+        policy->window.blocks < POLICY_KNOWN_BLOCKS || saving->most >= 0) {
+        return;
+    }
+    char text[TEXT_BYTES];
+    snprintf(
+        text, sizeof text,
+        "encoding costs time here: %.3g ms a step (%.3g to %.3g with 95 %%) of %.3g ms densely; "
+        "codec=none is faster, and codec=auto would have chosen it",
+        -saving->mean * MS_PER_S, -saving->most * MS_PER_S, -saving->least * MS_PER_S,
+        policy_dense_s(policy) * MS_PER_S);
+    context->ledger.told_loss = true;
+    if (context->world.rank == 0) {
+        log_warn("%s", text);
+    }
+    outputs_event(context->ledger.outputs, "alert", context->step.number, text);
+}
+
 static void tell_news(struct ww_context *context, enum policy_news news, const int *homes_before)
 {
     struct policy *policy = &context->ledger.policy;
@@ -199,6 +223,7 @@ static enum ww_status agree(struct ww_context *context)
     enum ww_status status = side_run(context, &call, NULL);
     if (status == WW_OK) {
         tell_news(context, policy_agree(policy), homes);
+        warn_of_loss(context);
     }
     ledger->agreeing_ns += clock_now_ns() - since_ns;
     return status;
