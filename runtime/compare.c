@@ -84,6 +84,8 @@ void compare_begin(struct ww_context *context)
                                  .budget = BUDGET,
                                  .warm_uses = WARM_STEPS};
     policy_init(&ledger->policy, &setup);
+    ledger->was_probe = false;
+    ledger->was_home = false;
 }
 
 struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket)
@@ -273,9 +275,8 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
                                 struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
-    ledger->was_probe = ledger->compares && policy_is_probe(&ledger->policy);
-    ledger->was_home = ledger->compares &&
-                       (policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows));
+    ledger->was_probe = policy_is_probe(&ledger->policy);
+    ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;
-    return ledger->compares ? compare(context, now_ns) : WW_OK;
+    return compare(context, now_ns);
 }

@@ -258,8 +258,9 @@ void ledger_collect(struct ww_context *context, struct ww_report *report)
 }
 
 /* The codec of most bytes. */
-static void name_codec(const struct ww_context *context, struct ww_report *report)
+static void name_codec(struct ww_context *context, struct ww_report *report)
 {
+    struct ledger *ledger = &context->ledger;
     const struct bucket *largest = NULL;
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
@@ -267,7 +268,12 @@ static void name_codec(const struct ww_context *context, struct ww_report *repor
             largest = bucket;
         }
     }
-    codec_print(&largest->request.coding.spec, report->codec, sizeof report->codec);
+    const struct codec_spec *spec = &largest->request.coding.spec;
+    if (ledger->totals.steps == 0 || !codec_spec_same(spec, &ledger->named)) {
+        ledger->named = *spec;
+        codec_print(spec, ledger->totals.codec, sizeof ledger->totals.codec);
+    }
+    memcpy(report->codec, ledger->totals.codec, sizeof report->codec);
 }
 
 static void note_residuals(struct ww_context *context, struct ww_report *report)
@@ -334,7 +340,6 @@ static void add_step(struct ledger *ledger, const struct ww_report *report)
     totals->encoded += report->encoded;
     totals->chosen += report->chosen;
     totals->wild += report->wild;
-    memcpy(totals->codec, report->codec, sizeof totals->codec);
     ledger->charged_ns += ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger);
 }
 
