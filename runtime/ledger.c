@@ -160,7 +160,7 @@ static void begin_totals(struct ww_context *context)
                                  .slowest_rank = -1,
                                  .residual_norm = -1,
                                  .captured = -1,
-                                 .basis = context->thread != NULL ? "step" : "exposed"};
+                                 .basis = context->ledger.whole_steps ? "step" : "exposed"};
     for (int level = 0; level < totals->levels; level++) {
         totals->level[level].name = context->topology.level_name[level];
     }
@@ -169,7 +169,6 @@ static void begin_totals(struct ww_context *context)
 enum ww_status ledger_begin(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
-    ledger->whole_steps = context->thread != NULL;
     begin_totals(context);
     compare_begin(context);
     yardstick_price(context);

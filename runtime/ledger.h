@@ -22,7 +22,8 @@ struct ledger {
     struct policy policy; /* of the steps */
     bool compares;        /* something may be encoded */
     bool shadows;         /* probes are dense copies after a step, not dense steps */
-    bool whole_steps;     /* the basis is the step, else the time inside wirewise */
+    bool whole_steps;     /* the basis is the step, else the time inside wirewise; alike on all
+                             ranks: buckets_agree chooses */
     struct ww_ledger totals;
     struct yardstick dense;   /* of all buckets */
     struct interval model;    /* seconds of all buckets, dense; mean 0 = no wires were measured */
