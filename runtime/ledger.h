@@ -21,7 +21,7 @@ struct yardstick {
 struct ledger {
     struct policy policy; /* of the steps */
     bool compares;        /* something may be encoded */
-    bool shadows;         /* probes are dense copies after a step, not dense steps */
+    bool shadows;         /* probes are dense sums after a step, not dense steps */
     bool whole_steps;     /* the basis is the step, else the time inside wirewise; alike on all
                              ranks: buckets_agree chooses */
     struct ww_ledger totals;
@@ -43,7 +43,7 @@ struct ledger {
     unsigned told_units;        /* bits of those whose first choice was told */
     struct outputs *outputs;    /* NULL = none */
     struct bucket_times *times; /* [bucket_count], for outputs */
-    void *shadow;               /* a bucket's copy, [shadow_bytes] */
+    void *shadow;               /* what they sum, [shadow_bytes] */
     size_t shadow_bytes;
 
     /* The present step. */
