@@ -53,6 +53,27 @@ struct auto_call *autos_find(struct autos *autos, size_t count, enum ww_op op)
     return found;
 }
 
+bool auto_takes_in(struct auto_call *call, const float *residual, int arm)
+{
+    for (int i = 0; i < call->residual_count; i++) {
+        struct auto_residual *known = &call->residuals[i];
+        if (known->residual == residual) {
+            bool same = known->arm == arm;
+            known->arm = arm;
+            return !same;
+        }
+    }
+    int place = call->residual_count;
+    if (place < AUTO_RESIDUALS_MAX) {
+        call->residual_count++;
+    } else {
+        place = call->oldest;
+        call->oldest = (call->oldest + 1) % AUTO_RESIDUALS_MAX;
+    }
+    call->residuals[place] = (struct auto_residual){residual, arm};
+    return true;
+}
+
 void auto_tell(const struct menu *menu, const struct auto_call *call)
 {
     const struct policy_race *race = &call->policy.ended;

@@ -279,8 +279,8 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
     uint64_t other_ns = 0;
     call->codec = context->autos.menu.arm[arm];
     call->feeds_back = coding_feeds_back(context->settings.values.error_feedback, &call->codec);
-    call->takes_in = call->residual != NULL && (arm == 0 || arm != chooser->arm);
-    chooser->arm = arm;
+    call->takes_in = call->residual != NULL &&
+                     (auto_takes_in(chooser, call->residual, arm) || arm == 0);
     uint64_t since_ns = policy_times(policy) ? clock_now_ns() : 0;
     enum ww_status status = run(context, call, &other_ns);
     if (status != WW_OK) {
