@@ -16,7 +16,7 @@ static struct auto_call *make(struct autos *autos, size_t count, enum ww_op op)
 {
     struct auto_call *made = autos->kinds < AUTO_CALLS_MAX ? calloc(1, sizeof *made) : NULL;
     if (made == NULL) {
-        if (!autos->told_full) {
+        if (autos->tells && !autos->told_full) {
             log_info("auto chooses for %d kinds of calls, those seen first: a call of %zu elements "
                      "goes dense like all others from here on",
                      autos->kinds, count);
@@ -74,8 +74,12 @@ bool auto_takes_in(struct auto_call *call, const float *residual, int arm)
     return true;
 }
 
-void auto_tell(const struct menu *menu, const struct auto_call *call)
+void auto_tell(const struct autos *autos, const struct auto_call *call)
 {
+    if (!autos->tells) {
+        return;
+    }
+    const struct menu *menu = &autos->menu;
     const struct policy_race *race = &call->policy.ended;
     int home = policy_home(&call->policy, 0);
     char text[TEXT_BYTES];

@@ -26,7 +26,8 @@ struct auto_call {
 };
 
 struct autos {
-    struct menu menu; /* arms 0 = not read yet */
+    struct menu menu; /* read when the context is made */
+    bool tells;       /* one rank speaks for all, who choose alike */
     struct auto_call *first;
     int kinds;
     bool told_full;
@@ -40,7 +41,7 @@ struct auto_call *autos_find(struct autos *autos, size_t count, enum ww_op op);
 bool auto_takes_in(struct auto_call *call, const float *residual, int arm);
 
 /* Logs what a kind chose, and why. */
-void auto_tell(const struct menu *menu, const struct auto_call *call);
+void auto_tell(const struct autos *autos, const struct auto_call *call);
 void autos_destroy(struct autos *autos);
 
 #endif

@@ -263,9 +263,9 @@ static enum ww_status agree(struct ww_context *context, const struct call *call)
                        .label = GATE_LABEL_LEDGER};
     int home = policy_home(policy, 0);
     enum ww_status status = run(context, &sum, &other_ns);
-    if (status == WW_OK && policy_agree(policy) != POLICY_NO_NEWS && context->world.rank == 0 &&
+    if (status == WW_OK && policy_agree(policy) != POLICY_NO_NEWS &&
         policy_home(policy, 0) != home) {
-        auto_tell(&context->autos.menu, call->chooser);
+        auto_tell(&context->autos, call->chooser);
     }
     return status;
 }
@@ -376,25 +376,6 @@ static enum ww_status check_residual(const struct call *call)
     return WW_OK;
 }
 
-/* What "auto" may choose among; read once. */
-static enum ww_status read_menu(struct ww_context *context, const char *name)
-{
-    struct menu *menu = &context->autos.menu;
-    if (menu->arms > 0) {
-        return WW_OK;
-    }
-    const struct ww_config *config = &context->settings.values;
-    struct menu made;
-    enum ww_status status = menu_parse("auto", config->codecs_allowed, name, &made);
-    if (status == WW_OK) {
-        status = menu_check(&made, config, name);
-    }
-    if (status == WW_OK) {
-        *menu = made;
-    }
-    return status;
-}
-
 static enum ww_status check_coded(struct ww_context *context, const struct call *call,
                                   const char *codec, struct codec_spec *spec)
 {
@@ -402,7 +383,7 @@ static enum ww_status check_coded(struct ww_context *context, const struct call 
     if (status != WW_OK) {
         return status;
     }
-    status = call->chooses ? read_menu(context, call->name)
+    status = call->chooses ? menu_check(&context->autos.menu, &context->settings.values, call->name)
                            : menu_parse_codec(codec, call->name, spec);
     if (status == WW_OK && call->op != WW_SUM && call->op != WW_MEAN) {
         status = log_failure(WW_UNSUPPORTED, "%s got op %d: only WW_SUM and WW_MEAN are encoded",
