@@ -414,6 +414,77 @@ Test(ledger, auto_loses_nothing_while_it_chooses)
     world_run(2, train_auto, &plan);
 }
 
+/* A tensor with a codec of its own is compared, whatever the others do. */
+static void override_one(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = config_of(world, plan);
+    size_t shape[2] = {100, 60};
+    struct ww_tensor *tensors[2];
+    float *values = calloc(12000, sizeof *values);
+    struct ww_context *context = world_context(world, &config);
+    check_status(ww_tensor_add(context, "own", WW_F32, 2, shape, &tensors[0]), WW_OK);
+    check_status(ww_tensor_codec(tensors[0], "fp16"), WW_OK);
+    check_status(ww_tensor_add(context, "follows", WW_F32, 2, shape, &tensors[1]), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    if (strcmp(plan->codec, "none") != 0) {
+        check_status(ww_step_codec(context, "none"), WW_OK);
+    }
+    struct ww_report report = WW_REPORT_INIT;
+    for (int step = 1; step <= KNOWN_STEP; step++) {
+        check_status(ww_step_begin(context), WW_OK);
+        for (int t = 2; t-- > 0;) {
+            check_status(ww_tensor_start(tensors[t], values + (size_t)t * 6000), WW_OK);
+        }
+        check_status(ww_step_end(context, &report), WW_OK);
+        check(report.probe == is_probe_step(report.step), "step %d is a probe or not", step);
+        check((report.decode_s > 0) == !report.probe, "step %d decodes or not", step);
+    }
+    check(report.saved.evidence == WW_EVIDENCE_MEASURED, "evidence %d", (int)report.saved.evidence);
+    ww_context_destroy(context);
+    free(values);
+}
+
+Test(ledger, a_tensor_with_a_codec_of_its_own_is_compared)
+{
+    struct plan_of_test plan = {.codec = "none", .ranks_per_host = 1};
+    world_run(2, override_one, &plan);
+    plan.codec = "int8";
+    world_run(2, override_one, &plan);
+}
+
+/* Where hosts differ in size some rank may encode nothing itself: all know the same of savings. */
+static void encode_unevenly(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = config_of(world, shared);
+    config.host = world->rank == 0 ? "small" : "large";
+    struct trainer trainer;
+    trainer_begin(&trainer, world, &config);
+    for (int step = 1; step <= KNOWN_STEP; step++) {
+        trainer_step(&trainer);
+        enum ww_evidence wanted = step == KNOWN_STEP ? WW_EVIDENCE_MEASURED
+                                                     : WW_EVIDENCE_INSUFFICIENT;
+        check(trainer.report.saved.evidence == wanted,
+              "step %d, rank %d: evidence %d, encoded %llu", step, world->rank,
+              (int)trainer.report.saved.evidence, (unsigned long long)trainer.report.encoded);
+    }
+    struct ww_ledger read = WW_LEDGER_INIT;
+    check_status(ww_ledger_read(trainer.context, &read), WW_OK);
+    check(read.saved.evidence == WW_EVIDENCE_MEASURED, "rank %d: evidence %d", world->rank,
+          (int)read.saved.evidence);
+    trainer_end(&trainer);
+}
+
+Test(ledger, ranks_that_encode_nothing_know_what_is_saved)
+{
+    static const char *const codecs[] = {"int8", "topk:0.05", "fp16"};
+    for (size_t c = 0; c < LENGTH(codecs); c++) {
+        struct plan_of_test plan = {.codec = codecs[c]};
+        world_run(3, encode_unevenly, &plan);
+        world_run(5, encode_unevenly, &plan);
+    }
+}
+
 /* With nothing else allowed auto is none. */
 static void choose_among_none(const struct ww_world *world, void *shared)
 {
