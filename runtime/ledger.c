@@ -13,6 +13,7 @@
 #define NS_PER_S 1e9
 #define WEIGH_EVERY 64
 #define NAMED_RANKS 64
+#define SHARES_MAX 16
 #define ENERGY_NS UINT64_C(120000000000) /* between readings */
 
 static double seconds_of(uint64_t ns)
@@ -250,17 +251,34 @@ void ledger_collect(struct ww_context *context, struct ww_report *report)
     ledger->steps_sent = sent_outside(context, engine);
 }
 
-/* The codec of most bytes. */
+/* What travels by one codec. */
+struct share {
+    const struct codec_spec *spec;
+    uint64_t bytes;
+};
+
+/* The codec of most bytes; beyond so many different ones further ones are not looked at. */
 static void name_codec(const struct ww_context *context, struct ww_report *report)
 {
-    const struct bucket *largest = NULL;
+    struct share shares[SHARES_MAX] = {{&context->buckets[0].request.coding.spec, 0}};
+    int count = 1;
+    int most = 0;
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
-        if (largest == NULL || bucket->count > largest->count) {
-            largest = bucket;
+        const struct codec_spec *spec = &bucket->request.coding.spec;
+        int at = 0;
+        while (at < count && !codec_spec_same(shares[at].spec, spec)) {
+            at++;
         }
+        if (at == SHARES_MAX) {
+            continue;
+        }
+        count += at == count;
+        shares[at].spec = spec;
+        shares[at].bytes += (uint64_t)bucket->count * ww_type_bytes(bucket->type);
+        most = shares[at].bytes > shares[most].bytes ? at : most;
     }
-    codec_print(&largest->request.coding.spec, report->codec, sizeof report->codec);
+    codec_print(shares[most].spec, report->codec, sizeof report->codec);
 }
 
 static void note_residuals(struct ww_context *context, struct ww_report *report)

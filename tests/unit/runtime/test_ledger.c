@@ -212,6 +212,42 @@ Test(ledger, hosts_of_several_ranks_and_threads_are_accounted_for)
     }
 }
 
+/* Of three buckets the largest goes dense, but most bytes do not. */
+static void name_most(const struct ww_world *world, void *shared)
+{
+    static const char *const codecs[] = {"fp16", NULL, "none", "fp16"};
+    static const size_t rows[] = {60, 0, 100, 60};
+    struct ww_config config = config_of(world, shared);
+    config.bucket_bytes = 1;
+    struct ww_context *context = world_context(world, &config);
+    struct ww_tensor *tensors[4];
+    float *values = calloc(4 * 10000, sizeof *values);
+
+    for (int t = 0; t < 4; t++) {
+        size_t shape[2] = {rows[t], 100};
+        char name[8];
+        snprintf(name, sizeof name, "t%d", t);
+        check_status(ww_tensor_add(context, name, WW_F32, 2, shape, &tensors[t]), WW_OK);
+        check_status(ww_tensor_codec(tensors[t], codecs[t]), WW_OK);
+    }
+    check_status(ww_tensors_commit(context), WW_OK);
+    struct ww_report report = WW_REPORT_INIT;
+    check_status(ww_step_begin(context), WW_OK);
+    for (int t = 4; t-- > 0;) {
+        check_status(ww_tensor_start(tensors[t], values + (size_t)t * 10000), WW_OK);
+    }
+    check_status(ww_step_end(context, &report), WW_OK);
+    check(strcmp(report.codec, "fp16") == 0, "codec \"%s\"", report.codec);
+    ww_context_destroy(context);
+    free(values);
+}
+
+Test(ledger, the_codec_of_most_bytes_is_named)
+{
+    struct plan_of_test plan = {.codec = "none", .ranks_per_host = 1};
+    world_run(2, name_most, &plan);
+}
+
 /* One rank sends nothing and has nothing to compare. */
 static void train_alone(const struct ww_world *world, void *shared)
 {
