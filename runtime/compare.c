@@ -83,6 +83,7 @@ void compare_begin(struct ww_context *context)
     struct ledger *ledger = &context->ledger;
     const struct menu *menu = &context->coding.menu;
     int units = number_units(context);
+    ledger->told_units = 0;
     ledger->compares = anything_encodes(context);
     struct policy_setup setup = {.arms = !ledger->compares ? 1
                                          : menu->arms > 2  ? menu->arms

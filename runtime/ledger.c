@@ -52,7 +52,7 @@ static struct interval by_model(const struct ledger *ledger, const struct ww_rep
 static struct ww_savings step_savings(struct ledger *ledger, const struct ww_report *report)
 {
     const struct policy *policy = &ledger->policy;
-    if (report->encoded == 0 && !ledger->was_probe) {
+    if (!ledger->encodes && !ledger->was_probe) {
         return savings(&nothing, 0, WW_EVIDENCE_DENSE);
     }
     bool known = policy->window.blocks >= POLICY_KNOWN_BLOCKS;
@@ -76,7 +76,7 @@ static struct ww_savings run_savings(const struct ledger *ledger)
     struct interval saved = nothing;
     bool known = policy_saved(&ledger->policy, &saved);
     double charge = seconds_of(ledger->agreeing_ns_all + ledger->shadow_ns_all);
-    if (ledger->totals.encoded == 0 && !ledger->past_known) {
+    if (!ledger->encoded && !ledger->past_known) {
         return savings(&nothing, 0, WW_EVIDENCE_DENSE);
     }
     if (known || ledger->past_known) {
@@ -410,12 +410,25 @@ static void write_outputs(struct ww_context *context, const struct ww_report *re
     }
 }
 
+/* Whether any rank encodes in this step: alike on all, where one's own part may be empty. */
+static bool encodes(const struct ww_context *context)
+{
+    for (int i = 0; i < context->bucket_count; i++) {
+        if (context->buckets[i].request.coding.spec.kind != CODEC_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ledger_note(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
     double usual = policy_home_s(&ledger->policy);
     report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
+    ledger->encodes = encodes(context);
+    ledger->encoded = ledger->encoded || ledger->encodes;
     name_codec(context, report);
     note_slowest(ledger, report->slowest_rank);
     note_residuals(context, report);

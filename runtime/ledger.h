@@ -21,6 +21,7 @@ struct yardstick {
 struct ledger {
     struct policy policy; /* of the steps */
     bool compares;        /* something may be encoded */
+    bool encoded;         /* something was, by some rank */
     bool shadows;         /* probes are dense sums after a step, not dense steps */
     bool whole_steps;     /* the basis is the step, else the time inside wirewise; alike on all
                              ranks: buckets_agree chooses */
@@ -53,6 +54,7 @@ struct ledger {
     uint64_t delay_ns;    /* the engine's, at the begin */
     uint64_t shadow_ns;   /* spent in shadows, ... */
     uint64_t agreeing_ns; /* ... and in deciding together */
+    bool encodes;         /* something is encoded, by some rank */
     bool was_home;        /* how it went: all units at home, or ... */
     bool was_probe;       /* ... dense to be compared with (or it had shadows) */
     double probe_s;       /* the basis of a dense one; 0 = it was none */

@@ -490,6 +490,31 @@ Test(ledger, a_tensor_with_a_codec_of_its_own_is_compared)
 }
 
 /* Where hosts differ in size some rank may encode nothing itself: all know the same of savings. */
+static void encode_three(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = config_of(world, shared);
+    struct ww_context *context = world_context(world, &config);
+    struct ww_tensor *tensor;
+    size_t shape[2] = {3, 1};
+    int evidence = 0;
+    uint64_t encoded = 0;
+    check_status(ww_tensor_add(context, "three", WW_F32, 2, shape, &tensor), WW_OK);
+    check_status(ww_tensor_codec(tensor, "fp16"), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    for (int step = 0; step < 3; step++) {
+        float values[3] = {1, 2, 3};
+        struct ww_report report = WW_REPORT_INIT;
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_tensor_start(tensor, values), WW_OK);
+        check_status(ww_step_end(context, &report), WW_OK);
+        evidence += report.saved.evidence == WW_EVIDENCE_INSUFFICIENT;
+        encoded += report.encoded;
+    }
+    check(evidence == 3, "rank %d, which encoded %llu: %d of 3 steps", world->rank,
+          (unsigned long long)encoded, evidence);
+    ww_context_destroy(context);
+}
+
 static void encode_unevenly(const struct ww_world *world, void *shared)
 {
     struct ww_config config = config_of(world, shared);
@@ -519,6 +544,10 @@ Test(ledger, ranks_that_encode_nothing_know_what_is_saved)
         world_run(3, encode_unevenly, &plan);
         world_run(5, encode_unevenly, &plan);
     }
+    struct plan_of_test plan = {.codec = "none", .ranks_per_host = 3};
+    world_run(6, encode_three, &plan);
+    plan.ranks_per_host = 4;
+    world_run(8, encode_three, &plan);
 }
 
 /* With nothing else allowed auto is none. */
