@@ -168,9 +168,9 @@ static void leave_nothing_behind(const struct ww_world *world, void *shared)
         for (size_t i = 0; i < plan->count; i++) {
             values[i] = trainer_gradient(world->rank, call, v, i);
         }
-        check_status(ww_all_reduce_coded(context, values, values, plan->count, WW_SUM, "auto",
-                                         residuals[v]),
-                     WW_OK);
+        check_status(
+            ww_all_reduce_coded(context, values, values, plan->count, WW_SUM, "auto", residuals[v]),
+            WW_OK);
         size_t came = 0;
         size_t kept = 0;
         for (size_t i = 0; i < plan->count; i++) {
@@ -318,10 +318,9 @@ static void mix_with_steps(const struct ww_world *world, void *shared)
         trainer_finish(&trainer);
     }
     trainer_settle(&trainer);
-    check_status(
-        ww_all_reduce_coded(trainer.context, memset(values, 0, sizeof values), values, 300, WW_SUM,
-                            "none", residual),
-        WW_OK);
+    check_status(ww_all_reduce_coded(trainer.context, memset(values, 0, sizeof values), values, 300,
+                                     WW_SUM, "none", residual),
+                 WW_OK);
     for (int i = 0; i < 300; i++) {
         sent += values[i];
     }
