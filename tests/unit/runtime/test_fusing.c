@@ -113,7 +113,7 @@ static void fuse(const struct ww_world *world, void *shared)
     context = world_context(world, &config);
     for (size_t t = 0; t < count; t++) {
         const struct kind *kind = kind_of(layout->letters[t]);
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "%c%zu", kind->letter, t);
         values[t] = calloc(count_of(kind) + 1, ww_type_bytes(kind->type));
         check_status(ww_tensor_add(context, name, kind->type, kind->dims, kind->shape, &tensors[t]),

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const size_t shapes[TRAINER_TENSORS][2] = {{160, 128}, {33, 1}, {64, 50}, {8, 8}};
+static const size_t shapes[TRAINER_TENSORS][2] = {{80, 64}, {33, 1}, {40, 30}, {8, 8}};
 static const int dims[TRAINER_TENSORS] = {2, 1, 2, 2};
 
 size_t trainer_count(int tensor)
@@ -31,7 +31,7 @@ struct ww_config trainer_config(const struct ww_world *world, const char *codec,
     config.codec = codec;
     config.codec_least_count = 1000;
     config.gradient_op = WW_SUM;
-    config.bucket_bytes = 32 << 10;
+    config.bucket_bytes = 8 << 10;
     return config;
 }
 
