@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../trainer.h"
 #include "folder.h"
 #include "schema.h"
+#include "trainer.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 #define STEPS 60
