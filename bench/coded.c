@@ -116,10 +116,28 @@ static double first_error(struct meter *meter, const struct job *job, const floa
     return error;
 }
 
+/* "auto" tries what is allowed first, and measures what that saves. */
+#define SETTLING_MOST 1000
+static void settle(struct meter *meter, const struct job *job, const float *pool, bool in_place,
+                   float *residual)
+{
+    bool settled = strcmp(meter->options->codec, "auto") != 0;
+    for (int i = 0; !settled && i < SETTLING_MOST; i++) {
+        char codec[48];
+        run_once(meter, job, pool, in_place, residual);
+        enum ww_status status = ww_auto_describe(meter->context, job->shape.count, job->op, codec,
+                                                 sizeof(codec), &settled);
+        if (status != WW_OK) {
+            measure_fail(meter, job, status);
+        }
+    }
+}
+
 static double warm_up(struct meter *meter, const struct job *job, const float *pool, bool in_place,
                       float *residual)
 {
     double seconds = 0;
+    settle(meter, job, pool, in_place, residual);
     for (int i = 0; i < meter->options->warmup_iters || i == 0; i++) {
         seconds = run_once(meter, job, pool, in_place, residual);
         team_combine(&meter->world, COMBINE_MAX, &seconds, 1);

@@ -9,7 +9,14 @@ enum exit_code {
     EXIT_USAGE = 2,  /* the command line cannot be used */
     EXIT_UNMET = 3,  /* an expectation was not met */
     EXIT_NO_MPI = 4, /* the run needs MPI and this build or this machine has none */
-    EXIT_FAILED = 5  /* communication, memory or the system failed */
+    EXIT_FAILED = 5, /* communication, memory or the system failed */
+    /* What `wirewise report --check` found, the gravest first: */
+    EXIT_WILD = 10,        /* values that are not finite */
+    EXIT_LOSS = 11,        /* compression cost time */
+    EXIT_BUDGET = 12,      /* the run cost more than it may */
+    EXIT_UNEXPLAINED = 13, /* bytes that were claimed and bytes that were counted differ */
+    EXIT_SLOW = 14,        /* too many slow steps */
+    EXIT_SKEW = 15         /* too much waiting for the slowest rank */
 };
 
 struct command {
@@ -20,6 +27,7 @@ struct command {
 
 int bench_command(int argc, char **argv);
 int plan_command(int argc, char **argv);
+int report_command(int argc, char **argv);
 int wires_command(int argc, char **argv);
 
 #endif

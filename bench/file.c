@@ -21,8 +21,7 @@ struct draft {
 
 static bool fail(const struct draft *draft, const char *what, int cause)
 {
-    fprintf(stderr, "wirewise bench: %s %s: %s: %s\n", draft->flag, draft->path, what,
-            strerror(cause));
+    fprintf(stderr, "wirewise: %s %s: %s: %s\n", draft->flag, draft->path, what, strerror(cause));
     return false;
 }
 

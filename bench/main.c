@@ -12,6 +12,8 @@
 static const struct command commands[] = {
     {"bench", "measures collectives and prints the table of nccl-tests", bench_command},
     {"plan", "prints what a collective will do, without doing it", plan_command},
+    {"report", "tells what a run sent, cost and saved, from the ledger that it wrote",
+     report_command},
     {"wires", "shows GPUs, links, network cards, and what is unknown about them", wires_command},
 };
 static const size_t command_count = sizeof(commands) / sizeof(commands[0]);
@@ -31,7 +33,8 @@ static void print_help(FILE *out)
                  "  --version  prints the version of the library in use\n\n"
                  "Exit codes: 0 done, 1 wrong results, 2 unusable command line,\n"
                  "            3 an expectation was not met,\n"
-                 "            4 MPI is needed and absent, 5 communication or system failure\n");
+                 "            4 MPI is needed and absent, 5 communication or system failure,\n"
+                 "            10 to 15 what `wirewise report --check` found\n");
 }
 
 static size_t least(size_t a, size_t b)

@@ -44,8 +44,9 @@ static const struct argp_option rows[] = {
     {"memory", KEY_MEMORY, "KIND", 0,
      "where the buffers lie: malloc, huge (2 MiB pages) or shared (ww_alloc) (malloc)", 0},
     {"codec", KEY_CODEC, "SPEC", 0,
-     "how values travel: none, fp16, bf16, int8, topk:0.01, topk:0.01:fixed; other than none: "
-     "Gaussian values, and the mean square of the error in the place of #wrong (none)",
+     "how values travel: none, fp16, bf16, int8, topk:0.01, topk:0.01:fixed, or auto: what is the "
+     "fastest of those in WIREWISE_CODECS_ALLOWED; other than none: Gaussian values, and the mean "
+     "square of the error in the place of #wrong (none)",
      0},
     {"nthreads", 't', "COUNT", 0, "without mpirun: ranks, as threads of this process (1)", 0},
     {"ngpus", 'g', "COUNT", 0, "devices of a thread: 1, the CPU (1)", 0},

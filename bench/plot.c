@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * plot.c: draws. Sizes stand on a logarithmic axis with marks at powers of two, bandwidths on a
- * linear one from 0. Colours are those of Okabe and Ito, which the colour-blind can tell apart;
- * marks differ in shape, too, and the peer's lines are dashed. */
+ * linear one from 0. Marks differ in shape beside colour, and the peer's lines are dashed. */
 #include "plot.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "svg.h"
 #include "text.h"
 
 #define LEFT 78.0 /* of the drawing, in user units, which are pixels at 100 % */
@@ -19,10 +19,6 @@
 #define TITLE_LETTERS 88
 #define MARKS_MOST 10 /* sizes that are written out */
 
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                      "#e69f00", "#56b4e9", "#000000"};
-#define COLOUR_COUNT (sizeof(colours) / sizeof(colours[0]))
-
 /* The axes: sizes 2^from .. 2^to, bandwidths 0 .. gbps in steps. */
 struct axes {
     int from;
@@ -30,26 +26,6 @@ struct axes {
     double gbps;
     double step;
 };
-
-/* Text of an element: escaped, and without what XML cannot hold. */
-static void put_text(FILE *to, const char *text, size_t most)
-{
-    for (size_t letters = 0; *text != '\0' && letters < most; letters++) {
-        uint32_t letter;
-        text += text_letter(text, &letter);
-        if (letter == '<') {
-            fputs("&lt;", to);
-        } else if (letter == '>') {
-            fputs("&gt;", to);
-        } else if (letter == '&') {
-            fputs("&amp;", to);
-        } else {
-            bool held = letter >= 0x20 && letter != 0xfffe && letter != 0xffff;
-            text_put(to, held ? letter : TEXT_REPLACEMENT);
-        }
-    }
-    fputs(*text != '\0' ? "\xe2\x80\xa6" : "", to);
-}
 
 static double x_of(const struct axes *axes, double bytes)
 {
@@ -59,14 +35,6 @@ static double x_of(const struct axes *axes, double bytes)
 static double y_of(const struct axes *axes, double gbps)
 {
     return TOP + HEIGHT * (1.0 - gbps / axes->gbps);
-}
-
-/* 1, 2 or 5 times a power of ten, so that about six steps reach the greatest value. */
-static double nice_step(double greatest)
-{
-    double power = pow(10.0, floor(log10(greatest / 6)));
-    double step = greatest / 6 / power;
-    return (step <= 1 ? 1 : step <= 2 ? 2 : step <= 5 ? 5 : 10) * power;
 }
 
 static struct axes make_axes(const struct curves *curves)
@@ -91,7 +59,7 @@ static struct axes make_axes(const struct curves *curves)
         axes.from--;
         axes.to++;
     }
-    axes.step = nice_step(axes.gbps);
+    axes.step = svg_step(axes.gbps);
     axes.gbps = ceil(axes.gbps / axes.step * 1.02) * axes.step;
     return axes;
 }
@@ -135,7 +103,7 @@ static void draw_axes(FILE *to, const struct axes *axes)
 /* A mark around (x, y); the shape tells families apart where colours repeat or do not print. */
 static void draw_mark(FILE *to, const struct curve *curve, double x, double y)
 {
-    const char *colour = colours[(size_t)curve->family % COLOUR_COUNT];
+    const char *colour = svg_colours[(size_t)curve->family % SVG_COLOURS];
     const char *inside = curve->dashed ? "#ffffff" : colour;
     switch (curve->family % 4) {
     case 0:
@@ -156,7 +124,7 @@ static void draw_mark(FILE *to, const struct curve *curve, double x, double y)
 static void draw_line_style(FILE *to, const struct curve *curve)
 {
     fprintf(to, "fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s",
-            colours[(size_t)curve->family % COLOUR_COUNT],
+            svg_colours[(size_t)curve->family % SVG_COLOURS],
             curve->dashed ? " stroke-dasharray=\"6 4\"" : "");
 }
 
@@ -217,7 +185,7 @@ static void draw_title(FILE *to, const struct report *report)
     write_command(options, command, sizeof(command));
     report_time(report->begin, date, sizeof(date));
     fprintf(to, "<text x=\"%.1f\" y=\"28\" font-size=\"16\" font-weight=\"bold\">", LEFT);
-    put_text(to, command, TITLE_LETTERS);
+    svg_text(to, command, TITLE_LETTERS);
     fprintf(to, "</text>\n<text x=\"%.1f\" y=\"50\" fill=\"#404040\">", LEFT);
     int hosts = places_host_count(report->places, report->size);
     fprintf(to, "%s, %d %s%s on ", options->collective->name, report->size,
@@ -225,12 +193,12 @@ static void draw_title(FILE *to, const struct report *report)
     if (hosts > 1) {
         fprintf(to, "%d hosts from ", hosts);
     }
-    put_text(to, report->places[0].host, 64);
+    svg_text(to, report->places[0].host, 64);
     fprintf(to, " (");
-    put_text(to, report->places[0].cpu, 64);
+    svg_text(to, report->places[0].cpu, 64);
     fprintf(to, "), ");
     if (options->over_mpi) {
-        put_text(to, report->mpi, 64);
+        svg_text(to, report->mpi, 64);
         fprintf(to, ", ");
     }
     fprintf(to, "wirewise %s, %.10s %.5s UTC</text>\n", ww_version(), date, date + 11);

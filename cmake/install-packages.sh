@@ -41,6 +41,7 @@ look() {
     need openmpi-bin have_command mpirun
     need libopenmpi-dev have_command mpicc
     need libhwloc-dev have_library hwloc
+    need libjansson-dev have_library jansson
     need libopenblas-dev have_library openblas
     if [ "$mode" = test ]; then
         need g++ have_command c++

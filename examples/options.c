@@ -25,6 +25,7 @@ enum key {
     KEY_SEED,
     KEY_EVAL,
     KEY_CODEC,
+    KEY_ALLOW,
     KEY_LOSSES,
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
@@ -42,9 +43,11 @@ static const struct argp_option rows[] = {
     {"momentum", KEY_MOMENTUM, "X", 0, "Momentum of sgd, 0 up to less than 1 (0.9)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of the first parameters and of the samples (1)", 0},
     {"codec", KEY_CODEC, "SPEC", 0,
-     "How gradients travel: none (the default), fp16, bf16, int8, topk:0.01 ...; with topk the "
-     "library corrects sgd's momentum",
+     "How gradients travel: none (the default), fp16, bf16, int8, topk:0.01 ..., or auto; with "
+     "topk "
+     "the library corrects sgd's momentum",
      0},
+    {"allow", KEY_ALLOW, "LIST", 0, "What auto may choose among: fp16,int8,topk:0.01 (none)", 0},
     {NULL, 0, NULL, 0, "What is shown", 2},
     {"eval-every", KEY_EVAL, "N", 0, "Steps between two held-out losses (10)", 0},
     {"log-losses", KEY_LOSSES, "FILE", 0, "Write the loss of every step to FILE, with all digits",
@@ -220,6 +223,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return parse_count(state, "seed", value, 0, UINT64_MAX, &options->seed);
     case KEY_CODEC:
         return parse_codec(state, value, options);
+    case KEY_ALLOW:
+        options->allowed = value;
+        return 0;
     case KEY_EVAL:
         return parse_size_t(state, "eval-every", value, &options->eval_every);
     case '?':
@@ -259,6 +265,7 @@ enum errand options_parse(int argc, char **argv, struct options *options)
                                 .seed = 1,
                                 .eval_every = 10,
                                 .codec = "none",
+                                .allowed = "none",
                                 .bar = BAR_AUTO};
     struct parsing parsing = {options, is_first_rank(), false, false, false};
     unsigned flags = ARGP_NO_HELP | ARGP_NO_EXIT | (parsing.first_rank ? 0 : ARGP_NO_ERRS);

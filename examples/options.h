@@ -34,6 +34,7 @@ struct options {
     uint64_t seed;
     size_t eval_every;
     const char *codec;
+    const char *allowed;     /* to codec auto */
     const char *losses_path; /* NULL = none */
     bool quiet;
     enum bar bar;

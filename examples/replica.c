@@ -145,6 +145,11 @@ enum exit_code replica_held_out(struct replica *replica, double *loss)
     return judge(replica, "ww_all_reduce of the held-out loss", status);
 }
 
+enum exit_code replica_ledger(const struct replica *replica, struct ww_ledger *ledger)
+{
+    return judge(replica, "ww_ledger_read", ww_ledger_read(replica->context, ledger));
+}
+
 /* ---- Life ---------------------------------------------------------------------------------- */
 
 static enum exit_code register_gradients(struct replica *replica)
@@ -215,6 +220,7 @@ static enum exit_code connect(struct replica *replica, const struct ww_world *wo
 {
     struct ww_config config = WW_CONFIG_INIT;
     config.codec = replica->options->codec;
+    config.codecs_allowed = replica->options->allowed;
     config.momentum = library_keeps_momentum(replica->options) ? replica->options->momentum : 0;
     config.mpi_quiet = true; /* between begin and end of a step this program leaves MPI alone */
     enum ww_status status = ww_context_create(world, &config, &replica->context);

@@ -3,6 +3,7 @@
 #ifndef TRAIN_REPLICA_H
 #define TRAIN_REPLICA_H
 
+#include <wirewise/ledger.h>
 #include <wirewise/wirewise.h>
 
 #include "options.h"
@@ -30,5 +31,8 @@ enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
 
 /* The mean loss over windows of the held-out text, which the ranks share. All ranks call it. */
 enum exit_code replica_held_out(struct replica *replica, double *loss);
+
+/* What all steps sent, cost and saved, on this rank. */
+enum exit_code replica_ledger(const struct replica *replica, struct ww_ledger *ledger);
 
 #endif

@@ -123,6 +123,17 @@ static void print_head(const struct run *run)
            run->text.training.count, run->text.held_out.count);
 }
 
+/* What the whole run sent, and what encoding saved. */
+static void print_ledger(const struct run *run)
+{
+    struct ww_ledger ledger = WW_LEDGER_INIT;
+    char table[4096];
+    if (run->console.lines && replica_ledger(run->replica, &ledger) == EXIT_DONE) {
+        ww_ledger_print(&ledger, table, sizeof table);
+        fputs(table, stdout);
+    }
+}
+
 static void print_tail(const struct run *run, const struct summary *summary)
 {
     size_t steps = run->options.steps;
@@ -137,6 +148,9 @@ static void print_tail(const struct run *run, const struct summary *summary)
                mib(summary->sent_bytes / steps), 100 * (1 - shown));
     }
     printf("\n");
+    if (run->world.size > 1) {
+        print_ledger(run);
+    }
     fflush(stdout);
 }
 

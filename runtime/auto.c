@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "internal/log.h"
+#include <string.h>
+
+#include <wirewise/tools.h>
+
+#include "context.h"
 
 #define BUDGET 0.01  /* of the time, for measuring */
 #define WARM_CALLS 3 /* before the first measurement */
@@ -95,6 +99,33 @@ void auto_tell(const struct autos *autos, const struct auto_call *call)
         }
     }
     log_info("auto, calls of %zu elements: %s from now on (%s)", call->count, name, text);
+}
+
+enum ww_status ww_auto_describe(struct ww_context *context, size_t count, enum ww_op op, char *text,
+                                size_t bytes, bool *settled)
+{
+    static const char call[] = "ww_auto_describe";
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    const struct auto_call *kind = context->autos.first;
+    while (kind != NULL && (kind->count != count || kind->op != op)) {
+        kind = kind->next;
+    }
+    bool chooses = context->autos.menu.chooses && context->world.size > 1;
+    if (kind == NULL && chooses) {
+        return context_fail(
+            context, log_failure(WW_BAD_ARGUMENT,
+                                 "%s: there was no call of ww_all_reduce_coded with \"auto\" "
+                                 "for %zu elements and this op",
+                                 call, count));
+    }
+    struct codec_spec none = {.kind = CODEC_NONE};
+    codec_print(kind == NULL ? &none : &context->autos.menu.arm[policy_home(&kind->policy, 0)],
+                text, bytes);
+    *settled = kind == NULL || policy_is_settled(&kind->policy);
+    return WW_OK;
 }
 
 void autos_destroy(struct autos *autos)

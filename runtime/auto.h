@@ -31,6 +31,7 @@ struct autos {
     struct auto_call *first;
     int kinds;
     bool told_full;
+    bool told_bare; /* that there is nothing to choose among */
 };
 
 /* What a kind of calls knows; makes it when it is new. NULL: dense, without choice. */

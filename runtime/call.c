@@ -292,8 +292,13 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
 
 static enum ww_status run_any(struct ww_context *context, const struct call *call)
 {
+    struct autos *autos = &context->autos;
     uint64_t other_ns = 0;
-    if (!call->chooses) {
+    if (call->chooses && autos->tells && !autos->told_bare) {
+        menu_warn_if_bare("auto", &autos->menu);
+        autos->told_bare = true;
+    }
+    if (!call->chooses || !autos->menu.chooses) {
         return run(context, call, &other_ns);
     }
     struct call chosen = *call;
@@ -418,7 +423,7 @@ enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *inpu
     }
     bool coded = context->world.size > 1 && count > 0;
     call.codec = coded ? spec : call.codec;
-    call.chooses = call.chooses && coded && context->autos.menu.chooses;
+    call.chooses = call.chooses && coded;
     call.feeds_back = true;
     call.takes_in = residual != NULL && call.codec.kind == CODEC_NONE;
     return make(context, &call);

@@ -11,7 +11,7 @@
 #define MS_PER_S 1e3
 #define BUDGET 0.01  /* of the time, for probes */
 #define WARM_STEPS 5 /* before the first measurement */
-#define UNIT_BITS 2  /* buckets of one unit differ by less than a factor of four */
+#define UNIT_RATIO 4 /* buckets of one unit differ by less */
 #define TEXT_BYTES 512
 
 /* ---- What is compared ------------------------------------------------------------------- */
@@ -33,20 +33,13 @@ static bool anything_encodes(const struct ww_context *context)
     return some && context->world.size > 1;
 }
 
-static int size_class(const struct bucket *bucket)
+static size_t largest_below(const struct ww_context *context, size_t limit)
 {
-    uint64_t bytes = (uint64_t)bucket->count * ww_type_bytes(bucket->type);
-    return bytes == 0 ? 0 : (63 - __builtin_clzll(bytes)) / UNIT_BITS;
-}
-
-static int largest_class_below(const struct ww_context *context, int limit)
-{
-    int largest = -1;
+    size_t largest = 0;
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
-        int class = size_class(bucket);
-        if (bucket->codec.follows && class<limit &&class> largest) {
-            largest = class;
+        if (bucket->codec.follows && bucket->count < limit && bucket->count > largest) {
+            largest = bucket->count;
         }
     }
     return largest;
@@ -56,17 +49,18 @@ static int largest_class_below(const struct ww_context *context, int limit)
 static int number_units(struct ww_context *context)
 {
     int units = 0;
-    int limit = INT32_MAX;
-    int class;
-    while ((class = largest_class_below(context, limit)) >= 0) {
-        int unit = units < POLICY_UNITS_MAX ? units++ : units - 1;
+    size_t largest;
+    size_t limit = SIZE_MAX;
+    while (units < POLICY_UNITS_MAX && (largest = largest_below(context, limit)) > 0) {
+        size_t least = units + 1 < POLICY_UNITS_MAX ? largest / UNIT_RATIO : 0;
         for (int i = 0; i < context->bucket_count; i++) {
             struct bucket *bucket = &context->buckets[i];
-            if (bucket->codec.follows && size_class(bucket) == class) {
-                bucket->unit = unit;
+            if (bucket->count < limit && bucket->count > least) {
+                bucket->unit = units;
             }
         }
-        limit = class;
+        limit = least + 1;
+        units++;
     }
     return units;
 }
@@ -94,6 +88,8 @@ void compare_begin(struct ww_context *context)
                                  .budget = BUDGET,
                                  .warm_uses = WARM_STEPS};
     policy_init(&ledger->policy, &setup);
+    ledger->was_probe = false;
+    ledger->was_home = false;
 }
 
 struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket)
@@ -163,6 +159,30 @@ static void print_choice(const struct ww_context *context, char *text, size_t by
     }
 }
 
+/* A codec that was asked for and costs time is worth a warning, once. */
+static void warn_of_loss(struct ww_context *context)
+{
+    const struct policy *policy = &context->ledger.policy;
+    const struct interval *saving = &policy->window.saving;
+    bool sure = !policy->calibrating || policy->window.blocks >= 2 * POLICY_KNOWN_BLOCKS;
+    if (policy->setup.chooses || context->ledger.told_loss || !sure ||
+        policy->window.blocks < POLICY_KNOWN_BLOCKS || saving->most >= 0) {
+        return;
+    }
+    char text[TEXT_BYTES];
+    snprintf(
+        text, sizeof text,
+        "encoding costs time here: %.3g ms a step (%.3g to %.3g with 95 %%) of %.3g ms densely; "
+        "codec=none is faster, and codec=auto would have chosen it",
+        -saving->mean * MS_PER_S, -saving->most * MS_PER_S, -saving->least * MS_PER_S,
+        policy_dense_s(policy) * MS_PER_S);
+    context->ledger.told_loss = true;
+    if (context->world.rank == 0) {
+        log_warn("%s", text);
+    }
+    outputs_event(context->ledger.outputs, "alert", context->step.number, text);
+}
+
 static void tell_news(struct ww_context *context, enum policy_news news, const int *homes_before)
 {
     struct policy *policy = &context->ledger.policy;
@@ -209,6 +229,7 @@ static enum ww_status agree(struct ww_context *context)
     enum ww_status status = side_run(context, &call, NULL);
     if (status == WW_OK) {
         tell_news(context, policy_agree(policy), homes);
+        warn_of_loss(context);
     }
     ledger->agreeing_ns += clock_now_ns() - since_ns;
     return status;
@@ -258,9 +279,8 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
                                 struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
-    ledger->was_probe = ledger->compares && policy_is_probe(&ledger->policy);
-    ledger->was_home = ledger->compares &&
-                       (policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows));
+    ledger->was_probe = policy_is_probe(&ledger->policy);
+    ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;
-    return ledger->compares ? compare(context, now_ns) : WW_OK;
+    return compare(context, now_ns);
 }

@@ -101,6 +101,8 @@ static const struct row rows[] = {
     {TEXT(host), .help = "name of this rank's host; empty = found out"},
     {TEXT(place),
      .help = "site/rack/rail of the host, rack/rail or rail; empty = found out (Slurm)"},
+    {TEXT(shape), .shared = true,
+     .help = "imitate hosts and slower wires: hosts=2,rate=1gbit,latency=20us; empty = no"},
     {FIELD(discover), .kind = KIND_BOOL, .shared = true, .names = bool_names,
      .help = "one rank per host looks at its machine first, for up to a second"},
 };

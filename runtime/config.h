@@ -20,6 +20,7 @@ struct settings {
     char labels[512];
     char host[64];
     char place[64];
+    char shape[96];
     char calibration_file[1024];
     enum config_origin origins[CONFIG_ROWS_MAX]; /* by row of the table */
 };

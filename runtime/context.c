@@ -197,6 +197,9 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
         status = status == WW_OK ? WW_OK : WW_BAD_CONFIG;
     }
     if (status == WW_OK) {
+        status = imitation_parse(context->settings.shape, context->world.size, &context->imitation);
+    }
+    if (status == WW_OK) {
         config_print_shared(&context->settings, shared, sizeof shared);
     } else {
         snprintf(shared, sizeof shared, "unusable: %.200s", log_last_error());
@@ -205,6 +208,7 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
     const struct topology_setup setup = {.host = settings->host[0] == '\0' ? NULL : settings->host,
                                          .settings = shared,
                                          .place = settings->place,
+                                         .imitation = &context->imitation,
                                          .discover = status == WW_OK && settings->values.discover};
     if (status != WW_OK && context->world.size == 1) {
         return status;
@@ -303,6 +307,12 @@ static enum ww_status make_calls(struct ww_context *context, bool own_thread)
     return context_agree(context, status);
 }
 
+/* With imitated ones the machine has more ranks than a host. */
+static int ranks_here(const struct ww_context *context)
+{
+    return context->imitation.hosts > 0 ? context->topology.size : context->topology.local_size;
+}
+
 /* Whether a thread moves messages, and if not although it was asked for, why. */
 static enum ww_status choose_progress(const struct ww_context *context, bool *own_thread)
 {
@@ -318,7 +328,7 @@ static enum ww_status choose_progress(const struct ww_context *context, bool *ow
     const char *trouble = transport->thread_trouble == NULL ? NULL
                                                             : transport->thread_trouble(&setup);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    bool cores = cpu_count() >= 2 && online >= 2L * context->topology.local_size;
+    bool cores = cpu_count() >= 2 && online >= 2L * ranks_here(context);
     *own_thread = wish == WW_PROGRESS_THREAD || (wish == WW_PROGRESS_AUTO && cores);
     if (*own_thread && trouble != NULL) {
         *own_thread = false;
@@ -334,6 +344,17 @@ enum ww_status context_agree(struct ww_context *context, enum ww_status own)
     return topology_all_well(&context->world, &context->topology, own, context->votes);
 }
 
+/* A warning: whoever reads times must not miss it. */
+static void announce_imitation(const struct imitation *imitation)
+{
+    char words[64];
+    if (imitation->hosts > 0) {
+        imitation_describe(imitation, words, sizeof words);
+        log_warn("wires between %d imitated hosts are shaped to %s: times are of that imitation",
+                 imitation->hosts, words);
+    }
+}
+
 static void announce(const struct ww_context *context)
 {
     const struct topology *topology = &context->topology;
@@ -344,7 +365,29 @@ static void announce(const struct ww_context *context)
                  topology->size == 1 ? "nothing" : context->fabric_name,
                  context->thread != NULL ? "threaded" : "inline", context->kernels.name);
         context_announce_wires(context);
+        menu_warn_if_bare(context->settings.values.codec, &context->coding.menu);
+        announce_imitation(&context->imitation);
     }
+}
+
+/* Puts slower wires around the world's transport. */
+static enum ww_status imitate(struct ww_context *context)
+{
+    const struct imitation *imitation = &context->imitation;
+    if (imitation->hosts == 0) {
+        return WW_OK;
+    }
+    struct shape_setup setup = {.world = &context->world,
+                                .host_of = context->topology.host_of,
+                                .hosts = imitation->hosts,
+                                .byte_s = imitation->byte_s,
+                                .latency_s = imitation->latency_s,
+                                .clock_ns = clock_now_ns};
+    enum ww_status status = shape_create(&setup, &context->shape);
+    if (status == WW_OK) {
+        context->world.transport = shape_transport(context->shape);
+    }
+    return status;
 }
 
 /* Ranks of one host meet in memory, unless they are told not to or their fabric does it better. */
@@ -373,16 +416,22 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
         return status; /* the world itself does not work: there is nothing to agree by */
     }
     if (status == WW_OK) {
+        status = imitate(context);
+    }
+    if (status == WW_OK) {
         status = choose_transport(context);
     }
     if (status == WW_OK) {
         status = choose_progress(context, &own_thread);
     }
     status = context_agree(context, status);
+    if (status == WW_OK && context->shape != NULL) {
+        status = shape_meet(context->shape);
+    }
     if (status != WW_OK) {
         return status;
     }
-    context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < context->topology.local_size;
+    context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < ranks_here(context);
     status = make_steps(context, own_thread);
     if (status == WW_OK) {
         status = make_calls(context, own_thread);
@@ -423,6 +472,7 @@ static void tear_down(struct ww_context *context, bool failed)
     buckets_destroy(context);
     free_tensors(context);
     allocations_end(context);
+    shape_destroy(context->shape);
     topology_finish(&context->topology);
     free(context->votes);
     ww_local_world_destroy(context->alone);

@@ -73,6 +73,7 @@ static uint64_t fingerprint(const struct ww_context *context)
     hash = mix(hash, WW_VERSION_TEXT, sizeof WW_VERSION_TEXT);
     hash = mix(hash, context->fabric_name, strlen(context->fabric_name));
     hash = mix(hash, topology->port_name, strlen(topology->port_name));
+    hash = mix(hash, context->settings.shape, strlen(context->settings.shape));
     hash = mix(hash, &topology->size, sizeof topology->size);
     hash = mix(hash, &topology->cores, sizeof topology->cores);
     hash = mix(hash, &topology->cache_bytes, sizeof topology->cache_bytes);

@@ -42,7 +42,7 @@ static const struct interval anything = {0, -INFINITY, INFINITY};
 /* By the model: what a dense step would have taken, less what this one took. */
 static struct interval by_model(const struct ledger *ledger, const struct ww_report *report)
 {
-    double actual = report->exposed_s;
+    double actual = report->exposed_s - report->skew_s; /* a dense step waits as long */
     double hidden = fmax(0, report->communication_s - report->exposed_s);
     return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
                              fmax(0, ledger->model.least - hidden) - actual,
@@ -60,7 +60,7 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
         return savings(ledger->was_home ? &policy->window.saving : &nothing, 1,
                        WW_EVIDENCE_MEASURED);
     }
-    if (ledger->model.mean > 0) {
+    if (ledger->model.mean > 0 && !policy->setup.probes) {
         struct interval saved = ledger->was_probe ? nothing : by_model(ledger, report);
         ledger->modelled.mean += saved.mean;
         ledger->modelled.least += saved.least;
@@ -70,12 +70,17 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
     return savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
 }
 
+static uint64_t handover_ns(const struct ledger *ledger)
+{
+    return atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed);
+}
+
 /* What comparing itself took is charged, beyond probes, which simply save nothing. */
 static struct ww_savings run_savings(const struct ledger *ledger)
 {
     struct interval saved = nothing;
     bool known = policy_saved(&ledger->policy, &saved);
-    double charge = seconds_of(ledger->agreeing_ns_all + ledger->shadow_ns_all);
+    double charge = seconds_of(ledger->charged_ns);
     if (!ledger->encoded && !ledger->past_known) {
         return savings(&nothing, 0, WW_EVIDENCE_DENSE);
     }
@@ -85,8 +90,9 @@ static struct ww_savings run_savings(const struct ledger *ledger)
         saved.most += ledger->past.most - charge;
         return savings(&saved, 1, WW_EVIDENCE_MEASURED);
     }
-    return ledger->model.mean > 0 ? savings(&ledger->modelled, 1, WW_EVIDENCE_MODELLED)
-                                  : savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
+    bool models = ledger->model.mean > 0 && !ledger->policy.setup.probes;
+    return models ? savings(&ledger->modelled, 1, WW_EVIDENCE_MODELLED)
+                  : savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
 }
 
 /* ---- What went to other hosts, for the audit -------------------------------------------- */
@@ -258,8 +264,9 @@ struct share {
 };
 
 /* The codec of most bytes; beyond so many different ones further ones are not looked at. */
-static void name_codec(const struct ww_context *context, struct ww_report *report)
+static void name_codec(struct ww_context *context, struct ww_report *report)
 {
+    struct ledger *ledger = &context->ledger;
     struct share shares[SHARES_MAX] = {{&context->buckets[0].request.coding.spec, 0}};
     int count = 1;
     int most = 0;
@@ -278,7 +285,12 @@ static void name_codec(const struct ww_context *context, struct ww_report *repor
         shares[at].bytes += (uint64_t)bucket->count * ww_type_bytes(bucket->type);
         most = shares[at].bytes > shares[most].bytes ? at : most;
     }
-    codec_print(shares[most].spec, report->codec, sizeof report->codec);
+    const struct codec_spec *spec = shares[most].spec;
+    if (ledger->totals.steps == 0 || !codec_spec_same(spec, &ledger->named)) {
+        ledger->named = *spec;
+        codec_print(spec, ledger->totals.codec, sizeof ledger->totals.codec);
+    }
+    memcpy(report->codec, ledger->totals.codec, sizeof report->codec);
 }
 
 static void note_residuals(struct ww_context *context, struct ww_report *report)
@@ -345,9 +357,7 @@ static void add_step(struct ledger *ledger, const struct ww_report *report)
     totals->encoded += report->encoded;
     totals->chosen += report->chosen;
     totals->wild += report->wild;
-    memcpy(totals->codec, report->codec, sizeof totals->codec);
-    ledger->agreeing_ns_all += ledger->agreeing_ns;
-    ledger->shadow_ns_all += ledger->shadow_ns;
+    ledger->charged_ns += ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger);
 }
 
 /* Counters of energy wrap within minutes: they are read in time, and added up. */
@@ -425,9 +435,9 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
     double usual = policy_home_s(&ledger->policy);
-    report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns) +
+    report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
-    ledger->encodes = encodes(context);
+    ledger->encodes = ledger->compares && encodes(context);
     ledger->encoded = ledger->encoded || ledger->encodes;
     name_codec(context, report);
     note_slowest(ledger, report->slowest_rank);

@@ -39,9 +39,10 @@ struct ledger {
     struct audit_counters counted_since;
     struct energy_counters energy_since; /* read at energy_ns */
     uint64_t energy_ns;
-    uint64_t shadow_ns_all; /* in all steps */
-    uint64_t agreeing_ns_all;
+    uint64_t charged_ns;        /* what comparing took in all steps, beyond probes themselves */
     unsigned told_units;        /* bits of those whose first choice was told */
+    struct codec_spec named;    /* in totals.codec */
+    bool told_loss;             /* that encoding costs time */
     struct outputs *outputs;    /* NULL = none */
     struct bucket_times *times; /* [bucket_count], for outputs */
     void *shadow;               /* what they sum, [shadow_bytes] */

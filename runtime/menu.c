@@ -101,6 +101,14 @@ enum ww_status menu_parse(const char *text, const char *allowed, const char *fro
     return status;
 }
 
+void menu_warn_if_bare(const char *codec, const struct menu *menu)
+{
+    if (strcmp(codec, "auto") == 0 && !menu->chooses) {
+        log_info("auto may choose among none alone, so nothing is encoded: name what may be, as "
+                 "fp16,int8,topk:0.01, in codecs_allowed or WIREWISE_CODECS_ALLOWED");
+    }
+}
+
 enum ww_status menu_check(const struct menu *menu, const struct ww_config *config, const char *from)
 {
     if (!menu->chooses) {

@@ -23,6 +23,9 @@ enum ww_status menu_parse_codec(const char *text, const char *from, struct codec
 enum ww_status menu_parse(const char *text, const char *allowed, const char *from,
                           struct menu *menu);
 
+/* Says once that "auto" has nothing to choose among. */
+void menu_warn_if_bare(const char *codec, const struct menu *menu);
+
 /* What a choice needs: probes, and steps that need not repeat bit for bit. WW_OK,
  * WW_BAD_ARGUMENT. */
 enum ww_status menu_check(const struct menu *menu, const struct ww_config *config,

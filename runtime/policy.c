@@ -228,6 +228,7 @@ static enum policy_news end_race(struct policy *policy)
     policy->home[unit] = winner_of(policy);
     remember_race(policy);
     policy->ended = policy->race;
+    policy->chosen = unit + 1 == policy->setup.units;
     if (unit + 1 < policy->setup.units) {
         begin_race(policy, unit + 1);
     } else if (all_dense(policy)) {
@@ -431,6 +432,12 @@ bool policy_is_home(const struct policy *policy)
 bool policy_is_probe(const struct policy *policy)
 {
     return policy->phase == POLICY_PROBES && policy->block.arm[policy->block.next] == 0;
+}
+
+bool policy_is_settled(const struct policy *policy)
+{
+    bool chosen = !policy->setup.chooses || policy->chosen;
+    return policy->phase == POLICY_RESTS && chosen && (all_dense(policy) || !policy->calibrating);
 }
 
 bool policy_note(struct policy *policy, double seconds)

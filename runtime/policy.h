@@ -87,6 +87,7 @@ struct policy {
     struct policy_race race;
     struct policy_race ended; /* the latest that did, for words */
     struct policy_window window;
+    bool chosen; /* a race of the last unit ended */
     bool calibrating;
     int surprises;        /* blocks in a row that differ from the window */
     struct interval past; /* saved before the window, and in races */
@@ -116,6 +117,9 @@ static inline bool policy_times(const struct policy *policy)
 {
     return policy->phase != POLICY_RESTS;
 }
+
+/* True when it rests, and homes were chosen. */
+bool policy_is_settled(const struct policy *policy);
 
 /* Ends the present use; seconds count only where they are wanted. True when a block is complete:
  * then the ranks agree on block.seconds[block.turns] (the critical rank's), and policy_agree goes

@@ -112,7 +112,7 @@ static void print_savings(const struct ww_report *report, char *text, size_t byt
     if (saved->evidence == WW_EVIDENCE_INSUFFICIENT || !isfinite(saved->seconds)) {
         snprintf(text + used, bytes - (size_t)used, "unknown");
     } else {
-        snprintf(text + used, bytes - (size_t)used, "%.4f s", saved->seconds);
+        snprintf(text + used, bytes - (size_t)used, "%.3g ms", saved->seconds * 1e3);
     }
 }
 

@@ -9,44 +9,45 @@
 
 /* The request that a bucket makes densely. */
 static enum ww_status dense_request(struct ww_context *context, const struct bucket *bucket,
-                                    enum ww_type type, struct run_request *request)
+                                    struct run_request *request)
 {
-    struct wish wish = wish_of(COLLECTIVE_ALL_REDUCE, bucket->count, type, 0, context->world.size);
+    struct wish wish = wish_of(COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0,
+                               context->world.size);
     struct choice choice = selector_choose(context->selector, &wish);
     *request = (struct run_request){.count = bucket->count,
-                                    .type = type,
+                                    .type = bucket->type,
                                     .op = context->settings.values.gradient_op,
                                     .root = -1,
                                     .label = (uint32_t)bucket->index + 1};
     return shelf_fill(context->steps.shelf, &choice, 0, request);
 }
 
-static enum ww_status add_yardstick(struct ww_context *context, const struct bucket *bucket,
-                                    enum ww_type type, uint64_t *bytes)
+static enum ww_status add_yardstick(struct ww_context *context, const struct bucket *bucket)
 {
+    struct yardstick *dense = &context->ledger.dense;
     struct run_request request;
+    uint64_t bytes[WW_LEVELS_MAX] = {0};
     if (bucket->count == 0) {
         return WW_OK;
     }
-    enum ww_status status = dense_request(context, bucket, type, &request);
+    enum ww_status status = dense_request(context, bucket, &request);
     if (status == WW_OK) {
         engine_planned_bytes(context->steps.engine, &request, bytes);
+    }
+    uint64_t half = bucket->type == WW_F32 ? 2 : 1;
+    for (int level = 0; level < context->topology.levels; level++) {
+        dense->dense32[level] += bytes[level];
+        dense->dense16[level] += bytes[level] / half;
     }
     return status;
 }
 
 enum ww_status yardstick_measure(struct ww_context *context)
 {
-    struct yardstick *dense = &context->ledger.dense;
     enum ww_status status = WW_OK;
-    memset(dense, 0, sizeof *dense);
+    context->ledger.dense = (struct yardstick){{0}, {0}};
     for (int i = 0; i < context->bucket_count && status == WW_OK; i++) {
-        const struct bucket *bucket = &context->buckets[i];
-        enum ww_type half = bucket->type == WW_F32 ? WW_F16 : bucket->type;
-        status = add_yardstick(context, bucket, bucket->type, dense->dense32);
-        if (status == WW_OK) {
-            status = add_yardstick(context, bucket, half, dense->dense16);
-        }
+        status = add_yardstick(context, &context->buckets[i]);
     }
     return status;
 }
@@ -110,7 +111,7 @@ static enum ww_status run_shadow(struct ww_context *context, const struct bucket
 {
     struct ledger *ledger = &context->ledger;
     struct run_request request;
-    enum ww_status status = dense_request(context, bucket, bucket->type, &request);
+    enum ww_status status = dense_request(context, bucket, &request);
     if (status == WW_OK) {
         status = engine_reserve(context->steps.engine, &request);
     }

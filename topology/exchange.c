@@ -163,6 +163,33 @@ static void label_places(struct exchange *exchange)
     }
 }
 
+static bool imitates(const struct exchange *exchange)
+{
+    return exchange->setup->imitation != NULL && exchange->setup->imitation->hosts > 0;
+}
+
+/* The group of a rank is known by its lowest one. */
+static enum ww_status label_imitated(const struct exchange *exchange, uint64_t *host)
+{
+    size_t size = (size_t)exchange->world->size;
+    size_t hosts = (size_t)exchange->setup->imitation->hosts;
+    for (size_t rank = 0; rank < size; rank++) {
+        if (host[rank] != host[0]) {
+            return log_failure(WW_BAD_CONFIG,
+                               "shape imitates %zu hosts inside one, but ranks 0 (%s) and %zu (%s) "
+                               "are on different hosts, with real wires between them: unset shape, "
+                               "or run all ranks on one host",
+                               hosts, exchange->identities[0].host_name, rank,
+                               exchange->identities[rank].host_name);
+        }
+    }
+    for (size_t rank = 0; rank < size; rank++) {
+        size_t group = rank * hosts / size;
+        host[rank] = (group * size + hosts - 1) / hosts;
+    }
+    return WW_OK;
+}
+
 static enum ww_status label_ranks(struct exchange *exchange)
 {
     size_t size = (size_t)exchange->world->size;
@@ -170,10 +197,24 @@ static enum ww_status label_ranks(struct exchange *exchange)
     memset(exchange->labels, 0xff, size * LEVEL_NETWORK * sizeof *exchange->labels);
     enum ww_status status = hosts_join(&exchange->crowds, &exchange->places->reach,
                                        sizeof *exchange->places, host);
+    if (status == WW_OK && imitates(exchange)) {
+        status = label_imitated(exchange, host);
+    }
     if (status == WW_OK) {
         label_places(exchange);
     }
     return status;
+}
+
+static void name_host(const struct exchange *exchange, int rank, int number,
+                      char name[HOST_NAME_BYTES])
+{
+    const char *real = exchange->identities[rank].host_name;
+    if (imitates(exchange)) {
+        snprintf(name, HOST_NAME_BYTES, "%.*s#%d", HOST_NAME_BYTES - 16, real, number);
+    } else {
+        memcpy(name, real, HOST_NAME_BYTES);
+    }
 }
 
 /* A host's label is its lowest rank, which names it. */
@@ -188,7 +229,8 @@ static enum ww_status make_topology(struct exchange *exchange)
     int hosts = 0;
     for (int rank = 0; rank < world->size; rank++) {
         if (host[rank] == (uint64_t)rank) {
-            memcpy(names[hosts++], exchange->identities[rank].host_name, HOST_NAME_BYTES);
+            name_host(exchange, rank, hosts, names[hosts]);
+            hosts++;
         }
     }
     enum ww_status status = topology_make(exchange->topology, world->rank, world->size,
@@ -196,6 +238,13 @@ static enum ww_status make_topology(struct exchange *exchange)
                                           level_cost_usual);
     free(names);
     return status;
+}
+
+/* Imitated hosts share the cores and caches of the one they are parts of. */
+static void share_sizes(struct topology *topology, const struct imitation *imitation)
+{
+    topology->cores = topology->cores > imitation->hosts ? topology->cores / imitation->hosts : 1;
+    topology->cache_bytes /= imitation->hosts;
 }
 
 static void learn_sizes(struct topology *topology, const struct place *places)
@@ -221,6 +270,10 @@ static enum ww_status settle(struct exchange *exchange)
         return status;
     }
     learn_sizes(exchange->topology, exchange->places);
+    if (imitates(exchange)) {
+        share_sizes(exchange->topology, exchange->setup->imitation);
+        return WW_OK;
+    }
     const uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * (size_t)exchange->world->size];
     if (exchange->world->rank == 0 &&
         hosts_divided(&exchange->crowds, exchange->identities, host, &one, &other)) {
@@ -290,6 +343,14 @@ static enum ww_status learn_shapes(struct exchange *exchange)
     }
     learn_network(topology);
     return WW_OK;
+}
+
+/* What the machine's own ports could do does not matter then. */
+static void learn_imitated(struct topology *topology, const struct imitation *imitation)
+{
+    topology->port_gbit_s = imitation->byte_s > 0 ? 8e-9 / imitation->byte_s : 0;
+    topology->port_latency_s = imitation->latency_s;
+    snprintf(topology->port_name, sizeof topology->port_name, "%s", IMITATED_PORT);
 }
 
 /* ---- In words ------------------------------------------------------------------------------- */
@@ -414,6 +475,9 @@ enum ww_status topology_exchange(const struct ww_world *world, const struct topo
         status = run_rounds(&exchange);
     } else {
         log_failure(status, "no memory to hear from %d ranks", world->size);
+    }
+    if (status == WW_OK && imitates(&exchange)) {
+        learn_imitated(&made, setup->imitation);
     }
     exchange_finish(&exchange);
     if (status == WW_OK) {

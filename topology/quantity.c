@@ -18,17 +18,41 @@ static const struct unit rates[] = {{"Kb/s", 1e3 / 8},   {"Mb/s", 1e6 / 8},    {
                                     {"Gbit/s", 1e9 / 8}, {"Tbit/s", 1e12 / 8}, {"KB/s", 1e3},
                                     {"MB/s", 1e6},       {"GB/s", 1e9},        {"TB/s", 1e12},
                                     {"MiB/s", 1 << 20},  {"GiB/s", 1 << 30},   {NULL, 0}};
+/* As traffic shapers are told: bits have "bit" in their name, the second goes without saying. */
+static const struct unit limits[] = {{"kbit", 1e3 / 8},
+                                     {"mbit", 1e6 / 8},
+                                     {"gbit", 1e9 / 8},
+                                     {"Kbit", 1e3 / 8},
+                                     {"Mbit", 1e6 / 8},
+                                     {"Gbit", 1e9 / 8},
+                                     {"Kbit/s", 1e3 / 8},
+                                     {"Mbit/s", 1e6 / 8},
+                                     {"Gbit/s", 1e9 / 8},
+                                     {"Kb/s", 1e3 / 8},
+                                     {"Mb/s", 1e6 / 8},
+                                     {"Gb/s", 1e9 / 8},
+                                     {"KB", 1e3},
+                                     {"MB", 1e6},
+                                     {"GB", 1e9},
+                                     {"KB/s", 1e3},
+                                     {"MB/s", 1e6},
+                                     {"GB/s", 1e9},
+                                     {NULL, 0}};
 static const struct unit times[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {NULL, 0}};
 static const struct unit sizes[] = {{"", 1},          {"B", 1},         {"K", 1 << 10},
                                     {"M", 1 << 20},   {"G", 1 << 30},   {"KiB", 1 << 10},
                                     {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
 
-static const struct unit *const units[QUANTITIES] = {no_units, no_units, rates, times, sizes};
+static const struct unit *const units[QUANTITIES] = {no_units, no_units, rates,
+                                                     limits,   times,    sizes};
 
 const char *const quantity_forms[QUANTITIES] = {
-    "a whole number", "a number",
+    "a whole number",
+    "a number",
     "a rate in Kb/s, Mb/s, Gb/s or Tb/s (bits), KB/s, MB/s, GB/s or TB/s (bytes), for example "
     "400 Gb/s",
+    "a rate in kbit, mbit or gbit (bits a second), KB, MB or GB (bytes a second), for example "
+    "1gbit",
     "a time in ns, us, ms or s, for example 30 us",
     "a size in bytes, or with K, M or G (powers of 1024), for example 32M"};
 

@@ -10,6 +10,7 @@ enum quantity {
     QUANTITY_COUNT,  /* a whole number */
     QUANTITY_NUMBER, /* a decimal number */
     QUANTITY_RATE,   /* bytes per second */
+    QUANTITY_LIMIT,  /* bytes per second, in the words of traffic shapers */
     QUANTITY_TIME,   /* seconds */
     QUANTITY_SIZE,   /* bytes */
     QUANTITIES

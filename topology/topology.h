@@ -80,6 +80,7 @@ struct topology {
     double port_gbit_s;                 /* to other hosts: a host's UP ports of the best kind
                                            together, the least of all hosts; 0 = unknown */
     char port_name[32];                 /* "InfiniBand", "Ethernet"; "" = unknown */
+    double port_latency_s;              /* one way, of the wires alone; 0 = unknown */
     int shape_count;                    /* what hosts look like; 0 = nobody looked */
     struct machine_shape *shapes;       /* [shape_count] in the order of the lowest host; shape.h */
     int *shape_of_host;                 /* [hosts]; NULL = nobody looked */
@@ -117,6 +118,23 @@ enum ww_status topology_make(struct topology *topology, int rank, int size, cons
 /* What the wires inside a unit of each kind usually cost, for level_cost. */
 extern const struct cost level_cost_usual[LEVEL_KINDS];
 
+/* Slower wires between groups of ranks of one host, which then count as hosts. */
+struct imitation {
+    int hosts;        /* rank r is on host r * hosts / size; 0 = nothing is imitated */
+    double byte_s;    /* of a host's port in each direction, seconds; 0 = as fast as it goes */
+    double latency_s; /* one way */
+};
+
+#define IMITATED_PORT "imitated" /* name of their ports */
+
+/* "hosts=2,rate=1gbit,latency=20us", or parts of it: without hosts there are 2, without the others
+ * that is not imitated. "" = nothing is. ranks are those of the world.
+ * Returns WW_OK; WW_BAD_CONFIG, and *imitation is as it was. */
+enum ww_status imitation_parse(const char *text, int ranks, struct imitation *imitation);
+
+/* "1 Gbit/s, 20 us". */
+void imitation_describe(const struct imitation *imitation, char *text, size_t bytes);
+
 #define TOPOLOGY_SETTINGS_BYTES 1024
 #define TOPOLOGY_PLACE_BYTES 64
 
@@ -126,7 +144,8 @@ struct topology_setup {
     const char *settings; /* text of the settings that must agree ("bucket_bytes=4194304 ..."), at
                              most TOPOLOGY_SETTINGS_BYTES - 1 bytes */
     const char *place; /* "site/rack/rail" of the host, see topology_place_check; NULL = unknown */
-    bool discover;     /* the lowest rank of each host looks at its machine; equal on all ranks */
+    const struct imitation *imitation; /* equal on all ranks; NULL = none */
+    bool discover; /* the lowest rank of each host looks at its machine; equal on all ranks */
     const struct ww_machine_query *machine; /* what it looks at; NULL = this machine */
     const char *sysfs;                      /* root of a tree for the own CPUs; NULL = "/sys" */
 };
@@ -137,7 +156,10 @@ struct topology_setup {
  * several, whatever they are called. Where the system hides its boot id, hosts go by name; a name
  * that is given decides alone. Rank 0 logs what is odd, and once per process what the machine is.
  *
+ * Hosts that are imitated are parts of one real host; it counts for each of them only in part.
+ *
  * Returns  WW_OK, WW_MISMATCH (settings, version, rank numbers: with the odd rank and both values),
+ *          WW_BAD_CONFIG (hosts are to be imitated, and there are several real ones),
  *          WW_NO_MEMORY, WW_TRANSPORT_FAILED when all_gather fails. */
 enum ww_status topology_exchange(const struct ww_world *world, const struct topology_setup *setup,
                                  struct topology *topology);

@@ -57,7 +57,8 @@ struct codec {
     size_t (*frame_bytes_max)(const struct codec_spec *spec, size_t count);
 
     /* Encodes at once. frame has room for frame_bytes_max and is aligned to 64. room: memory of
-     * room_bytes(spec, count), aligned to 64, contents undefined; NULL slot = none is needed. */
+     * room_bytes(spec, count), aligned to 64, contents undefined; NULL slot = none is needed. It
+     * never falls with count: room for many is room for few. */
     size_t (*room_bytes)(const struct codec_spec *spec, size_t count);
     void (*encode)(const struct codec_spec *spec, const struct kernels *kernels,
                    const struct encode_input *in, void *frame, void *room,

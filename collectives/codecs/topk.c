@@ -315,14 +315,20 @@ static void body_write(struct encoder *encoder, const struct piece *piece, size_
     encoder->result.chosen += sent;
 }
 
-/* Elements to sample, in lines; 0 where everything had better be looked at. */
-static size_t sample_lines(const struct codec_spec *spec, size_t count)
+/* Elements that had better be sampled; never fewer for more elements. */
+static double sample_wanted(const struct codec_spec *spec, size_t count)
 {
     double density = (double)spec->density;
     double affordable = (double)count / SAMPLE_SHARE;
     double hits = affordable * density;
     hits = hits < SAMPLE_HITS_MIN ? SAMPLE_HITS_MIN : hits > SAMPLE_HITS ? SAMPLE_HITS : hits;
-    double wanted = hits / density;
+    return hits / density;
+}
+
+/* The same in lines; 0 where everything had better be looked at. */
+static size_t sample_lines(const struct codec_spec *spec, size_t count)
+{
+    double wanted = sample_wanted(spec, count);
     return wanted > (double)count / 2 ? 0 : (size_t)(wanted / SELECTION_LINE) + 1;
 }
 
@@ -351,29 +357,35 @@ static size_t entries_round(size_t count)
     return (count + SPARSE_SLACK + 63) / 64 * 64;
 }
 
-/* Divides the memory at room, NULL to count only. Returns the bytes. */
-static size_t room_divide(const struct codec_spec *spec, size_t count, uint8_t *memory,
-                          struct room *room)
+/* Keys that `count` elements or fewer may give. Of few all are looked at: up to twice as many as
+ * are sampled of more. */
+static size_t room_keys(const struct codec_spec *spec, size_t count)
 {
     size_t chunk = size_min(count, CODEC_CHUNK);
-    size_t entries = entries_round(chunk);
-    size_t lines = spec->fixed ? 0 : sample_lines(spec, count);
-    size_t keys = spec->fixed ? chunk : lines == 0 ? count : lines * SELECTION_LINE;
-    keys = entries_round(keys > chunk ? keys : chunk);
-    if (memory != NULL) {
-        room->keys = (uint32_t *)memory;
-        room->kept = (float *)(room->keys + keys);
-        room->offsets = (uint16_t *)(room->kept + entries);
-        room->codes = room->offsets + entries;
-        room->all_offsets = room->codes + entries;
-        room->all_codes = room->all_offsets + entries;
-    }
-    return keys * sizeof(uint32_t) + entries * (sizeof(float) + 4 * sizeof(uint16_t));
+    double sampled = 2 * sample_wanted(spec, count) + SELECTION_LINE;
+    size_t keys = spec->fixed ? chunk : sampled < (double)count ? (size_t)sampled : count;
+    return entries_round(keys > chunk ? keys : chunk);
 }
 
+/* What is encoded may be a part of what there is room for. */
 static size_t room_bytes(const struct codec_spec *spec, size_t count)
 {
-    return room_divide(spec, count, NULL, NULL);
+    size_t entries = entries_round(size_min(count, CODEC_CHUNK));
+    return room_keys(spec, count) * sizeof(uint32_t) +
+           entries * (sizeof(float) + 4 * sizeof(uint16_t));
+}
+
+/* Divides memory of room_bytes. */
+static void room_divide(const struct codec_spec *spec, size_t count, uint8_t *memory,
+                        struct room *room)
+{
+    size_t entries = entries_round(size_min(count, CODEC_CHUNK));
+    room->keys = (uint32_t *)memory;
+    room->kept = (float *)(room->keys + room_keys(spec, count));
+    room->offsets = (uint16_t *)(room->kept + entries);
+    room->codes = room->offsets + entries;
+    room->all_offsets = room->codes + entries;
+    room->all_codes = room->all_offsets + entries;
 }
 
 static void encode(const struct codec_spec *spec, const struct kernels *kernels,

@@ -22,4 +22,37 @@ extern const struct ww_transport ww_route_transport;
  * world of one. Valid until it is closed. */
 const char *route_describe(const void *fabric);
 
+/* ---- Slower wires, imitated -------------------------------------------------------------------
+ * A transport around another one. Messages inside a host pass as they are. A message to another
+ * host needs the sender's port and the receiver's for bytes * byte_s each, behind those before it,
+ * and latency_s between the two; its receive is not done before its last byte is in, its send not
+ * before its last byte has left. Ranks that are parts of one host share its ports. Bytes are the
+ * message's own; nothing is added for frames of a network. Beside each message travels a note of
+ * 8 bytes, which no counter counts. */
+struct shape;
+
+struct shape_setup {
+    const struct ww_world *world; /* its transport is the one around which the other is made */
+    const int *host_of;           /* [world->size] from 0; outlives the shape. All on one machine */
+    int hosts;
+    double byte_s; /* 0 = as fast as it goes */
+    double latency_s;
+    bool apart; /* each rank has ports of its own, with an even part of the host's rate */
+    uint64_t (*clock_ns)(void); /* one for all ranks */
+};
+
+/* WW_OK; WW_NO_MEMORY; WW_UNSUPPORTED where the world names no transport. Nothing collective. */
+enum ww_status shape_create(const struct shape_setup *setup, struct shape **shape);
+
+/* Lets the ranks of each host share its ports; all ranks call it, once, before anything is opened.
+ * Where the system refuses shared memory each has an even part instead, and rank 0 warns.
+ * Returns WW_OK, WW_TRANSPORT_FAILED when all_gather failed. */
+enum ww_status shape_meet(struct shape *shape);
+
+/* Messages of all its fabrics, of one context or of several, go through the same ports. Valid until
+ * shape_destroy. A setup that it opens with has it as the world's transport. */
+const struct ww_transport *shape_transport(const struct shape *shape);
+
+void shape_destroy(struct shape *shape); /* after its fabrics; NULL is fine */
+
 #endif

@@ -277,6 +277,12 @@ WW_API int ww_machine_level(const struct ww_machine *machine, int level, char *t
 WW_API enum ww_status ww_machine_require(const struct ww_machine *machine, const char *words,
                                          char *unmet, size_t bytes);
 
+/* What single calls of "auto" with so many elements and this op go by: the codec's name in
+ * text[bytes], cut at bytes - 1. *settled is false while it is being found out. Not inside of a
+ * call. Returns WW_OK, WW_BAD_ARGUMENT (there was no such call). */
+WW_API enum ww_status ww_auto_describe(struct ww_context *context, size_t count, enum ww_op op,
+                                       char *text, size_t bytes, bool *settled);
+
 /* ---- Forecasts: what a collective will take on a cluster that a file describes ---------------
  *
  * No hardware is needed, and none is looked at. docs/cluster-files.md is the format. */

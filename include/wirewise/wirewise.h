@@ -181,13 +181,22 @@ struct ww_config {
     const char *trace;   /* Chrome trace of buckets and their phases, up to ledger_bytes */
     const char *run;     /* a name for this run, up to 63 bytes; it travels into those files */
     const char *labels;  /* "team=vision,cluster=b": likewise */
+
+    /* What a slower cluster would do, tried on one host: "hosts=2,rate=1gbit,latency=20us" lets the
+     * ranks count as that many hosts (groups of neighbouring ranks, as even as can be) and delays
+     * what they send to each other, as if each host had one port of that rate in each direction.
+     * Rates in kbit, mbit, gbit or KB, MB, GB, a second; latency one way in ns, us, ms. Parts may
+     * be left out: 2 hosts, any rate, no latency. Payload is counted, without frames of a network.
+     * Times are of that imitation, and rank 0 says so in a warning. NULL or "" = wires as they are;
+     * refused where there are several real hosts */
+    const char *shape;
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
             0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, 0, "none", WW_PROBE_AUTO, NULL,    \
-            (size_t)64 << 20, NULL, NULL, NULL, NULL                                               \
+            (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL                                         \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
@@ -344,7 +353,7 @@ struct ww_level_report {
     uint64_t sent_bytes;    /* payload this rank sent, counted by the transport */
     uint64_t planned_bytes; /* the same by the plans that ran; equal for dense plans */
     uint64_t dense32_bytes; /* by the plans that the same step would have run densely, fp32 */
-    uint64_t dense16_bytes; /* and with the fp32 gradients in a 16-bit type */
+    uint64_t dense16_bytes; /* and the same with the fp32 gradients in a 16-bit type */
     uint64_t messages;      /* sends handed to the fabric */
 };
 

@@ -762,3 +762,22 @@ Test(topk, selection_finds_what_sorting_finds)
         party_close(party);
     }
 }
+
+/* A rank's part of a segment has as much room as the segment has. */
+Test(topk, room_for_many_is_room_for_few)
+{
+    static const char *const texts[] = {"topk:0.001", "topk:0.01", "topk:0.1", "topk:1",
+                                        "topk:0.01:fixed"};
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+        char reason[256];
+        struct codec_spec spec;
+        cr_assert(codec_parse(texts[t], &spec, reason, sizeof reason));
+        size_t before = 0;
+        for (size_t count = 1; count < (size_t)64 << 20; count += 1 + count / 16) {
+            size_t bytes = codec_topk.room_bytes(&spec, count);
+            cr_assert_geq(bytes, before, "%s: %zu elements need %zu bytes, fewer needed %zu",
+                          texts[t], count, bytes, before);
+            before = bytes;
+        }
+    }
+}

@@ -11,7 +11,7 @@
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 #define VECTORS_MAX 40
 
-TestSuite(auto, .init = capture_start, .fini = capture_finish);
+TestSuite(auto, .init = capture_start, .fini = trainer_finish_capture);
 
 struct plan_of_test {
     const char *allowed;

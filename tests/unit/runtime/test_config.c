@@ -14,7 +14,7 @@ TestSuite(config, .init = capture_start, .fini = capture_finish);
 /* The line of the printed table that is about one setting; in static memory. */
 static const char *line_about(const struct settings *settings, const char *name)
 {
-    static char table[4096];
+    static char table[8192];
     static char line[512];
     size_t needed = config_print(settings, table, sizeof table);
     cr_assert_lt(needed, sizeof table);
@@ -334,12 +334,12 @@ Test(config, the_table_is_printed_as_far_as_it_fits)
 {
     struct settings settings;
     cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
-    char whole[4096];
+    char whole[8192];
     size_t needed = config_print(&settings, whole, sizeof whole);
     cr_expect_eq(strlen(whole), needed);
     cr_expect_eq(config_print(&settings, NULL, 0), needed);
     for (size_t bytes = 1; bytes < needed; bytes += 7) {
-        char part[4096];
+        char part[8192];
         memset(part, 'x', sizeof part);
         cr_expect_eq(config_print(&settings, part, bytes), needed);
         cr_expect_eq(strlen(part), bytes - 1);
@@ -351,7 +351,7 @@ Test(config, the_table_is_printed_as_far_as_it_fits)
 Test(config, ranks_compare_what_they_must_share_and_nothing_else)
 {
     struct settings settings;
-    char text[512];
+    char text[640];
     cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
     config_print_shared(&settings, text, sizeof text);
     cr_expect_str_eq(text, "bucket_bytes=4194304 segment_bytes=0 segments_in_flight=0 "
@@ -359,5 +359,5 @@ Test(config, ranks_compare_what_they_must_share_and_nothing_else)
                            "calibrate=auto calibrate_s=0.3 codec=none codecs_allowed=none "
                            "probe=auto error_feedback=auto "
                            "codec_least_count=16384 density_warmup_steps=0 momentum=0 clip_norm=0 "
-                           "discover=yes");
+                           "shape= discover=yes");
 }

@@ -248,7 +248,7 @@ static void print_settings(const struct ww_world *world, void *shared)
     struct ww_config config = world_config();
     config.bucket_bytes = 12345;
     struct ww_context *context = world_context(world, &config);
-    char text[4096];
+    char text[8192];
     check(ww_config_print(context, text, sizeof text) == strlen(text), "the length is wrong");
     check_words(text, "bucket_bytes       12345          program", "WIREWISE_BUCKET_BYTES",
                 "segments_in_flight 4              environment", "algorithm          auto");

@@ -227,8 +227,8 @@ Test(report, what_encoding_saved_ends_the_line)
         const char *end;
     } cases[] = {
         {{0, 0, 0, WW_EVIDENCE_DENSE}, "exposed 0.0000 s"},
-        {{0.0123, 0.01, 0.02, WW_EVIDENCE_MEASURED}, "s, codec int8, saved 0.0123 s"},
-        {{-0.5, -0.6, -0.4, WW_EVIDENCE_MODELLED}, "s, codec int8, saved -0.5000 s"},
+        {{0.0123, 0.01, 0.02, WW_EVIDENCE_MEASURED}, "s, codec int8, saved 12.3 ms"},
+        {{-0.5, -0.6, -0.4, WW_EVIDENCE_MODELLED}, "s, codec int8, saved -500 ms"},
         {{0, -INFINITY, INFINITY, WW_EVIDENCE_INSUFFICIENT}, "s, codec int8, saved unknown"},
         {{NAN, 0, 0, WW_EVIDENCE_MEASURED}, "s, codec int8, saved unknown"},
     };

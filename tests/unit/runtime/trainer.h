@@ -10,6 +10,9 @@
 
 #include "world.h"
 
+/* Ends a capture. That a codec costs time, which it may do anywhere, is no surprise. */
+void trainer_finish_capture(void);
+
 #define TRAINER_TENSORS 4
 
 /* Two matrices of unlike size that follow the codec, a small one, and a vector. */

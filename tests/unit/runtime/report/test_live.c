@@ -201,6 +201,7 @@ Test(live, without_a_mark_rank_0_alone_writes)
     struct plan_of_test plan = {.codec = "topk:0.05", .ledger = ledger};
     world_run(2, train, &plan);
     expect_ledger("run.jsonl", 0, &plan.read[0]);
+    world_forgive(); /* the codec may cost time */
     cr_expect(!folder_has("run.jsonl.1"), "somebody else wrote");
 }
 
@@ -227,6 +228,9 @@ Test(live, trouble_with_files_harms_no_training)
         world_run(2, train, &plan);
         cr_expect_eq(plan.read[0].steps, STEPS);
         cr_expect_eq(plan.read[0].level[0].sent_bytes, plan.read[1].level[0].sent_bytes);
+        while (capture_take(WW_LOG_WARN, "encoding costs time here") != NULL) {
+            continue;
+        }
         int said = world_forgive();
         cr_expect(said <= 3 && (said >= 1 || strcmp(names[i], "null") == 0), "%s: %d warnings",
                   names[i], said);

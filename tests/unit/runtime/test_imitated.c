@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_imitated.c: a context with imitated wires sums as any other, over a network that is never
+ * faster than it should be, and says so. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "internal/clock.h"
+#include "world.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+
+TestSuite(imitated, .init = capture_start, .fini = capture_finish);
+
+struct trial {
+    int size;
+    size_t count;
+    const char *shape;
+    const char *algorithm;
+    double least_s; /* of one sum */
+    const char *warning;
+    atomic_bool crossed; /* something did, on any rank */
+};
+
+static void add_up(struct ww_context *context, const struct trial *trial, float *values)
+{
+    int size = ww_size(context);
+    int wrong = 0;
+    for (size_t i = 0; i < trial->count; i++) {
+        values[i] = (float)(ww_rank(context) + (int)(i % 97));
+    }
+    uint64_t begin = clock_now_ns();
+    check_status(ww_all_reduce(context, values, values, trial->count, WW_F32, WW_SUM), WW_OK);
+    double spent = (double)(clock_now_ns() - begin) * 1e-9;
+    check(spent >= trial->least_s, "%g s are faster than the wire", spent);
+    for (size_t i = 0; i < trial->count; i++) {
+        wrong += values[i] != (float)(size * (size - 1) / 2 + size * (int)(i % 97));
+    }
+    check(wrong == 0, "%d wrong sums", wrong);
+}
+
+static void compare_report(struct ww_context *context, struct trial *trial)
+{
+    struct ww_report report = WW_REPORT_INIT;
+    check_status(ww_calls_report(context, &report), WW_OK);
+    const struct ww_level_report *last = &report.level[report.levels - 1];
+    check(strcmp(last->name, "network") == 0, "the outermost level is %s", last->name);
+    if (last->sent_bytes > 0) {
+        atomic_store(&trial->crossed, true);
+    }
+    check(last->sent_bytes == last->planned_bytes, "%llu bytes sent, %llu planned",
+          (unsigned long long)last->sent_bytes, (unsigned long long)last->planned_bytes);
+}
+
+static void try_wires(const struct ww_world *world, void *shared)
+{
+    struct trial *trial = shared;
+    struct ww_config config = world_config();
+    config.shape = trial->shape;
+    config.algorithm = trial->algorithm;
+    struct ww_context *context = world_context(world, &config);
+    float *values = malloc(trial->count * sizeof *values);
+    if (check(context != NULL && values != NULL, "no context")) {
+        world_meet(world);
+        add_up(context, trial, values);
+        compare_report(context, trial);
+    }
+    free(values);
+    ww_context_destroy(context);
+}
+
+/* Of 2 ranks each sends and receives all bytes; of 2 hosts with 2 ranks each port likewise. */
+Test(imitated, sums_are_right_and_no_faster_than_the_wire)
+{
+    static struct trial trials[] = {
+        {2, 250000, "hosts=2,rate=1gbit,latency=20us", "auto", 8e-3,
+         "wires between 2 imitated hosts are shaped to 1 Gbit/s, 20 us: times are of that", false},
+        {4, 250000, "rate=125MB", "auto", 8e-3, "2 imitated hosts are shaped to 1 Gbit/s: ", false},
+        {4, 1000, "latency=2ms", "auto", 2e-3,
+         "2 imitated hosts are shaped to any rate, 2 ms: ", false},
+        {5, 100000, "hosts=3,rate=1gbit", "ring", 0,
+         "3 imitated hosts are shaped to 1 Gbit/s: ", false},
+        {4, 100000, "hosts=4", "auto", 0, "4 imitated hosts are shaped to any rate: ", false},
+    };
+    for (size_t i = 0; i < LENGTH(trials); i++) {
+        world_run(trials[i].size, try_wires, &trials[i]);
+        cr_expect(trials[i].crossed, "%s: nothing crossed the network", trials[i].shape);
+        expect_line(WW_LOG_WARN, trials[i].warning);
+        expect_no_warnings();
+    }
+}
+
+struct refusal {
+    int size;
+    const char *shape;
+    const char *hosts; /* a letter for each rank */
+    const char *words;
+};
+
+static void try_refusal(const struct ww_world *world, void *shared)
+{
+    const struct refusal *refusal = shared;
+    char host[2] = {refusal->hosts[world->rank], '\0'};
+    struct ww_config config = world_config();
+    struct ww_context *context = NULL;
+    config.shape = refusal->shape;
+    config.host = host;
+    check_status(ww_context_create(world, &config, &context), WW_BAD_CONFIG);
+    check_words(ww_last_error(NULL), refusal->words);
+}
+
+Test(imitated, what_cannot_be_is_refused_on_every_rank)
+{
+    static const struct refusal refusals[] = {
+        {1, "rate=1gbit", "a", "hosts is 2, but there is 1 rank"},
+        {2, "hosts=3", "aa", "hosts is 3, but there are 2 ranks"},
+        {2, "rate=0mbit", "aa", "is too slow"},
+        {2, "speed=1gbit", "aa", "\"speed=1gbit\" begins with none of its keys"},
+        {4, "hosts=2", "aabb", "ranks 0 (a) and 2 (b) are on different hosts"},
+    };
+    for (size_t i = 0; i < LENGTH(refusals); i++) {
+        struct refusal refusal = refusals[i];
+        world_run(refusal.size, try_refusal, &refusal);
+        cr_expect_geq(world_forgive(), 1);
+    }
+}
+
+static void disagree(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_config config = world_config();
+    struct ww_context *context = NULL;
+    config.shape = world->rank == 1 ? "rate=1gbit" : "rate=2gbit";
+    check_status(ww_context_create(world, &config, &context), WW_MISMATCH);
+    check_words(ww_last_error(NULL), "rank 1", "shape=rate=1gbit", "shape=rate=2gbit");
+}
+
+Test(imitated, all_ranks_must_imitate_alike)
+{
+    world_run(3, disagree, NULL);
+    cr_expect_geq(world_forgive(), 1);
+}
+
+/* ---- Failures ------------------------------------------------------------------------------- */
+
+static void differ_in_counts(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    float values[1000] = {0};
+    struct ww_config config = world_config();
+    config.shape = "rate=1gbit,latency=1ms";
+    struct ww_context *context = world_context(world, &config);
+    if (check(context != NULL, "no context")) {
+        size_t count = world->rank == 3 ? 999 : 1000;
+        check_status(ww_all_reduce(context, values, values, count, WW_F32, WW_SUM), WW_MISMATCH);
+        check_words(ww_last_error(context), "rank 3", "999", "1000");
+    }
+    ww_context_destroy(context);
+}
+
+Test(imitated, failures_cross_the_wires_as_well)
+{
+    world_run(4, differ_in_counts, NULL);
+    cr_expect_geq(world_forgive(), 4);
+}
+
+/* ---- Earlier measurements ------------------------------------------------------------------- */
+
+struct memory_of_wires {
+    char file[64];
+    const char *shape;
+    atomic_bool remembered;
+};
+
+static void remember(const struct ww_world *world, void *shared)
+{
+    struct memory_of_wires *memory = shared;
+    struct ww_config config = world_config();
+    config.shape = memory->shape;
+    config.calibrate = WW_CALIBRATE_ALWAYS;
+    config.calibrate_s = 0.05;
+    config.calibration_file = memory->file;
+    struct ww_context *context = world_context(world, &config);
+    if (context != NULL && context->calibration.from_file) {
+        atomic_store(&memory->remembered, true);
+    }
+    ww_context_destroy(context);
+}
+
+/* Wires so alike that measuring could not tell them apart. */
+Test(imitated, measurements_serve_the_same_imitation_only)
+{
+    static const char *const shapes[] = {"rate=1gbit", "rate=1gbit,latency=10ns", "rate=1000mbit",
+                                         "hosts=2,rate=1gbit"};
+    struct memory_of_wires memory = {.remembered = false};
+    snprintf(memory.file, sizeof memory.file, "imitated-%d.calibration", (int)getpid());
+    unsetenv("WIREWISE_CALIBRATION_FILE"); /* whoever runs tests may keep it away from them */
+    for (size_t i = 0; i < LENGTH(shapes); i++) {
+        memory.shape = shapes[i];
+        world_run(2, remember, &memory);
+        cr_expect_not(memory.remembered, "of %s", shapes[i]);
+    }
+    cr_expect_eq(access(memory.file, F_OK), 0, "nothing was kept");
+    remove(memory.file);
+    cr_expect_geq(world_forgive(), (int)LENGTH(shapes));
+}
