@@ -70,9 +70,12 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
     return savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
 }
 
+/* Without probes residuals are handed on for the program's own reasons. */
 static uint64_t handover_ns(const struct ledger *ledger)
 {
-    return atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed);
+    return ledger->policy.setup.probes
+               ? atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed)
+               : 0;
 }
 
 /* What comparing itself took is charged, beyond probes, which simply save nothing. */
