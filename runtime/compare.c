@@ -21,11 +21,14 @@ bool ledger_may_encode(const struct bucket *bucket)
     return bucket->count > 0 && (bucket->codec.follows || bucket->codec.spec.kind != CODEC_NONE);
 }
 
+/* By the present menu, and by codecs of tensors' own. */
 static bool anything_encodes(const struct ww_context *context)
 {
     bool some = false;
     for (int i = 0; i < context->bucket_count; i++) {
-        some = some || ledger_may_encode(&context->buckets[i]);
+        const struct bucket *bucket = &context->buckets[i];
+        bool encodes = !bucket->codec.follows || context->coding.menu.arms > 1;
+        some = some || (encodes && ledger_may_encode(bucket));
     }
     return some && context->world.size > 1;
 }
@@ -74,7 +77,8 @@ void compare_begin(struct ww_context *context)
     struct ledger *ledger = &context->ledger;
     const struct menu *menu = &context->coding.menu;
     int units = number_units(context);
-    ledger->compares = anything_encodes(context) && (menu->arms > 1 || units == 0);
+    ledger->told_units = 0;
+    ledger->compares = anything_encodes(context);
     struct policy_setup setup = {.arms = !ledger->compares ? 1
                                          : menu->arms > 2  ? menu->arms
                                                            : 2,
@@ -101,7 +105,7 @@ struct codec_spec compare_codec(const struct ww_context *context, const struct b
     }
     int unit = menu->chooses ? bucket->unit : 0;
     int arm = probe ? policy_home(&ledger->policy, unit) : policy_arm(&ledger->policy, unit);
-    return menu->arm[arm];
+    return arm < menu->arms ? menu->arm[arm] : menu->arm[0]; /* only codecs of their own encode */
 }
 
 /* ---- Words ------------------------------------------------------------------------------ */

@@ -69,6 +69,9 @@ static enum ww_status read_list(const char *list, struct menu *menu)
         }
         memcpy(name, at, length);
         name[length] = '\0';
+        for (size_t end = length; end > 0 && name[end - 1] == ' '; end--) {
+            name[end - 1] = '\0';
+        }
         status = add(menu, name);
         at += length;
         at += *at == ',';
