@@ -14,7 +14,6 @@
 #define BUDGET 0.01  /* of the time, for measuring */
 #define WARM_CALLS 3 /* before the first measurement */
 #define TEXT_BYTES 400
-#define MS_PER_S 1e3
 
 static struct auto_call *make(struct autos *autos, size_t count, enum ww_op op)
 {
@@ -89,15 +88,7 @@ void auto_tell(const struct autos *autos, const struct auto_call *call)
     char text[TEXT_BYTES];
     char name[48];
     codec_print(&menu->arm[home], name, sizeof name);
-    size_t used = (size_t)snprintf(text, sizeof text, "%.4g ms", race->mean[home] * MS_PER_S);
-    for (int arm = 0; arm < menu->arms && used < sizeof text; arm++) {
-        char other[48];
-        codec_print(&menu->arm[arm], other, sizeof other);
-        if (arm != home) {
-            used += (size_t)snprintf(text + used, sizeof text - used, ", %s %.4g", other,
-                                     race->mean[arm] * MS_PER_S);
-        }
-    }
+    menu_print_times(menu, race->mean, home, text, sizeof text);
     log_info("auto, calls of %zu elements: %s from now on (%s)", call->count, name, text);
 }
 

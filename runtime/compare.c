@@ -13,6 +13,7 @@
 #define WARM_STEPS 5 /* before the first measurement */
 #define UNIT_RATIO 4 /* buckets of one unit differ by less */
 #define TEXT_BYTES 512
+#define TIMES_BYTES 320
 
 /* ---- What is compared ------------------------------------------------------------------- */
 
@@ -143,20 +144,12 @@ static void print_choice(const struct ww_context *context, char *text, size_t by
     int home = policy_home(&context->ledger.policy, race->unit);
     char unit[64];
     char name[48];
+    char times[TIMES_BYTES];
     print_unit(context, race->unit, unit, sizeof unit);
     codec_print(&menu->arm[home], name, sizeof name);
-    size_t used = (size_t)snprintf(text, bytes,
-                                   "auto, %s: %s from step %" PRIu64 " on, %.3g ms a step", unit,
-                                   name, context->step.number + 1, race->mean[home] * MS_PER_S);
-    const char *join = "; ";
-    for (int arm = 0; arm < menu->arms && used < bytes; arm++) {
-        if (arm != home) {
-            codec_print(&menu->arm[arm], name, sizeof name);
-            used += (size_t)snprintf(text + used, bytes - used, "%s%s %.3g", join, name,
-                                     race->mean[arm] * MS_PER_S);
-            join = ", ";
-        }
-    }
+    menu_print_times(menu, race->mean, home, times, sizeof times);
+    snprintf(text, bytes, "auto, %s: %s from step %" PRIu64 " on (%s a step)", unit, name,
+             context->step.number + 1, times);
 }
 
 /* A codec that was asked for and costs time is worth a warning, once. */
