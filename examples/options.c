@@ -63,8 +63,8 @@ static const struct argp_option rows[] = {
      0},
     {"outer", KEY_OUTER, "NAME", 0,
      "What is made of that mean: nesterov (the default: DiLoCo) or sgd (plain averages)", 0},
-    {"outer-rate", KEY_OUTER_RATE, "X", 0, "Learning rate of it (nesterov 0.7, sgd 1)", 0},
-    {"outer-momentum", KEY_OUTER_MOMENTUM, "X", 0, "Momentum of it (nesterov 0.9, sgd 0)", 0},
+    {"outer-rate", KEY_OUTER_RATE, "X", 0, "Learning rate of it (nesterov 0.9, sgd 1)", 0},
+    {"outer-momentum", KEY_OUTER_MOMENTUM, "X", 0, "Momentum of it (nesterov 0.4, sgd 0)", 0},
     {"outer-codec", KEY_OUTER_CODEC, "SPEC", 0, "How it travels, as --codec, but not auto (int8)",
      0},
     {"fragments", KEY_FRAGMENTS, "P", 0, "Parts of the model that are sent in turn (1)", 0},
@@ -197,7 +197,7 @@ static const struct {
     double rate;
     double momentum;
     bool nesterov;
-} outer_kinds[] = {{"nesterov", 0.7, 0.9, true}, {"sgd", 1, 0, false}};
+} outer_kinds[] = {{"nesterov", 0.9, 0.4, true}, {"sgd", 1, 0, false}};
 
 static error_t parse_outer_kind(struct argp_state *state, const char *value,
                                 struct options *options)

@@ -26,32 +26,28 @@ static struct region part_of(const struct region *region, size_t first, size_t e
     return (struct region){region->values + (from - region->first), from, to - from};
 }
 
-/* Returns the sum of squares: neither finite where a difference is not. */
-static double subtract(float *delta, const float *start, const float *values, size_t count)
+static void subtract(float *restrict delta, const float *restrict start,
+                     const float *restrict values, size_t count)
 {
-    double squares = 0;
     for (size_t i = 0; i < count; i++) {
         delta[i] = start[i] - values[i];
-        squares += (double)delta[i] * (double)delta[i];
     }
-    return squares;
 }
 
+/* Returns the sum of squares: not finite where a difference is not. */
 static double take_delta(struct ww_outer *outer, const struct fragment *fragment)
 {
-    double squares = 0;
     for (size_t r = 0; r < outer->region_count; r++) {
         struct region part = part_of(&outer->regions[r], fragment->first,
                                      fragment->first + fragment->count);
         if (part.count > 0) {
-            squares += subtract(outer->delta + part.first, outer->start + part.first, part.values,
-                                part.count);
+            subtract(outer->delta + part.first, outer->start + part.first, part.values, part.count);
         }
     }
-    return squares;
+    return kernel_squares_f32(outer->delta + fragment->first, fragment->count);
 }
 
-static void mix_in(float *values, const float *start, size_t count, float keep)
+static void mix_in(float *restrict values, const float *restrict start, size_t count, float keep)
 {
     float take = 1 - keep;
     for (size_t i = 0; i < count; i++) {
@@ -79,15 +75,15 @@ void outer_adopt_all(struct ww_outer *outer)
     }
 }
 
-static void descend(float *start, const float *mean, size_t count, float rate)
+static void descend(float *restrict start, const float *restrict mean, size_t count, float rate)
 {
     for (size_t i = 0; i < count; i++) {
         start[i] -= rate * mean[i];
     }
 }
 
-static void descend_with_momentum(float *start, const float *mean, float *velocity, size_t count,
-                                  const float factors[2])
+static void descend_with_momentum(float *restrict start, const float *restrict mean,
+                                  float *restrict velocity, size_t count, const float factors[2])
 {
     for (size_t i = 0; i < count; i++) {
         velocity[i] = factors[1] * velocity[i] + mean[i];
@@ -96,8 +92,8 @@ static void descend_with_momentum(float *start, const float *mean, float *veloci
 }
 
 /* Nesterov's, in the form that needs the gradient at one place only (Sutskever et al. 2013). */
-static void descend_as_nesterov(float *start, const float *mean, float *velocity, size_t count,
-                                const float factors[2])
+static void descend_as_nesterov(float *restrict start, const float *restrict mean,
+                                float *restrict velocity, size_t count, const float factors[2])
 {
     for (size_t i = 0; i < count; i++) {
         velocity[i] = factors[1] * velocity[i] + mean[i];

@@ -26,8 +26,8 @@ enum ww_outer_weights {
     WW_OUTER_BY_STEPS /* by the local steps that they did since they sent last */
 };
 
-/* Settings; all ranks have the same. Fill with WW_OUTER_INIT, which is DiLoCo's, and change fields.
- */
+/* Settings; all ranks have the same. Fill with WW_OUTER_INIT, DiLoCo's, and change fields. Few
+ * outer steps want less momentum: docs/async.md has figures. */
 struct ww_outer_config {
     size_t struct_bytes;  /* sizeof(struct ww_outer_config), set by WW_OUTER_INIT */
     uint64_t local_steps; /* H, from one exchange of an element to its next: 1 .. 10^9 */
