@@ -360,6 +360,7 @@ Test(outer, every_part_leaves_once_in_h_steps_and_at_its_own_one)
         plan.config.fragments = rows[row].parts;
         plan.config.delay = rows[row].delay;
         plan.progress = WW_PROGRESS_AUTO;
+        world_run(1, watch_turns, &plan);
         world_run(2, watch_turns, &plan);
         world_run(3, watch_turns, &plan);
     }
