@@ -33,6 +33,7 @@ enum key {
     KEY_OUTER_CODEC,
     KEY_FRAGMENTS,
     KEY_OUTER_DELAY,
+    KEY_OUTER_MIX,
     KEY_DENSE_STEPS,
     KEY_LOSSES,
     KEY_PROGRESS,
@@ -70,6 +71,8 @@ static const struct argp_option rows[] = {
     {"fragments", KEY_FRAGMENTS, "P", 0, "Parts of the model that are sent in turn (1)", 0},
     {"outer-delay", KEY_OUTER_DELAY, "T", 0,
      "Steps between sending a part and taking its result; local steps go on meanwhile (0)", 0},
+    {"outer-mix", KEY_OUTER_MIX, "X", 0,
+     "The share of a rank's own parameters that stays when a result is taken (0)", 0},
     {"dense-steps", KEY_DENSE_STEPS, "N", 0, "The first N steps end with a plain average each (0)",
      0},
     {NULL, 0, NULL, 0, "What is shown", 3},
@@ -260,6 +263,9 @@ static error_t parse_outer(int key, char *value, struct argp_state *state)
     case KEY_OUTER_DELAY:
         parsing->outer = "outer-delay";
         return parse_count(state, "outer-delay", value, 0, 1000000, &outer->delay);
+    case KEY_OUTER_MIX:
+        parsing->outer = "outer-mix";
+        return parse_real(state, "outer-mix", value, 1, &outer->mix);
     case KEY_DENSE_STEPS:
         parsing->outer = "dense-steps";
         return parse_count(state, "dense-steps", value, 0, 1000000, &outer->dense_steps);

@@ -41,7 +41,8 @@ struct ww_outer_config {
     int fragments;        /* P: equal parts of the vector that leave in turn, H / P steps apart;
                              1 .. local_steps, at most 4096 and the parameters' count */
     uint64_t delay;       /* tau: local steps between sending a part and taking its result, while a
-                             thread exchanges it; 0 = the call waits. Less than local_steps */
+                             thread exchanges it; 0 = the call waits. Less than local_steps. What
+                             the part learns meanwhile is lost, but for the share mix */
     double mix;           /* the share of a rank's own value that stays when a result is taken:
                              local = mix local + (1 - mix) start; 0 <= mix < 1, 0 = adopt it */
     enum ww_outer_weights weights;
