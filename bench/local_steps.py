@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """local_steps.py BUILD [--seeds 3] [--steps 3000] [--ranks 2] [--size small] [--local-steps 20]
                      [--outer-rate 0.9] [--outer-momentum 0.4] [--outer-codec int8]
-                     [--fragments 1] [--outer-delay 0] [--margin 0.05] [--fewer 60]
+                     [--fragments 1] [--outer-delay 0] [--outer-mix 0] [--margin 0.05] [--fewer 60]
                      [--shape hosts=2,rate=10mbit,latency=1ms] [TEXT...]
 
 Trains the example's language model synchronously and with local steps and an outer Nesterov, from
@@ -104,6 +104,7 @@ def main():
     parser.add_argument("--outer-codec", default="int8")
     parser.add_argument("--fragments", type=int, default=1)
     parser.add_argument("--outer-delay", type=int, default=0)
+    parser.add_argument("--outer-mix", type=float, default=0)
     parser.add_argument("--margin", type=float, default=0.05)
     parser.add_argument("--fewer", type=float, default=60)
     parser.add_argument("--shape")
@@ -111,7 +112,7 @@ def main():
     local = ["--local-steps", str(options.local_steps), "--outer", "nesterov", "--outer-rate",
              str(options.outer_rate), "--outer-momentum", str(options.outer_momentum),
              "--outer-codec", options.outer_codec, "--fragments", str(options.fragments),
-             "--outer-delay", str(options.outer_delay)]
+             "--outer-delay", str(options.outer_delay), "--outer-mix", str(options.outer_mix)]
     print(f"{options.ranks} ranks, {options.steps} steps; {' '.join(local)}", flush=True)
     compare = compare_times if options.shape else compare_losses
     return 0 if compare(options, local) else 1
