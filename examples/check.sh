@@ -123,8 +123,8 @@ refuses() {
         "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" 2 --size small
 }
 
-# Without gradients on the wire the loss falls as well, with 60 times fewer bytes; and whenever parts
-# come back, the losses are the same, digit for digit.
+# Without gradients on the wire the loss falls as well, with 60 times fewer bytes; and whenever
+# parts come back, the losses are the same, digit for digit.
 local_steps() {
     must_train 4 --size small --steps 60 --lr 0.003 --local-steps 20 --outer sgd --eval-every 20
     awk '/^held-out loss .* -> / { first = $3; last = $5 }
