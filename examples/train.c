@@ -9,6 +9,7 @@
 #include <wirewise/mpi.h>
 
 #include "console.h"
+#include "local.h"
 #include "options.h"
 #include "replica.h"
 #include "text.h"
@@ -119,6 +120,15 @@ static void print_head(const struct run *run)
            options->batch, options->optimizer->name, options->rate);
     printf("model %s: %zu layers, width %zu, context %zu; %zu parameters, %.1f MiB of gradients\n",
            size->name, size->layers, size->width, size->context, count, mib(count * sizeof(float)));
+    if (options->outer.local_steps > 1) {
+        printf(
+            "local steps: %llu, then outer %s with rate %g and momentum %g, as %s; %d fragment%s, "
+            "delay %llu\n",
+            (unsigned long long)options->outer.local_steps,
+            options->outer.nesterov ? "nesterov" : "sgd", options->outer.rate,
+            options->outer.momentum, options->outer.codec, options->outer.fragments,
+            options->outer.fragments == 1 ? "" : "s", (unsigned long long)options->outer.delay);
+    }
     printf("%zu texts: %zu bytes to train on, %zu held out\n", run->text.files,
            run->text.training.count, run->text.held_out.count);
 }
@@ -132,6 +142,14 @@ static void print_ledger(const struct run *run)
         ww_ledger_print(&ledger, table, sizeof table);
         fputs(table, stdout);
     }
+}
+
+/* What the whole run sent beside what dense synchronous training would have sent. */
+static void print_outer(const struct run *run)
+{
+    char line[512];
+    local_print(replica_local(run->replica), line, sizeof line);
+    printf("local steps, rank 0: %s\n", line);
 }
 
 static void print_tail(const struct run *run, const struct summary *summary)
@@ -148,7 +166,9 @@ static void print_tail(const struct run *run, const struct summary *summary)
                mib(summary->sent_bytes / steps), 100 * (1 - shown));
     }
     printf("\n");
-    if (run->world.size > 1) {
+    if (replica_local(run->replica) != NULL) {
+        print_outer(run);
+    } else if (run->world.size > 1) {
         print_ledger(run);
     }
     fflush(stdout);
