@@ -341,6 +341,48 @@ enum ww_status call_meet(struct ww_context *context, const char *name, uint32_t 
                                         .label = label});
 }
 
+enum ww_status call_gather(struct ww_context *context, const char *name, uint32_t label,
+                           const void *mine, void *all, size_t bytes)
+{
+    return make(context, &(struct call){.name = name,
+                                        .collective = COLLECTIVE_ALL_GATHER,
+                                        .input = mine,
+                                        .output = all,
+                                        .count = bytes / sizeof(int64_t),
+                                        .type = WW_I64,
+                                        .op = WW_OP_COUNT,
+                                        .root = -1,
+                                        .label = label});
+}
+
+enum ww_status call_spread(struct ww_context *context, const char *name, uint32_t label,
+                           void *values, size_t bytes, int root)
+{
+    return make(context, &(struct call){.name = name,
+                                        .collective = COLLECTIVE_BROADCAST,
+                                        .input = values,
+                                        .output = values,
+                                        .count = bytes / sizeof(int32_t),
+                                        .type = WW_I32,
+                                        .op = WW_OP_COUNT,
+                                        .root = root,
+                                        .label = label});
+}
+
+enum ww_status call_highest(struct ww_context *context, const char *name, uint32_t label,
+                            int32_t *value)
+{
+    return make(context, &(struct call){.name = name,
+                                        .collective = COLLECTIVE_ALL_REDUCE,
+                                        .input = value,
+                                        .output = value,
+                                        .count = 1,
+                                        .type = WW_I32,
+                                        .op = WW_MAX,
+                                        .root = -1,
+                                        .label = label});
+}
+
 enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void *output,
                              size_t count, enum ww_type type, enum ww_op op)
 {

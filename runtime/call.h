@@ -10,4 +10,15 @@
  * A failure breaks the context. */
 enum ww_status call_meet(struct ww_context *context, const char *name, uint32_t label);
 
+/* The same, with few bytes of every rank: all[size * bytes], in rank order. bytes is a multiple of
+ * 8, memory is aligned to that. And with bytes of rank `root` for everybody, a multiple of 4. */
+enum ww_status call_gather(struct ww_context *context, const char *name, uint32_t label,
+                           const void *mine, void *all, size_t bytes);
+enum ww_status call_spread(struct ww_context *context, const char *name, uint32_t label,
+                           void *values, size_t bytes, int root);
+
+/* The largest of all ranks' values. */
+enum ww_status call_highest(struct ww_context *context, const char *name, uint32_t label,
+                            int32_t *value);
+
 #endif

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * checkpoint_image.c: a context's state as sections of a shard, and back. Residuals and momenta lie
+ * by tensor in the order of registration, whatever buckets they were in. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint.h"
+#include "internal/memory.h"
+
+#define CODEC_TEXT_BYTES 256
+#define PART_COUNT ((size_t)1 << 18) /* elements added at once */
+
+/* ---- Layout ----------------------------------------------------------------------------- */
+
+static void put_tensor(uint8_t *to, const struct ww_tensor *tensor)
+{
+    put_u32(to, (uint32_t)tensor->type);
+    put_u32(to + 4, (uint32_t)tensor->dims);
+    for (int d = 0; d < tensor->dims; d++) {
+        put_u64(to + 8 + 8 * d, tensor->shape[d]);
+    }
+    snprintf((char *)to + 72, LAYOUT_NAME_BYTES, "%s", tensor->name);
+}
+
+static void put_layout(uint8_t *to, const struct ww_context *context)
+{
+    for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
+        put_tensor(to, t);
+        to += LAYOUT_BYTES;
+    }
+}
+
+uint8_t *image_layout(const struct ww_context *context, uint64_t *checksum)
+{
+    size_t bytes = (size_t)context->tensor_count * LAYOUT_BYTES;
+    uint8_t *layout = calloc(1, bytes + 1);
+    if (layout != NULL) {
+        put_layout(layout, context);
+        *checksum = checksum_crc64(0, layout, bytes);
+    }
+    return layout;
+}
+
+/* "\"name\" f32[64 8]"; of any bytes. */
+static void print_tensor(const uint8_t *record, char *text, size_t bytes)
+{
+    uint32_t type = get_u32(record);
+    uint32_t dims = get_u32(record + 4);
+    int used = snprintf(text, bytes, "\"%.*s\" %s[", (int)LAYOUT_NAME_BYTES - 1,
+                        (const char *)record + 72, type < WW_TYPE_COUNT ? type_names[type] : "?");
+    for (uint32_t d = 0; d < dims && d < 8 && used > 0 && (size_t)used < bytes; d++) {
+        used += snprintf(text + used, bytes - (size_t)used, "%s%llu", d == 0 ? "" : " ",
+                         (unsigned long long)get_u64(record + 8 + 8 * d));
+    }
+    if (used > 0 && (size_t)used < bytes) {
+        snprintf(text + used, bytes - (size_t)used, "]");
+    }
+}
+
+static enum fault name_difference(const struct shard *shard, const uint8_t *ours, size_t our_count,
+                                  const uint8_t *theirs, size_t their_count, struct reason *reason)
+{
+    for (size_t i = 0; i < our_count || i < their_count; i++) {
+        char here[320] = "no tensor there";
+        char there[320] = "no tensor there";
+        if (i < our_count && i < their_count &&
+            memcmp(ours + i * LAYOUT_BYTES, theirs + i * LAYOUT_BYTES, LAYOUT_BYTES) == 0) {
+            continue;
+        }
+        if (i < our_count) {
+            print_tensor(ours + i * LAYOUT_BYTES, here, sizeof here);
+        }
+        if (i < their_count) {
+            print_tensor(theirs + i * LAYOUT_BYTES, there, sizeof there);
+        }
+        return reason_set(reason, FAULT_OTHER,
+                          "tensor %zu is %.200s here and %.200s in %.200s: it is a checkpoint of "
+                          "another model",
+                          i, here, there, shard->path);
+    }
+    return FAULT_NONE;
+}
+
+enum fault image_compare_layout(const struct ww_context *context, const struct shard *shard,
+                                struct reason *reason)
+{
+    uint64_t checksum = 0;
+    uint8_t *ours = image_layout(context, &checksum);
+    const struct shard_section *section = shard_find(shard, SECTION_LAYOUT, "");
+    if (ours == NULL) {
+        return reason_set(reason, FAULT_MEMORY, "no memory for the layout of tensors");
+    }
+    if (section == NULL || section->bytes % LAYOUT_BYTES != 0) {
+        free(ours);
+        return reason_set(reason, FAULT_DAMAGED, "%.400s has no layout of tensors", shard->path);
+    }
+    uint8_t *theirs = malloc(section->bytes + 1);
+    enum fault fault = theirs == NULL
+                           ? reason_set(reason, FAULT_MEMORY, "no memory for a layout")
+                           : shard_read(shard, section, 0, theirs, section->bytes, reason);
+    if (fault == FAULT_NONE) {
+        fault = name_difference(shard, ours, (size_t)context->tensor_count, theirs,
+                                section->bytes / LAYOUT_BYTES, reason);
+    }
+    free(theirs);
+    free(ours);
+    return fault;
+}
+
+/* ---- Saving ----------------------------------------------------------------------------- */
+
+static unsigned place_flags(const struct ww_context *context, const struct ww_tensor *tensor)
+{
+    const struct coding_state *coding = &context->coding;
+    const struct keepers *now = &tensor->bucket->coding.now;
+    bool residual = now->holders != 0 && coding->residuals[coding->now] != NULL;
+    bool momentum = now->has_momentum && coding->momenta[coding->now] != NULL;
+    return tensor->type != WW_F32 || tensor->count == 0
+               ? 0
+               : (residual ? PLACE_RESIDUAL : 0) | (momentum ? PLACE_MOMENTUM : 0);
+}
+
+static void put_places(uint8_t *to, const struct ww_context *context)
+{
+    for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
+        put_u64(to, t->bucket->coding.now.holders);
+        put_u32(to + 8, (uint32_t)t->bucket->index);
+        put_u32(to + 12, place_flags(context, t));
+        put_u64(to + 16, t->offset);
+        put_u64(to + 24, t->bucket->count);
+        to += PLACE_BYTES;
+    }
+}
+
+void image_put_state(uint8_t *to, const struct ww_context *context, bool dense)
+{
+    const uint64_t words[STATE_WORDS] = {context->step.number,
+                                         context->coding.steps,
+                                         context->calls_made,
+                                         (uint64_t)context->settings.values.gradient_op,
+                                         dense,
+                                         0};
+    for (int i = 0; i < STATE_WORDS; i++) {
+        put_u64(to + 8 * i, words[i]);
+    }
+}
+
+/* Where each tensor's part of what is kept lies in memory. */
+static void find_pieces(const struct ww_context *context, struct image *image)
+{
+    const struct coding_state *coding = &context->coding;
+    const float *residuals = coding->residuals[coding->now];
+    const float *momenta = coding->momenta[coding->now];
+    for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
+        unsigned flags = place_flags(context, t);
+        size_t at = t->bucket->coding.offset + t->offset;
+        if ((flags & PLACE_RESIDUAL) != 0) {
+            image->residuals[image->residual_count++] = (struct shard_piece){
+                residuals + at, t->count * sizeof(float)};
+        }
+        if ((flags & PLACE_MOMENTUM) != 0) {
+            image->momenta[image->momentum_count++] = (struct shard_piece){
+                momenta + at, t->count * sizeof(float)};
+        }
+    }
+    image->dense = image->residual_count == 0 && image->momentum_count == 0;
+}
+
+/* Cuts the records' memory: each begins where the one before ends. */
+static size_t cut_records(const struct ww_context *context, struct image *image)
+{
+    const size_t bytes[] = {8U * STATE_WORDS, (size_t)context->tensor_count * LAYOUT_BYTES,
+                            (size_t)context->tensor_count * PLACE_BYTES,
+                            (size_t)context->bucket_count * 4, CODEC_TEXT_BYTES};
+    size_t at = 0;
+    for (int i = 0; i < 5; i++) {
+        image->record[i] = (struct shard_piece){image->records == NULL ? NULL : image->records + at,
+                                                bytes[i]};
+        at += bytes[i];
+    }
+    return at;
+}
+
+enum fault image_make(const struct ww_context *context, struct image *image, struct reason *reason)
+{
+    *image = (struct image){.layout = 0};
+    size_t tensors = (size_t)context->tensor_count;
+    image->records = calloc(1, cut_records(context, image));
+    image->residuals = calloc(tensors, sizeof *image->residuals);
+    image->momenta = calloc(tensors, sizeof *image->momenta);
+    if (image->records == NULL || image->residuals == NULL || image->momenta == NULL) {
+        image_free(image);
+        return reason_set(reason, FAULT_MEMORY, "no memory for the records of %zu tensors",
+                          tensors);
+    }
+    cut_records(context, image);
+    find_pieces(context, image);
+    uint8_t *state = image->records;
+    uint8_t *layout = state + image->record[0].bytes;
+    uint8_t *places = layout + image->record[1].bytes;
+    uint8_t *order = places + image->record[2].bytes;
+    image_put_state(state, context, false);
+    put_layout(layout, context);
+    put_places(places, context);
+    for (int i = 0; i < context->bucket_count; i++) {
+        put_u32(order + 4 * i, (uint32_t)context->order[i]);
+    }
+    menu_print(&context->coding.menu, (char *)order + image->record[3].bytes, CODEC_TEXT_BYTES);
+    image->layout = checksum_crc64(0, layout, image->record[1].bytes);
+    return FAULT_NONE;
+}
+
+void image_free(struct image *image)
+{
+    free(image->records);
+    free(image->residuals);
+    free(image->momenta);
+    *image = (struct image){.layout = 0};
+}
+
+/* ---- Loading: counters, order, places --------------------------------------------------- */
+
+static enum fault lacks(const struct shard *shard, struct reason *reason, const char *what)
+{
+    return reason_set(reason, FAULT_DAMAGED, "%.400s is damaged: its %s cannot be right",
+                      shard->path, what);
+}
+
+static enum fault read_state(struct restored *restored, const struct ww_context *context,
+                             const struct shard *shard, struct reason *reason)
+{
+    uint8_t words[8 * STATE_WORDS];
+    static const char *const ops[] = {"sum", "mean"};
+    const struct shard_section *section = shard_find(shard, SECTION_STATE, "");
+    if (section == NULL || section->bytes != sizeof words) {
+        return lacks(shard, reason, "state");
+    }
+    enum fault fault = shard_read(shard, section, 0, words, sizeof words, reason);
+    for (int i = 0; i < STATE_WORDS && fault == FAULT_NONE; i++) {
+        restored->state[i] = get_u64(words + 8 * i);
+    }
+    if (fault != FAULT_NONE) {
+        return fault;
+    }
+    uint64_t op = restored->state[STATE_OP];
+    enum ww_op here = context->settings.values.gradient_op;
+    if (op != (uint64_t)here) {
+        return reason_set(
+            reason, FAULT_OTHER,
+            "%.400s is of a training with gradient_op %s, here it is %s: what is owed "
+            "would not be the same",
+            shard->path, op < 2 ? ops[op] : "unknown", ops[here == WW_MEAN]);
+    }
+    return FAULT_NONE;
+}
+
+/* The order is taken where it is one of these buckets. */
+static enum fault read_order(struct restored *restored, const struct ww_context *context,
+                             const struct shard *shard, struct reason *reason)
+{
+    int count = context->bucket_count;
+    const struct shard_section *section = shard_find(shard, SECTION_ORDER, "");
+    if (section == NULL || section->bytes != (uint64_t)count * 4) {
+        return FAULT_NONE; /* other buckets: the usual order */
+    }
+    uint8_t *bytes = malloc((size_t)count * 4 + 1);
+    bool *seen = calloc((size_t)count + 1, sizeof *seen);
+    restored->order = calloc((size_t)count + 1, sizeof *restored->order);
+    enum fault fault = FAULT_NONE;
+    if (bytes == NULL || seen == NULL || restored->order == NULL) {
+        fault = reason_set(reason, FAULT_MEMORY, "no memory for an order of %d buckets", count);
+    } else {
+        fault = shard_read(shard, section, 0, bytes, (size_t)count * 4, reason);
+    }
+    for (int i = 0; i < count && fault == FAULT_NONE; i++) {
+        uint32_t bucket = get_u32(bytes + 4 * i);
+        if (bucket >= (uint32_t)count || seen[bucket]) {
+            fault = lacks(shard, reason, "order of buckets");
+        } else {
+            seen[bucket] = true;
+            restored->order[i] = (int)bucket;
+        }
+    }
+    free(bytes);
+    free(seen);
+    return fault;
+}
+
+/* The places of a shard, checked against the sections that they describe. NULL after a fault. */
+static uint8_t *read_places(const struct ww_context *context, const struct shard *shard,
+                            struct reason *reason)
+{
+    size_t bytes = (size_t)context->tensor_count * PLACE_BYTES;
+    const struct shard_section *section = shard_find(shard, SECTION_PLACES, "");
+    const struct shard_section *residuals = shard_find(shard, SECTION_RESIDUALS, "");
+    const struct shard_section *momenta = shard_find(shard, SECTION_MOMENTA, "");
+    uint64_t kept[2] = {0, 0};
+    uint8_t *places = malloc(bytes + 1);
+    if (places == NULL) {
+        reason_set(reason, FAULT_MEMORY, "no memory for places");
+        return NULL;
+    }
+    enum fault fault = section == NULL || section->bytes != bytes
+                           ? lacks(shard, reason, "places")
+                           : shard_read(shard, section, 0, places, bytes, reason);
+    const uint8_t *place = places;
+    for (const struct ww_tensor *t = context->tensors; t != NULL && fault == FAULT_NONE;
+         t = t->next, place += PLACE_BYTES) {
+        uint32_t flags = get_u32(place + 12);
+        kept[0] += (flags & PLACE_RESIDUAL) != 0 ? t->count * sizeof(float) : 0;
+        kept[1] += (flags & PLACE_MOMENTUM) != 0 ? t->count * sizeof(float) : 0;
+        if (flags > (PLACE_RESIDUAL | PLACE_MOMENTUM) || (flags != 0 && t->type != WW_F32)) {
+            fault = lacks(shard, reason, "places");
+        }
+    }
+    if (fault == FAULT_NONE && (kept[0] != (residuals == NULL ? 0 : residuals->bytes) ||
+                                kept[1] != (momenta == NULL ? 0 : momenta->bytes))) {
+        fault = lacks(shard, reason, "places");
+    }
+    if (fault != FAULT_NONE) {
+        free(places);
+        return NULL;
+    }
+    return places;
+}
+
+/* ---- Loading: what ranks kept ----------------------------------------------------------- */
+
+/* One of the two kinds of state, being read out of several shards. */
+struct gathering {
+    const struct ww_context *context;
+    const struct shard *shards;
+    uint8_t *const *places; /* [count] */
+    int count;
+    enum section_kind kind;
+    unsigned flag;
+    const size_t *offset;
+    double scale;
+    double *sum;  /* [PART_COUNT] */
+    float *part;  /* [PART_COUNT] */
+    uint64_t *at; /* [count] where each shard's section goes on */
+};
+
+static bool holds(const struct gathering *gathering, int shard, int tensor)
+{
+    const uint8_t *place = gathering->places[shard] + (size_t)tensor * PLACE_BYTES;
+    return (get_u32(place + 12) & gathering->flag) != 0;
+}
+
+/* Adds one part of a tensor: the first summand is copied, so that its very bits stay. */
+static enum fault add_part(struct gathering *gathering, int tensor, uint64_t done, size_t count,
+                           float *into, struct reason *reason)
+{
+    bool first = true;
+    for (int s = 0; s < gathering->count; s++) {
+        if (!holds(gathering, s, tensor)) {
+            continue;
+        }
+        const struct shard *shard = &gathering->shards[s];
+        const struct shard_section *section = shard_find(shard, gathering->kind, "");
+        enum fault fault = shard_read(shard, section, gathering->at[s] + done * sizeof(float),
+                                      gathering->part, count * sizeof(float), reason);
+        if (fault != FAULT_NONE) {
+            return fault;
+        }
+        for (size_t i = 0; i < count; i++) {
+            double value = gathering->part[i];
+            gathering->sum[i] = first ? value : gathering->sum[i] + value;
+        }
+        first = false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        into[i] = first ? 0 : (float)(gathering->sum[i] * gathering->scale);
+    }
+    return FAULT_NONE;
+}
+
+static enum fault add_tensor(struct gathering *gathering, int index, const struct ww_tensor *tensor,
+                             float *into, struct reason *reason)
+{
+    enum fault fault = FAULT_NONE;
+    for (size_t done = 0; done < tensor->count && fault == FAULT_NONE;) {
+        size_t left = tensor->count - done;
+        size_t part = left < PART_COUNT ? left : PART_COUNT;
+        fault = add_part(gathering, index, done, part, into + done, reason);
+        done += part;
+    }
+    for (int s = 0; s < gathering->count; s++) {
+        gathering->at[s] += holds(gathering, s, index) ? tensor->count * sizeof(float) : 0;
+    }
+    return fault;
+}
+
+/* Reads all tensors of one kind into [places.count]; what no shard has is zero. */
+static enum fault gather(struct gathering *gathering, float *into, struct reason *reason)
+{
+    enum fault fault = FAULT_NONE;
+    int index = 0;
+    gathering->sum = malloc(PART_COUNT * sizeof *gathering->sum);
+    gathering->part = malloc(PART_COUNT * sizeof *gathering->part);
+    gathering->at = calloc((size_t)gathering->count + 1, sizeof *gathering->at);
+    if (gathering->sum == NULL || gathering->part == NULL || gathering->at == NULL) {
+        fault = reason_set(reason, FAULT_MEMORY, "no memory to add what ranks kept");
+    }
+    for (const struct ww_tensor *t = gathering->context->tensors; t != NULL && fault == FAULT_NONE;
+         t = t->next, index++) {
+        bool some = false;
+        for (int s = 0; s < gathering->count; s++) {
+            some = some || holds(gathering, s, index);
+        }
+        if (some) {
+            size_t at = gathering->offset[t->bucket->index] + t->offset;
+            fault = add_tensor(gathering, index, t, into + at, reason);
+        }
+    }
+    free(gathering->sum);
+    free(gathering->part);
+    free(gathering->at);
+    return fault;
+}
+
+static enum fault reserve(float **pair, size_t count, struct reason *reason)
+{
+    for (int i = 0; i < 2 && count > 0; i++) {
+        pair[i] = memory_reserve(count * sizeof *pair[i]);
+        if (pair[i] == NULL) {
+            return reason_set(reason, FAULT_MEMORY, "no memory for what ranks kept of %zu elements",
+                              count);
+        }
+        memset(pair[i], 0, count * sizeof *pair[i]);
+    }
+    return FAULT_NONE;
+}
+
+static bool any_flag(const struct ww_context *context, uint8_t *const *places, int count,
+                     unsigned flag)
+{
+    for (int s = 0; s < count; s++) {
+        for (int t = 0; t < context->tensor_count; t++) {
+            if ((get_u32(places[s] + (size_t)t * PLACE_BYTES + 12) & flag) != 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Who held a bucket: the same as before where it is the same bucket of the same rank, else nobody
+ * who encodes now. */
+static void find_keepers(struct restored *restored, const struct ww_context *context,
+                         uint8_t *const *places, int count, bool same)
+{
+    for (int b = 0; b < context->bucket_count; b++) {
+        restored->keepers[b] = (struct keepers){.holders = 0};
+    }
+    for (int s = 0; s < count; s++) {
+        const uint8_t *place = places[s];
+        for (const struct ww_tensor *t = context->tensors; t != NULL;
+             t = t->next, place += PLACE_BYTES) {
+            struct keepers *keepers = &restored->keepers[t->bucket->index];
+            uint32_t flags = get_u32(place + 12);
+            bool held = same && get_u32(place + 8) == (uint32_t)t->bucket->index &&
+                        get_u64(place + 16) == t->offset && get_u64(place + 24) == t->bucket->count;
+            uint64_t holders = held && get_u64(place) != 0 ? get_u64(place) : HOLDERS_LOADED;
+            keepers->has_momentum = keepers->has_momentum || (flags & PLACE_MOMENTUM) != 0;
+            if ((flags & PLACE_RESIDUAL) != 0) {
+                bool alike = keepers->holders == 0 || keepers->holders == holders;
+                keepers->holders = alike ? holders : HOLDERS_LOADED;
+            }
+        }
+    }
+}
+
+/* Momentum is only taken where there still is some. */
+static enum fault read_kept(struct restored *restored, const struct ww_context *context,
+                            struct gathering *gathering, struct reason *reason)
+{
+    bool residuals = any_flag(context, gathering->places, gathering->count, PLACE_RESIDUAL);
+    restored->carries = residuals || context->coding.carries;
+    restored->places = coding_place(context, restored->carries, restored->offset);
+    bool momenta = restored->places.momenta;
+    enum fault fault = FAULT_NONE;
+    if (residuals || restored->places.residuals) {
+        fault = reserve(restored->residuals, restored->places.count, reason);
+    }
+    if (fault == FAULT_NONE && momenta) {
+        fault = reserve(restored->momenta, restored->places.count, reason);
+    }
+    if (fault == FAULT_NONE && residuals) {
+        gathering->kind = SECTION_RESIDUALS;
+        gathering->flag = PLACE_RESIDUAL;
+        fault = gather(gathering, restored->residuals[0], reason);
+    }
+    if (fault == FAULT_NONE && momenta) {
+        gathering->kind = SECTION_MOMENTA;
+        gathering->flag = PLACE_MOMENTUM;
+        fault = gather(gathering, restored->momenta[0], reason);
+    }
+    for (int b = 0; b < context->bucket_count && !momenta; b++) {
+        restored->keepers[b].has_momentum = false;
+    }
+    return fault;
+}
+
+enum fault restored_read(struct restored *restored, const struct ww_context *context,
+                         const struct shard *shards, int count, double scale, bool same,
+                         struct reason *reason)
+{
+    size_t buckets = (size_t)context->bucket_count;
+    *restored = (struct restored){.carries = false};
+    restored->offset = calloc(buckets + 1, sizeof *restored->offset);
+    restored->keepers = calloc(buckets + 1, sizeof *restored->keepers);
+    uint8_t **places = calloc((size_t)count + 1, sizeof *places);
+    enum fault fault = FAULT_NONE;
+    if (restored->offset == NULL || restored->keepers == NULL || places == NULL) {
+        fault = reason_set(reason, FAULT_MEMORY, "no memory for %zu buckets", buckets);
+    }
+    if (fault == FAULT_NONE) {
+        fault = read_state(restored, context, &shards[0], reason);
+    }
+    if (fault == FAULT_NONE) {
+        fault = read_order(restored, context, &shards[0], reason);
+    }
+    int adding = scale > 0 ? count : 0;
+    for (int s = 0; s < adding && fault == FAULT_NONE; s++) {
+        places[s] = read_places(context, &shards[s], reason);
+        fault = places[s] == NULL ? reason->fault : FAULT_NONE;
+    }
+    if (fault == FAULT_NONE) {
+        find_keepers(restored, context, places, adding, same);
+        struct gathering gathering = {.context = context,
+                                      .shards = shards,
+                                      .places = places,
+                                      .count = adding,
+                                      .offset = restored->offset,
+                                      .scale = scale};
+        fault = read_kept(restored, context, &gathering, reason);
+    }
+    for (int s = 0; s < adding && places != NULL; s++) {
+        free(places[s]);
+    }
+    free(places);
+    return fault;
+}
+
+uint64_t restored_fingerprint(const struct restored *restored, const struct ww_context *context)
+{
+    size_t bytes = (size_t)context->bucket_count * sizeof *restored->order;
+    uint64_t crc = checksum_crc64(0, restored->state, sizeof restored->state);
+    return restored->order == NULL ? crc : checksum_crc64(crc, restored->order, bytes);
+}
+
+/* ---- Taking over ------------------------------------------------------------------------ */
+
+static void swap_pairs(float **one, float **other)
+{
+    for (int i = 0; i < 2; i++) {
+        float *kept = one[i];
+        one[i] = other[i];
+        other[i] = kept;
+    }
+}
+
+void restored_take(struct restored *restored, struct ww_context *context)
+{
+    struct coding_state *coding = &context->coding;
+    pthread_mutex_lock(&context->steps.lock);
+    size_t count = coding->count;
+    swap_pairs(coding->residuals, restored->residuals);
+    swap_pairs(coding->momenta, restored->momenta);
+    coding->count = restored->places.count;
+    restored->places.count = count;
+    coding->carries = restored->carries;
+    coding->now = 0;
+    coding->may_discard = false;
+    coding->dense_next = false;
+    coding->steps = restored->state[STATE_WARM];
+    context->step.number = restored->state[STATE_STEP];
+    for (int b = 0; b < context->bucket_count; b++) {
+        struct bucket_coding *kept = &context->buckets[b].coding;
+        kept->offset = restored->offset[b];
+        kept->now = restored->keepers[b];
+        kept->before = kept->now;
+        context->order[b] = restored->order == NULL ? b : restored->order[b];
+    }
+    pthread_mutex_unlock(&context->steps.lock);
+    pthread_mutex_lock(&context->calls.lock);
+    context->calls_made = restored->state[STATE_CALLS];
+    pthread_mutex_unlock(&context->calls.lock);
+}
+
+void restored_free(struct restored *restored)
+{
+    for (int i = 0; i < 2; i++) {
+        memory_release(restored->residuals[i],
+                       restored->places.count * sizeof *restored->residuals[i]);
+        memory_release(restored->momenta[i], restored->places.count * sizeof *restored->momenta[i]);
+    }
+    free(restored->order);
+    free(restored->offset);
+    free(restored->keepers);
+    *restored = (struct restored){.carries = false};
+}
