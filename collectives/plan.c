@@ -363,12 +363,14 @@ static void lay_out(struct plan *plan, const struct draft *drafts)
     }
 }
 
-/* FNV-1a, in words of 16 bits: records consist of those, and have no padding. */
+/* FNV-1a, in words of 32 bits: records consist of those, and have no padding. */
 static uint64_t hash_more(uint64_t hash, const void *data, size_t bytes)
 {
-    const uint16_t *words = data;
-    for (size_t i = 0; i < bytes / sizeof *words; i++) {
-        hash = (hash ^ words[i]) * UINT64_C(0x100000001b3);
+    const uint8_t *at = data;
+    for (size_t i = 0; i < bytes; i += sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, at + i, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x100000001b3);
     }
     return hash;
 }
