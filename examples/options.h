@@ -13,9 +13,10 @@
 /* How the program ends. */
 enum exit_code {
     EXIT_DONE = 0,
-    EXIT_USAGE = 2,        /* the command line asks for something that cannot be done */
-    EXIT_ENVIRONMENT = 4,  /* texts, memory, MPI or a setting of the library */
-    EXIT_COMMUNICATION = 5 /* ranks were lost or disagreed */
+    EXIT_USAGE = 2,         /* the command line asks for something that cannot be done */
+    EXIT_ENVIRONMENT = 4,   /* texts, memory, MPI or a setting of the library */
+    EXIT_COMMUNICATION = 5, /* ranks were lost or disagreed */
+    EXIT_PREEMPTED = 6      /* told to go, and saved: --resume goes on */
 };
 
 /* What the command line is for. */
@@ -36,6 +37,9 @@ struct options {
     const char *codec;
     const char *allowed;     /* to codec auto */
     const char *losses_path; /* NULL = none */
+    const char *checkpoint;  /* a folder; NULL = none */
+    size_t checkpoint_every; /* steps */
+    bool resume;
     bool quiet;
     enum bar bar;
     char **texts; /* [text_count], of argv; 0 = the default texts */

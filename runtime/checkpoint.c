@@ -128,6 +128,7 @@ enum ww_status ww_checkpoint_describe(const char *folder, struct ww_checkpoint_f
         return log_failure(WW_FILE_FAILED, "%s: %s", call, reason.text);
     }
     *facts = (struct ww_checkpoint_facts)WW_CHECKPOINT_FACTS_INIT;
+    facts->manifests = list.count;
     for (int i = 0; i < list.count && !facts->found; i++) {
         describe(folder, list.generations[i], facts);
     }

@@ -72,10 +72,11 @@ struct ww_checkpoint_facts {
     uint64_t step; /* the number of the last step before it was saved */
     int size;      /* ranks that saved it */
     bool dense;    /* it holds no residuals and no momentum: nothing depends on the rank */
+    int manifests; /* in the folder, readable or not */
 };
 #define WW_CHECKPOINT_FACTS_INIT                                                                   \
     {                                                                                              \
-        sizeof(struct ww_checkpoint_facts), false, 0, 0, 0, false                                  \
+        sizeof(struct ww_checkpoint_facts), false, 0, 0, 0, false, 0                               \
     }
 
 /* Not collective; needs no context. A folder that is not there, or empty, is WW_OK and not found.
