@@ -154,8 +154,8 @@ manifests() { compgen -G "$1/*.manifest"; }
 
 parameters() { sed -n 's/^parameters //p' "$folder/out"; }
 
-# resumes_with CODEC OPTIMIZER: killed amid the training, and resumed: the rest of the losses and the
-# parameters are those of a run that was left in peace, digit for digit.
+# resumes_with CODEC OPTIMIZER: killed amid the training, and resumed: the rest of the losses and
+# the parameters are those of a run that was left in peace, digit for digit.
 resumes_with() {
     local whole rest count
     local common=(--size small --steps 120 --quiet --codec "$1" --optimizer "$2"
@@ -195,11 +195,12 @@ resumes() {
         fail "the tensor is not named: $(cat "$folder/err")"
     refused 2 "is of --seed 1 --batch 24, not --seed 2" 2 --size small --seed 2 --quiet \
         --checkpoint "$one" --resume
-    refused 2 "train: rank 0: ww_checkpoint_load failed with WW_BAD_ARGUMENT" 2 --size small --optimizer sgd --quiet \
-        --checkpoint "$one" --resume
+    refused 2 "train: rank 0: ww_checkpoint_load failed with WW_BAD_ARGUMENT" 2 --size small \
+        --optimizer sgd --quiet --checkpoint "$one" --resume
     refused 2 "--resume: say from where" 2 --size small --resume
     ranks 2 --size small --steps 1 --quiet --checkpoint "$folder/no/where"
-    [ $? -eq 4 ] && grep -q 'no/where cannot be made: No such file' "$folder/err" ||
+    [ $? -eq 4 ] || fail "a folder that cannot be made is no error"
+    grep -q 'no/where cannot be made: No such file' "$folder/err" ||
         fail "a folder that cannot be made is not named: $(cat "$folder/err")"
 }
 

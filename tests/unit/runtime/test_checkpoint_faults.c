@@ -497,6 +497,31 @@ Test(checkpoint_faults, a_rank_that_does_something_else_is_named)
     folder_end(stage.folder);
 }
 
+static void wish_alone(const struct ww_world *world, void *shared)
+{
+    struct saver saver;
+    (void)shared;
+    saver_begin(&saver, world, &usual);
+    if (world->rank == 1) {
+        check_status(ww_step_dense_next(saver.context), WW_OK);
+    }
+    check_status(ww_step_begin(saver.context), WW_OK);
+    enum ww_status status = WW_OK;
+    for (int t = SAVER_TENSORS; t-- > 0 && status == WW_OK;) {
+        status = ww_tensor_skip(saver.tensors[t], NULL);
+    }
+    status = status == WW_OK ? ww_step_end(saver.context, NULL) : status;
+    check(status == WW_MISMATCH, "rank %d got %s", world->rank, ww_status_name(status));
+    check_words(ww_last_error(saver.context), "rank 1", "topk:0.05", NULL);
+    saver_end(&saver);
+}
+
+Test(checkpoint_faults, a_dense_step_that_one_rank_alone_asked_for_is_named)
+{
+    world_run(3, wish_alone, NULL);
+    world_forgive();
+}
+
 /* ---- Any bytes ------------------------------------------------------------------------------ */
 
 static uint64_t draw(uint64_t *state)
