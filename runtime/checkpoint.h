@@ -39,6 +39,7 @@ enum state_word {
 #define PLACE_BYTES 32U
 #define PLACE_RESIDUAL 1U
 #define PLACE_MOMENTUM 2U
+#define PLACE_COMMON 4U /* the momentum is the same on all ranks */
 
 struct attachment {
     struct attachment *next;
@@ -118,12 +119,19 @@ struct restored {
     float *momenta[2];
 };
 
-/* Reads the state out of shards[count]; the first one tells counters and order. `adds` = what they
- * kept is taken, multiplied by `scale`; `same` = they are this rank's own, of as many ranks.
+/* The part of a rank in what others had kept. */
+struct inheritance {
+    bool adds;           /* what they kept is taken; else only what all had in common */
+    double scale;        /* of what is added */
+    double common_scale; /* of what all had in common */
+    bool same;           /* it is this rank's own, of as many ranks */
+};
+
+/* Reads the state out of shards[count]; the first one tells counters, order and what is common.
  * restored_take swaps it in, after which restored_free frees what there was. */
 enum fault restored_read(struct restored *restored, const struct ww_context *context,
-                         const struct shard *shards, int count, double scale, bool same,
-                         struct reason *reason);
+                         const struct shard *shards, int count,
+                         const struct inheritance *inheritance, struct reason *reason);
 void restored_take(struct restored *restored, struct ww_context *context);
 void restored_free(struct restored *restored);
 

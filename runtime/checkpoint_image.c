@@ -118,7 +118,8 @@ static unsigned place_flags(const struct ww_context *context, const struct ww_te
     bool momentum = now->has_momentum && coding->momenta[coding->now] != NULL;
     return tensor->type != WW_F32 || tensor->count == 0
                ? 0
-               : (residual ? PLACE_RESIDUAL : 0) | (momentum ? PLACE_MOMENTUM : 0);
+               : (residual ? PLACE_RESIDUAL : 0) | (momentum ? PLACE_MOMENTUM : 0) |
+                     (momentum && now->common_momentum ? PLACE_COMMON : 0);
 }
 
 static void put_places(uint8_t *to, const struct ww_context *context)
@@ -152,8 +153,10 @@ static void find_pieces(const struct ww_context *context, struct image *image)
     const struct coding_state *coding = &context->coding;
     const float *residuals = coding->residuals[coding->now];
     const float *momenta = coding->momenta[coding->now];
+    image->dense = true;
     for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
         unsigned flags = place_flags(context, t);
+        image->dense = image->dense && (flags == 0 || flags == (PLACE_MOMENTUM | PLACE_COMMON));
         size_t at = t->bucket->coding.offset + t->offset;
         if ((flags & PLACE_RESIDUAL) != 0) {
             image->residuals[image->residual_count++] = (struct shard_piece){
@@ -164,7 +167,6 @@ static void find_pieces(const struct ww_context *context, struct image *image)
                 momenta + at, t->count * sizeof(float)};
         }
     }
-    image->dense = image->residual_count == 0 && image->momentum_count == 0;
 }
 
 /* Cuts the records' memory: each begins where the one before ends. */
@@ -310,7 +312,9 @@ static uint8_t *read_places(const struct ww_context *context, const struct shard
         uint32_t flags = get_u32(place + 12);
         kept[0] += (flags & PLACE_RESIDUAL) != 0 ? t->count * sizeof(float) : 0;
         kept[1] += (flags & PLACE_MOMENTUM) != 0 ? t->count * sizeof(float) : 0;
-        if (flags > (PLACE_RESIDUAL | PLACE_MOMENTUM) || (flags != 0 && t->type != WW_F32)) {
+        bool alone = (flags & PLACE_COMMON) != 0 && (flags & PLACE_MOMENTUM) == 0;
+        if (flags > (PLACE_RESIDUAL | PLACE_MOMENTUM | PLACE_COMMON) || alone ||
+            (flags != 0 && t->type != WW_F32)) {
             fault = lacks(shard, reason, "places");
         }
     }
@@ -336,16 +340,34 @@ struct gathering {
     enum section_kind kind;
     unsigned flag;
     const size_t *offset;
-    double scale;
+    const struct inheritance *inheritance;
     double *sum;  /* [PART_COUNT] */
     float *part;  /* [PART_COUNT] */
     uint64_t *at; /* [count] where each shard's section goes on */
 };
 
+static uint32_t flags_of(const struct gathering *gathering, int shard, int tensor)
+{
+    return get_u32(gathering->places[shard] + (size_t)tensor * PLACE_BYTES + 12);
+}
+
+/* Whether the tensor's momentum was common: then the first shard alone speaks for all. */
+static bool is_common(const struct gathering *gathering, int tensor)
+{
+    return gathering->flag == PLACE_MOMENTUM &&
+           (flags_of(gathering, 0, tensor) & PLACE_COMMON) != 0;
+}
+
+/* Whether the shard has something of the tensor, and whether this rank takes it. */
 static bool holds(const struct gathering *gathering, int shard, int tensor)
 {
-    const uint8_t *place = gathering->places[shard] + (size_t)tensor * PLACE_BYTES;
-    return (get_u32(place + 12) & gathering->flag) != 0;
+    return (flags_of(gathering, shard, tensor) & gathering->flag) != 0;
+}
+
+static bool takes(const struct gathering *gathering, int shard, int tensor)
+{
+    bool ours = is_common(gathering, tensor) ? shard == 0 : gathering->inheritance->adds;
+    return ours && holds(gathering, shard, tensor);
 }
 
 /* Adds one part of a tensor: the first summand is copied, so that its very bits stay. */
@@ -353,8 +375,10 @@ static enum fault add_part(struct gathering *gathering, int tensor, uint64_t don
                            float *into, struct reason *reason)
 {
     bool first = true;
+    double scale = is_common(gathering, tensor) ? gathering->inheritance->common_scale
+                                                : gathering->inheritance->scale;
     for (int s = 0; s < gathering->count; s++) {
-        if (!holds(gathering, s, tensor)) {
+        if (!takes(gathering, s, tensor)) {
             continue;
         }
         const struct shard *shard = &gathering->shards[s];
@@ -371,7 +395,7 @@ static enum fault add_part(struct gathering *gathering, int tensor, uint64_t don
         first = false;
     }
     for (size_t i = 0; i < count; i++) {
-        into[i] = first ? 0 : (float)(gathering->sum[i] * gathering->scale);
+        into[i] = first ? 0 : (float)(gathering->sum[i] * scale);
     }
     return FAULT_NONE;
 }
@@ -380,7 +404,11 @@ static enum fault add_tensor(struct gathering *gathering, int index, const struc
                              float *into, struct reason *reason)
 {
     enum fault fault = FAULT_NONE;
-    for (size_t done = 0; done < tensor->count && fault == FAULT_NONE;) {
+    bool some = false;
+    for (int s = 0; s < gathering->count; s++) {
+        some = some || takes(gathering, s, index);
+    }
+    for (size_t done = 0; some && done < tensor->count && fault == FAULT_NONE;) {
         size_t left = tensor->count - done;
         size_t part = left < PART_COUNT ? left : PART_COUNT;
         fault = add_part(gathering, index, done, part, into + done, reason);
@@ -405,14 +433,8 @@ static enum fault gather(struct gathering *gathering, float *into, struct reason
     }
     for (const struct ww_tensor *t = gathering->context->tensors; t != NULL && fault == FAULT_NONE;
          t = t->next, index++) {
-        bool some = false;
-        for (int s = 0; s < gathering->count; s++) {
-            some = some || holds(gathering, s, index);
-        }
-        if (some) {
-            size_t at = gathering->offset[t->bucket->index] + t->offset;
-            fault = add_tensor(gathering, index, t, into + at, reason);
-        }
+        size_t at = gathering->offset[t->bucket->index] + t->offset;
+        fault = add_tensor(gathering, index, t, into + at, reason);
     }
     free(gathering->sum);
     free(gathering->part);
@@ -433,12 +455,12 @@ static enum fault reserve(float **pair, size_t count, struct reason *reason)
     return FAULT_NONE;
 }
 
-static bool any_flag(const struct ww_context *context, uint8_t *const *places, int count,
-                     unsigned flag)
+static bool takes_any(struct gathering *gathering, unsigned flag)
 {
-    for (int s = 0; s < count; s++) {
-        for (int t = 0; t < context->tensor_count; t++) {
-            if ((get_u32(places[s] + (size_t)t * PLACE_BYTES + 12) & flag) != 0) {
+    gathering->flag = flag;
+    for (int s = 0; s < gathering->count; s++) {
+        for (int t = 0; t < gathering->context->tensor_count; t++) {
+            if (takes(gathering, s, t)) {
                 return true;
             }
         }
@@ -446,28 +468,39 @@ static bool any_flag(const struct ww_context *context, uint8_t *const *places, i
     return false;
 }
 
-/* Who held a bucket: the same as before where it is the same bucket of the same rank, else nobody
- * who encodes now. */
-static void find_keepers(struct restored *restored, const struct ww_context *context,
-                         uint8_t *const *places, int count, bool same)
+/* The holders of a tensor's residuals, out of its place: the same as before where it lies in the
+ * same bucket of the same rank, else nobody who encodes now. */
+static uint64_t holders_of(const struct gathering *gathering, const struct ww_tensor *tensor,
+                           const uint8_t *place)
 {
+    bool held = gathering->inheritance->same &&
+                get_u32(place + 8) == (uint32_t)tensor->bucket->index &&
+                get_u64(place + 16) == tensor->offset &&
+                get_u64(place + 24) == tensor->bucket->count;
+    return held && get_u64(place) != 0 ? get_u64(place) : HOLDERS_LOADED;
+}
+
+static void find_keepers(struct restored *restored, struct gathering *gathering)
+{
+    const struct ww_context *context = gathering->context;
     for (int b = 0; b < context->bucket_count; b++) {
-        restored->keepers[b] = (struct keepers){.holders = 0};
+        restored->keepers[b] = (struct keepers){.common_momentum = true};
     }
-    for (int s = 0; s < count; s++) {
-        const uint8_t *place = places[s];
-        for (const struct ww_tensor *t = context->tensors; t != NULL;
-             t = t->next, place += PLACE_BYTES) {
+    for (int s = 0; s < gathering->count; s++) {
+        int index = 0;
+        for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next, index++) {
+            const uint8_t *place = gathering->places[s] + (size_t)index * PLACE_BYTES;
             struct keepers *keepers = &restored->keepers[t->bucket->index];
-            uint32_t flags = get_u32(place + 12);
-            bool held = same && get_u32(place + 8) == (uint32_t)t->bucket->index &&
-                        get_u64(place + 16) == t->offset && get_u64(place + 24) == t->bucket->count;
-            uint64_t holders = held && get_u64(place) != 0 ? get_u64(place) : HOLDERS_LOADED;
-            keepers->has_momentum = keepers->has_momentum || (flags & PLACE_MOMENTUM) != 0;
-            if ((flags & PLACE_RESIDUAL) != 0) {
+            gathering->flag = PLACE_RESIDUAL;
+            if (takes(gathering, s, index)) {
+                uint64_t holders = holders_of(gathering, t, place);
                 bool alike = keepers->holders == 0 || keepers->holders == holders;
                 keepers->holders = alike ? holders : HOLDERS_LOADED;
             }
+            gathering->flag = PLACE_MOMENTUM;
+            keepers->has_momentum = keepers->has_momentum || takes(gathering, s, index);
+            keepers->common_momentum = keepers->common_momentum &&
+                                       (t->count == 0 || is_common(gathering, index));
         }
     }
 }
@@ -476,7 +509,7 @@ static void find_keepers(struct restored *restored, const struct ww_context *con
 static enum fault read_kept(struct restored *restored, const struct ww_context *context,
                             struct gathering *gathering, struct reason *reason)
 {
-    bool residuals = any_flag(context, gathering->places, gathering->count, PLACE_RESIDUAL);
+    bool residuals = takes_any(gathering, PLACE_RESIDUAL);
     restored->carries = residuals || context->coding.carries;
     restored->places = coding_place(context, restored->carries, restored->offset);
     bool momenta = restored->places.momenta;
@@ -499,13 +532,14 @@ static enum fault read_kept(struct restored *restored, const struct ww_context *
     }
     for (int b = 0; b < context->bucket_count && !momenta; b++) {
         restored->keepers[b].has_momentum = false;
+        restored->keepers[b].common_momentum = false;
     }
     return fault;
 }
 
 enum fault restored_read(struct restored *restored, const struct ww_context *context,
-                         const struct shard *shards, int count, double scale, bool same,
-                         struct reason *reason)
+                         const struct shard *shards, int count,
+                         const struct inheritance *inheritance, struct reason *reason)
 {
     size_t buckets = (size_t)context->bucket_count;
     *restored = (struct restored){.carries = false};
@@ -522,22 +556,21 @@ enum fault restored_read(struct restored *restored, const struct ww_context *con
     if (fault == FAULT_NONE) {
         fault = read_order(restored, context, &shards[0], reason);
     }
-    int adding = scale > 0 ? count : 0;
-    for (int s = 0; s < adding && fault == FAULT_NONE; s++) {
+    for (int s = 0; s < count && fault == FAULT_NONE; s++) {
         places[s] = read_places(context, &shards[s], reason);
         fault = places[s] == NULL ? reason->fault : FAULT_NONE;
     }
     if (fault == FAULT_NONE) {
-        find_keepers(restored, context, places, adding, same);
         struct gathering gathering = {.context = context,
                                       .shards = shards,
                                       .places = places,
-                                      .count = adding,
+                                      .count = count,
                                       .offset = restored->offset,
-                                      .scale = scale};
+                                      .inheritance = inheritance};
+        find_keepers(restored, &gathering);
         fault = read_kept(restored, context, &gathering, reason);
     }
-    for (int s = 0; s < adding && places != NULL; s++) {
+    for (int s = 0; s < count && places != NULL; s++) {
         free(places[s]);
     }
     free(places);

@@ -273,11 +273,15 @@ static enum fault read_state(struct loading *loading)
     const struct ww_context *context = loading->context;
     uint32_t size = (uint32_t)context->world.size;
     bool mean = context->settings.values.gradient_op == WW_MEAN;
-    double scale = mean ? (double)size / loading->label.size : 1;
-    bool adds = (uint32_t)context->world.rank < loading->label.size;
+    double ratio = (double)size / loading->label.size;
+    const struct inheritance inheritance = {.adds = (uint32_t)context->world.rank <
+                                                    loading->label.size,
+                                            .scale = mean ? ratio : 1,
+                                            .common_scale = mean ? 1 : 1 / ratio,
+                                            .same = is_same_size(loading)};
     restored_free(&loading->restored);
     return restored_read(&loading->restored, context, loading->shards, loading->shard_count,
-                         adds ? scale : 0, is_same_size(loading), &loading->reason);
+                         &inheritance, &loading->reason);
 }
 
 static enum ww_status judge(struct loading *loading)

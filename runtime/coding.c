@@ -281,6 +281,7 @@ static float *begin_momentum(struct ww_context *context, struct bucket *bucket)
         memset(next, 0, bucket->count * sizeof *next);
     }
     bucket->coding.now.has_momentum = true;
+    bucket->coding.now.common_momentum = false;
     return next;
 }
 
@@ -414,11 +415,42 @@ static void note_outcome(const struct ww_context *context, const struct bucket *
     }
 }
 
+static bool all_finite(const float *values, size_t count)
+{
+    float product = 0; /* of zero with each: not zero once one of them is not finite */
+    for (size_t i = 0; i < count; i++) {
+        product += 0 * values[i];
+    }
+    return product == 0;
+}
+
+/* A dense step brought the mean of all ranks' momentum, or the sum: each rank goes on with an equal
+ * share of it, so that none has one of its own. Results have the same bits on all ranks. */
+static void share_momentum(struct ww_context *context, struct bucket *bucket)
+{
+    struct coding_state *coding = &context->coding;
+    float *u = coding->momenta[!coding->now] + bucket->coding.offset;
+    const float *values = bucket->values;
+    bool sum = context->settings.values.gradient_op == WW_SUM;
+    float share = sum ? 1 / (float)context->world.size : 1;
+    if (!all_finite(values, bucket->count)) {
+        return;
+    }
+    for (size_t i = 0; i < bucket->count; i++) {
+        u[i] = share * values[i];
+    }
+    bucket->coding.now.common_momentum = true;
+}
+
 void coding_end_step(struct ww_context *context, struct ww_report *report)
 {
     struct coding_state *coding = &context->coding;
     for (int i = 0; i < context->bucket_count; i++) {
-        note_outcome(context, &context->buckets[i], report);
+        struct bucket *bucket = &context->buckets[i];
+        note_outcome(context, bucket, report);
+        if (coding->dense_next && has_momentum(context, bucket) && bucket->count > 0) {
+            share_momentum(context, bucket);
+        }
     }
     if (context->settings.values.clip_norm > 0) {
         clip(context, report);

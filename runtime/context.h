@@ -48,6 +48,7 @@ struct keepers {
     uint64_t holders; /* of residuals: a fingerprint of plan and cut; 0 = nobody ... */
     unsigned settled; /* steps behind the first one with these holders, up to 1 */
     bool has_momentum;
+    bool common_momentum; /* all ranks have the same: the mean of what each of them had */
 };
 
 /* What encoding one bucket keeps from step to step. */

@@ -71,7 +71,7 @@ struct ww_checkpoint_facts {
     uint64_t generation;
     uint64_t step; /* the number of the last step before it was saved */
     int size;      /* ranks that saved it */
-    bool dense;    /* it holds no residuals and no momentum: nothing depends on the rank */
+    bool dense;    /* it holds no residuals, and no momentum that is not everybody's */
     int manifests; /* in the folder, readable or not */
 };
 #define WW_CHECKPOINT_FACTS_INIT                                                                   \
@@ -84,10 +84,10 @@ struct ww_checkpoint_facts {
 WW_API enum ww_status ww_checkpoint_describe(const char *folder, struct ww_checkpoint_facts *facts);
 
 /* Lets the next step go dense: every residual enters its rank's gradient and travels, and nothing
- * is left out. A checkpoint saved right after it holds no residuals (momentum, where there is any,
- * stays). Between steps, after ww_tensors_commit, by all ranks alike: a difference is WW_MISMATCH
- * in that step. After ww_step_discard of that step it must be asked for again.
- * Returns WW_OK, WW_BAD_STATE. */
+ * is left out; momentum becomes the same on all ranks, their mean. A checkpoint saved right after
+ * it holds nothing that depends on the rank. Between steps, after ww_tensors_commit, by all ranks
+ * alike: a difference is WW_MISMATCH in that step. After ww_step_discard of that step it must be
+ * asked for again. Returns WW_OK, WW_BAD_STATE. */
 WW_API enum ww_status ww_step_dense_next(struct ww_context *context);
 
 /* ---- Being told to go ------------------------------------------------------------------------

@@ -296,6 +296,62 @@ Test(checkpoint, momentum_goes_on_with_other_ranks)
     stage_end(&stage);
 }
 
+/* Momentum behind a dense step is common: any number of ranks goes on with the same one, and keeps
+ * it common when it saves again at once. */
+static void inherit(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct saver saver;
+    saver_begin(&saver, world, &stage->plan);
+    check_status(ww_checkpoint_load(saver.context, stage->folder), WW_OK);
+    check_status(ww_checkpoint_save(saver.context, stage->folder), WW_OK);
+    check_status(ww_step_dense_next(saver.context), WW_OK);
+    saver_step_zeros(&saver);
+    int wrong = 0;
+    for (size_t i = 0; i < SAVER_COUNT; i++) {
+        double wanted = stage->plan.momentum * stage->owed[i];
+        wrong += !(fabs(saver.values[i] - wanted) <= 1e-6 * fabs(wanted));
+    }
+    check(wrong == 0, "%d ranks: %d of %d elements have another momentum", world->size, wrong,
+          SAVER_COUNT);
+    saver_end(&saver);
+}
+
+static void leave_momentum(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct saver saver;
+    saver_begin(&saver, world, &stage->plan);
+    for (int step = 0; step < STEPS; step++) {
+        saver_step(&saver, world->rank);
+    }
+    check_status(ww_step_dense_next(saver.context), WW_OK);
+    saver_step(&saver, world->rank);
+    for (size_t i = 0; i < SAVER_COUNT && world->rank == 0; i++) {
+        stage->owed[i] = saver.values[i];
+    }
+    check_status(ww_checkpoint_save(saver.context, stage->folder), WW_OK);
+    saver_end(&saver);
+}
+
+Test(checkpoint, momentum_behind_a_dense_step_is_everybodys)
+{
+    for (int op = 0; op < 2; op++) {
+        struct stage stage;
+        struct saver_plan plan = {.codec = "topk:0.05", .momentum = 0.5, .op = (enum ww_op)op};
+        stage_begin(&stage, &plan);
+        stage.plan.ranks_per_host = 2;
+        world_run(3, leave_momentum, &stage);
+        for (int size = 1; size <= 5; size++) {
+            struct ww_checkpoint_facts facts = WW_CHECKPOINT_FACTS_INIT;
+            cr_expect_eq(ww_checkpoint_describe(stage.folder, &facts), WW_OK);
+            cr_expect(facts.dense, "before %d ranks: it depends on the rank", size);
+            world_run(size, inherit, &stage);
+        }
+        stage_end(&stage);
+    }
+}
+
 /* ---- Attached ------------------------------------------------------------------------------- */
 
 static void attach(const struct ww_world *world, void *shared)
