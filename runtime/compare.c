@@ -13,6 +13,7 @@
 #define WARM_STEPS 5 /* before the first measurement */
 #define UNIT_RATIO 4 /* buckets of one unit differ by less */
 #define TEXT_BYTES 512
+#define TIMES_BYTES 320
 
 /* ---- What is compared ------------------------------------------------------------------- */
 
@@ -21,11 +22,14 @@ bool ledger_may_encode(const struct bucket *bucket)
     return bucket->count > 0 && (bucket->codec.follows || bucket->codec.spec.kind != CODEC_NONE);
 }
 
+/* By the present menu, and by codecs of tensors' own. */
 static bool anything_encodes(const struct ww_context *context)
 {
     bool some = false;
     for (int i = 0; i < context->bucket_count; i++) {
-        some = some || ledger_may_encode(&context->buckets[i]);
+        const struct bucket *bucket = &context->buckets[i];
+        bool encodes = !bucket->codec.follows || context->coding.menu.arms > 1;
+        some = some || (encodes && ledger_may_encode(bucket));
     }
     return some && context->world.size > 1;
 }
@@ -74,7 +78,8 @@ void compare_begin(struct ww_context *context)
     struct ledger *ledger = &context->ledger;
     const struct menu *menu = &context->coding.menu;
     int units = number_units(context);
-    ledger->compares = anything_encodes(context) && (menu->arms > 1 || units == 0);
+    ledger->told_units = 0;
+    ledger->compares = anything_encodes(context);
     struct policy_setup setup = {.arms = !ledger->compares ? 1
                                          : menu->arms > 2  ? menu->arms
                                                            : 2,
@@ -84,6 +89,8 @@ void compare_begin(struct ww_context *context)
                                  .budget = BUDGET,
                                  .warm_uses = WARM_STEPS};
     policy_init(&ledger->policy, &setup);
+    ledger->was_probe = false;
+    ledger->was_home = false;
 }
 
 struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket)
@@ -99,7 +106,7 @@ struct codec_spec compare_codec(const struct ww_context *context, const struct b
     }
     int unit = menu->chooses ? bucket->unit : 0;
     int arm = probe ? policy_home(&ledger->policy, unit) : policy_arm(&ledger->policy, unit);
-    return menu->arm[arm];
+    return arm < menu->arms ? menu->arm[arm] : menu->arm[0]; /* only codecs of their own encode */
 }
 
 /* ---- Words ------------------------------------------------------------------------------ */
@@ -137,20 +144,36 @@ static void print_choice(const struct ww_context *context, char *text, size_t by
     int home = policy_home(&context->ledger.policy, race->unit);
     char unit[64];
     char name[48];
+    char times[TIMES_BYTES];
     print_unit(context, race->unit, unit, sizeof unit);
     codec_print(&menu->arm[home], name, sizeof name);
-    size_t used = (size_t)snprintf(text, bytes,
-                                   "auto, %s: %s from step %" PRIu64 " on, %.3g ms a step", unit,
-                                   name, context->step.number + 1, race->mean[home] * MS_PER_S);
-    const char *join = "; ";
-    for (int arm = 0; arm < menu->arms && used < bytes; arm++) {
-        if (arm != home) {
-            codec_print(&menu->arm[arm], name, sizeof name);
-            used += (size_t)snprintf(text + used, bytes - used, "%s%s %.3g", join, name,
-                                     race->mean[arm] * MS_PER_S);
-            join = ", ";
-        }
+    menu_print_times(menu, race->mean, home, times, sizeof times);
+    snprintf(text, bytes, "auto, %s: %s from step %" PRIu64 " on (%s a step)", unit, name,
+             context->step.number + 1, times);
+}
+
+/* A codec that was asked for and costs time is worth a warning, once. */
+static void warn_of_loss(struct ww_context *context)
+{
+    const struct policy *policy = &context->ledger.policy;
+    const struct interval *saving = &policy->window.saving;
+    bool sure = !policy->calibrating || policy->window.blocks >= 2 * POLICY_KNOWN_BLOCKS;
+    if (policy->setup.chooses || context->ledger.told_loss || !sure ||
+        policy->window.blocks < POLICY_KNOWN_BLOCKS || saving->most >= 0) {
+        return;
     }
+    char text[TEXT_BYTES];
+    snprintf(
+        text, sizeof text,
+        "encoding costs time here: %.3g ms a step (%.3g to %.3g with 95 %%) of %.3g ms densely; "
+        "codec=none is faster, and codec=auto would have chosen it",
+        -saving->mean * MS_PER_S, -saving->most * MS_PER_S, -saving->least * MS_PER_S,
+        policy_dense_s(policy) * MS_PER_S);
+    context->ledger.told_loss = true;
+    if (context->world.rank == 0) {
+        log_warn("%s", text);
+    }
+    outputs_event(context->ledger.outputs, "alert", context->step.number, text);
 }
 
 static void tell_news(struct ww_context *context, enum policy_news news, const int *homes_before)
@@ -199,6 +222,7 @@ static enum ww_status agree(struct ww_context *context)
     enum ww_status status = side_run(context, &call, NULL);
     if (status == WW_OK) {
         tell_news(context, policy_agree(policy), homes);
+        warn_of_loss(context);
     }
     ledger->agreeing_ns += clock_now_ns() - since_ns;
     return status;
@@ -255,9 +279,8 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
         ledger->probe_s = 0;
         return WW_OK;
     }
-    ledger->was_probe = ledger->compares && policy_is_probe(&ledger->policy);
-    ledger->was_home = ledger->compares &&
-                       (policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows));
+    ledger->was_probe = policy_is_probe(&ledger->policy);
+    ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;
-    return ledger->compares ? compare(context, now_ns) : WW_OK;
+    return compare(context, now_ns);
 }

@@ -95,6 +95,11 @@ struct bucket {
     size_t count;
     void *memory; /* reserved when there are several tensors; pages appear with the first use */
     size_t memory_bytes;
+    int unit;          /* of the ledger's policy; where the codec follows the context's */
+    uint64_t start_ns; /* when it left */
+    uint64_t ready_ns; /* and further times, where ledger_wants_times */
+    uint64_t done_ns;
+    struct run_times times;
     struct run_request request; /* what is the same in every step */
 
     atomic_int missing; /* tensors not yet started in this step */
@@ -102,11 +107,6 @@ struct bucket {
     uint64_t ready_rank; /* how many buckets were ready before it, this step */
     void *values;        /* where the collective works: the tensors themselves or memory */
     uint64_t number;     /* the engine's */
-    int unit;            /* of the ledger's policy; where the codec follows the context's */
-    uint64_t start_ns;   /* when it left */
-    uint64_t ready_ns;   /* and further times, where ledger_wants_times */
-    uint64_t done_ns;
-    struct run_times times;
 };
 
 /* What encoding the steps of a context keeps (coding.c). */
@@ -312,15 +312,15 @@ bool ledger_weighs(const struct ww_context *context);      /* residuals, in this
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of
- * its density; and once a step's results are there, at now_ns: what the next one will be, decided
- * together where that is due. */
+ * its density; and, where ledger.compares, once a step's results are there, at now_ns: what the
+ * next one will be, decided together where that is due. */
 void compare_begin(struct ww_context *context);
 struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket);
 enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
                                 struct ww_report *report);
 
-/* yardstick.c: bytes and prices of dense plans; room for shadows; running them on what the step
- * left, into ledger.shadow_ns. */
+/* yardstick.c: bytes and prices of dense plans; room for shadows; running them, into
+ * ledger.shadow_ns. */
 enum ww_status yardstick_measure(struct ww_context *context);
 void yardstick_price(struct ww_context *context);
 enum ww_status yardstick_reserve_shadow(struct ww_context *context);

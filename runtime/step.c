@@ -466,6 +466,8 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     if (status == WW_OK) {
         report_counters(context, &made);
         coding_end_step(context, &made);
+    }
+    if (status == WW_OK && context->ledger.compares) {
         uint64_t now = clock_now_ns();
         note_exposed(context, since, now);
         since = now;
