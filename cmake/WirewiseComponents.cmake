@@ -118,9 +118,25 @@ macro(wirewise_find_jansson)
     endif()
 endmacro()
 
+# Its header brings the code along, so nothing is linked and nobody who installs needs it.
+macro(wirewise_find_xxhash)
+    find_path(XXHASH_INCLUDE_DIR xxhash.h)
+    mark_as_advanced(XXHASH_INCLUDE_DIR)
+    if(XXHASH_INCLUDE_DIR)
+        wirewise_header_version(xxhash_version ${XXHASH_INCLUDE_DIR}/xxhash.h XXH_VERSION_MAJOR
+                                XXH_VERSION_MINOR XXH_VERSION_RELEASE)
+        if(xxhash_version VERSION_GREATER_EQUAL 0.8) # XXH3 is stable from there on
+            set(found "xxHash ${xxhash_version}")
+        endif()
+    endif()
+endmacro()
+
 set(WIREWISE_MPI_TRANSPORT ON)
 set(WIREWISE_HWLOC_TRANSPORT ON) # not a transport, but used
 set(WIREWISE_JANSSON_TRANSPORT ON) # likewise
+set(WIREWISE_XXHASH_TRANSPORT ON) # likewise
+set(XXHASH_use "checksums of checkpoints (else CRC-64)")
+set(XXHASH_package "checkpoints get CRC-64; apt-get install libxxhash-dev")
 set(HWLOC_use "wirewise wires")
 set(JANSSON_use "wirewise report")
 set(MPI_use "transport mpi, <wirewise/mpi.h>")
@@ -170,3 +186,4 @@ wirewise_component(UCX)
 wirewise_component(NCCL)
 wirewise_component(HWLOC)
 wirewise_component(JANSSON)
+wirewise_component(XXHASH)

@@ -43,6 +43,7 @@ look() {
     need libhwloc-dev have_library hwloc
     need libjansson-dev have_library jansson
     need libopenblas-dev have_library openblas
+    need libxxhash-dev have_header xxhash.h
     if [ "$mode" = test ]; then
         need g++ have_command c++
         need libcriterion-dev have_library criterion

@@ -128,6 +128,13 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
         return snprintf(text, bytes, "the times of %llu steps at the end of step %llu",
                         (unsigned long long)signature->count, (unsigned long long)signature->step);
     }
+    if (signature->label == GATE_LABEL_CHECKPOINT) {
+        return snprintf(text, bytes, "%llu words of a checkpoint (ww_checkpoint_save or _load)",
+                        (unsigned long long)signature->count);
+    }
+    if (signature->label == GATE_LABEL_PREEMPTION) {
+        return snprintf(text, bytes, "whether anybody was told to go (ww_preempted)");
+    }
     bool outer = signature->label == GATE_LABEL_OUTER;
     if (signature->root >= 0) {
         snprintf(root, sizeof root, " from root %d", signature->root);

@@ -363,6 +363,32 @@ static void lay_out(struct plan *plan, const struct draft *drafts)
     }
 }
 
+/* FNV-1a, in words of 32 bits: records consist of those, and have no padding. */
+static uint64_t hash_more(uint64_t hash, const void *data, size_t bytes)
+{
+    const uint8_t *at = data;
+    for (size_t i = 0; i < bytes; i += sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, at + i, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static uint64_t hash_content(const struct plan *plan)
+{
+    _Static_assert(sizeof(struct action) == 16 + sizeof(struct slice), "no padding in actions");
+    _Static_assert(sizeof(struct slice) == 12, "no padding in slices");
+    _Static_assert(sizeof(struct round) == 20, "no padding in rounds");
+    const uint32_t facts[] = {(uint32_t)plan->collective, (uint32_t)plan->rank,
+                              (uint32_t)plan->size, plan->parts};
+    uint64_t hash = hash_more(UINT64_C(0xcbf29ce484222325), facts, sizeof facts);
+    hash = hash_more(hash, plan->actions, plan->action_count * sizeof *plan->actions);
+    hash = hash_more(hash, plan->sources, plan->source_count * sizeof *plan->sources);
+    hash = hash_more(hash, plan->peers_seen, plan->seen_count * sizeof *plan->peers_seen);
+    return hash_more(hash, plan->rounds, plan->round_count * sizeof *plan->rounds);
+}
+
 enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan)
 {
     static _Atomic uint64_t plans_written;
@@ -383,6 +409,7 @@ enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan
         assert(written->seen_count == 0 ||
                written->rounds[written->round_count - 1].step <= PLAN_STEPS_SEEN_MAX);
         written->identity = ++plans_written;
+        written->content = hash_content(written);
         *plan = written;
     }
     free(writer->drafts);

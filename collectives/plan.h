@@ -90,6 +90,7 @@ struct round {
 struct plan {
     char name[32];     /* the algorithm */
     uint64_t identity; /* differs for every plan that this process wrote */
+    uint64_t content;  /* of what it does: equal plans have the same, in other processes too */
     enum collective collective;
     int rank;
     int size;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK
-# CHECK is falls, ranks_agree, repeats, refuses, local_steps or help.
+# CHECK is falls, ranks_agree, repeats, resumes, goes, refuses, local_steps or help.
 # Exit: 0 passed, 1 failed, 2 wrong use.
 set -uo pipefail
 
@@ -147,6 +147,105 @@ $(tail -3 "$folder/out")"
         --outer-delay 5
 }
 
+# start_in_background N ARGUMENTS...: as ranks, without waiting; its number in $job
+start_in_background() {
+    local count=$1
+    shift
+    timeout -k 5 100 "$mpirun" --oversubscribe -n "$count" "$train" "$@" \
+        >"$folder/out" 2>"$folder/err" &
+    job=$!
+}
+
+# wait_for SECONDS COMMAND...: until it is true
+wait_for() {
+    local tries=$(($1 * 20))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        if [ $((tries -= 1)) -eq 0 ] || ! kill -0 "$job" 2>/dev/null; then
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+# The process of one rank: a child of mpirun, which is a child of timeout.
+a_rank_of() {
+    local launcher
+    launcher=$(pgrep -P "$1") && pgrep -P "$launcher" | tail -1
+}
+
+manifests() { compgen -G "$1/*.manifest"; }
+
+parameters() { sed -n 's/^parameters //p' "$folder/out"; }
+
+# resumes_with CODEC OPTIMIZER: killed amid the training, and resumed: the rest of the losses and
+# the parameters are those of a run that was left in peace, digit for digit.
+resumes_with() {
+    local whole rest count
+    local common=(--size small --steps 120 --quiet --codec "$1" --optimizer "$2"
+        --checkpoint-every 10)
+    must_train 2 "${common[@]}" --checkpoint "$folder/whole" --log-losses "$folder/losses.whole"
+    whole=$(parameters)
+    start_in_background 2 "${common[@]}" --checkpoint "$folder/killed"
+    wait_for 60 manifests "$folder/killed" || fail "$1: no checkpoint came"
+    kill -KILL "$(a_rank_of "$job")" || fail "$1: there was nobody to kill"
+    wait "$job" && fail "$1: it ended well although a rank was killed"
+    must_train 2 "${common[@]}" --checkpoint "$folder/killed" --resume \
+        --log-losses "$folder/losses.rest"
+    rest=$(parameters)
+    if [ -z "$whole" ] || [ "$whole" != "$rest" ]; then
+        fail "$1: parameters $rest behind the kill, $whole without it"
+    fi
+    count=$(wc -l <"$folder/losses.rest")
+    if [ "$count" -eq 0 ] || [ "$count" -ge 120 ]; then
+        fail "$1: $count losses behind the kill"
+    fi
+    tail -n "$count" "$folder/losses.whole" | cmp - "$folder/losses.rest" ||
+        fail "$1: other losses behind the kill"
+    echo "$1, $2: killed, $count of 120 steps resumed, parameters $rest"
+    must_train 3 "${common[@]}" --steps 130 --checkpoint "$folder/killed" --resume
+    rm -r "$folder/whole" "$folder/killed"
+}
+
+resumes() {
+    local one=$folder/one
+    export WIREWISE_DETERMINISTIC=plan
+    resumes_with int8 adam
+    resumes_with topk:0.05 sgd
+    must_train 2 --size small --steps 2 --quiet --checkpoint "$one"
+    refused 2 "train: rank 0: ww_checkpoint_load failed with WW_MISMATCH" 2 --size default --quiet \
+        --checkpoint "$one" --resume
+    grep -q 'tensor 0 is .* it is a checkpoint of another model' "$folder/err" ||
+        fail "the tensor is not named: $(cat "$folder/err")"
+    refused 2 "is of --seed 1 --batch 24, not --seed 2" 2 --size small --seed 2 --quiet \
+        --checkpoint "$one" --resume
+    refused 2 "train: rank 0: ww_checkpoint_load failed with WW_BAD_ARGUMENT" 2 --size small \
+        --optimizer sgd --quiet --checkpoint "$one" --resume
+    refused 2 "--resume: say from where" 2 --size small --resume
+    ranks 2 --size small --steps 1 --quiet --checkpoint "$folder/no/where"
+    [ $? -eq 4 ] || fail "a folder that cannot be made is no error"
+    grep -q 'no/where cannot be made: No such file' "$folder/err" ||
+        fail "a folder that cannot be made is not named: $(cat "$folder/err")"
+}
+
+# A signal: everybody saves and goes, with exit code 6, and another run goes on.
+goes() {
+    local status step
+    start_in_background 2 --size small --steps 100000 --checkpoint "$folder/kept"
+    wait_for 60 grep -q '| step 5: ' "$folder/out" || fail "it does not come to step 5"
+    kill -USR1 "$(a_rank_of "$job")"
+    wait "$job"
+    status=$?
+    [ "$status" -eq 6 ] || fail "exit $status instead of 6: $(cat "$folder/err")"
+    step=$(sed -n 's/.*told to go; step \([0-9]*\) is saved.*/\1/p' "$folder/err")
+    [ "${step:-0}" -ge 5 ] || fail "it does not say what it saved: $(cat "$folder/err")"
+    must_train 4 --size small --steps $((step + 3)) --checkpoint "$folder/kept" --resume
+    grep -q "goes on behind step $step" "$folder/out" || fail "it did not go on behind step $step"
+    [ "$(grep -c '| step [0-9]*: sent ' "$folder/out")" -eq 3 ] || fail "not 3 steps were left"
+    must_train 2 --size small --steps 3 --checkpoint "$folder/none" --resume
+    grep -q "nothing to resume in" "$folder/out" || fail "it does not say that it begins"
+}
+
 help() {
     must_train 2 --help
     [ "$(grep -c -- '--log-losses=FILE' "$folder/out")" -eq 1 ] || fail "--help is not printed once"
@@ -157,7 +256,7 @@ help() {
 
 run=0
 case $check in
-falls | ranks_agree | repeats | refuses | local_steps | help) "$check" ;;
+falls | ranks_agree | repeats | resumes | goes | refuses | local_steps | help) "$check" ;;
 *)
     echo "check.sh: '$check' is no check" >&2
     exit 2

@@ -36,6 +36,9 @@ enum key {
     KEY_OUTER_MIX,
     KEY_DENSE_STEPS,
     KEY_LOSSES,
+    KEY_CHECKPOINT,
+    KEY_CHECKPOINT_EVERY,
+    KEY_RESUME,
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
     KEY_USAGE,
@@ -57,6 +60,13 @@ static const struct argp_option rows[] = {
      "the library corrects sgd's momentum",
      0},
     {"allow", KEY_ALLOW, "LIST", 0, "What auto may choose among: fp16,int8,topk:0.01 (none)", 0},
+    {"checkpoint", KEY_CHECKPOINT, "DIR", 0,
+     "Save to DIR now and then, at the end, and when SIGTERM or SIGUSR1 says that the machine will "
+     "be taken away: then the exit code is 6",
+     0},
+    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "N", 0, "Steps between two checkpoints (100)", 0},
+    {"resume", KEY_RESUME, NULL, 0,
+     "Go on from the newest checkpoint in DIR; begin where there is none", 0},
     {NULL, 0, NULL, 0, "Local steps", 2},
     {"local-steps", KEY_LOCAL_STEPS, "H", 0,
      "Send no gradients: ranks train by themselves and average what they learned every H steps (1: "
@@ -111,7 +121,8 @@ static const struct argp command = {
     "gradient goes through wirewise.\v"
     "Without TEXT it reads the licence texts in /usr/share/common-licenses. The last tenth of each "
     "file is held out.\n\n"
-    "Exit codes: 0 done, 2 usage, 4 environment (texts, memory, settings), 5 communication.",
+    "Exit codes: 0 done, 2 usage, 4 environment (texts, memory, settings, checkpoints), 5 "
+    "communication, 6 told to go and saved.",
     NULL,
     NULL,
     NULL};
@@ -319,6 +330,42 @@ static error_t print_and_stop(struct argp_state *state, int key)
     return ECANCELED;
 }
 
+/* Options about checkpoints. */
+static error_t parse_checkpoint(int key, char *value, struct argp_state *state)
+{
+    struct options *options = ((struct parsing *)state->input)->options;
+    switch (key) {
+    case KEY_CHECKPOINT:
+        options->checkpoint = value;
+        return 0;
+    case KEY_CHECKPOINT_EVERY:
+        return parse_size_t(state, "checkpoint-every", value, &options->checkpoint_every);
+    case KEY_RESUME:
+        options->resume = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* What options say together. */
+static error_t finish(struct argp_state *state)
+{
+    const struct options *options = ((struct parsing *)state->input)->options;
+    if (options->resume && options->checkpoint == NULL) {
+        argp_error(state, "--resume: say from where, --checkpoint DIR");
+        return EINVAL;
+    }
+    if (options->checkpoint != NULL && options->outer.local_steps > 1) {
+        argp_error(state,
+                   "--checkpoint=%s: this trainer saves what all ranks share, and with "
+                   "--local-steps %llu each has parameters of its own; give one of the two",
+                   options->checkpoint, (unsigned long long)options->outer.local_steps);
+        return EINVAL;
+    }
+    return finish_outer(state);
+}
+
 /* Options that only set something. */
 static error_t parse_display(int key, char *value, struct options *options)
 {
@@ -377,8 +424,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         options->texts = state->argv + state->next;
         options->text_count = (size_t)(state->argc - state->next);
         return 0;
+    case KEY_CHECKPOINT:
+    case KEY_CHECKPOINT_EVERY:
+    case KEY_RESUME:
+        return parse_checkpoint(key, value, state);
     case ARGP_KEY_END:
-        return finish_outer(state);
+        return finish(state);
     default:
         break;
     }
@@ -409,6 +460,7 @@ enum errand options_parse(int argc, char **argv, struct options *options)
                                 .momentum = 0.9,
                                 .seed = 1,
                                 .eval_every = 10,
+                                .checkpoint_every = 100,
                                 .codec = "none",
                                 .allowed = "none",
                                 .bar = BAR_AUTO,

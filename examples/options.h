@@ -14,9 +14,10 @@
 /* How the program ends. */
 enum exit_code {
     EXIT_DONE = 0,
-    EXIT_USAGE = 2,        /* the command line asks for something that cannot be done */
-    EXIT_ENVIRONMENT = 4,  /* texts, memory, MPI or a setting of the library */
-    EXIT_COMMUNICATION = 5 /* ranks were lost or disagreed */
+    EXIT_USAGE = 2,         /* the command line asks for something that cannot be done */
+    EXIT_ENVIRONMENT = 4,   /* texts, memory, MPI or a setting of the library */
+    EXIT_COMMUNICATION = 5, /* ranks were lost or disagreed */
+    EXIT_PREEMPTED = 6      /* told to go, and saved: --resume goes on */
 };
 
 /* What the command line is for. */
@@ -35,8 +36,11 @@ struct options {
     uint64_t seed;
     size_t eval_every;
     const char *codec;
-    const char *allowed;          /* to codec auto */
-    const char *losses_path;      /* NULL = none */
+    const char *allowed;     /* to codec auto */
+    const char *losses_path; /* NULL = none */
+    const char *checkpoint;  /* a folder; NULL = none */
+    size_t checkpoint_every; /* steps */
+    bool resume;
     struct ww_outer_config outer; /* local_steps 1 = gradients travel */
     bool quiet;
     enum bar bar;

@@ -4,6 +4,7 @@
 #include "replica.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,14 @@
 
 #define WINDOWS_MAX 64 /* of the held-out text */
 
+/* What a checkpoint holds beside parameters and optimizer. */
+struct progress {
+    uint64_t step;
+    uint64_t applied; /* by the optimizer */
+    uint64_t seed;
+    uint64_t batch;
+};
+
 struct replica {
     const struct options *options;
     const struct text *text;
@@ -22,10 +31,11 @@ struct replica {
     struct parameters *parameters; /* the model's */
     struct ww_tensor **tensors;    /* [parameters->tensor_count] */
     struct optimizer optimizer;
-    uint8_t *sequences;    /* [share][context + 1] */
-    size_t share;          /* of the batch, in sequences */
-    enum ww_status status; /* the first failure while gradients were started */
-    struct local *local;   /* NULL = gradients travel */
+    struct progress progress; /* as it is saved and loaded */
+    uint8_t *sequences;       /* [share][context + 1] */
+    size_t share;             /* of the batch, in sequences */
+    enum ww_status status;    /* the first failure while gradients were started */
+    struct local *local;      /* NULL = gradients travel */
 };
 
 /* ---- Failures ------------------------------------------------------------------------------ */
@@ -47,6 +57,7 @@ static enum exit_code complain(int rank, const char *call, enum ww_status status
     case WW_BAD_CONFIG:
     case WW_NO_MEMORY:
     case WW_UNSUPPORTED:
+    case WW_FILE_FAILED:
         return EXIT_ENVIRONMENT;
     default:
         return EXIT_COMMUNICATION;
@@ -178,6 +189,122 @@ enum exit_code replica_ledger(const struct replica *replica, struct ww_ledger *l
     return judge(replica, "ww_ledger_read", ww_ledger_read(replica->context, ledger));
 }
 
+/* ---- Checkpoints --------------------------------------------------------------------------- */
+
+/* All of this is the same on all ranks; the library adds what each of them keeps by itself. */
+static enum exit_code attach(struct replica *replica)
+{
+    const struct parameters *parameters = replica->parameters;
+    const struct optimizer *optimizer = &replica->optimizer;
+    const struct {
+        const char *name;
+        void *data;
+        size_t bytes;
+    } parts[] = {{"parameters", parameters->values, parameters->count * sizeof(real)},
+                 {"optimizer", optimizer->state,
+                  (size_t)optimizer->kind->states * optimizer->count * sizeof(real)},
+                 {"progress", &replica->progress, sizeof replica->progress}};
+    enum ww_status status = WW_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == WW_OK; i++) {
+        status = ww_checkpoint_attach(replica->context, parts[i].name, parts[i].data,
+                                      parts[i].bytes, WW_KEEP_COMMON);
+    }
+    return judge(replica, "ww_checkpoint_attach", status);
+}
+
+static enum exit_code watch_signals(struct replica *replica)
+{
+    enum ww_status status = ww_preemption_watch(replica->context, SIGTERM);
+    if (status == WW_OK) {
+        status = ww_preemption_watch(replica->context, SIGUSR1);
+    }
+    return judge(replica, "ww_preemption_watch", status);
+}
+
+static enum exit_code prepare_checkpoints(struct replica *replica)
+{
+    if (replica->options->checkpoint == NULL) {
+        return EXIT_DONE;
+    }
+    enum exit_code code = attach(replica);
+    return code == EXIT_DONE ? watch_signals(replica) : code;
+}
+
+enum exit_code replica_save(struct replica *replica, size_t step)
+{
+    replica->progress = (struct progress){step, replica->optimizer.step, replica->options->seed,
+                                          replica->options->batch};
+    return judge(replica, "ww_checkpoint_save",
+                 ww_checkpoint_save(replica->context, replica->options->checkpoint));
+}
+
+/* Rank 0 looks: what the others see may be older. Only where there is nothing at all a training may
+ * begin anew; what cannot be read is told by the load. */
+static enum ww_status find_checkpoint(struct replica *replica, bool *found)
+{
+    struct ww_checkpoint_facts facts = WW_CHECKPOINT_FACTS_INIT;
+    int32_t seen = 0;
+    if (ww_rank(replica->context) == 0) {
+        enum ww_status status = ww_checkpoint_describe(replica->options->checkpoint, &facts);
+        seen = status != WW_OK || facts.manifests > 0;
+    }
+    enum ww_status status = ww_broadcast(replica->context, &seen, 1, WW_I32, 0);
+    *found = seen != 0;
+    return status;
+}
+
+static enum exit_code take_progress(struct replica *replica, size_t *step)
+{
+    const struct progress *progress = &replica->progress;
+    const struct options *options = replica->options;
+    if (progress->seed != options->seed || progress->batch != options->batch) {
+        if (ww_rank(replica->context) == 0) {
+            fprintf(stderr,
+                    "train: the checkpoint in %s is of --seed %llu --batch %llu, not --seed %llu "
+                    "--batch %llu: the samples would be others\n",
+                    options->checkpoint, (unsigned long long)progress->seed,
+                    (unsigned long long)progress->batch, (unsigned long long)options->seed,
+                    (unsigned long long)options->batch);
+        }
+        return EXIT_USAGE;
+    }
+    replica->optimizer.step = (size_t)progress->applied;
+    *step = (size_t)progress->step;
+    return EXIT_DONE;
+}
+
+enum exit_code replica_resume(struct replica *replica, size_t *step)
+{
+    bool found = false;
+    *step = 0;
+    enum exit_code code = judge(replica, "ww_broadcast of what was found",
+                                find_checkpoint(replica, &found));
+    if (code != EXIT_DONE || !found) {
+        return code;
+    }
+    enum ww_status status = ww_checkpoint_load(replica->context, replica->options->checkpoint);
+    code = judge(replica, "ww_checkpoint_load", status);
+    if (status == WW_MISMATCH || status == WW_BAD_ARGUMENT) {
+        return EXIT_USAGE;
+    }
+    return code == EXIT_DONE ? take_progress(replica, step) : code;
+}
+
+enum exit_code replica_preempted(struct replica *replica, bool *any)
+{
+    return judge(replica, "ww_preempted", ww_preempted(replica->context, any));
+}
+
+uint64_t replica_fingerprint(const struct replica *replica)
+{
+    const uint8_t *bytes = (const uint8_t *)replica->parameters->values;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (size_t i = 0; i < replica->parameters->count * sizeof(real); i++) {
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
 /* ---- Life ---------------------------------------------------------------------------------- */
 
 static enum exit_code register_gradients(struct replica *replica)
@@ -268,8 +395,13 @@ static enum exit_code connect(struct replica *replica, const struct ww_world *wo
     if (code == EXIT_DONE) {
         code = register_gradients(replica);
     }
-    code = code == EXIT_DONE ? share_first_parameters(replica) : code;
-    return code == EXIT_DONE ? begin_local_steps(replica) : code;
+    if (code == EXIT_DONE) {
+        code = share_first_parameters(replica);
+    }
+    if (code == EXIT_DONE) {
+        code = begin_local_steps(replica);
+    }
+    return code == EXIT_DONE ? prepare_checkpoints(replica) : code;
 }
 
 const struct local *replica_local(const struct replica *replica)

@@ -3,6 +3,7 @@
 #ifndef TRAIN_REPLICA_H
 #define TRAIN_REPLICA_H
 
+#include <wirewise/checkpoint.h>
 #include <wirewise/ledger.h>
 #include <wirewise/wirewise.h>
 
@@ -39,5 +40,19 @@ const struct local *replica_local(const struct replica *replica);
 
 /* What all steps sent, cost and saved, on this rank. */
 enum exit_code replica_ledger(const struct replica *replica, struct ww_ledger *ledger);
+
+/* Saves everything that the training is behind `step`: parameters, optimizer, and what the library
+ * keeps. All ranks call it. */
+enum exit_code replica_save(struct replica *replica, size_t step);
+
+/* Takes the newest checkpoint over; *step becomes that of its last step, 0 where there is none.
+ * Returns EXIT_USAGE as well: it is of another model, seed or batch. All ranks call it. */
+enum exit_code replica_resume(struct replica *replica, size_t *step);
+
+/* Whether any rank was told to go; SIGTERM and SIGUSR1 are watched where there are checkpoints. */
+enum exit_code replica_preempted(struct replica *replica, bool *any);
+
+/* A hash of all parameters: equal ones have the same. */
+uint64_t replica_fingerprint(const struct replica *replica);
 
 #endif

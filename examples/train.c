@@ -166,6 +166,9 @@ static void print_tail(const struct run *run, const struct summary *summary)
                mib(summary->sent_bytes / steps), 100 * (1 - shown));
     }
     printf("\n");
+    if (run->options.checkpoint != NULL) {
+        printf("parameters %016llx\n", (unsigned long long)replica_fingerprint(run->replica));
+    }
     if (replica_local(run->replica) != NULL) {
         print_outer(run);
     } else if (run->world.size > 1) {
@@ -222,17 +225,68 @@ static enum exit_code one_step(struct run *run, size_t step, struct summary *sum
     return EXIT_DONE;
 }
 
+/* Where the training begins: behind step 0, or where it was left. */
+static enum exit_code find_start(struct run *run, size_t *step)
+{
+    *step = 0;
+    if (!run->options.resume) {
+        return EXIT_DONE;
+    }
+    enum exit_code code = replica_resume(run->replica, step);
+    if (code == EXIT_DONE && run->console.lines) {
+        if (*step > 0) {
+            printf("goes on behind step %zu\n", *step);
+        } else {
+            printf("nothing to resume in %s: begins\n", run->options.checkpoint);
+        }
+    }
+    return code;
+}
+
+/* Saves where that is due. Whoever is told to go has saved when it goes. */
+static enum exit_code keep(struct run *run, size_t step)
+{
+    const struct options *options = &run->options;
+    bool told = false;
+    if (options->checkpoint == NULL) {
+        return EXIT_DONE;
+    }
+    enum exit_code code = replica_preempted(run->replica, &told);
+    if (code == EXIT_DONE &&
+        (told || step % options->checkpoint_every == 0 || step == options->steps)) {
+        code = replica_save(run->replica, step);
+    }
+    if (code != EXIT_DONE || !told || step == options->steps) {
+        return code;
+    }
+    console_clear(&run->console);
+    if (is_first(run)) {
+        fprintf(stderr, "train: told to go; step %zu is saved in %s: --resume goes on\n", step,
+                options->checkpoint);
+    }
+    return EXIT_PREEMPTED;
+}
+
 static enum exit_code train(struct run *run)
 {
     struct summary summary = {.start_s = MPI_Wtime()};
+    size_t begin = 0;
     print_head(run);
-    enum exit_code code = replica_held_out(run->replica, &summary.first);
+    enum exit_code code = find_start(run, &begin);
+    if (code != EXIT_DONE) {
+        return code;
+    }
+    code = replica_held_out(run->replica, &summary.first);
     if (code == EXIT_DONE && run->console.lines) {
         printf("held-out loss %.4f before the first step\n", summary.first);
         fflush(stdout);
     }
-    for (size_t step = 1; code == EXIT_DONE && step <= run->options.steps; step++) {
+    summary.last = summary.first; /* where nothing is left to do */
+    for (size_t step = begin + 1; code == EXIT_DONE && step <= run->options.steps; step++) {
         code = one_step(run, step, &summary);
+        if (code == EXIT_DONE) {
+            code = keep(run, step);
+        }
     }
     console_clear(&run->console);
     if (code == EXIT_DONE) {

@@ -349,15 +349,43 @@ enum ww_status call_meet(struct ww_context *context, const char *name, uint32_t 
 }
 
 enum ww_status call_gather(struct ww_context *context, const struct call_purpose *purpose,
-                           const int64_t *mine, int64_t *all, size_t count)
+                           const void *mine, void *all, size_t bytes)
 {
     return make(context, &(struct call){.name = purpose->name,
                                         .collective = COLLECTIVE_ALL_GATHER,
                                         .input = mine,
                                         .output = all,
-                                        .count = count,
+                                        .count = bytes / sizeof(int64_t),
                                         .type = WW_I64,
                                         .op = WW_OP_COUNT,
+                                        .root = -1,
+                                        .label = purpose->label});
+}
+
+enum ww_status call_spread(struct ww_context *context, const struct call_purpose *purpose,
+                           void *values, size_t bytes, int root)
+{
+    return make(context, &(struct call){.name = purpose->name,
+                                        .collective = COLLECTIVE_BROADCAST,
+                                        .input = values,
+                                        .output = values,
+                                        .count = bytes / sizeof(int32_t),
+                                        .type = WW_I32,
+                                        .op = WW_OP_COUNT,
+                                        .root = root,
+                                        .label = purpose->label});
+}
+
+enum ww_status call_highest(struct ww_context *context, const struct call_purpose *purpose,
+                            int32_t *value)
+{
+    return make(context, &(struct call){.name = purpose->name,
+                                        .collective = COLLECTIVE_ALL_REDUCE,
+                                        .input = value,
+                                        .output = value,
+                                        .count = 1,
+                                        .type = WW_I32,
+                                        .op = WW_MAX,
                                         .root = -1,
                                         .label = purpose->label});
 }

@@ -17,9 +17,16 @@ struct call_purpose {
     uint32_t label;
 };
 
-/* As ww_all_gather of int64_t. */
+/* The same, with few bytes of every rank: all[size * bytes], in rank order. bytes is a multiple of
+ * 8, memory is aligned to that. And with bytes of rank `root` for everybody, a multiple of 4. */
 enum ww_status call_gather(struct ww_context *context, const struct call_purpose *purpose,
-                           const int64_t *mine, int64_t *all, size_t count);
+                           const void *mine, void *all, size_t bytes);
+enum ww_status call_spread(struct ww_context *context, const struct call_purpose *purpose,
+                           void *values, size_t bytes, int root);
+
+/* The largest of all ranks' values. */
+enum ww_status call_highest(struct ww_context *context, const struct call_purpose *purpose,
+                            int32_t *value);
 
 /* As ww_all_reduce_coded with WW_MEAN in place; what is drawn depends on the seed alone. */
 struct call_mean {

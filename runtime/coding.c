@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wirewise/checkpoint.h>
 #include <wirewise/tools.h>
 
 #include "context.h"
@@ -146,26 +147,41 @@ static enum ww_status reserve_pair(float **pair, size_t count)
     return WW_OK;
 }
 
+struct coding_places coding_place(const struct ww_context *context, bool carries, size_t *offset)
+{
+    struct coding_places places = {0, false, false};
+    for (int i = context->bucket_count - 1; i >= 0; i--) { /* as the tensors were registered */
+        const struct bucket *bucket = &context->buckets[i];
+        bool kept = may_be_coded(bucket) || has_momentum(context, bucket) ||
+                    (carries && bucket->type == WW_F32);
+        offset[i] = places.count;
+        places.count += kept ? bucket->count : 0;
+        places.residuals = places.residuals || may_feed_back(context, bucket);
+        places.momenta = places.momenta || has_momentum(context, bucket);
+    }
+    return places;
+}
+
 enum ww_status coding_reserve(struct ww_context *context)
 {
     struct coding_state *coding = &context->coding;
-    bool feedback = false;
-    bool momentum = false;
-    coding->count = 0;
-    for (int i = context->bucket_count - 1; i >= 0; i--) { /* as the tensors were registered */
-        struct bucket *bucket = &context->buckets[i];
-        bucket->coding.offset = coding->count;
-        bool kept = may_be_coded(bucket) || has_momentum(context, bucket);
-        coding->count += kept ? bucket->count : 0;
-        coding->changeable = coding->changeable || bucket->codec.follows;
-        feedback = feedback || may_feed_back(context, bucket);
-        momentum = momentum || has_momentum(context, bucket);
+    size_t *offset = calloc((size_t)context->bucket_count + 1, sizeof *offset);
+    if (offset == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the places of %d buckets",
+                           context->bucket_count);
     }
+    struct coding_places places = coding_place(context, coding->carries, offset);
+    coding->count = places.count;
+    for (int i = 0; i < context->bucket_count; i++) {
+        context->buckets[i].coding.offset = offset[i];
+        coding->changeable = coding->changeable || context->buckets[i].codec.follows;
+    }
+    free(offset);
     enum ww_status status = WW_OK;
-    if (feedback) {
+    if (places.residuals) {
         status = reserve_pair(coding->residuals, coding->count);
     }
-    if (momentum && status == WW_OK) {
+    if (places.momenta && status == WW_OK) {
         status = reserve_pair(coding->momenta, coding->count);
     }
     return status;
@@ -192,10 +208,12 @@ static void scale_values(const struct ww_context *context, const struct bucket *
     }
 }
 
-/* Who encodes what: other plans and other cuts have other holders. Never 0. */
+/* Who encodes what: other plans and other cuts have other holders. The same in other processes,
+ * since checkpoints keep it. */
 static uint64_t fingerprint(const struct run_request *request)
 {
-    return request->plan->identity * UINT64_C(0x9e3779b97f4a7c15) + request->segment_bytes;
+    uint64_t mark = request->plan->content * UINT64_C(0x9e3779b97f4a7c15) + request->segment_bytes;
+    return mark > HOLDERS_LOADED ? mark : HOLDERS_LOADED + 1;
 }
 
 /* A change of arms is no part of what either of them takes. */
@@ -216,6 +234,19 @@ static void hand_on(struct ww_context *context, struct bucket *bucket)
     context->kernels.reduce[WW_F32][WW_SUM](bucket->values, sources, 2, bucket->count, 1.0);
     cpu_exact_end(before);
     note_handover(context, since_ns);
+}
+
+/* Momentum that was kept for others to encode goes on as a part of the own gradient: whoever
+ * encodes it keeps it from here on. */
+static void hand_on_momentum(const struct ww_context *context, const struct bucket *bucket,
+                             float *u)
+{
+    float factor = (float)context->settings.values.momentum;
+    float *values = bucket->values;
+    for (size_t i = 0; i < bucket->count; i++) {
+        values[i] = factor * u[i] + values[i];
+        u[i] = 0;
+    }
 }
 
 /* Fills the request's residuals. Memory that the present holders did not write yet is zeroed. */
@@ -250,6 +281,7 @@ static float *begin_momentum(struct ww_context *context, struct bucket *bucket)
         memset(next, 0, bucket->count * sizeof *next);
     }
     bucket->coding.now.has_momentum = true;
+    bucket->coding.now.common_momentum = false;
     return next;
 }
 
@@ -279,13 +311,16 @@ void coding_launch(struct ww_context *context, struct bucket *bucket, struct run
     if (has_momentum(context, bucket) && bucket->count > 0) {
         float *u = begin_momentum(context, bucket);
         if (spec->kind == CODEC_TOPK && keeps) {
+            if (kept->before.has_momentum && kept->before.holders != holders) {
+                hand_on_momentum(context, bucket, u);
+            }
             request->coding.momentum = u;
             request->coding.momentum_factor = (float)context->settings.values.momentum;
         } else {
             add_momentum(context, bucket, u);
         }
     }
-    if (!may_be_coded(bucket)) {
+    if (!may_be_coded(bucket) && kept->now.holders == 0) {
         return;
     }
     if (kept->now.holders != 0 && kept->now.holders != holders) {
@@ -380,11 +415,42 @@ static void note_outcome(const struct ww_context *context, const struct bucket *
     }
 }
 
+static bool all_finite(const float *values, size_t count)
+{
+    float product = 0; /* of zero with each: not zero once one of them is not finite */
+    for (size_t i = 0; i < count; i++) {
+        product += 0 * values[i];
+    }
+    return product == 0;
+}
+
+/* A dense step brought the mean of all ranks' momentum, or the sum: each rank goes on with an equal
+ * share of it, so that none has one of its own. Results have the same bits on all ranks. */
+static void share_momentum(struct ww_context *context, struct bucket *bucket)
+{
+    struct coding_state *coding = &context->coding;
+    float *u = coding->momenta[!coding->now] + bucket->coding.offset;
+    const float *values = bucket->values;
+    bool sum = context->settings.values.gradient_op == WW_SUM;
+    float share = sum ? 1 / (float)context->world.size : 1;
+    if (!all_finite(values, bucket->count)) {
+        return;
+    }
+    for (size_t i = 0; i < bucket->count; i++) {
+        u[i] = share * values[i];
+    }
+    bucket->coding.now.common_momentum = true;
+}
+
 void coding_end_step(struct ww_context *context, struct ww_report *report)
 {
     struct coding_state *coding = &context->coding;
     for (int i = 0; i < context->bucket_count; i++) {
-        note_outcome(context, &context->buckets[i], report);
+        struct bucket *bucket = &context->buckets[i];
+        note_outcome(context, bucket, report);
+        if (coding->dense_next && has_momentum(context, bucket) && bucket->count > 0) {
+            share_momentum(context, bucket);
+        }
     }
     if (context->settings.values.clip_norm > 0) {
         clip(context, report);
@@ -468,6 +534,24 @@ enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
     pthread_mutex_unlock(&context->steps.lock);
     /* The peers have gone on to the other codec: they must learn it. */
     return status == WW_OK ? WW_OK : context_break(context, status, NULL);
+}
+
+enum ww_status ww_step_dense_next(struct ww_context *context)
+{
+    static const char call[] = "ww_step_dense_next";
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_between(context, call);
+    if (status == WW_OK && !context->committed) {
+        status = log_failure(WW_BAD_STATE, "%s came before ww_tensors_commit", call);
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    context->coding.dense_next = true;
+    return WW_OK;
 }
 
 enum ww_status ww_step_loss_scale(struct ww_context *context, double scale)

@@ -98,7 +98,7 @@ struct codec_spec compare_codec(const struct ww_context *context, const struct b
     const struct ledger *ledger = &context->ledger;
     const struct menu *menu = &context->coding.menu;
     bool probe = policy_is_probe(&ledger->policy);
-    if (probe && !ledger->shadows) {
+    if (context->coding.dense_next || (probe && !ledger->shadows)) {
         return menu->arm[0];
     }
     if (!bucket->codec.follows) {
@@ -272,6 +272,13 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
                                 struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
+    if (context->coding.dense_next) { /* asked for: its time says nothing about any arm */
+        context->coding.dense_next = false;
+        ledger->was_probe = false;
+        ledger->was_home = false;
+        ledger->probe_s = 0;
+        return WW_OK;
+    }
     ledger->was_probe = policy_is_probe(&ledger->policy);
     ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;

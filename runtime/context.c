@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "checkpoint.h"
 #include "internal/clock.h"
 #include "internal/cpu.h"
 #include "internal/fabrics.h"
@@ -472,6 +473,8 @@ static void free_tensors(struct ww_context *context)
 static void tear_down(struct ww_context *context, bool failed)
 {
     progress_stop(context->thread);
+    preempt_end(&context->preemption);
+    checkpoint_detach_all(context);
     autos_destroy(&context->autos);
     ledger_destroy(context, (enum ww_status)atomic_load(&context->failure));
     engine_destroy(context->steps.engine, failed);

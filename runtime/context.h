@@ -16,6 +16,7 @@
 #include "internal/log.h"
 #include "ledger.h"
 #include "menu.h"
+#include "preempt.h"
 #include "progress.h"
 #include "topology.h"
 
@@ -40,11 +41,14 @@ struct codec_class {
     struct codec_spec spec; /* else this one */
 };
 
+#define HOLDERS_LOADED 1 /* ... and this, no plan at all: out of a checkpoint */
+
 /* Who keeps what of a bucket after a step. */
 struct keepers {
-    uint64_t holders; /* of residuals: a fingerprint of plan and cut; 0 = nobody */
+    uint64_t holders; /* of residuals: a fingerprint of plan and cut; 0 = nobody ... */
     unsigned settled; /* steps behind the first one with these holders, up to 1 */
     bool has_momentum;
+    bool common_momentum; /* all ranks have the same: the mean of what each of them had */
 };
 
 /* What encoding one bucket keeps from step to step. */
@@ -114,6 +118,8 @@ struct coding_state {
     int now;
     bool may_discard; /* the latest step can be taken back */
     bool changeable;  /* some buckets follow the menu */
+    bool carries;     /* what was loaded may belong to any fp32 tensor */
+    bool dense_next;  /* the next step, or the present one, goes dense */
     uint64_t steps;   /* that counted: for the warm-up of top-k */
     double loss_scale;
 };
@@ -182,6 +188,8 @@ struct ww_context {
     int *order;         /* [bucket_count] in which buckets leave */
     int *order_offered; /* [bucket_count] by rank 0, not looked at yet */
     struct step step;
+    struct preemption preemption;
+    struct attachment *attachments; /* to checkpoints */
     struct progress_thread *thread; /* NULL = inline */
     pthread_mutex_t allocations_lock;
     struct allocation *allocations; /* of ww_alloc */
@@ -222,6 +230,15 @@ bool coding_same_class(const struct codec_class *one, const struct codec_class *
 struct codec_spec coding_spec(const struct ww_context *context, const struct bucket *bucket);
 enum ww_status coding_reserve(struct ww_context *context); /* once buckets are known */
 void coding_destroy(struct ww_context *context);
+
+/* Where residuals of buckets lie, in offset[bucket_count], and how many there are; with `carries`
+ * every fp32 bucket has a place. Whether memory is needed for residuals, for momentum. */
+struct coding_places {
+    size_t count;
+    bool residuals;
+    bool momenta;
+};
+struct coding_places coding_place(const struct ww_context *context, bool carries, size_t *offset);
 
 /* A bucket's values are gathered: divides by the loss scale, hands residuals on where others hold
  * them now, and fills the request's coding. */

@@ -76,8 +76,8 @@ static enum ww_status vote(struct ww_outer *outer, struct fragment *fragment)
                               .number = (int64_t)exchange->number,
                               .own_steps = (int64_t)exchange->own_steps,
                               .wild = !isfinite(exchange->squares)};
-    enum ww_status status = call_gather(outer->carrier, &purpose, (const int64_t *)&mine,
-                                        outer->votes, OUTER_VOTE_WORDS);
+    enum ww_status status = call_gather(outer->carrier, &purpose, &mine, outer->votes,
+                                        OUTER_VOTE_WORDS * sizeof(int64_t));
     const struct vote *votes = (const struct vote *)outer->votes;
     if (status == WW_OK) {
         status = check_places(outer, votes);

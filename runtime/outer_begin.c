@@ -316,7 +316,7 @@ static enum ww_status agree(struct ww_outer *outer, enum ww_status own)
                              NULL);
     }
     fill_words(outer, own, mine);
-    enum ww_status status = call_gather(context, &purpose, mine, all, WORDS);
+    enum ww_status status = call_gather(context, &purpose, mine, all, sizeof mine);
     for (int rank = 0; rank < context->world.size && status == WW_OK; rank++) {
         status = compare_words(context, all, rank);
     }

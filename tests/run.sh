@@ -93,7 +93,7 @@ whole_suite() {
 
 bare_build() {
     configure_and_build build-bare "${no_components[@]}" -DWIREWISE_HWLOC=OFF \
-        -DWIREWISE_JANSSON=OFF -DCMAKE_BUILD_TYPE=Release &&
+        -DWIREWISE_JANSSON=OFF -DWIREWISE_XXHASH=OFF -DCMAKE_BUILD_TYPE=Release &&
         run_tests build-bare -LE "$seen_already"
 }
 

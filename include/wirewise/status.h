@@ -34,7 +34,9 @@ extern "C" {
     X(WW_PEER_FAILED, -8, "another rank reported a failure",                                       \
       "read the first error of the rank that ww_last_error names")                                 \
     X(WW_TRANSPORT_FAILED, -9, "the fabric below reported an error",                               \
-      "read ww_last_error, which carries the fabric's own words")
+      "read ww_last_error, which carries the fabric's own words")                                  \
+    X(WW_FILE_FAILED, -10, "a file could not be written, or does not hold what it should",         \
+      "read ww_last_error, which names the file, the rank and what the system said")
 
 enum ww_status {
 #define WW_STATUS_ENUM(name, code, text, remedy) name = code,

@@ -40,13 +40,15 @@ BEGIN {
     room("runtime/base", "include/wirewise include/internal")
     room("runtime/transport", "include/wirewise include/internal")
     room("runtime/report", "include/wirewise include/internal")
+    room("runtime/store", "")
     room("topology", "include/wirewise include/internal")
     room("collectives", "include/wirewise include/internal topology")
-    room("runtime", "include/wirewise include/internal topology collectives runtime/report")
+    room("runtime", "include/wirewise include/internal topology collectives runtime/report " \
+                    "runtime/store")
     room("bench", "include/wirewise")
     room("examples", "include/wirewise")
     room("tests", "include/wirewise include/internal runtime/base runtime/transport " \
-                  "runtime/report topology collectives runtime bench examples")
+                  "runtime/report runtime/store topology collectives runtime bench examples")
 
     door["topology"] = "topology/topology.h"
     door["collectives"] = "collectives/collectives.h"
@@ -59,7 +61,8 @@ BEGIN {
     vendor("^nvml\\.h$", "^topology/nvlink\\.c$|^tests/")
     vendor("^infiniband/", "^topology/nic\\.c$|^tests/")
     vendor("^cuda", "^runtime/transport/nccl\\.c$|^include/wirewise/cuda\\.h$|" visitors)
-    vendor("^cblas\\.h$|^jansson\\.h$|^criterion/|^xxhash\\.h$", visitors)
+    vendor("^cblas\\.h$|^jansson\\.h$|^criterion/", visitors)
+    vendor("^xxhash\\.h$", "^runtime/store/xxh3\\.c$|" visitors)
 
     word = "(^|[^A-Za-z0-9_])"
     call = "(^|[^A-Za-z0-9_.>])"

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * checkpoint_save.c: writes a generation. Three phases, each of which all ranks end together: the
+ * folder is there and the generation has a number; every rank's file is on the disk; the manifest
+ * is. Only then older generations go. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "internal/clock.h"
+
+static const char call[] = "ww_checkpoint_save";
+
+#define FIXED_SECTIONS 7
+
+enum begin_fact { BEGIN_GENERATION };
+enum file_fact { FILE_BYTES, FILE_CHECKSUM, FILE_DENSE, FILE_LAYOUT };
+enum end_fact { END_FIRST };
+
+struct saving {
+    struct ww_context *context;
+    const char *folder;
+    struct parley parley;
+    struct image image;
+    struct shard_label label;
+    bool dense; /* all ranks' */
+    struct reason reason;
+};
+
+static struct verdict verdict_of(enum fault fault)
+{
+    return (struct verdict){.status = parley_status(fault), .fault = fault};
+}
+
+static char *own_path(const struct saving *saving, char path[FILE_PATH_BYTES])
+{
+    folder_path(path, saving->folder, saving->label.generation, saving->context->world.rank);
+    return path;
+}
+
+/* The first phase: rank 0 counts on from what it sees. */
+static enum ww_status begin(struct saving *saving)
+{
+    struct folder_list list = {.highest = 0};
+    enum fault fault = folder_make(saving->folder, &saving->reason);
+    if (fault == FAULT_NONE && saving->context->world.rank == 0) {
+        fault = folder_read(saving->folder, &list, &saving->reason);
+    }
+    if (fault == FAULT_NONE) {
+        fault = image_make(saving->context, &saving->image, &saving->reason);
+    }
+    struct verdict mine = verdict_of(fault);
+    mine.facts[BEGIN_GENERATION] = list.highest + 1;
+    enum ww_status status = parley_hold(&saving->parley, &mine, &saving->reason);
+    saving->label = (struct shard_label){
+        .role = SHARD_OF_RANK,
+        .generation = saving->parley.all[0].facts[BEGIN_GENERATION],
+        .layout = saving->image.layout,
+        .rank = (uint32_t)saving->context->world.rank,
+        .size = (uint32_t)saving->context->world.size};
+    return status;
+}
+
+/* Drafts of what is attached: rank 0 writes what is common. Returns how many. */
+static size_t draft_attached(const struct ww_context *context, struct shard_draft *drafts,
+                             struct shard_piece *pieces)
+{
+    size_t count = 0;
+    for (const struct attachment *a = context->attachments; a != NULL; a = a->next) {
+        if (a->keep == WW_KEEP_COMMON && context->world.rank != 0) {
+            continue;
+        }
+        pieces[count] = (struct shard_piece){a->data, a->bytes};
+        drafts[count] = (struct shard_draft){
+            a->keep == WW_KEEP_COMMON ? SECTION_COMMON : SECTION_OWN, a->name, &pieces[count], 1};
+        count++;
+    }
+    return count;
+}
+
+static size_t count_attached(const struct ww_context *context)
+{
+    size_t count = 0;
+    for (const struct attachment *a = context->attachments; a != NULL; a = a->next) {
+        count++;
+    }
+    return count;
+}
+
+static enum fault write_own(struct saving *saving, struct shard_stamp *stamp)
+{
+    const struct image *image = &saving->image;
+    size_t attached = count_attached(saving->context);
+    char path[FILE_PATH_BYTES];
+    struct shard_draft *drafts = calloc(FIXED_SECTIONS + attached, sizeof *drafts);
+    struct shard_piece *pieces = calloc(attached + 1, sizeof *pieces);
+    enum fault fault = FAULT_NONE;
+    if (drafts == NULL || pieces == NULL) {
+        fault = reason_set(&saving->reason, FAULT_MEMORY, "no memory for %zu sections",
+                           FIXED_SECTIONS + attached);
+    } else {
+        static const uint32_t kinds[] = {SECTION_STATE, SECTION_LAYOUT, SECTION_PLACES,
+                                         SECTION_ORDER, SECTION_CODEC};
+        size_t count = 0;
+        for (; count < 5; count++) {
+            drafts[count] = (struct shard_draft){kinds[count], "", &image->record[count], 1};
+        }
+        drafts[count++] = (struct shard_draft){SECTION_RESIDUALS, "", image->residuals,
+                                               image->residual_count};
+        drafts[count++] = (struct shard_draft){SECTION_MOMENTA, "", image->momenta,
+                                               image->momentum_count};
+        count += draft_attached(saving->context, drafts + count, pieces);
+        fault = shard_write(own_path(saving, path), &saving->label, drafts, count, stamp,
+                            &saving->reason);
+    }
+    free(drafts);
+    free(pieces);
+    return fault;
+}
+
+/* The second phase. */
+static enum ww_status write_files(struct saving *saving)
+{
+    struct shard_stamp stamp = {0, 0};
+    struct verdict mine = verdict_of(write_own(saving, &stamp));
+    mine.facts[FILE_BYTES] = stamp.bytes;
+    mine.facts[FILE_CHECKSUM] = stamp.checksum;
+    mine.facts[FILE_DENSE] = saving->image.dense;
+    mine.facts[FILE_LAYOUT] = saving->image.layout;
+    enum ww_status status = parley_hold(&saving->parley, &mine, &saving->reason);
+    saving->dense = true;
+    for (int rank = 0; rank < saving->context->world.size; rank++) {
+        saving->dense = saving->dense && saving->parley.all[rank].facts[FILE_DENSE] != 0;
+    }
+    return status;
+}
+
+static enum fault write_manifest(struct saving *saving)
+{
+    size_t size = (size_t)saving->context->world.size;
+    char path[FILE_PATH_BYTES];
+    uint8_t state[8 * STATE_WORDS];
+    struct shard_stamp stamp;
+    struct shard_label label = saving->label;
+    uint8_t *stamps = malloc(16 * size);
+    if (stamps == NULL) {
+        return reason_set(&saving->reason, FAULT_MEMORY, "no memory for a manifest of %zu ranks",
+                          size);
+    }
+    for (size_t rank = 0; rank < size; rank++) {
+        put_u64(stamps + 16 * rank, saving->parley.all[rank].facts[FILE_BYTES]);
+        put_u64(stamps + 16 * rank + 8, saving->parley.all[rank].facts[FILE_CHECKSUM]);
+    }
+    image_put_state(state, saving->context, saving->dense);
+    const struct shard_piece pieces[] = {{state, sizeof state}, {stamps, 16 * size}};
+    const struct shard_draft drafts[] = {{SECTION_STATE, "", &pieces[0], 1},
+                                         {SECTION_SHARDS, "", &pieces[1], 1}};
+    label.role = SHARD_MANIFEST;
+    folder_path(path, saving->folder, label.generation, FOLDER_MANIFEST);
+    enum fault fault = shard_write(path, &label, drafts, 2, &stamp, &saving->reason);
+    if (fault != FAULT_NONE) {
+        unlink(path); /* it may be in place, and not on the disk */
+    }
+    free(stamps);
+    return fault;
+}
+
+/* The oldest generation that stays: the second newest of those whose manifest can be read, or was
+ * written by somebody who knows more. */
+static uint64_t first_kept(const struct saving *saving)
+{
+    struct folder_list list;
+    struct reason reason;
+    uint64_t first = saving->label.generation;
+    int kept = 0;
+    if (folder_read(saving->folder, &list, &reason) != FAULT_NONE) {
+        return 0;
+    }
+    for (int i = 0; i < list.count && kept < 2; i++) {
+        char path[FILE_PATH_BYTES];
+        struct shard manifest;
+        folder_path(path, saving->folder, list.generations[i], FOLDER_MANIFEST);
+        enum fault fault = shard_open(&manifest, path, &reason);
+        if (fault == FAULT_NONE) {
+            shard_close(&manifest);
+        }
+        if (fault == FAULT_NONE || fault == FAULT_NEWER) {
+            first = list.generations[i];
+            kept++;
+        }
+    }
+    return first;
+}
+
+/* The third phase. From the manifest on the generation counts. */
+static enum ww_status end(struct saving *saving)
+{
+    const struct ww_context *context = saving->context;
+    struct verdict mine = verdict_of(FAULT_NONE);
+    if (context->world.rank == 0) {
+        mine = verdict_of(write_manifest(saving));
+        mine.facts[END_FIRST] = mine.status == WW_OK ? first_kept(saving) : 0;
+    }
+    return parley_hold(&saving->parley, &mine, &saving->reason);
+}
+
+/* One rank of each host looks after the host's folder; where all share one, the others find
+ * nothing. */
+static void clean(const struct saving *saving)
+{
+    const struct topology *topology = &saving->context->topology;
+    int rank = 0;
+    while (topology->host_of[rank] != topology->host_of[topology->rank]) {
+        rank++;
+    }
+    if (rank == topology->rank) {
+        folder_clean(saving->folder, saving->parley.all[0].facts[END_FIRST]);
+    }
+}
+
+/* What was written for a generation that will not be. */
+static void withdraw(const struct saving *saving)
+{
+    char path[FILE_PATH_BYTES];
+    if (saving->label.generation > 0) {
+        unlink(own_path(saving, path));
+    }
+}
+
+static enum ww_status refuse(const struct saving *saving)
+{
+    return context_fail(saving->context, log_failure(parley_status(saving->reason.fault), "%s: %s",
+                                                     call, saving->reason.text));
+}
+
+static enum ww_status run_phases(struct saving *saving)
+{
+    enum ww_status status = begin(saving);
+    if (status != WW_OK || saving->parley.odd >= 0) {
+        saving->label.generation = 0; /* nothing was written yet */
+        return status;
+    }
+    status = write_files(saving);
+    if (status == WW_OK && saving->parley.odd < 0) {
+        status = end(saving);
+    }
+    return status;
+}
+
+static enum ww_status save(struct saving *saving)
+{
+    enum ww_status status = checkpoint_compare_folders(&saving->parley, saving->folder);
+    if (status != WW_OK) {
+        return status;
+    }
+    uint64_t since_ns = clock_now_ns();
+    status = run_phases(saving);
+    if (status != WW_OK) {
+        return status; /* broken: nobody knows whether the manifest is there */
+    }
+    if (saving->parley.odd >= 0) {
+        withdraw(saving);
+        return refuse(saving);
+    }
+    clean(saving);
+    if (saving->context->world.rank == 0) {
+        log_debug("generation %llu of %s holds step %llu, saved in %.3g s",
+                  (unsigned long long)saving->label.generation, saving->folder,
+                  (unsigned long long)saving->context->step.number,
+                  (double)(clock_now_ns() - since_ns) * 1e-9);
+    }
+    return WW_OK;
+}
+
+enum ww_status ww_checkpoint_save(struct ww_context *context, const char *folder)
+{
+    enum ww_status status = checkpoint_check(context, call, folder);
+    if (status != WW_OK) {
+        return status;
+    }
+    struct saving saving = {.context = context, .folder = folder};
+    status = parley_begin(&saving.parley, context, call);
+    if (status == WW_OK) {
+        status = save(&saving);
+    }
+    image_free(&saving.image);
+    parley_end(&saving.parley);
+    return status;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * folder.c: names of a checkpoint's files, and looking for them. */
+#include "folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PREFIX "wirewise-"
+#define MANIFEST ".manifest"
+
+void folder_path(char path[FILE_PATH_BYTES], const char *folder, uint64_t generation, int rank)
+{
+    if (rank == FOLDER_MANIFEST) {
+        snprintf(path, FILE_PATH_BYTES, "%.*s/" PREFIX "%010" PRIu64 MANIFEST, FOLDER_BYTES, folder,
+                 generation);
+    } else {
+        snprintf(path, FILE_PATH_BYTES, "%.*s/" PREFIX "%010" PRIu64 ".rank-%06d", FOLDER_BYTES,
+                 folder, generation, rank);
+    }
+}
+
+enum fault folder_make(const char *folder, struct reason *reason)
+{
+    struct stat facts;
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        return reason_errno(reason, folder, "made");
+    }
+    if (stat(folder, &facts) != 0) {
+        return reason_errno(reason, folder, "looked at");
+    }
+    if (!S_ISDIR(facts.st_mode)) {
+        return reason_set(reason, FAULT_SYSTEM, "%.400s is no folder", folder);
+    }
+    return FAULT_NONE;
+}
+
+/* Whether it is a name of ours; then its generation and what follows it. */
+static bool parse_name(const char *name, uint64_t *generation, const char **rest)
+{
+    uint64_t number = 0;
+    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0) {
+        return false;
+    }
+    const char *digits = name + sizeof PREFIX - 1;
+    const char *at = digits;
+    for (; *at >= '0' && *at <= '9' && at - digits < 18; at++) {
+        number = number * 10 + (uint64_t)(*at - '0');
+    }
+    *generation = number;
+    *rest = at;
+    return at - digits >= 10 && *at == '.';
+}
+
+/* Keeps the newest, in order. */
+static void insert(struct folder_list *list, uint64_t generation)
+{
+    int at = list->count;
+    while (at > 0 && list->generations[at - 1] < generation) {
+        at--;
+    }
+    if (at == FOLDER_LISTED) {
+        return;
+    }
+    int last = list->count < FOLDER_LISTED ? list->count++ : FOLDER_LISTED - 1;
+    memmove(list->generations + at + 1, list->generations + at,
+            (size_t)(last - at) * sizeof *list->generations);
+    list->generations[at] = generation;
+}
+
+enum fault folder_read(const char *folder, struct folder_list *list, struct reason *reason)
+{
+    struct dirent *entry;
+    *list = (struct folder_list){.count = 0};
+    DIR *stream = opendir(folder);
+    if (stream == NULL) {
+        return errno == ENOENT ? FAULT_NONE : reason_errno(reason, folder, "read");
+    }
+    while ((entry = readdir(stream)) != NULL) {
+        uint64_t generation;
+        const char *rest;
+        if (!parse_name(entry->d_name, &generation, &rest)) {
+            continue;
+        }
+        const char *dot = strrchr(rest, '.');
+        bool unfinished = strcmp(dot, ".new") == 0;
+        list->highest = generation > list->highest && !unfinished ? generation : list->highest;
+        if (strcmp(rest, MANIFEST) == 0) {
+            insert(list, generation);
+        }
+    }
+    closedir(stream);
+    return FAULT_NONE;
+}
+
+static void clean_kind(const char *folder, uint64_t first, bool manifests)
+{
+    struct dirent *entry;
+    DIR *stream = opendir(folder);
+    if (stream == NULL) {
+        return;
+    }
+    while ((entry = readdir(stream)) != NULL) {
+        uint64_t generation;
+        const char *rest;
+        if (parse_name(entry->d_name, &generation, &rest) && generation < first &&
+            (strcmp(rest, MANIFEST) == 0) == manifests) {
+            unlinkat(dirfd(stream), entry->d_name, 0);
+        }
+    }
+    closedir(stream);
+}
+
+void folder_clean(const char *folder, uint64_t first)
+{
+    clean_kind(folder, first, true);
+    clean_kind(folder, first, false);
+}
