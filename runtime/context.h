@@ -80,6 +80,19 @@ enum bucket_state {
     BUCKET_DONE /* results are in place */
 };
 
+/* One bucket of one step on its way, where results come later than gradients (delayed.c). */
+struct parcel {
+    void *memory;     /* [memory_bytes] of its bucket; NULL = it has no elements */
+    atomic_int state; /* enum bucket_state */
+    struct run_request request;
+    struct coding_outcome outcome;
+    uint64_t number; /* the engine's */
+    struct run_times times;
+    uint64_t start_ns;
+    uint64_t ready_ns;
+    uint64_t done_ns;
+};
+
 /* Neighbouring tensors of one type and codec that travel together. */
 struct bucket {
     int index; /* 0 holds the tensors registered last */
@@ -91,12 +104,16 @@ struct bucket {
     size_t count;
     void *memory; /* reserved when there are several tensors; pages appear with the first use */
     size_t memory_bytes;
-    struct run_request request; /* what is the same in every step */
+    struct run_request request;  /* what is the same in every step */
+    struct parcel *parcels;      /* [delayed.depth], by step modulo that; then what follows tells of
+                                    the results that came last. NULL = results are not delayed */
+    struct codec_spec travelled; /* how these came */
 
     atomic_int missing; /* tensors not yet started in this step */
     atomic_int state;
     uint64_t ready_rank; /* how many buckets were ready before it, this step */
     void *values;        /* where the collective works: the tensors themselves or memory */
+    bool apart;          /* it is memory: results are brought to the tensors */
     uint64_t number;     /* the engine's */
     int unit;            /* of the ledger's policy; where the codec follows the context's */
     uint64_t start_ns;   /* when it left */
@@ -115,12 +132,37 @@ struct coding_state {
     bool may_discard; /* the latest step can be taken back */
     bool changeable;  /* some buckets follow the menu */
     uint64_t steps;   /* that counted: for the warm-up of top-k */
+};
+
+/* What holds for all buckets of one step when they leave. */
+struct step_terms {
+    uint64_t number;
     double loss_scale;
+    int reads; /* the set of residuals and momenta, out of two; the other one is written */
+};
+
+/* A step whose results were not taken yet. */
+struct delayed_step {
+    struct step_terms terms;
+    uint64_t taken; /* results of earlier steps that were there when it began */
+};
+
+/* Steps on their way, where results come later than gradients (delayed.c). Guarded by the lock of
+ * the steps' lane; numbers are changed by the thread of the steps only. */
+struct delayed {
+    int depth;                  /* so many at most; 0 = every step ends with its own results */
+    struct delayed_step *steps; /* [depth], by number modulo depth */
+    uint64_t oldest;            /* oldest .. newest are on their way; none when oldest > newest */
+    uint64_t newest;
+    uint64_t leaving; /* the step whose buckets leave, and ... */
+    int launched;     /* ... how many of them did */
 };
 
 /* The present step. */
 struct step {
     uint64_t number;
+    struct step_terms *terms; /* its own, or where delayed.c keeps them */
+    struct step_terms own;
     atomic_bool open;
     int launched; /* buckets that left */
     int moving;   /* of these, not yet done */
@@ -181,6 +223,7 @@ struct ww_context {
     int *order;         /* [bucket_count] in which buckets leave */
     int *order_offered; /* [bucket_count] by rank 0, not looked at yet */
     struct step step;
+    struct delayed delayed;
     struct progress_thread *thread; /* NULL = inline */
     pthread_mutex_t allocations_lock;
     struct allocation *allocations; /* of ww_alloc */
@@ -219,9 +262,16 @@ struct codec_spec coding_spec(const struct ww_context *context, const struct buc
 enum ww_status coding_reserve(struct ww_context *context); /* once buckets are known */
 void coding_destroy(struct ww_context *context);
 
-/* A bucket's values are gathered: divides by the loss scale, hands residuals on where others hold
- * them now, and fills the request's coding. */
-void coding_launch(struct ww_context *context, struct bucket *bucket, struct run_request *request);
+/* A bucket's values are gathered, in the request's output: divides by the loss scale, hands
+ * residuals on where others hold them now, and fills the request's coding. */
+void coding_launch(struct ww_context *context, struct bucket *bucket,
+                   const struct step_terms *terms, struct run_request *request);
+
+/* Whether the next step's begin has to plan buckets anew: not while any is on its way. */
+bool coding_changes(const struct ww_context *context);
+
+/* Whether steps read what the step before left. */
+bool coding_keeps(const struct ww_context *context);
 
 /* At the begin of a step, and at its end, when all results are in place: clips, keeps what the step
  * left, and fills the report. */
@@ -259,6 +309,55 @@ enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns);
 struct pulse step_pulse(const struct ww_context *context);
 void step_note_pulse(struct ww_context *context); /* the lane is locked */
 
+/* What moving buckets on has in common, whoever keeps them; the lane is locked. A bucket leaves;
+ * one was found done: takes its times, and notes when nothing is on its way any more. */
+void step_note_leaving(struct ww_context *context, uint64_t now_ns);
+struct run_times step_take_times(struct ww_context *context, const struct run_request *request,
+                                 uint64_t number);
+void step_note_arrival(struct ww_context *context, uint64_t *now_ns);
+
+/* Waits until a bucket's state is BUCKET_DONE, while inline progress is made. */
+enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
+                          atomic_int *state);
+
+/* delayed.c: memory for steps on their way, once buckets are known. */
+enum ww_status delayed_reserve(struct ww_context *context);
+void delayed_destroy(struct ww_context *context);
+
+static inline bool delayed_is_on(const struct ww_context *context)
+{
+    return context->delayed.depth > 0;
+}
+
+/* Steps on their way whose results were not taken yet; 0 where results are not delayed. */
+static inline uint64_t delayed_count(const struct ww_context *context)
+{
+    return delayed_is_on(context) ? context->delayed.newest + 1 - context->delayed.oldest : 0;
+}
+
+/* Step step.number begins, once nothing hinders it: its terms, which the caller may change before
+ * it hands anything over. The lane is locked. */
+struct step_terms *delayed_begin(struct ww_context *context);
+
+/* Copies what a tensor was given, or zeros; marks its bucket as complete. */
+void delayed_fill(struct ww_tensor *tensor, bool has_values);
+void delayed_complete(struct bucket *bucket);
+
+/* Lets the next bucket leave; false when there is none, it is not ready, or there is no room.
+ * Whether one is ready. Looks after those on their way. The lane is locked for all of them. */
+bool delayed_launch(struct ww_context *context, uint64_t now_ns, enum ww_status *status);
+bool delayed_is_ready(struct ww_context *context);
+void delayed_finish(struct ww_context *context, uint64_t *now_ns);
+
+/* Waits until the results of the oldest step, or of all steps, are there. */
+enum ww_status delayed_await(struct ww_context *context, bool all);
+
+/* Brings the oldest step's results to where tensors were handed over last, and returns its number;
+ * or zeros, where there are none yet. *staleness is how many other results were taken since its
+ * gradients were made. */
+uint64_t delayed_take(struct ww_context *context, int *staleness);
+void delayed_take_none(struct ww_context *context);
+
 /* side.c: one small collective on values[count] in place, between steps; broadcasts come from rank
  * 0. All ranks call it. `then`, unless NULL, runs before others may find a failure. side_reserve
  * finds room beforehand. side_run_request is for a locked lane and a request that has room. */
@@ -290,8 +389,12 @@ void ledger_begin_step(struct ww_context *context);
 void ledger_collect(struct ww_context *context, struct ww_report *report);
 void ledger_note(struct ww_context *context, struct ww_report *report);
 
+/* Results came that are so stale; a drain's report, which is no step of its own. */
+void ledger_note_staleness(struct ww_context *context, int staleness);
+void ledger_note_drain(struct ww_context *context, struct ww_report *report);
+
 bool ledger_wants_times(const struct ww_context *context); /* of buckets */
-bool ledger_weighs(const struct ww_context *context);      /* residuals, in this step */
+bool ledger_weighs(uint64_t step);                         /* residuals, in this step */
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of

@@ -38,11 +38,19 @@ static struct ww_savings savings(const struct interval *interval, double uses,
 static const struct interval nothing = {0, 0, 0};
 static const struct interval anything = {0, -INFINITY, INFINITY};
 
+/* What a dense step would have hidden. Delayed results hide it behind all that the program does: no
+ * more is known, so no more than what would have been left is claimed. */
+static double hidden_seconds(const struct ledger *ledger, const struct ww_report *report)
+{
+    double hidden = ledger->overlaps ? report->step_s : report->communication_s;
+    return fmax(0, hidden - report->exposed_s);
+}
+
 /* By the model: what a dense step would have taken, less what this one took. */
 static struct interval by_model(const struct ledger *ledger, const struct ww_report *report)
 {
     double actual = report->exposed_s - report->skew_s; /* a dense step waits as long */
-    double hidden = fmax(0, report->communication_s - report->exposed_s);
+    double hidden = hidden_seconds(ledger, report);
     return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
                              fmax(0, ledger->model.least - hidden) - actual,
                              fmax(0, ledger->model.most - hidden) - actual};
@@ -125,8 +133,10 @@ static void audit(struct ww_context *context, struct ww_audit *audit)
     struct audit_counters now;
     *audit = (struct ww_audit){.ranks = 1};
     note_calls(context);
+    pthread_mutex_lock(&context->steps.lock);
     engine_tell(context->steps.engine, own_claim(&context->ledger));
     audit->claimed_bytes = engine_told(context->steps.engine, &audit->ranks);
+    pthread_mutex_unlock(&context->steps.lock);
     audit_read("", &now);
     audit_compare(&context->ledger.counted_since, &now, audit);
 }
@@ -176,6 +186,7 @@ enum ww_status ledger_begin(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
     ledger->whole_steps = context->thread != NULL;
+    ledger->overlaps = delayed_is_on(context);
     begin_totals(context);
     compare_begin(context);
     yardstick_price(context);
@@ -240,10 +251,9 @@ void ledger_begin_step(struct ww_context *context)
     ledger->delay_ns = engine_delay_ns(context->steps.engine);
 }
 
-bool ledger_weighs(const struct ww_context *context)
+bool ledger_weighs(uint64_t step)
 {
-    uint64_t number = context->step.number;
-    return (number & (number - 1)) == 0 || number % WEIGH_EVERY == 0;
+    return (step & (step - 1)) == 0 || step % WEIGH_EVERY == 0;
 }
 
 void ledger_collect(struct ww_context *context, struct ww_report *report)
@@ -257,6 +267,12 @@ void ledger_collect(struct ww_context *context, struct ww_report *report)
     ledger->steps_sent = sent_outside(context, engine);
 }
 
+/* How the results of a bucket came. */
+static const struct codec_spec *bucket_spec(const struct bucket *bucket)
+{
+    return bucket->parcels == NULL ? &bucket->request.coding.spec : &bucket->travelled;
+}
+
 /* The codec of most bytes. */
 static void name_codec(const struct ww_context *context, struct ww_report *report)
 {
@@ -267,7 +283,7 @@ static void name_codec(const struct ww_context *context, struct ww_report *repor
             largest = bucket;
         }
     }
-    codec_print(&largest->request.coding.spec, report->codec, sizeof report->codec);
+    codec_print(bucket_spec(largest), report->codec, sizeof report->codec);
 }
 
 static void note_residuals(struct ww_context *context, struct ww_report *report)
@@ -301,14 +317,14 @@ static void note_slowest(struct ledger *ledger, int rank)
     }
 }
 
-static void add_levels(struct ledger *ledger, struct ww_report *report)
+static void add_levels(struct ledger *ledger, struct ww_report *report, bool is_step)
 {
     struct ww_ledger *totals = &ledger->totals;
     for (int level = 0; level < totals->levels; level++) {
         struct ww_level_report *line = &report->level[level];
         struct ww_level_report *sum = &totals->level[level];
-        line->dense32_bytes = ledger->dense.dense32[level];
-        line->dense16_bytes = ledger->dense.dense16[level];
+        line->dense32_bytes = is_step ? ledger->dense.dense32[level] : 0;
+        line->dense16_bytes = is_step ? ledger->dense.dense16[level] : 0;
         sum->sent_bytes += line->sent_bytes;
         sum->planned_bytes += line->planned_bytes;
         sum->dense32_bytes += line->dense32_bytes;
@@ -317,10 +333,9 @@ static void add_levels(struct ledger *ledger, struct ww_report *report)
     }
 }
 
-static void add_step(struct ledger *ledger, const struct ww_report *report)
+static void add_report(struct ledger *ledger, const struct ww_report *report)
 {
     struct ww_ledger *totals = &ledger->totals;
-    totals->steps++;
     totals->probes += report->probe;
     totals->payload_bytes += report->payload_bytes;
     totals->control_bytes += report->control_bytes;
@@ -368,7 +383,7 @@ static const struct bucket_times *bucket_times(struct ww_context *context)
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
         times[i] = (struct bucket_times){.index = bucket->index,
-                                         .codec = codec_name(bucket->request.coding.spec.kind),
+                                         .codec = codec_name(bucket_spec(bucket)->kind),
                                          .bytes = (uint64_t)bucket->count *
                                                   ww_type_bytes(bucket->type),
                                          .ready_ns = bucket->ready_ns,
@@ -381,20 +396,96 @@ static const struct bucket_times *bucket_times(struct ww_context *context)
     return times;
 }
 
-static void write_outputs(struct ww_context *context, const struct ww_report *report)
+/* A line is written once nothing can be drained behind its step any more. */
+static void write_held(struct ledger *ledger)
+{
+    if (ledger->held.step > 0) {
+        outputs_line(ledger->outputs, &ledger->held, ledger->held_ns);
+        ledger->held.step = 0;
+    }
+}
+
+static void write_line(struct ledger *ledger, const struct ww_report *report, uint64_t now_ns)
+{
+    if (!ledger->overlaps) {
+        outputs_line(ledger->outputs, report, now_ns);
+        return;
+    }
+    write_held(ledger);
+    ledger->held = *report;
+    ledger->held_ns = now_ns;
+}
+
+static void write_outputs(struct ww_context *context, const struct ww_report *report, bool drains,
+                          uint64_t now_ns)
 {
     struct ledger *ledger = &context->ledger;
-    uint64_t now_ns = clock_now_ns();
-    struct step_times times = {.begin_ns = context->step.begin_ns, .end_ns = now_ns};
+    struct step_times times = {
+        .begin_ns = context->step.begin_ns, .end_ns = now_ns, .drains = drains};
     if (ledger_wants_times(context)) {
         times.buckets = bucket_times(context);
         times.count = context->bucket_count;
     }
-    outputs_step(ledger->outputs, report, times.count > 0 ? &times : NULL, now_ns);
+    outputs_trace(ledger->outputs, report, times.count > 0 ? &times : NULL, now_ns);
     if (outputs_want_totals(ledger->outputs, now_ns)) {
         struct ww_ledger totals;
         total(context, &totals);
         outputs_totals(ledger->outputs, &totals, now_ns);
+    }
+}
+
+/* What steps and drains have in common. */
+static void note(struct ww_context *context, struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    name_codec(context, report);
+    note_slowest(ledger, report->slowest_rank);
+    note_residuals(context, report);
+    report->saved = step_savings(ledger, report);
+    add_report(ledger, report);
+    note_calls(context);
+    pthread_mutex_lock(&context->steps.lock);
+    engine_tell(context->steps.engine, own_claim(ledger));
+    pthread_mutex_unlock(&context->steps.lock);
+    if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
+        note_energy(ledger, context->step.begin_ns);
+    }
+}
+
+void ledger_note_staleness(struct ww_context *context, int staleness)
+{
+    context->ledger.totals.staleness[staleness]++;
+}
+
+/* Adds a drain to the step that it stands behind. */
+static void hold(struct ww_report *held, const struct ww_report *drain)
+{
+    for (int level = 0; level < held->levels; level++) {
+        held->level[level].sent_bytes += drain->level[level].sent_bytes;
+        held->level[level].planned_bytes += drain->level[level].planned_bytes;
+        held->level[level].messages += drain->level[level].messages;
+    }
+    held->sent_bytes += drain->sent_bytes;
+    held->control_bytes += drain->control_bytes;
+    held->step_s += drain->step_s;
+    held->communication_s += drain->communication_s;
+    held->exposed_s += drain->exposed_s;
+    held->encode_s += drain->encode_s;
+    held->decode_s += drain->decode_s;
+    held->skew_s += drain->skew_s;
+    held->encoded += drain->encoded;
+    held->chosen += drain->chosen;
+    held->wild += drain->wild;
+}
+
+void ledger_note_drain(struct ww_context *context, struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    add_levels(ledger, report, false);
+    note(context, report);
+    hold(&ledger->held, report);
+    if (ledger->outputs != NULL) {
+        write_outputs(context, report, true, clock_now_ns());
     }
 }
 
@@ -404,19 +495,13 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
     double usual = policy_home_s(&ledger->policy);
     report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
-    name_codec(context, report);
-    note_slowest(ledger, report->slowest_rank);
-    note_residuals(context, report);
-    add_levels(ledger, report);
-    report->saved = step_savings(ledger, report);
-    add_step(ledger, report);
-    note_calls(context);
-    engine_tell(context->steps.engine, own_claim(ledger));
-    if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
-        note_energy(ledger, context->step.begin_ns);
-    }
+    add_levels(ledger, report, true);
+    note(context, report);
+    ledger->totals.steps++;
     if (ledger->outputs != NULL) {
-        write_outputs(context, report);
+        uint64_t now_ns = clock_now_ns();
+        write_line(ledger, report, now_ns);
+        write_outputs(context, report, false, now_ns);
     }
 }
 
@@ -445,6 +530,7 @@ enum ww_status ww_ledger_read(struct ww_context *context, struct ww_ledger *ledg
 void ledger_destroy(struct ww_context *context, enum ww_status failure)
 {
     struct ledger *ledger = &context->ledger;
+    write_held(ledger);
     if (ledger->outputs != NULL && failure != WW_OK) {
         outputs_event(ledger->outputs, "failure", context->step.number, ww_last_error(context));
         outputs_destroy(ledger->outputs, NULL);
