@@ -71,7 +71,7 @@ for option in "$@"; do
     esac
 done
 
-# Two hosts with 1 Gbit/s between them, imitated on this machine, so that there is something to save.
+# Two hosts with 1 Gbit/s between them, imitated here, so that there is something to save.
 if [ "$ranks" -gt 1 ]; then
     export WIREWISE_SHAPE=${WIREWISE_SHAPE-hosts=2,rate=1gbit,latency=20us}
 fi

@@ -85,6 +85,8 @@ void compare_begin(struct ww_context *context)
                                  .budget = BUDGET,
                                  .warm_uses = WARM_STEPS};
     policy_init(&ledger->policy, &setup);
+    ledger->was_probe = false;
+    ledger->was_home = false;
 }
 
 struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket)
@@ -154,6 +156,30 @@ static void print_choice(const struct ww_context *context, char *text, size_t by
     }
 }
 
+/* A codec that was asked for and costs time is worth a warning, once. */
+static void warn_of_loss(struct ww_context *context)
+{
+    const struct policy *policy = &context->ledger.policy;
+    const struct interval *saving = &policy->window.saving;
+    bool sure = !policy->calibrating || policy->window.blocks >= 2 * POLICY_KNOWN_BLOCKS;
+    if (policy->setup.chooses || context->ledger.told_loss || !sure ||
+        policy->window.blocks < POLICY_KNOWN_BLOCKS || saving->most >= 0) {
+        return;
+    }
+    char text[TEXT_BYTES];
+    snprintf(
+        text, sizeof text,
+        "encoding costs time here: %.3g ms a step (%.3g to %.3g with 95 %%) of %.3g ms densely; "
+        "codec=none is faster, and codec=auto would have chosen it",
+        -saving->mean * MS_PER_S, -saving->most * MS_PER_S, -saving->least * MS_PER_S,
+        policy_dense_s(policy) * MS_PER_S);
+    context->ledger.told_loss = true;
+    if (context->world.rank == 0) {
+        log_warn("%s", text);
+    }
+    outputs_event(context->ledger.outputs, "alert", context->step.number, text);
+}
+
 static void tell_news(struct ww_context *context, enum policy_news news, const int *homes_before)
 {
     struct policy *policy = &context->ledger.policy;
@@ -200,6 +226,7 @@ static enum ww_status agree(struct ww_context *context)
     enum ww_status status = side_run(context, &call, NULL);
     if (status == WW_OK) {
         tell_news(context, policy_agree(policy), homes);
+        warn_of_loss(context);
     }
     ledger->agreeing_ns += clock_now_ns() - since_ns;
     return status;
@@ -249,9 +276,8 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
                                 struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
-    ledger->was_probe = ledger->compares && policy_is_probe(&ledger->policy);
-    ledger->was_home = ledger->compares &&
-                       (policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows));
+    ledger->was_probe = policy_is_probe(&ledger->policy);
+    ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;
-    return ledger->compares ? compare(context, now_ns) : WW_OK;
+    return compare(context, now_ns);
 }

@@ -104,6 +104,11 @@ struct bucket {
     size_t count;
     void *memory; /* reserved when there are several tensors; pages appear with the first use */
     size_t memory_bytes;
+    int unit;          /* of the ledger's policy; where the codec follows the context's */
+    uint64_t start_ns; /* when it left */
+    uint64_t ready_ns; /* and further times, where ledger_wants_times */
+    uint64_t done_ns;
+    struct run_times times;
     struct run_request request;  /* what is the same in every step */
     struct parcel *parcels;      /* [delayed.depth], by step modulo that; then what follows tells of
                                     the results that came last. NULL = results are not delayed */
@@ -115,11 +120,6 @@ struct bucket {
     void *values;        /* where the collective works: the tensors themselves or memory */
     bool apart;          /* it is memory: results are brought to the tensors */
     uint64_t number;     /* the engine's */
-    int unit;            /* of the ledger's policy; where the codec follows the context's */
-    uint64_t start_ns;   /* when it left */
-    uint64_t ready_ns;   /* and further times, where ledger_wants_times */
-    uint64_t done_ns;
-    struct run_times times;
 };
 
 /* What encoding the steps of a context keeps (coding.c). */
@@ -398,8 +398,8 @@ bool ledger_weighs(uint64_t step);                         /* residuals, in this
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of
- * its density; and once a step's results are there, at now_ns: what the next one will be, decided
- * together where that is due. */
+ * its density; and, where ledger.compares, once a step's results are there, at now_ns: what the
+ * next one will be, decided together where that is due. */
 void compare_begin(struct ww_context *context);
 struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket);
 enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,

@@ -128,13 +128,26 @@ static void note_calls(struct ww_context *context)
     }
 }
 
+/* Steps on their way move in the lane meanwhile. */
+static void tell_claim(struct ww_context *context)
+{
+    bool shared = context->ledger.overlaps;
+    if (shared) {
+        pthread_mutex_lock(&context->steps.lock);
+    }
+    engine_tell(context->steps.engine, own_claim(&context->ledger));
+    if (shared) {
+        pthread_mutex_unlock(&context->steps.lock);
+    }
+}
+
 static void audit(struct ww_context *context, struct ww_audit *audit)
 {
     struct audit_counters now;
     *audit = (struct ww_audit){.ranks = 1};
     note_calls(context);
+    tell_claim(context);
     pthread_mutex_lock(&context->steps.lock);
-    engine_tell(context->steps.engine, own_claim(&context->ledger));
     audit->claimed_bytes = engine_told(context->steps.engine, &audit->ranks);
     pthread_mutex_unlock(&context->steps.lock);
     audit_read("", &now);
@@ -274,8 +287,9 @@ static const struct codec_spec *bucket_spec(const struct bucket *bucket)
 }
 
 /* The codec of most bytes. */
-static void name_codec(const struct ww_context *context, struct ww_report *report)
+static void name_codec(struct ww_context *context, struct ww_report *report)
 {
+    struct ledger *ledger = &context->ledger;
     const struct bucket *largest = NULL;
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
@@ -283,7 +297,12 @@ static void name_codec(const struct ww_context *context, struct ww_report *repor
             largest = bucket;
         }
     }
-    codec_print(bucket_spec(largest), report->codec, sizeof report->codec);
+    const struct codec_spec *spec = bucket_spec(largest);
+    if (ledger->totals.steps == 0 || !codec_spec_same(spec, &ledger->named)) {
+        ledger->named = *spec;
+        codec_print(spec, ledger->totals.codec, sizeof ledger->totals.codec);
+    }
+    memcpy(report->codec, ledger->totals.codec, sizeof report->codec);
 }
 
 static void note_residuals(struct ww_context *context, struct ww_report *report)
@@ -349,7 +368,6 @@ static void add_report(struct ledger *ledger, const struct ww_report *report)
     totals->encoded += report->encoded;
     totals->chosen += report->chosen;
     totals->wild += report->wild;
-    memcpy(totals->codec, report->codec, sizeof totals->codec);
     ledger->charged_ns += ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger);
 }
 
@@ -441,12 +459,9 @@ static void note(struct ww_context *context, struct ww_report *report)
     name_codec(context, report);
     note_slowest(ledger, report->slowest_rank);
     note_residuals(context, report);
-    report->saved = step_savings(ledger, report);
     add_report(ledger, report);
     note_calls(context);
-    pthread_mutex_lock(&context->steps.lock);
-    engine_tell(context->steps.engine, own_claim(ledger));
-    pthread_mutex_unlock(&context->steps.lock);
+    tell_claim(context);
     if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
         note_energy(ledger, context->step.begin_ns);
     }
@@ -482,7 +497,7 @@ void ledger_note_drain(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
     add_levels(ledger, report, false);
-    note(context, report);
+    note(context, report); /* it claims no savings: steps do */
     hold(&ledger->held, report);
     if (ledger->outputs != NULL) {
         write_outputs(context, report, true, clock_now_ns());
@@ -496,6 +511,7 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
     report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
     add_levels(ledger, report, true);
+    report->saved = step_savings(ledger, report);
     note(context, report);
     ledger->totals.steps++;
     if (ledger->outputs != NULL) {

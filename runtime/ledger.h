@@ -43,6 +43,8 @@ struct ledger {
     uint64_t held_ns;
     uint64_t charged_ns;        /* what comparing took in all steps, beyond probes themselves */
     unsigned told_units;        /* bits of those whose first choice was told */
+    struct codec_spec named;    /* in totals.codec */
+    bool told_loss;             /* that encoding costs time */
     struct outputs *outputs;    /* NULL = none */
     struct bucket_times *times; /* [bucket_count], for outputs */
     void *shadow;               /* a bucket's copy, [shadow_bytes] */

@@ -628,6 +628,8 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     atomic_store_explicit(&context->step.open, false, memory_order_release);
     if (status == WW_OK) {
         account(context, &made);
+    }
+    if (status == WW_OK && context->ledger.compares) {
         uint64_t now = clock_now_ns();
         note_exposed(context, since, now);
         since = now;

@@ -19,9 +19,9 @@ struct ww_audit {
     bool counted;            /* a counter was readable, and what was claimed left through it */
     char interface[32];      /* the one that sent the most: "eth0", "mlx5_0/1" */
     uint64_t counted_bytes;  /* that it sent */
-    uint64_t overhead_bytes; /* of these, framing as expected: 66 bytes for every 1448 of TCP over
-                                Ethernet with time stamps; none for InfiniBand, which counts payload
-                                and headers of 4096-byte packets */
+    uint64_t overhead_bytes; /* of these, framing: 66 bytes of Ethernet, IP and TCP with time stamps
+                                for every packet it counted; what a card cuts up itself counts as
+                                one. None for InfiniBand */
     double unexplained;      /* (counted - claimed - overhead) / claimed */
 };
 

@@ -14,10 +14,8 @@
 #define INFINIBAND "/sys/class/infiniband"
 #define INFINIBAND_UNIT 4 /* port_xmit_data counts words of four bytes */
 
-/* A segment of TCP with time stamps: 14 bytes of Ethernet, 20 of IP and 32 of TCP around it. */
+/* Around what a packet carries: 14 bytes of Ethernet, 20 of IP, 32 of TCP with time stamps. */
 #define FRAMING_BYTES 66
-#define SEGMENT_BYTES 1448
-#define LOOPBACK_SEGMENT_BYTES 65483 /* of an MTU of 65536, less alignment by the kernel */
 
 static bool read_number(const char *path, uint64_t *number)
 {
@@ -32,8 +30,8 @@ static bool read_number(const char *path, uint64_t *number)
 
 /* ---- Interfaces --------------------------------------------------------------------------- */
 
-static void add_interface(struct audit_counters *counters, const char *name, bool headers,
-                          uint64_t sent_bytes)
+static void add_interface(struct audit_counters *counters, const char *name, uint64_t sent_bytes,
+                          uint64_t sent_packets)
 {
     if (counters->count == AUDIT_INTERFACES_MAX) {
         return;
@@ -43,12 +41,13 @@ static void add_interface(struct audit_counters *counters, const char *name, boo
     size_t length = strnlen(name, room - 1);
     memcpy(to, name, length);
     to[length] = '\0';
-    counters->interface[counters->count].counts_packets_headers = headers;
     counters->interface[counters->count].sent_bytes = sent_bytes;
+    counters->interface[counters->count].sent_packets = sent_packets;
     counters->count++;
 }
 
-/* "  eth0: 8 numbers of what came, then bytes sent and 7 more"; the first two lines are titles. */
+/* "  eth0: 8 numbers of what came, then bytes and packets sent and 6 more"; the first two lines are
+ * titles. */
 static void read_line(char *line, struct audit_counters *counters)
 {
     char *colon = strrchr(line, ':'); /* names may hold one */
@@ -57,8 +56,10 @@ static void read_line(char *line, struct audit_counters *counters)
     }
     *colon = '\0';
     uint64_t sent;
-    if (sscanf(colon + 1, "%*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &sent) == 1) {
-        add_interface(counters, line + strspn(line, " "), true, sent);
+    uint64_t packets;
+    if (sscanf(colon + 1, "%*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &sent,
+               &packets) == 2) {
+        add_interface(counters, line + strspn(line, " "), sent, packets);
     }
 }
 
@@ -92,7 +93,7 @@ static void read_ports(const char *root, const char *device, struct audit_counte
                               device, port->d_name, "port_xmit_data");
         snprintf(name, sizeof name, "%.60s/%s", device, port->d_name);
         if (port->d_name[0] != '.' && length < (int)sizeof path && read_number(path, &words)) {
-            add_interface(counters, name, false, words * INFINIBAND_UNIT);
+            add_interface(counters, name, words * INFINIBAND_UNIT, 0);
         }
     }
     closedir(folder);
@@ -123,32 +124,43 @@ void audit_read(const char *root, struct audit_counters *counters)
 
 /* ---- Comparing ---------------------------------------------------------------------------- */
 
-/* What one interface sent since; 0 where it is new, or began to count anew. */
-static uint64_t sent_since(const struct audit_counters *since, const struct audit_counters *now,
-                           int interface)
+static uint64_t grown(uint64_t before, uint64_t after)
 {
+    return after > before ? after - before : 0;
+}
+
+struct sent {
+    uint64_t bytes;
+    uint64_t packets;
+};
+
+/* What one interface sent since; nothing where it is new, or began to count anew. */
+static struct sent sent_since(const struct audit_counters *since, const struct audit_counters *now,
+                              int interface)
+{
+    const char *name = now->interface[interface].name;
     for (int i = 0; i < since->count; i++) {
-        uint64_t before = since->interface[i].sent_bytes;
-        if (strcmp(since->interface[i].name, now->interface[interface].name) == 0) {
-            uint64_t sent = now->interface[interface].sent_bytes;
-            return sent > before ? sent - before : 0;
+        if (strcmp(since->interface[i].name, name) == 0) {
+            return (struct sent){
+                grown(since->interface[i].sent_bytes, now->interface[interface].sent_bytes),
+                grown(since->interface[i].sent_packets, now->interface[interface].sent_packets)};
         }
     }
-    return 0;
+    return (struct sent){0, 0};
 }
 
 /* A packet passes a container's interface, a bridge and the card: the largest is it, and a sum
  * would count it thrice. -1 = there is none. */
 static int busiest(const struct audit_counters *since, const struct audit_counters *now,
-                   bool loopback, uint64_t *sent)
+                   bool loopback, struct sent *sent)
 {
     int found = -1;
     for (int i = 0; i < now->count; i++) {
         if ((strcmp(now->interface[i].name, LOOPBACK) == 0) != loopback) {
             continue;
         }
-        uint64_t here = sent_since(since, now, i);
-        if (found < 0 || here > *sent) {
+        struct sent here = sent_since(since, now, i);
+        if (found < 0 || here.bytes > sent->bytes) {
             found = i;
             *sent = here;
         }
@@ -156,44 +168,36 @@ static int busiest(const struct audit_counters *since, const struct audit_counte
     return found;
 }
 
-static uint64_t framing(uint64_t claimed, bool loopback)
-{
-    uint64_t segment = loopback ? LOOPBACK_SEGMENT_BYTES : SEGMENT_BYTES;
-    return (claimed / segment + (claimed % segment != 0)) * FRAMING_BYTES;
-}
-
 /* True when this interface, if there is one, carried half of what was claimed. */
-static bool carried(int interface, uint64_t sent, uint64_t claimed)
+static bool carried(int interface, const struct sent *sent, uint64_t claimed)
 {
-    return interface >= 0 && claimed > 0 && sent >= claimed / 2;
+    return interface >= 0 && claimed > 0 && sent->bytes >= claimed / 2;
 }
 
 void audit_compare(const struct audit_counters *since, const struct audit_counters *now,
                    struct ww_audit *audit)
 {
     uint64_t claimed = audit->claimed_bytes;
-    uint64_t sent = 0;
-    bool loopback = false;
+    struct sent sent = {0, 0};
     int chosen = busiest(since, now, false, &sent);
-    if (!carried(chosen, sent, claimed)) {
-        uint64_t looped = 0;
-        int other = busiest(since, now, true, &looped);
-        loopback = carried(other, looped, claimed);
-        chosen = loopback ? other : chosen;
-        sent = loopback ? looped : sent;
+    if (!carried(chosen, &sent, claimed)) {
+        struct sent looped = {0, 0};
+        int loopback = busiest(since, now, true, &looped);
+        bool other = carried(loopback, &looped, claimed);
+        chosen = other ? loopback : chosen;
+        sent = other ? looped : sent;
     }
-    audit->counted = carried(chosen, sent, claimed);
-    audit->counted_bytes = chosen >= 0 ? sent : 0;
-    audit->overhead_bytes = 0;
+    audit->counted = carried(chosen, &sent, claimed);
+    audit->counted_bytes = sent.bytes;
+    audit->overhead_bytes = audit->counted ? sent.packets * FRAMING_BYTES : 0;
     audit->unexplained = 0;
     audit->interface[0] = '\0';
     if (chosen >= 0) {
         memcpy(audit->interface, now->interface[chosen].name, sizeof audit->interface);
     }
     if (audit->counted) {
-        bool headers = now->interface[chosen].counts_packets_headers;
-        audit->overhead_bytes = headers ? framing(claimed, loopback) : 0;
-        audit->unexplained = ((double)sent - (double)claimed - (double)audit->overhead_bytes) /
+        audit->unexplained = ((double)sent.bytes - (double)claimed -
+                              (double)audit->overhead_bytes) /
                              (double)claimed;
     }
 }

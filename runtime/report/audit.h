@@ -13,8 +13,8 @@ struct audit_counters {
     int count;
     struct {
         char name[32];
-        bool counts_packets_headers; /* Ethernet: framing is in the bytes */
         uint64_t sent_bytes;
+        uint64_t sent_packets; /* whose framing is in the bytes; 0 where it is not */
     } interface[AUDIT_INTERFACES_MAX];
 };
 

@@ -116,6 +116,11 @@ bool output_open_beside(struct output_file *file, const char *what, const char *
     if (!set_up(file, what, setting, path)) {
         return false;
     }
+    struct stat status; /* a rename would put a file in the place of a device */
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        give_up(file, "replaced", "it is no file");
+        return false;
+    }
     char beside[OUTPUT_PATH_BYTES + sizeof BESIDE_SUFFIX];
     snprintf(beside, sizeof beside, "%s" BESIDE_SUFFIX, path);
     file->descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0666);

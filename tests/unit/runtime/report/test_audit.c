@@ -18,11 +18,13 @@ static void write_devices(uint64_t lo, uint64_t eth0, uint64_t bridge)
 {
     char text[1024];
     snprintf(text, sizeof text,
-             TITLES "    lo: 9 8 7 6 5 4 3 2 %llu 1 0 0 0 0 0 0\n"
-                    "  eth0:123 8 7 6 5 4 3 2 %llu 1 0 0 0 0 0 0\n"
-                    "br0:1: 9 8 7 6 5 4 3 2 %llu 1 0 0 0 0 0 0\n"
+             TITLES "    lo: 9 8 7 6 5 4 3 2 %llu %llu 0 0 0 0 0 0\n"
+                    "  eth0:123 8 7 6 5 4 3 2 %llu %llu 0 0 0 0 0 0\n"
+                    "br0:1: 9 8 7 6 5 4 3 2 %llu %llu 0 0 0 0 0 0\n"
                     "broken\nbad: 1 2\n",
-             (unsigned long long)lo, (unsigned long long)eth0, (unsigned long long)bridge);
+             (unsigned long long)lo, (unsigned long long)lo / 100, (unsigned long long)eth0,
+             (unsigned long long)eth0 / 100, (unsigned long long)bridge,
+             (unsigned long long)bridge / 100); /* packets of 100 bytes */
     folder_write("proc/net/dev", text);
 }
 
@@ -76,12 +78,12 @@ static void expect_audit(const struct traffic *traffic)
 Test(audit, the_busiest_interface_counts_and_lo_only_for_want_of_another)
 {
     static const struct traffic cases[] = {
-        {5, 1600, 0, 0, 0, 1448, true, "eth0", 1600, 66},
-        {5, 1600, 0, 0, 0, 1449, true, "eth0", 1600, 132},
-        {5, 1600, 1700, 0, 0, 1448, true, "br0:1", 1700, 66}, /* a bridge and its member */
+        {5, 1600, 0, 0, 0, 1448, true, "eth0", 1600, 16 * 66},
+        {5, 1600, 0, 0, 0, 1449, true, "eth0", 1600, 16 * 66},
+        {5, 1600, 1700, 0, 0, 1448, true, "br0:1", 1700, 17 * 66}, /* a bridge and its member */
         {5, 100, 0, 4000, 8000, 7900, true, "mlx5_0/2", 8000, 0},
-        {9999, 10, 0, 0, 0, 9000, true, "lo", 9999, 66},
-        {9999, 4500, 0, 0, 0, 9000, true, "eth0", 4500, 7 * 66}, /* half is enough */
+        {10000, 10, 0, 0, 0, 9000, true, "lo", 10000, 100 * 66},
+        {9999, 4500, 0, 0, 0, 9000, true, "eth0", 4500, 45 * 66}, /* half is enough */
         {0, 10, 0, 0, 0, 9000, false, "eth0", 10, 0},
         {50, 10, 0, 0, 0, 0, false, "eth0", 10, 0},
     };

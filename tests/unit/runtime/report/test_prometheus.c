@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <sys/wait.h>
 
 #include "folder.h"
@@ -230,7 +231,29 @@ Test(prometheus, a_folder_of_that_name_is_told_and_nothing_is_left_behind)
     struct outputs *outputs = outputs_create(&run.setup);
     outputs_totals(outputs, &totals, S);
     outputs_destroy(outputs, &totals);
-    expect_line(WW_LOG_WARN, "cannot be put in place");
+    expect_line(WW_LOG_WARN, "cannot be replaced: it is no file");
     cr_expect_not(folder_has("run.prom.tmp"));
+    expect_no_warnings();
+}
+
+/* A file that is renamed over a device would take its place for the whole machine. */
+Test(prometheus, a_device_stays_one)
+{
+    struct run run;
+    run_init(&run, 0, 16);
+    struct ww_ledger totals = run_totals();
+    char path[256];
+    snprintf(path, sizeof path, "%s", folder_path("pipe"));
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    run.config.metrics = path;
+    struct outputs *outputs = outputs_create(&run.setup);
+    outputs_totals(outputs, &totals, S);
+    outputs_destroy(outputs, &totals);
+    expect_line(WW_LOG_WARN, "cannot be replaced: it is no file");
+    struct stat status;
+    cr_assert_eq(stat(path, &status), 0);
+    cr_expect(S_ISFIFO(status.st_mode));
+    cr_expect_not(folder_has("pipe.tmp"));
+    cr_assert_eq(unlink(path), 0);
     expect_no_warnings();
 }
