@@ -112,6 +112,28 @@ static void say_seconds(struct page *page, const struct ww_ledger *ledger)
         (unsigned long long)ledger->probes, plural(ledger->probes));
 }
 
+/* "staleness    0: 1, 1: 99 results; 97 % of the communication was hidden", where some were late.
+ */
+static void say_staleness(struct page *page, const struct ww_ledger *ledger)
+{
+    uint64_t late = 0;
+    for (int i = 1; i <= WW_STALENESS_MAX; i++) {
+        late += ledger->staleness[i];
+    }
+    if (late == 0) {
+        return;
+    }
+    const char *join = "staleness    ";
+    for (int i = 0; i <= WW_STALENESS_MAX; i++) {
+        if (ledger->staleness[i] > 0) {
+            say(page, "%s%d: %llu", join, i, (unsigned long long)ledger->staleness[i]);
+            join = ", ";
+        }
+    }
+    double shown = ledger->communication_s > 0 ? ledger->exposed_s / ledger->communication_s : 0;
+    say(page, " results; %.0f %% of the communication was hidden\n", 100 * fmax(0, 1 - shown));
+}
+
 /* "(11.9 .. 12.7 s, measured by 14 probes)" */
 static void say_evidence(struct page *page, const struct ww_ledger *ledger)
 {
@@ -204,6 +226,7 @@ size_t ww_ledger_print(const struct ww_ledger *ledger, char *text, size_t bytes)
         (int)sizeof ledger->codec, ledger->codec);
     say_bytes(&page, ledger);
     say_seconds(&page, ledger);
+    say_staleness(&page, ledger);
     say_savings(&page, ledger);
     say_encoding(&page, ledger);
     say_audit(&page, ledger);
