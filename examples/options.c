@@ -26,6 +26,7 @@ enum key {
     KEY_EVAL,
     KEY_CODEC,
     KEY_ALLOW,
+    KEY_STALENESS,
     KEY_LOSSES,
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
@@ -48,6 +49,10 @@ static const struct argp_option rows[] = {
      "the library corrects sgd's momentum",
      0},
     {"allow", KEY_ALLOW, "LIST", 0, "What auto may choose among: fp16,int8,topk:0.01 (none)", 0},
+    {"staleness", KEY_STALENESS, "N", 0,
+     "Gradients travel while the next N steps compute, and are applied N steps late, 0 to 8 (0); "
+     "--lr may have to be lower",
+     0},
     {NULL, 0, NULL, 0, "What is shown", 2},
     {"eval-every", KEY_EVAL, "N", 0, "Steps between two held-out losses (10)", 0},
     {"log-losses", KEY_LOSSES, "FILE", 0, "Write the loss of every step to FILE, with all digits",
@@ -111,6 +116,16 @@ static error_t parse_size_t(struct argp_state *state, const char *name, const ch
     error_t error = parse_count(state, name, value, 1, 1000000, &parsed);
     if (error == 0) {
         *count = (size_t)parsed;
+    }
+    return error;
+}
+
+static error_t parse_staleness(struct argp_state *state, const char *value, int *staleness)
+{
+    uint64_t parsed = 0;
+    error_t error = parse_count(state, "staleness", value, 0, WW_STALENESS_MAX, &parsed);
+    if (error == 0) {
+        *staleness = (int)parsed;
     }
     return error;
 }
@@ -226,6 +241,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_ALLOW:
         options->allowed = value;
         return 0;
+    case KEY_STALENESS:
+        return parse_staleness(state, value, &options->staleness);
     case KEY_EVAL:
         return parse_size_t(state, "eval-every", value, &options->eval_every);
     case '?':

@@ -83,6 +83,16 @@ static void start_gradient(void *self, size_t index)
     }
 }
 
+/* The step left the mean of all ranks in place of this rank's gradients: its own, an earlier one's,
+ * or none yet. */
+static void apply_gradients(struct replica *replica, const struct ww_report *report)
+{
+    if (report->version > 0) {
+        optimizer_apply(&replica->optimizer, replica->parameters->gradients,
+                        replica->parameters->values);
+    }
+}
+
 enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
                             struct ww_report *report)
 {
@@ -101,14 +111,28 @@ enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
     if (code != EXIT_DONE) {
         return code;
     }
-    /* The step left the mean of all ranks in place of this rank's gradients. */
-    optimizer_apply(&replica->optimizer, replica->parameters->gradients,
-                    replica->parameters->values);
+    apply_gradients(replica, report);
     enum ww_status status = ww_all_reduce(replica->context, &mean, &mean, 1, WW_F64, WW_MEAN);
     if (status == WW_OK) {
         *loss = mean;
     }
     return judge(replica, "ww_all_reduce of the loss", status);
+}
+
+enum exit_code replica_drain(struct replica *replica, size_t *applied)
+{
+    struct ww_report report = WW_REPORT_INIT;
+    size_t count = 0;
+    enum exit_code code;
+    do {
+        code = judge(replica, "ww_step_drain", ww_step_drain(replica->context, &report));
+        if (code == EXIT_DONE && report.version > 0) {
+            apply_gradients(replica, &report);
+            count++;
+        }
+    } while (code == EXIT_DONE && report.version > 0);
+    *applied = count;
+    return code;
 }
 
 /* ---- The held-out loss --------------------------------------------------------------------- */
@@ -222,6 +246,7 @@ static enum exit_code connect(struct replica *replica, const struct ww_world *wo
     config.codec = replica->options->codec;
     config.codecs_allowed = replica->options->allowed;
     config.momentum = library_keeps_momentum(replica->options) ? replica->options->momentum : 0;
+    config.staleness = replica->options->staleness;
     config.mpi_quiet = true; /* between begin and end of a step this program leaves MPI alone */
     enum ww_status status = ww_context_create(world, &config, &replica->context);
     if (status != WW_OK) {

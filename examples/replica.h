@@ -29,6 +29,10 @@ size_t replica_parameter_count(const struct replica *replica);
 enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
                             struct ww_report *report);
 
+/* Applies the gradients that are still on their way, with --staleness. All ranks call it.
+ * *applied   how many steps' they were */
+enum exit_code replica_drain(struct replica *replica, size_t *applied);
+
 /* The mean loss over windows of the held-out text, which the ranks share. All ranks call it. */
 enum exit_code replica_held_out(struct replica *replica, double *loss);
 

@@ -34,6 +34,7 @@ struct summary {
     uint64_t sent_bytes;
     double communication_s;
     double exposed_s;
+    size_t drained; /* steps whose gradients were applied behind the last one */
 };
 
 static bool is_first(const struct run *run)
@@ -147,6 +148,9 @@ static void print_tail(const struct run *run, const struct summary *summary)
         printf("; rank 0 sent %.1f MiB a step, %.0f %% of the communication was hidden",
                mib(summary->sent_bytes / steps), 100 * (1 - shown));
     }
+    if (run->options.staleness > 0) {
+        printf("; %zu more gradients applied behind the last step", summary->drained);
+    }
     printf("\n");
     if (run->world.size > 1) {
         print_ledger(run);
@@ -183,6 +187,9 @@ static enum exit_code one_step(struct run *run, size_t step, struct summary *sum
     double loss = 0;
     double held_out = NAN;
     enum exit_code code = replica_step(run->replica, step, &loss, &report);
+    if (code == EXIT_DONE && step == run->options.steps) {
+        code = replica_drain(run->replica, &summary->drained);
+    }
     if (code == EXIT_DONE && is_judged(&run->options, step)) {
         code = replica_held_out(run->replica, &held_out);
     }
