@@ -468,6 +468,10 @@ static void begin_step(struct ww_context *context, uint64_t since_ns)
     atomic_store(&step->exposed_ns, 0);
     atomic_store(&step->ready_count, 0);
     if (delayed_is_on(context)) {
+        if (delayed_count(context) == 0) {
+            report_begin(context);
+            ledger_begin_step(context);
+        }
         step->terms = delayed_begin(context);
         step->begin_ns = since_ns;
         note_exposed(context, since_ns, clock_now_ns());

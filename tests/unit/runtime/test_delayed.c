@@ -249,6 +249,7 @@ static void descend(const struct ww_world *world, void *shared)
     check_status(ww_tensor_add(context, "w", WW_F64, 0, NULL, &tensor), WW_OK);
     check_status(ww_tensors_commit(context), WW_OK);
     double w = 1;
+    double gradient = 0; /* drains write there, too */
     double lately[VALLEY_WINDOW];
     int verdict = 0;
     for (int i = 0; i < VALLEY_WINDOW; i++) {
@@ -256,7 +257,7 @@ static void descend(const struct ww_world *world, void *shared)
     }
     for (int step = 0; step < VALLEY_STEPS && verdict == 0; step++) {
         struct ww_report report = WW_REPORT_INIT;
-        double gradient = w + world->rank - (world->size - 1) * 0.5;
+        gradient = w + world->rank - (world->size - 1) * 0.5;
         check_status(ww_step_begin(context), WW_OK);
         check_status(ww_tensor_start(tensor, &gradient), WW_OK);
         check_status(ww_step_end(context, &report), WW_OK);
