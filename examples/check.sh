@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# check.sh: the trainer's tests. check.sh TRAIN MPIRUN falls|ranks_agree|repeats|stale|refuses|help
+# check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK, one of
+#     falls ranks_agree repeats stale stale_quality refuses help
 # Exit: 0 passed, 1 failed, 2 wrong use.
 set -uo pipefail
 
@@ -102,11 +103,13 @@ $(grep '^staleness' "$folder/out")"
             echo "staleness $staleness, $codec: held-out loss $(last_loss)"
         done
     done
-    refused 4 "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" 2 --size small --codec topk:0.01 --staleness 2
+    refused 4 "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" 2 --size small \
+        --codec topk:0.01 --staleness 2
     refused 2 "--staleness=9: give a whole number from 0 to 8" 2 --size small --staleness 9
 }
 
-# Takes a minute or two: at a rate that leaves room for delay the small model ends within 0.03 nats.
+# Takes a minute or two: at a rate that leaves room for delay the small model ends within 0.03
+# nats.
 stale_quality() {
     local synchronous
     must_train 2 --size small --steps 600 --lr 0.0003 --quiet

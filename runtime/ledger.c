@@ -38,19 +38,11 @@ static struct ww_savings savings(const struct interval *interval, double uses,
 static const struct interval nothing = {0, 0, 0};
 static const struct interval anything = {0, -INFINITY, INFINITY};
 
-/* What a dense step would have hidden. Delayed results hide it behind all that the program does: no
- * more is known, so no more than what would have been left is claimed. */
-static double hidden_seconds(const struct ledger *ledger, const struct ww_report *report)
-{
-    double hidden = ledger->overlaps ? report->step_s : report->communication_s;
-    return fmax(0, hidden - report->exposed_s);
-}
-
 /* By the model: what a dense step would have taken, less what this one took. */
 static struct interval by_model(const struct ledger *ledger, const struct ww_report *report)
 {
     double actual = report->exposed_s - report->skew_s; /* a dense step waits as long */
-    double hidden = hidden_seconds(ledger, report);
+    double hidden = fmax(0, report->communication_s - report->exposed_s);
     return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
                              fmax(0, ledger->model.least - hidden) - actual,
                              fmax(0, ledger->model.most - hidden) - actual};

@@ -112,15 +112,21 @@ static void say_seconds(struct page *page, const struct ww_ledger *ledger)
         (unsigned long long)ledger->probes, plural(ledger->probes));
 }
 
-/* "staleness    0: 1, 1: 99 results; 97 % of the communication was hidden", where some were late.
- */
-static void say_staleness(struct page *page, const struct ww_ledger *ledger)
+/* Results that came later than at their own step's end. */
+static uint64_t late_results(const struct ww_ledger *ledger)
 {
     uint64_t late = 0;
     for (int i = 1; i <= WW_STALENESS_MAX; i++) {
         late += ledger->staleness[i];
     }
-    if (late == 0) {
+    return late;
+}
+
+/* "staleness    0: 1, 1: 99 results; 97 % of the communication was hidden", where some were late.
+ */
+static void say_staleness(struct page *page, const struct ww_ledger *ledger)
+{
+    if (late_results(ledger) == 0) {
         return;
     }
     const char *join = "staleness    ";
@@ -156,7 +162,9 @@ static void say_savings(struct page *page, const struct ww_ledger *ledger)
         return;
     }
     if (saved->evidence == WW_EVIDENCE_INSUFFICIENT || !isfinite(saved->seconds)) {
-        say(page, "saved        insufficient data: too few probes, and no wires were measured\n");
+        say(page, "saved        insufficient data: %s\n",
+            late_results(ledger) > 0 ? "delayed steps overlap, so none can be compared"
+                                     : "too few probes, and no wires were measured");
         return;
     }
     bool exposed = ledger->basis == NULL || strcmp(ledger->basis, "exposed") == 0;
