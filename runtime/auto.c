@@ -14,13 +14,12 @@
 #define BUDGET 0.01  /* of the time, for measuring */
 #define WARM_CALLS 3 /* before the first measurement */
 #define TEXT_BYTES 400
-#define MS_PER_S 1e3
 
 static struct auto_call *make(struct autos *autos, size_t count, enum ww_op op)
 {
     struct auto_call *made = autos->kinds < AUTO_CALLS_MAX ? calloc(1, sizeof *made) : NULL;
     if (made == NULL) {
-        if (!autos->told_full) {
+        if (autos->tells && !autos->told_full) {
             log_info("auto chooses for %d kinds of calls, those seen first: a call of %zu elements "
                      "goes dense like all others from here on",
                      autos->kinds, count);
@@ -57,22 +56,39 @@ struct auto_call *autos_find(struct autos *autos, size_t count, enum ww_op op)
     return found;
 }
 
-void auto_tell(const struct menu *menu, const struct auto_call *call)
+bool auto_takes_in(struct auto_call *call, const float *residual, int arm)
 {
+    for (int i = 0; i < call->residual_count; i++) {
+        struct auto_residual *known = &call->residuals[i];
+        if (known->residual == residual) {
+            bool same = known->arm == arm;
+            known->arm = arm;
+            return !same;
+        }
+    }
+    int place = call->residual_count;
+    if (place < AUTO_RESIDUALS_MAX) {
+        call->residual_count++;
+    } else {
+        place = call->oldest;
+        call->oldest = (call->oldest + 1) % AUTO_RESIDUALS_MAX;
+    }
+    call->residuals[place] = (struct auto_residual){residual, arm};
+    return true;
+}
+
+void auto_tell(const struct autos *autos, const struct auto_call *call)
+{
+    if (!autos->tells) {
+        return;
+    }
+    const struct menu *menu = &autos->menu;
     const struct policy_race *race = &call->policy.ended;
     int home = policy_home(&call->policy, 0);
     char text[TEXT_BYTES];
     char name[48];
     codec_print(&menu->arm[home], name, sizeof name);
-    size_t used = (size_t)snprintf(text, sizeof text, "%.4g ms", race->mean[home] * MS_PER_S);
-    for (int arm = 0; arm < menu->arms && used < sizeof text; arm++) {
-        char other[48];
-        codec_print(&menu->arm[arm], other, sizeof other);
-        if (arm != home) {
-            used += (size_t)snprintf(text + used, sizeof text - used, ", %s %.4g", other,
-                                     race->mean[arm] * MS_PER_S);
-        }
-    }
+    menu_print_times(menu, race->mean, home, text, sizeof text);
     log_info("auto, calls of %zu elements: %s from now on (%s)", call->count, name, text);
 }
 

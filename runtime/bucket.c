@@ -121,6 +121,20 @@ static enum ww_status name_difference(struct ww_context *context, struct record 
     }
 }
 
+/* What a rank says about its whole layout, and who moves its messages: that may differ. */
+struct vote {
+    uint64_t layout;
+    uint64_t threaded;
+};
+
+/* One rank with a thread, and all compare whole steps: what is compared must be the same. */
+static void choose_basis(struct ww_context *context, const struct vote *votes)
+{
+    for (int rank = 0; rank < context->world.size; rank++) {
+        context->ledger.whole_steps = context->ledger.whole_steps || votes[rank].threaded != 0;
+    }
+}
+
 enum ww_status buckets_agree(struct ww_context *context)
 {
     size_t size = (size_t)context->world.size;
@@ -128,22 +142,25 @@ enum ww_status buckets_agree(struct ww_context *context)
     if (status != WW_OK) {
         return status;
     }
-    uint64_t own = hash_layout(context);
+    struct vote own = {.layout = hash_layout(context), .threaded = context->thread != NULL};
     struct record *all = calloc(size, sizeof *all);
-    uint64_t *hashes = calloc(size, sizeof *hashes);
-    if (all == NULL || hashes == NULL) {
-        status = log_failure(WW_NO_MEMORY, "no memory to compare tensors with %zu ranks", size);
-    }
-    if (status == WW_OK) {
-        status = topology_gather(&context->world, &own, hashes, sizeof own);
-    }
+    struct vote *votes = calloc(size, sizeof *votes);
     int usual;
-    if (status == WW_OK &&
-        vote_odd_one(hashes, (int)size, sizeof *hashes, sizeof *hashes, &usual) >= 0) {
+    if (all == NULL || votes == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory to compare tensors with %zu ranks", size);
+        goto free_all;
+    }
+    status = topology_gather(&context->world, &own, votes, sizeof own);
+    if (status != WW_OK) {
+        goto free_all;
+    }
+    if (vote_odd_one(votes, (int)size, sizeof *votes, sizeof votes->layout, &usual) >= 0) {
         status = name_difference(context, all);
     }
+    choose_basis(context, votes);
+free_all:
     free(all);
-    free(hashes);
+    free(votes);
     return status;
 }
 

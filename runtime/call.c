@@ -263,9 +263,9 @@ static enum ww_status agree(struct ww_context *context, const struct call *call)
                        .label = GATE_LABEL_LEDGER};
     int home = policy_home(policy, 0);
     enum ww_status status = run(context, &sum, &other_ns);
-    if (status == WW_OK && policy_agree(policy) != POLICY_NO_NEWS && context->world.rank == 0 &&
+    if (status == WW_OK && policy_agree(policy) != POLICY_NO_NEWS &&
         policy_home(policy, 0) != home) {
-        auto_tell(&context->autos.menu, call->chooser);
+        auto_tell(&context->autos, call->chooser);
     }
     return status;
 }
@@ -279,8 +279,8 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
     uint64_t other_ns = 0;
     call->codec = context->autos.menu.arm[arm];
     call->feeds_back = coding_feeds_back(context->settings.values.error_feedback, &call->codec);
-    call->takes_in = call->residual != NULL && (arm == 0 || arm != chooser->arm);
-    chooser->arm = arm;
+    call->takes_in = call->residual != NULL &&
+                     (auto_takes_in(chooser, call->residual, arm) || arm == 0);
     uint64_t since_ns = policy_times(policy) ? clock_now_ns() : 0;
     enum ww_status status = run(context, call, &other_ns);
     if (status != WW_OK) {
@@ -292,8 +292,13 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
 
 static enum ww_status run_any(struct ww_context *context, const struct call *call)
 {
+    struct autos *autos = &context->autos;
     uint64_t other_ns = 0;
-    if (!call->chooses) {
+    if (call->chooses && autos->tells && !autos->told_bare) {
+        menu_warn_if_bare("auto", &autos->menu);
+        autos->told_bare = true;
+    }
+    if (!call->chooses || !autos->menu.chooses) {
         return run(context, call, &other_ns);
     }
     struct call chosen = *call;
@@ -376,28 +381,6 @@ static enum ww_status check_residual(const struct call *call)
     return WW_OK;
 }
 
-/* What "auto" may choose among; read once. */
-static enum ww_status read_menu(struct ww_context *context, const char *name)
-{
-    struct menu *menu = &context->autos.menu;
-    if (menu->arms > 0) {
-        return WW_OK;
-    }
-    const struct ww_config *config = &context->settings.values;
-    struct menu made;
-    enum ww_status status = menu_parse("auto", config->codecs_allowed, name, &made);
-    if (status == WW_OK) {
-        status = menu_check(&made, config, name);
-    }
-    if (status == WW_OK) {
-        *menu = made;
-    }
-    if (status == WW_OK && context->world.rank == 0) {
-        menu_warn_if_bare("auto", menu);
-    }
-    return status;
-}
-
 static enum ww_status check_coded(struct ww_context *context, const struct call *call,
                                   const char *codec, struct codec_spec *spec)
 {
@@ -405,7 +388,7 @@ static enum ww_status check_coded(struct ww_context *context, const struct call 
     if (status != WW_OK) {
         return status;
     }
-    status = call->chooses ? read_menu(context, call->name)
+    status = call->chooses ? menu_check(&context->autos.menu, &context->settings.values, call->name)
                            : menu_parse_codec(codec, call->name, spec);
     if (status == WW_OK && call->op != WW_SUM && call->op != WW_MEAN) {
         status = log_failure(WW_UNSUPPORTED, "%s got op %d: only WW_SUM and WW_MEAN are encoded",
@@ -440,7 +423,7 @@ enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *inpu
     }
     bool coded = context->world.size > 1 && count > 0;
     call.codec = coded ? spec : call.codec;
-    call.chooses = call.chooses && coded && context->autos.menu.chooses;
+    call.chooses = call.chooses && coded;
     call.feeds_back = true;
     call.takes_in = residual != NULL && call.codec.kind == CODEC_NONE;
     return make(context, &call);

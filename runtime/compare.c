@@ -13,6 +13,7 @@
 #define WARM_STEPS 5 /* before the first measurement */
 #define UNIT_RATIO 4 /* buckets of one unit differ by less */
 #define TEXT_BYTES 512
+#define TIMES_BYTES 320
 
 /* ---- What is compared ------------------------------------------------------------------- */
 
@@ -21,11 +22,14 @@ bool ledger_may_encode(const struct bucket *bucket)
     return bucket->count > 0 && (bucket->codec.follows || bucket->codec.spec.kind != CODEC_NONE);
 }
 
+/* By the present menu, and by codecs of tensors' own. */
 static bool anything_encodes(const struct ww_context *context)
 {
     bool some = false;
     for (int i = 0; i < context->bucket_count; i++) {
-        some = some || ledger_may_encode(&context->buckets[i]);
+        const struct bucket *bucket = &context->buckets[i];
+        bool encodes = !bucket->codec.follows || context->coding.menu.arms > 1;
+        some = some || (encodes && ledger_may_encode(bucket));
     }
     return some && context->world.size > 1;
 }
@@ -75,7 +79,8 @@ void compare_begin(struct ww_context *context)
     struct ledger *ledger = &context->ledger;
     const struct menu *menu = &context->coding.menu;
     int units = number_units(context);
-    ledger->compares = anything_encodes(context) && (menu->arms > 1 || units == 0);
+    ledger->told_units = 0;
+    ledger->compares = anything_encodes(context);
     struct policy_setup setup = {.arms = !ledger->compares ? 1
                                          : menu->arms > 2  ? menu->arms
                                                            : 2,
@@ -102,7 +107,7 @@ struct codec_spec compare_codec(const struct ww_context *context, const struct b
     }
     int unit = menu->chooses ? bucket->unit : 0;
     int arm = probe ? policy_home(&ledger->policy, unit) : policy_arm(&ledger->policy, unit);
-    return menu->arm[arm];
+    return arm < menu->arms ? menu->arm[arm] : menu->arm[0]; /* only codecs of their own encode */
 }
 
 /* ---- Words ------------------------------------------------------------------------------ */
@@ -140,20 +145,12 @@ static void print_choice(const struct ww_context *context, char *text, size_t by
     int home = policy_home(&context->ledger.policy, race->unit);
     char unit[64];
     char name[48];
+    char times[TIMES_BYTES];
     print_unit(context, race->unit, unit, sizeof unit);
     codec_print(&menu->arm[home], name, sizeof name);
-    size_t used = (size_t)snprintf(text, bytes,
-                                   "auto, %s: %s from step %" PRIu64 " on, %.3g ms a step", unit,
-                                   name, context->step.number + 1, race->mean[home] * MS_PER_S);
-    const char *join = "; ";
-    for (int arm = 0; arm < menu->arms && used < bytes; arm++) {
-        if (arm != home) {
-            codec_print(&menu->arm[arm], name, sizeof name);
-            used += (size_t)snprintf(text + used, bytes - used, "%s%s %.3g", join, name,
-                                     race->mean[arm] * MS_PER_S);
-            join = ", ";
-        }
-    }
+    menu_print_times(menu, race->mean, home, times, sizeof times);
+    snprintf(text, bytes, "auto, %s: %s from step %" PRIu64 " on (%s a step)", unit, name,
+             context->step.number + 1, times);
 }
 
 /* A codec that was asked for and costs time is worth a warning, once. */

@@ -188,6 +188,10 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
         const struct ww_config *values = &context->settings.values;
         status = menu_parse(values->codec, values->codecs_allowed, "codec", &context->coding.menu);
         if (status == WW_OK) {
+            status = menu_parse("auto", values->codecs_allowed, "codec", &context->autos.menu);
+            context->autos.tells = context->world.rank == 0;
+        }
+        if (status == WW_OK) {
             status = menu_check(&context->coding.menu, values, "codec");
         }
         if (status == WW_OK) {

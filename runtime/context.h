@@ -405,8 +405,8 @@ struct codec_spec compare_codec(const struct ww_context *context, const struct b
 enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
                                 struct ww_report *report);
 
-/* yardstick.c: bytes and prices of dense plans; room for shadows; running them on what the step
- * left, into ledger.shadow_ns. */
+/* yardstick.c: bytes and prices of dense plans; room for shadows; running them, into
+ * ledger.shadow_ns. */
 enum ww_status yardstick_measure(struct ww_context *context);
 void yardstick_price(struct ww_context *context);
 enum ww_status yardstick_reserve_shadow(struct ww_context *context);

@@ -13,6 +13,7 @@
 #define NS_PER_S 1e9
 #define WEIGH_EVERY 64
 #define NAMED_RANKS 64
+#define SHARES_MAX 16
 #define ENERGY_NS UINT64_C(120000000000) /* between readings */
 
 static double seconds_of(uint64_t ns)
@@ -51,7 +52,7 @@ static struct interval by_model(const struct ledger *ledger, const struct ww_rep
 static struct ww_savings step_savings(struct ledger *ledger, const struct ww_report *report)
 {
     const struct policy *policy = &ledger->policy;
-    if (report->encoded == 0 && !ledger->was_probe) {
+    if (!ledger->encodes && !ledger->was_probe) {
         return savings(&nothing, 0, WW_EVIDENCE_DENSE);
     }
     bool known = policy->window.blocks >= POLICY_KNOWN_BLOCKS;
@@ -69,9 +70,12 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
     return savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
 }
 
+/* Without probes residuals are handed on for the program's own reasons. */
 static uint64_t handover_ns(const struct ledger *ledger)
 {
-    return atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed);
+    return ledger->policy.setup.probes
+               ? atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed)
+               : 0;
 }
 
 /* What comparing itself took is charged, beyond probes, which simply save nothing. */
@@ -80,7 +84,7 @@ static struct ww_savings run_savings(const struct ledger *ledger)
     struct interval saved = nothing;
     bool known = policy_saved(&ledger->policy, &saved);
     double charge = seconds_of(ledger->charged_ns);
-    if (ledger->totals.encoded == 0 && !ledger->past_known) {
+    if (!ledger->encoded && !ledger->past_known) {
         return savings(&nothing, 0, WW_EVIDENCE_DENSE);
     }
     if (known || ledger->past_known) {
@@ -181,7 +185,7 @@ static void begin_totals(struct ww_context *context)
                                  .slowest_rank = -1,
                                  .residual_norm = -1,
                                  .captured = -1,
-                                 .basis = context->thread != NULL ? "step" : "exposed"};
+                                 .basis = context->ledger.whole_steps ? "step" : "exposed"};
     for (int level = 0; level < totals->levels; level++) {
         totals->level[level].name = context->topology.level_name[level];
     }
@@ -190,7 +194,6 @@ static void begin_totals(struct ww_context *context)
 enum ww_status ledger_begin(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
-    ledger->whole_steps = context->thread != NULL;
     ledger->overlaps = delayed_is_on(context);
     begin_totals(context);
     compare_begin(context);
@@ -278,18 +281,35 @@ static const struct codec_spec *bucket_spec(const struct bucket *bucket)
     return bucket->parcels == NULL ? &bucket->request.coding.spec : &bucket->travelled;
 }
 
-/* The codec of most bytes. */
+/* What travels by one codec. */
+struct share {
+    const struct codec_spec *spec;
+    uint64_t bytes;
+};
+
+/* The codec of most bytes; beyond so many different ones further ones are not looked at. */
 static void name_codec(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
-    const struct bucket *largest = NULL;
+    struct share shares[SHARES_MAX] = {{bucket_spec(&context->buckets[0]), 0}};
+    int count = 1;
+    int most = 0;
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
-        if (largest == NULL || bucket->count > largest->count) {
-            largest = bucket;
+        const struct codec_spec *spec = bucket_spec(bucket);
+        int at = 0;
+        while (at < count && !codec_spec_same(shares[at].spec, spec)) {
+            at++;
         }
+        if (at == SHARES_MAX) {
+            continue;
+        }
+        count += at == count;
+        shares[at].spec = spec;
+        shares[at].bytes += (uint64_t)bucket->count * ww_type_bytes(bucket->type);
+        most = shares[at].bytes > shares[most].bytes ? at : most;
     }
-    const struct codec_spec *spec = bucket_spec(largest);
+    const struct codec_spec *spec = shares[most].spec;
     if (ledger->totals.steps == 0 || !codec_spec_same(spec, &ledger->named)) {
         ledger->named = *spec;
         codec_print(spec, ledger->totals.codec, sizeof ledger->totals.codec);
@@ -444,6 +464,24 @@ static void write_outputs(struct ww_context *context, const struct ww_report *re
     }
 }
 
+/* Whether any rank encodes in this step: alike on all, where one's own part may be empty. */
+static bool encodes(const struct ww_context *context)
+{
+    for (int i = 0; i < context->bucket_count; i++) {
+        if (bucket_spec(&context->buckets[i])->kind != CODEC_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_encoding(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    ledger->encodes = ledger->compares && encodes(context);
+    ledger->encoded = ledger->encoded || ledger->encodes;
+}
+
 /* What steps and drains have in common. */
 static void note(struct ww_context *context, struct ww_report *report)
 {
@@ -488,6 +526,7 @@ static void hold(struct ww_report *held, const struct ww_report *drain)
 void ledger_note_drain(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
+    note_encoding(context);
     add_levels(ledger, report, false);
     note(context, report); /* it claims no savings: steps do */
     hold(&ledger->held, report);
@@ -502,6 +541,7 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
     double usual = policy_home_s(&ledger->policy);
     report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
+    note_encoding(context);
     add_levels(ledger, report, true);
     report->saved = step_savings(ledger, report);
     note(context, report);

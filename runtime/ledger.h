@@ -21,9 +21,11 @@ struct yardstick {
 struct ledger {
     struct policy policy; /* of the steps */
     bool compares;        /* something may be encoded */
-    bool shadows;         /* probes are dense copies after a step, not dense steps */
+    bool encoded;         /* something was, by some rank */
+    bool shadows;         /* probes are dense sums after a step, not dense steps */
     bool overlaps;        /* results are delayed: steps overlap */
-    bool whole_steps;     /* the basis is the step, else the time inside wirewise */
+    bool whole_steps;     /* the basis is the step, else the time inside wirewise; alike on all
+                             ranks: buckets_agree chooses */
     struct ww_ledger totals;
     struct yardstick dense;   /* of all buckets */
     struct interval model;    /* seconds of all buckets, dense; mean 0 = no wires were measured */
@@ -47,7 +49,7 @@ struct ledger {
     bool told_loss;             /* that encoding costs time */
     struct outputs *outputs;    /* NULL = none */
     struct bucket_times *times; /* [bucket_count], for outputs */
-    void *shadow;               /* a bucket's copy, [shadow_bytes] */
+    void *shadow;               /* what they sum, [shadow_bytes] */
     size_t shadow_bytes;
 
     /* The present step. */
@@ -57,6 +59,7 @@ struct ledger {
     uint64_t delay_ns;    /* the engine's, at the begin */
     uint64_t shadow_ns;   /* spent in shadows, ... */
     uint64_t agreeing_ns; /* ... and in deciding together */
+    bool encodes;         /* something is encoded, by some rank */
     bool was_home;        /* how it went: all units at home, or ... */
     bool was_probe;       /* ... dense to be compared with (or it had shadows) */
     double probe_s;       /* the basis of a dense one; 0 = it was none */

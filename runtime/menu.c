@@ -8,6 +8,7 @@
 #include "internal/log.h"
 
 #define NAME_BYTES 48
+#define MS_PER_S 1e3
 
 enum ww_status menu_parse_codec(const char *text, const char *from, struct codec_spec *spec)
 {
@@ -69,6 +70,9 @@ static enum ww_status read_list(const char *list, struct menu *menu)
         }
         memcpy(name, at, length);
         name[length] = '\0';
+        for (size_t end = length; end > 0 && name[end - 1] == ' '; end--) {
+            name[end - 1] = '\0';
+        }
         status = add(menu, name);
         at += length;
         at += *at == ',';
@@ -176,5 +180,21 @@ void menu_print(const struct menu *menu, char *text, size_t bytes)
         char name[NAME_BYTES];
         codec_print(&menu->arm[arm], name, sizeof name);
         used += (size_t)snprintf(text + used, bytes - used, "%s%s", arm > 0 ? ", " : "", name);
+    }
+}
+
+void menu_print_times(const struct menu *menu, const double *seconds, int home, char *text,
+                      size_t bytes)
+{
+    const char *join = "; ";
+    size_t used = (size_t)snprintf(text, bytes, "%.4g ms", seconds[home] * MS_PER_S);
+    for (int arm = 0; arm < menu->arms && used < bytes; arm++) {
+        if (arm != home) {
+            char name[NAME_BYTES];
+            codec_print(&menu->arm[arm], name, sizeof name);
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s %.4g", join, name,
+                                     seconds[arm] * MS_PER_S);
+            join = ", ";
+        }
     }
 }

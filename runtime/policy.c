@@ -287,6 +287,16 @@ static void shorten(struct policy_window *window, int count)
     window->blocks = count;
 }
 
+/* By all blocks of the window: two at least. */
+static struct interval saving_of(const struct policy_window *window)
+{
+    double differences[POLICY_BLOCKS_MAX];
+    for (int i = 0; i < window->blocks; i++) {
+        differences[i] = window->dense[i] - window->home[i];
+    }
+    return paired_interval(differences, window->blocks);
+}
+
 static void note_probe_block(struct policy *policy, double home, double dense)
 {
     struct policy_window *window = &policy->window;
@@ -297,15 +307,12 @@ static void note_probe_block(struct policy *policy, double home, double dense)
     window->dense[window->blocks] = dense;
     window->blocks++;
     if (window->blocks >= POLICY_KNOWN_BLOCKS) {
-        double differences[POLICY_BLOCKS_MAX];
-        for (int i = 0; i < window->blocks; i++) {
-            differences[i] = window->dense[i] - window->home[i];
-        }
-        window->saving = paired_interval(differences, window->blocks);
+        window->saving = saving_of(window);
     }
 }
 
-/* The uses since the latest block that fitted count at what is found from here on. */
+/* The uses since the latest block that fitted count at what is found from here on; where homes may
+ * become others now, at what the two blocks tell that did not fit. */
 static enum policy_news forget(struct policy *policy)
 {
     struct policy_window *window = &policy->window;
@@ -315,7 +322,10 @@ static enum policy_news forget(struct policy *policy)
     window->home_uses = fresh;
     policy->surprises = 0;
     if (policy->setup.chooses) {
-        remember(policy, &window->saving, (double)fresh);
+        struct interval saving = saving_of(window);
+        remember(policy, &saving, (double)fresh);
+        window->home_uses = 0;
+        window->fresh_uses = 0;
         begin_race(policy, 0);
     } else {
         policy->calibrating = true;

@@ -76,9 +76,9 @@ static enum ww_status check_hosts(const struct parse *parse, double hosts, int r
         return WW_OK;
     }
     return log_failure(WW_BAD_CONFIG,
-                       "shape is \"%s\": hosts is %.15g, but there %s %d rank%s: imitate from 2 "
+                       "shape is \"%s\": hosts is %.15g, but there are %d ranks: imitate from 2 "
                        "hosts to as many as there are ranks, or unset shape",
-                       parse->text, hosts, ranks == 1 ? "is" : "are", ranks, ranks == 1 ? "" : "s");
+                       parse->text, hosts, ranks);
 }
 
 enum ww_status imitation_parse(const char *text, int ranks, struct imitation *imitation)
@@ -95,6 +95,11 @@ enum ww_status imitation_parse(const char *text, int ranks, struct imitation *im
         snprintf(part, sizeof part, "%.*s", (int)bytes, at);
         status = take_part(&parse, part);
         at = at[bytes] == ',' ? at + bytes + 1 : NULL;
+    }
+    if (status == WW_OK && ranks == 1) {
+        log_info("shape is \"%s\": one rank alone sends nothing, so nothing is imitated", text);
+        *imitation = (struct imitation){.hosts = 0};
+        return WW_OK;
     }
     if (status == WW_OK) {
         status = check_hosts(&parse, parse.value[KEY_HOSTS], ranks);

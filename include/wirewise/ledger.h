@@ -29,7 +29,7 @@ struct ww_audit {
 struct ww_ledger {
     size_t struct_bytes; /* sizeof(struct ww_ledger), set by WW_LEDGER_INIT */
     uint64_t steps;
-    uint64_t probes; /* of these, went dense to be compared with */
+    uint64_t probes; /* of these, went dense to be compared with, or had shadows that did */
     int size;        /* ranks */
     int levels;
     struct ww_level_report level[WW_LEVELS_MAX];

@@ -117,8 +117,8 @@ enum ww_probe {
     WW_PROBE_OFF,    /* never: savings are modelled */
     WW_PROBE_STEPS,  /* some steps go dense, residuals and all: slower, and more exact, than others
                       */
-    WW_PROBE_SHADOWS /* after some steps a copy of the results is reduced again, densely, and thrown
-                        away: no result changes */
+    WW_PROBE_SHADOWS /* after some steps as much is reduced again, densely, and thrown away: no
+                        result changes */
 };
 enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
@@ -421,7 +421,7 @@ struct ww_report {
 
     /* The ledger's part. */
     char codec[24];  /* how most of the gradients travelled: "none", "int8" ... */
-    bool probe;      /* this step went dense to be compared with */
+    bool probe;      /* this step went dense to be compared with, or had a shadow that did */
     double encode_s; /* in encoding, and in decoding and adding: of whichever thread does it */
     double decode_s;
     double skew_s;    /* waiting at the gate for the slowest rank while nothing moved */

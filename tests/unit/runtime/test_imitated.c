@@ -115,7 +115,6 @@ static void try_refusal(const struct ww_world *world, void *shared)
 Test(imitated, what_cannot_be_is_refused_on_every_rank)
 {
     static const struct refusal refusals[] = {
-        {1, "rate=1gbit", "a", "hosts is 2, but there is 1 rank"},
         {2, "hosts=3", "aa", "hosts is 3, but there are 2 ranks"},
         {2, "rate=0mbit", "aa", "is too slow"},
         {2, "speed=1gbit", "aa", "\"speed=1gbit\" begins with none of its keys"},

@@ -135,6 +135,27 @@ Test(policy, hiccups_choose_nothing)
     }
 }
 
+/* Encoding paid, then the machine changed and it does not: what was saved until then stays known,
+ * also while and after everything is measured anew. */
+Test(policy, savings_stay_known_when_a_race_ends_dense)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct machine machine = {
+            .arms = 2, .units = 1, .seconds = {{1.0, 0.5}}, .noise = 0.02, .state = seed};
+        struct policy policy = make(&machine, true);
+        live(&machine, &policy, 1000);
+        cr_expect_eq(policy.home[0], 1, "seed %d", (int)seed);
+        machine.seconds[0][1] = 1.5;
+        struct outcome after = live(&machine, &policy, 2000);
+        struct interval saved = {0, 0, 0};
+        cr_expect_eq(policy.home[0], 0, "seed %d", (int)seed);
+        cr_expect(after.forgot + after.gave_up > 0, "seed %d", (int)seed);
+        cr_expect(policy_saved(&policy, &saved), "seed %d: nothing is known any more", (int)seed);
+        cr_expect(saved.mean > 200 && saved.mean < 520, "seed %d: %g s saved of about 500",
+                  (int)seed, saved.mean);
+    }
+}
+
 Test(policy, each_unit_has_a_home_of_its_own)
 {
     struct machine machine = {.arms = 4,
