@@ -90,7 +90,10 @@ stale() {
     local staleness codec
     for staleness in 1 2; do
         for codec in none int8; do
-            must_train 3 --size small --steps 80 --lr 0.003 --staleness $staleness --codec $codec
+            must_train 3 --size small --steps 80 --lr 0.003 --staleness $staleness --codec $codec \
+                --log-losses "$folder/losses"
+            awk '$1 != NR { exit 1 } END { exit NR != 80 }' "$folder/losses" ||
+                fail "staleness $staleness: not one loss of each step in order"
             awk '/^held-out loss .* -> / { first = $3; last = $5 }
                  END { exit !(first > 5 && last > 0 && last < 0.63 * first) }' "$folder/out" ||
                 fail "staleness $staleness, $codec: the loss did not fall to 0.63 of its first value

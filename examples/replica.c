@@ -21,9 +21,11 @@ struct replica {
     struct parameters *parameters; /* the model's */
     struct ww_tensor **tensors;    /* [parameters->tensor_count] */
     struct optimizer optimizer;
-    uint8_t *sequences;    /* [share][context + 1] */
-    size_t share;          /* of the batch, in sequences */
-    enum ww_status status; /* the first failure while gradients were started */
+    struct ww_tensor *loss_tensor; /* with --staleness: a single call would wait for gradients */
+    double loss;                   /* on its way, or back */
+    uint8_t *sequences;            /* [share][context + 1] */
+    size_t share;                  /* of the batch, in sequences */
+    enum ww_status status;         /* the first failure while gradients were started */
 };
 
 /* ---- Failures ------------------------------------------------------------------------------ */
@@ -93,6 +95,14 @@ static void apply_gradients(struct replica *replica, const struct ww_report *rep
     }
 }
 
+static void start_loss(struct replica *replica, double loss)
+{
+    replica->loss = loss;
+    if (replica->loss_tensor != NULL) {
+        replica->status = ww_tensor_start(replica->loss_tensor, &replica->loss);
+    }
+}
+
 enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
                             struct ww_report *report)
 {
@@ -102,6 +112,7 @@ enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
     }
     take_samples(replica, step);
     double mean = model_forward(replica->model, replica->sequences, replica->share);
+    start_loss(replica, mean);
     model_backward(replica->model, start_gradient, replica);
     code = judge(replica, "ww_tensor_start", replica->status);
     if (code != EXIT_DONE) {
@@ -112,6 +123,10 @@ enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
         return code;
     }
     apply_gradients(replica, report);
+    if (replica->loss_tensor != NULL && report->version > 0) {
+        *loss = replica->loss;
+        return EXIT_DONE;
+    }
     enum ww_status status = ww_all_reduce(replica->context, &mean, &mean, 1, WW_F64, WW_MEAN);
     if (status == WW_OK) {
         *loss = mean;
@@ -119,19 +134,13 @@ enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
     return judge(replica, "ww_all_reduce of the loss", status);
 }
 
-enum exit_code replica_drain(struct replica *replica, size_t *applied)
+enum exit_code replica_drain(struct replica *replica, double *loss, struct ww_report *report)
 {
-    struct ww_report report = WW_REPORT_INIT;
-    size_t count = 0;
-    enum exit_code code;
-    do {
-        code = judge(replica, "ww_step_drain", ww_step_drain(replica->context, &report));
-        if (code == EXIT_DONE && report.version > 0) {
-            apply_gradients(replica, &report);
-            count++;
-        }
-    } while (code == EXIT_DONE && report.version > 0);
-    *applied = count;
+    enum exit_code code = judge(replica, "ww_step_drain", ww_step_drain(replica->context, report));
+    if (code == EXIT_DONE && report->version > 0) {
+        apply_gradients(replica, report);
+        *loss = replica->loss;
+    }
     return code;
 }
 
@@ -184,6 +193,9 @@ static enum exit_code register_gradients(struct replica *replica)
         const struct tensor *tensor = &parameters->tensors[i];
         status = ww_tensor_add(replica->context, tensor->name, WW_F32, tensor->dims, tensor->shape,
                                &replica->tensors[i]);
+    }
+    if (status == WW_OK && replica->options->staleness > 0) {
+        status = ww_tensor_add(replica->context, "loss", WW_F64, 0, NULL, &replica->loss_tensor);
     }
     if (status != WW_OK) {
         return judge(replica, "ww_tensor_add", status);

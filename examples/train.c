@@ -181,14 +181,33 @@ static bool is_judged(const struct options *options, size_t step)
     return step % options->eval_every == 0 || step == options->steps;
 }
 
+/* Behind the last step: what is still on its way. */
+static enum exit_code drain(struct run *run, struct summary *summary)
+{
+    struct ww_report report = WW_REPORT_INIT;
+    double loss = 0;
+    enum exit_code code;
+    do {
+        code = replica_drain(run->replica, &loss, &report);
+        if (code == EXIT_DONE && report.version > 0) {
+            log_loss(run, (size_t)report.version, loss);
+            summary->drained++;
+        }
+    } while (code == EXIT_DONE && report.version > 0);
+    return code;
+}
+
 static enum exit_code one_step(struct run *run, size_t step, struct summary *summary)
 {
     struct ww_report report = WW_REPORT_INIT;
     double loss = 0;
     double held_out = NAN;
     enum exit_code code = replica_step(run->replica, step, &loss, &report);
+    if (code == EXIT_DONE && report.version > 0) {
+        log_loss(run, (size_t)report.version, loss);
+    }
     if (code == EXIT_DONE && step == run->options.steps) {
-        code = replica_drain(run->replica, &summary->drained);
+        code = drain(run, summary);
     }
     if (code == EXIT_DONE && is_judged(&run->options, step)) {
         code = replica_held_out(run->replica, &held_out);
@@ -196,7 +215,6 @@ static enum exit_code one_step(struct run *run, size_t step, struct summary *sum
     if (code != EXIT_DONE) {
         return code;
     }
-    log_loss(run, step, loss);
     if (!(loss < DIVERGED)) {
         return refuse_divergence(run, step, loss);
     }
