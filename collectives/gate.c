@@ -131,10 +131,13 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
         return snprintf(text, bytes, "the times of %llu steps at the end of step %llu",
                         (unsigned long long)signature->count, (unsigned long long)signature->step);
     }
+    bool outer = signature->label == GATE_LABEL_OUTER;
     if (signature->root >= 0) {
         snprintf(root, sizeof root, " from root %d", signature->root);
     }
-    if (signature->label > 0) {
+    if (outer) {
+        snprintf(label, sizeof label, ", for local steps");
+    } else if (signature->label > 0) {
         snprintf(label, sizeof label, ", bucket %u of step %llu", signature->label - 1,
                  (unsigned long long)signature->step);
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK, one of
-#     falls ranks_agree repeats stale stale_quality refuses help
+#     falls ranks_agree repeats stale stale_quality local_steps refuses help
 # Exit: 0 passed, 1 failed, 2 wrong use.
 set -uo pipefail
 
@@ -108,6 +108,7 @@ $(grep '^staleness' "$folder/out")"
     done
     refused 4 "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" 2 --size small \
         --codec topk:0.01 --staleness 2
+    refused 2 "--staleness is for gradients" 2 --size small --staleness 1 --local-steps 4
     refused 2 "--staleness=9: give a whole number from 0 to 8" 2 --size small --staleness 9
 }
 
@@ -167,6 +168,30 @@ refuses() {
         "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" 2 --size small
 }
 
+# Without gradients on the wire the loss falls as well, with 60 times fewer bytes; and whenever
+# parts come back, the losses are the same, digit for digit.
+local_steps() {
+    must_train 4 --size small --steps 60 --lr 0.003 --local-steps 20 --outer sgd --eval-every 20
+    awk '/^held-out loss .* -> / { first = $3; last = $5 }
+         /^local steps, rank 0: / { sub(/.*dense \(/, ""); fewer = $1 }
+         END { print "held-out loss", first, "->", last, "with", fewer, "times fewer bytes"
+               exit !(first > 5 && last > 0 && last < 0.7 * first && fewer >= 60) }' \
+        "$folder/out" || fail "the loss did not fall to 0.7, or not 60 times fewer bytes:
+$(tail -3 "$folder/out")"
+    local count
+    for count in 1 2; do
+        WIREWISE_DETERMINISTIC=plan must_train 3 --size small --steps 30 --local-steps 6 --quiet \
+            --fragments 3 --outer-delay 4 --log-losses "$folder/losses.$count"
+    done
+    cmp "$folder/losses.1" "$folder/losses.2" || fail "two equal runs of local steps differ"
+    refused 2 "--outer-rate is for local steps: give --local-steps as well" 1 --outer-rate 1
+    refused 2 "--codec is for gradients, and local steps send none" 1 --local-steps 5 --codec int8
+    refused 2 "--outer=adam: there are the outer optimizers nesterov and sgd" 1 --outer adam
+    refused 2 "--outer-codec=auto: name one" 1 --local-steps 5 --outer-codec auto
+    refused 2 "--fragments=1 and --outer-delay=5: with 5 local steps" 1 --local-steps 5 \
+        --outer-delay 5
+}
+
 help() {
     must_train 2 --help
     [ "$(grep -c -- '--log-losses=FILE' "$folder/out")" -eq 1 ] || fail "--help is not printed once"
@@ -177,7 +202,7 @@ help() {
 
 run=0
 case $check in
-falls | ranks_agree | repeats | stale | stale_quality | refuses | help) "$check" ;;
+falls | ranks_agree | repeats | stale | stale_quality | refuses | local_steps | help) "$check" ;;
 *)
     echo "check.sh: '$check' is no check" >&2
     exit 2

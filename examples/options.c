@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wirewise/outer.h>
 #include <wirewise/tools.h>
-#include <wirewise/wirewise.h>
 
 static const struct model_size sizes[] = {
     {"default", 6, 256, 8, 64, 24},
@@ -27,6 +27,15 @@ enum key {
     KEY_CODEC,
     KEY_ALLOW,
     KEY_STALENESS,
+    KEY_LOCAL_STEPS,
+    KEY_OUTER,
+    KEY_OUTER_RATE,
+    KEY_OUTER_MOMENTUM,
+    KEY_OUTER_CODEC,
+    KEY_FRAGMENTS,
+    KEY_OUTER_DELAY,
+    KEY_OUTER_MIX,
+    KEY_DENSE_STEPS,
     KEY_LOSSES,
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
@@ -53,7 +62,25 @@ static const struct argp_option rows[] = {
      "Gradients travel while the next N steps compute, and are applied N steps late, 0 to 8 (0); "
      "--lr may have to be lower",
      0},
-    {NULL, 0, NULL, 0, "What is shown", 2},
+    {NULL, 0, NULL, 0, "Local steps", 2},
+    {"local-steps", KEY_LOCAL_STEPS, "H", 0,
+     "Send no gradients: ranks train by themselves and average what they learned every H steps (1: "
+     "send gradients)",
+     0},
+    {"outer", KEY_OUTER, "NAME", 0,
+     "What is made of that mean: nesterov (the default: DiLoCo) or sgd (plain averages)", 0},
+    {"outer-rate", KEY_OUTER_RATE, "X", 0, "Learning rate of it (nesterov 0.9, sgd 1)", 0},
+    {"outer-momentum", KEY_OUTER_MOMENTUM, "X", 0, "Momentum of it (nesterov 0.4, sgd 0)", 0},
+    {"outer-codec", KEY_OUTER_CODEC, "SPEC", 0, "How it travels, as --codec, but not auto (int8)",
+     0},
+    {"fragments", KEY_FRAGMENTS, "P", 0, "Parts of the model that are sent in turn (1)", 0},
+    {"outer-delay", KEY_OUTER_DELAY, "T", 0,
+     "Steps between sending a part and taking its result; local steps go on meanwhile (0)", 0},
+    {"outer-mix", KEY_OUTER_MIX, "X", 0,
+     "The share of a rank's own parameters that stays when a result is taken (0)", 0},
+    {"dense-steps", KEY_DENSE_STEPS, "N", 0, "The first N steps end with a plain average each (0)",
+     0},
+    {NULL, 0, NULL, 0, "What is shown", 3},
     {"eval-every", KEY_EVAL, "N", 0, "Steps between two held-out losses (10)", 0},
     {"log-losses", KEY_LOSSES, "FILE", 0, "Write the loss of every step to FILE, with all digits",
      0},
@@ -61,7 +88,7 @@ static const struct argp_option rows[] = {
     {"progress", KEY_PROGRESS, NULL, 0,
      "Draw the progress bar even where stderr is no terminal, as under mpirun", 0},
     {"no-progress", KEY_NO_PROGRESS, NULL, 0, "Draw no progress bar", 0},
-    {NULL, 0, NULL, 0, "Nothing is trained", 3},
+    {NULL, 0, NULL, 0, "Nothing is trained", 4},
     {"help", '?', NULL, 0, "Print this", 0},
     {"usage", KEY_USAGE, NULL, 0, "Print the options in short", 0},
     {"version", KEY_VERSION, NULL, 0, "Print the version of the library", 0},
@@ -74,6 +101,10 @@ struct parsing {
     bool printed;
     bool batch_named;
     bool rate_named;
+    bool outer_rate_named;
+    bool outer_momentum_named;
+    bool codec_named;
+    const char *outer; /* names what other options of local steps need: --local-steps */
 };
 
 static error_t parse(int key, char *value, struct argp_state *state);
@@ -178,6 +209,120 @@ static error_t parse_codec(struct argp_state *state, const char *value, struct o
     return 0;
 }
 
+/* The outer optimizers, with what they do where the user names no numbers. */
+static const struct {
+    const char *name;
+    double rate;
+    double momentum;
+    bool nesterov;
+} outer_kinds[] = {{"nesterov", 0.9, 0.4, true}, {"sgd", 1, 0, false}};
+
+static error_t parse_outer_kind(struct argp_state *state, const char *value,
+                                struct options *options)
+{
+    for (size_t i = 0; i < sizeof outer_kinds / sizeof outer_kinds[0]; i++) {
+        if (strcmp(outer_kinds[i].name, value) == 0) {
+            options->outer.nesterov = outer_kinds[i].nesterov;
+            return 0;
+        }
+    }
+    argp_error(state, "--outer=%s: there are the outer optimizers nesterov and sgd", value);
+    return EINVAL;
+}
+
+static error_t parse_outer_codec(struct argp_state *state, const char *value,
+                                 struct options *options)
+{
+    struct ww_codec_facts facts = WW_CODEC_FACTS_INIT;
+    if (strcmp(value, "auto") == 0) {
+        argp_error(state, "--outer-codec=auto: name one, local steps measure too seldom to choose");
+        return EINVAL;
+    }
+    if (ww_codec_describe(value, &facts) != WW_OK) {
+        argp_error(state, "--outer-%s", ww_last_error(NULL));
+        return EINVAL;
+    }
+    options->outer.codec = value;
+    return 0;
+}
+
+/* Options of local steps. */
+static error_t parse_outer(int key, char *value, struct argp_state *state)
+{
+    struct parsing *parsing = state->input;
+    struct ww_outer_config *outer = &parsing->options->outer;
+    uint64_t count = 0;
+    error_t error;
+    switch (key) {
+    case KEY_LOCAL_STEPS:
+        return parse_count(state, "local-steps", value, 1, 1000000, &outer->local_steps);
+    case KEY_OUTER:
+        parsing->outer = "outer";
+        return parse_outer_kind(state, value, parsing->options);
+    case KEY_OUTER_RATE:
+        parsing->outer = "outer-rate";
+        parsing->outer_rate_named = true;
+        return parse_real(state, "outer-rate", value, 100, &outer->rate);
+    case KEY_OUTER_MOMENTUM:
+        parsing->outer = "outer-momentum";
+        parsing->outer_momentum_named = true;
+        return parse_real(state, "outer-momentum", value, 1, &outer->momentum);
+    case KEY_OUTER_CODEC:
+        parsing->outer = "outer-codec";
+        return parse_outer_codec(state, value, parsing->options);
+    case KEY_FRAGMENTS:
+        parsing->outer = "fragments";
+        error = parse_count(state, "fragments", value, 1, 4096, &count);
+        outer->fragments = (int)count;
+        return error;
+    case KEY_OUTER_DELAY:
+        parsing->outer = "outer-delay";
+        return parse_count(state, "outer-delay", value, 0, 1000000, &outer->delay);
+    case KEY_OUTER_MIX:
+        parsing->outer = "outer-mix";
+        return parse_real(state, "outer-mix", value, 1, &outer->mix);
+    case KEY_DENSE_STEPS:
+        parsing->outer = "dense-steps";
+        return parse_count(state, "dense-steps", value, 0, 1000000, &outer->dense_steps);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* What can be said once all options are read. */
+static error_t finish_outer(struct argp_state *state)
+{
+    struct parsing *parsing = state->input;
+    struct ww_outer_config *outer = &parsing->options->outer;
+    size_t kind = outer->nesterov ? 0 : 1;
+    outer->rate = parsing->outer_rate_named ? outer->rate : outer_kinds[kind].rate;
+    outer->momentum = parsing->outer_momentum_named ? outer->momentum : outer_kinds[kind].momentum;
+    if (outer->local_steps <= 1 && parsing->outer != NULL) {
+        argp_error(state, "--%s is for local steps: give --local-steps as well, 20 for example",
+                   parsing->outer);
+        return EINVAL;
+    }
+    if (outer->local_steps > 1 && parsing->codec_named) {
+        argp_error(state,
+                   "--codec is for gradients, and local steps send none: give --outer-codec");
+        return EINVAL;
+    }
+    if (outer->local_steps > 1 && parsing->options->staleness > 0) {
+        argp_error(state, "--staleness is for gradients, and local steps send none: give "
+                          "--outer-delay");
+        return EINVAL;
+    }
+    if ((uint64_t)outer->fragments > outer->local_steps || outer->delay >= outer->local_steps) {
+        argp_error(state,
+                   "--fragments=%d and --outer-delay=%llu: with %llu local steps there can be "
+                   "as many fragments, and a delay of fewer steps",
+                   outer->fragments, (unsigned long long)outer->delay,
+                   (unsigned long long)outer->local_steps);
+        return EINVAL;
+    }
+    return 0;
+}
+
 /* ---- The parser ---------------------------------------------------------------------------- */
 
 /* Prints what was asked for and has the parser stop quietly: ECANCELED is no complaint. */
@@ -237,6 +382,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_SEED:
         return parse_count(state, "seed", value, 0, UINT64_MAX, &options->seed);
     case KEY_CODEC:
+        parsing->codec_named = true;
         return parse_codec(state, value, options);
     case KEY_ALLOW:
         options->allowed = value;
@@ -253,9 +399,13 @@ static error_t parse(int key, char *value, struct argp_state *state)
         options->texts = state->argv + state->next;
         options->text_count = (size_t)(state->argc - state->next);
         return 0;
+    case ARGP_KEY_END:
+        return finish_outer(state);
     default:
-        return parse_display(key, value, options);
+        break;
     }
+    error_t error = parse_outer(key, value, state);
+    return error == ARGP_ERR_UNKNOWN ? parse_display(key, value, options) : error;
 }
 
 /* ---- The door ------------------------------------------------------------------------------ */
@@ -283,8 +433,11 @@ enum errand options_parse(int argc, char **argv, struct options *options)
                                 .eval_every = 10,
                                 .codec = "none",
                                 .allowed = "none",
-                                .bar = BAR_AUTO};
-    struct parsing parsing = {options, is_first_rank(), false, false, false};
+                                .bar = BAR_AUTO,
+                                .outer = WW_OUTER_INIT};
+    options->outer.local_steps = 1;
+    options->outer.codec = "int8";
+    struct parsing parsing = {.options = options, .first_rank = is_first_rank()};
     unsigned flags = ARGP_NO_HELP | ARGP_NO_EXIT | (parsing.first_rank ? 0 : ARGP_NO_ERRS);
     error_t error = argp_parse(&command, argc, argv, flags, NULL, &parsing);
     if (parsing.printed) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <wirewise/outer.h>
 
 #include "optimizer.h"
 #include "parameters.h"
@@ -34,9 +35,10 @@ struct options {
     uint64_t seed;
     size_t eval_every;
     const char *codec;
-    const char *allowed;     /* to codec auto */
-    int staleness;           /* gradients are applied so many steps late */
-    const char *losses_path; /* NULL = none */
+    const char *allowed;          /* to codec auto */
+    int staleness;                /* gradients are applied so many steps late */
+    const char *losses_path;      /* NULL = none */
+    struct ww_outer_config outer; /* local_steps 1 = gradients travel */
     bool quiet;
     enum bar bar;
     char **texts; /* [text_count], of argv; 0 = the default texts */

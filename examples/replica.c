@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "local.h"
 #include "matrix.h"
 #include "model.h"
 
@@ -26,6 +27,7 @@ struct replica {
     uint8_t *sequences;            /* [share][context + 1] */
     size_t share;                  /* of the batch, in sequences */
     enum ww_status status;         /* the first failure while gradients were started */
+    struct local *local;           /* NULL = gradients travel */
 };
 
 /* ---- Failures ------------------------------------------------------------------------------ */
@@ -103,9 +105,35 @@ static void start_loss(struct replica *replica, double loss)
     }
 }
 
+static void keep_gradient(void *self, size_t index)
+{
+    (void)self;
+    (void)index;
+}
+
+/* The same without anything that is sent, until local steps have come to an exchange. */
+static enum exit_code step_locally(struct replica *replica, size_t step, double *loss,
+                                   struct ww_report *report)
+{
+    const char *what = NULL;
+    take_samples(replica, step);
+    double mean = model_forward(replica->model, replica->sequences, replica->share);
+    model_backward(replica->model, keep_gradient, NULL);
+    optimizer_apply(&replica->optimizer, replica->parameters->gradients,
+                    replica->parameters->values);
+    enum ww_status status = local_step(replica->local, step, &mean, report, &what);
+    if (status == WW_OK) {
+        *loss = mean;
+    }
+    return judge(replica, what, status);
+}
+
 enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
                             struct ww_report *report)
 {
+    if (replica->local != NULL) {
+        return step_locally(replica, step, loss, report);
+    }
     enum exit_code code = judge(replica, "ww_step_begin", ww_step_begin(replica->context));
     if (code != EXIT_DONE) {
         return code;
@@ -252,6 +280,15 @@ static enum exit_code place_gradients(struct replica *replica)
     return judge(replica, "ww_alloc of the gradients", status);
 }
 
+static enum exit_code begin_local_steps(struct replica *replica)
+{
+    const char *what = NULL;
+    enum ww_status status = local_create(replica->context, replica->options,
+                                         replica->parameters->values, replica->parameters->count,
+                                         &replica->local, &what);
+    return judge(replica, what, status);
+}
+
 static enum exit_code connect(struct replica *replica, const struct ww_world *world)
 {
     struct ww_config config = WW_CONFIG_INIT;
@@ -268,7 +305,13 @@ static enum exit_code connect(struct replica *replica, const struct ww_world *wo
     if (code == EXIT_DONE) {
         code = register_gradients(replica);
     }
-    return code == EXIT_DONE ? share_first_parameters(replica) : code;
+    code = code == EXIT_DONE ? share_first_parameters(replica) : code;
+    return code == EXIT_DONE ? begin_local_steps(replica) : code;
+}
+
+const struct local *replica_local(const struct replica *replica)
+{
+    return replica->local;
 }
 
 size_t replica_parameter_count(const struct replica *replica)
@@ -281,6 +324,7 @@ void replica_destroy(struct replica *replica)
     if (replica == NULL) {
         return;
     }
+    local_destroy(replica->local);
     ww_context_destroy(replica->context);
     optimizer_finish(&replica->optimizer);
     free(replica->sequences);

@@ -25,7 +25,8 @@ size_t replica_parameter_count(const struct replica *replica);
 /* One training step on the batch's samples that belong to this rank. All ranks call it.
  * step    1 for the first; chooses the samples
  * *loss   the mean over the global batch, before the parameters move, same bits on all ranks; with
- *         --staleness of the step report->version, or of this one while that is 0
+ *         --staleness of the step report->version, or of this one while that is 0; with local steps
+ *         that of the steps before the latest exchange
  * Returns as replica_create. */
 enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
                             struct ww_report *report);
@@ -37,6 +38,10 @@ enum exit_code replica_drain(struct replica *replica, double *loss, struct ww_re
 
 /* The mean loss over windows of the held-out text, which the ranks share. All ranks call it. */
 enum exit_code replica_held_out(struct replica *replica, double *loss);
+
+/* The local steps; NULL where gradients travel. */
+struct local;
+const struct local *replica_local(const struct replica *replica);
 
 /* What all steps sent, cost and saved, on this rank. */
 enum exit_code replica_ledger(const struct replica *replica, struct ww_ledger *ledger);

@@ -62,7 +62,7 @@ train() {
 again="mpirun --oversubscribe -n $ranks $train"
 for option in "$@"; do
     case $option in
-    --codec | --codec=* | --help | --usage | --version | '-?')
+    --codec | --codec=* | --local-steps | --local-steps=* | --help | --usage | --version | '-?')
         train run "$@" # as asked for, once
         code=$?
         [ "$code" -eq 0 ] && echo "again: $again $*"

@@ -9,6 +9,7 @@
 #include <wirewise/mpi.h>
 
 #include "console.h"
+#include "local.h"
 #include "options.h"
 #include "replica.h"
 #include "text.h"
@@ -120,6 +121,15 @@ static void print_head(const struct run *run)
            options->batch, options->optimizer->name, options->rate);
     printf("model %s: %zu layers, width %zu, context %zu; %zu parameters, %.1f MiB of gradients\n",
            size->name, size->layers, size->width, size->context, count, mib(count * sizeof(float)));
+    if (options->outer.local_steps > 1) {
+        printf(
+            "local steps: %llu, then outer %s with rate %g and momentum %g, as %s; %d fragment%s, "
+            "delay %llu\n",
+            (unsigned long long)options->outer.local_steps,
+            options->outer.nesterov ? "nesterov" : "sgd", options->outer.rate,
+            options->outer.momentum, options->outer.codec, options->outer.fragments,
+            options->outer.fragments == 1 ? "" : "s", (unsigned long long)options->outer.delay);
+    }
     printf("%zu texts: %zu bytes to train on, %zu held out\n", run->text.files,
            run->text.training.count, run->text.held_out.count);
 }
@@ -133,6 +143,14 @@ static void print_ledger(const struct run *run)
         ww_ledger_print(&ledger, table, sizeof table);
         fputs(table, stdout);
     }
+}
+
+/* What the whole run sent beside what dense synchronous training would have sent. */
+static void print_outer(const struct run *run)
+{
+    char line[512];
+    local_print(replica_local(run->replica), line, sizeof line);
+    printf("local steps, rank 0: %s\n", line);
 }
 
 static void print_tail(const struct run *run, const struct summary *summary)
@@ -152,7 +170,9 @@ static void print_tail(const struct run *run, const struct summary *summary)
         printf("; %zu more gradients applied behind the last step", summary->drained);
     }
     printf("\n");
-    if (run->world.size > 1) {
+    if (replica_local(run->replica) != NULL) {
+        print_outer(run);
+    } else if (run->world.size > 1) {
         print_ledger(run);
     }
     fflush(stdout);
@@ -190,7 +210,9 @@ static enum exit_code drain(struct run *run, struct summary *summary)
     do {
         code = replica_drain(run->replica, &loss, &report);
         if (code == EXIT_DONE && report.version > 0) {
-            log_loss(run, (size_t)report.version, loss);
+            if (run->options.staleness > 0) {
+                log_loss(run, (size_t)report.version, loss);
+            }
             summary->drained++;
         }
     } while (code == EXIT_DONE && report.version > 0);
@@ -203,8 +225,9 @@ static enum exit_code one_step(struct run *run, size_t step, struct summary *sum
     double loss = 0;
     double held_out = NAN;
     enum exit_code code = replica_step(run->replica, step, &loss, &report);
-    if (code == EXIT_DONE && report.version > 0) {
-        log_loss(run, (size_t)report.version, loss);
+    bool late = run->options.staleness > 0;
+    if (code == EXIT_DONE && (!late || report.version > 0)) {
+        log_loss(run, late ? (size_t)report.version : step, loss);
     }
     if (code == EXIT_DONE && step == run->options.steps) {
         code = drain(run, summary);

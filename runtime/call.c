@@ -24,6 +24,8 @@ struct call {
     bool takes_in;             /* the residual goes into this rank's input and is zero then */
     bool chooses;              /* "auto" */
     struct auto_call *chooser; /* NULL = the codec is the caller's */
+    bool seeded;               /* else seeds count the calls */
+    uint64_t seed;
 };
 
 /* ---- Checking --------------------------------------------------------------------------- */
@@ -168,7 +170,7 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
     float *residual = feeds_back ? call->residual : NULL;
     latest->request.coding.residual = residual;
     latest->request.coding.next = residual;
-    latest->request.coding.seed = context->calls_made;
+    latest->request.coding.seed = call->seeded ? call->seed : context->calls_made;
     return WW_OK;
 }
 
@@ -344,6 +346,42 @@ enum ww_status call_meet(struct ww_context *context, const char *name, uint32_t 
                                         .op = WW_SUM,
                                         .root = -1,
                                         .label = label});
+}
+
+enum ww_status call_gather(struct ww_context *context, const struct call_purpose *purpose,
+                           const int64_t *mine, int64_t *all, size_t count)
+{
+    return make(context, &(struct call){.name = purpose->name,
+                                        .collective = COLLECTIVE_ALL_GATHER,
+                                        .input = mine,
+                                        .output = all,
+                                        .count = count,
+                                        .type = WW_I64,
+                                        .op = WW_OP_COUNT,
+                                        .root = -1,
+                                        .label = purpose->label});
+}
+
+enum ww_status call_mean(struct ww_context *context, const struct call_purpose *purpose,
+                         const struct call_mean *mean)
+{
+    bool coded = context->world.size > 1 && mean->count > 0 && mean->codec->kind != CODEC_NONE;
+    struct call call = {.name = purpose->name,
+                        .collective = COLLECTIVE_ALL_REDUCE,
+                        .input = mean->values,
+                        .output = mean->values,
+                        .count = mean->count,
+                        .type = WW_F32,
+                        .op = WW_MEAN,
+                        .root = -1,
+                        .label = purpose->label,
+                        .residual = mean->residual,
+                        .feeds_back = true,
+                        .takes_in = mean->residual != NULL && !coded,
+                        .seeded = true,
+                        .seed = mean->seed};
+    call.codec = coded ? *mean->codec : call.codec;
+    return make(context, &call);
 }
 
 enum ww_status ww_all_reduce(struct ww_context *context, const void *input, void *output,

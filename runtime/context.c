@@ -96,12 +96,17 @@ enum ww_status context_break_alike(struct ww_context *context, enum ww_status st
     return atomic_load(&context->failure);
 }
 
+bool context_is_parents(const struct ww_context *context)
+{
+    return context->generation != atomic_load(&process_generation);
+}
+
 enum ww_status context_check(struct ww_context *context, const char *call)
 {
     if (context == NULL) {
         return log_failure(WW_BAD_ARGUMENT, "%s got NULL for the context", call);
     }
-    if (context->generation != atomic_load(&process_generation)) {
+    if (context_is_parents(context)) {
         return log_failure(WW_BAD_STATE,
                            "%s was called in a child process (pid %d) on a context of its parent: "
                            "make contexts after fork, in the process that uses them",
@@ -167,6 +172,7 @@ static enum ww_status check_world(const struct ww_world *world)
 /* A world of one: its messages go nowhere, so any transport does; the local one is always there. */
 static enum ww_status take_world(struct ww_context *context, const struct ww_world *world)
 {
+    context->given = *world;
     context->world = *world;
     if (world->size > 1 || world->transport != NULL) {
         return WW_OK;
@@ -322,20 +328,24 @@ static int ranks_here(const struct ww_context *context)
     return context->imitation.hosts > 0 ? context->topology.size : context->topology.local_size;
 }
 
-/* Whether a thread moves messages, and if not although it was asked for, why. */
-static enum ww_status choose_progress(const struct ww_context *context, bool *own_thread)
+const char *context_thread_trouble(const struct ww_context *context, bool quiet)
 {
     const struct ww_transport *transport = context->transport;
-    enum ww_progress wish = context->settings.values.progress;
     struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
                                        .world = &context->world,
                                        .levels = context->topology.levels,
                                        .host_levels = context->topology.host_levels,
                                        .peer_level = context->topology.peer_level,
                                        .own_thread = true,
-                                       .program_is_quiet = is_quiet(context)};
-    const char *trouble = transport->thread_trouble == NULL ? NULL
-                                                            : transport->thread_trouble(&setup);
+                                       .program_is_quiet = quiet};
+    return transport->thread_trouble == NULL ? NULL : transport->thread_trouble(&setup);
+}
+
+/* Whether a thread moves messages, and if not although it was asked for, why. */
+static enum ww_status choose_progress(const struct ww_context *context, bool *own_thread)
+{
+    enum ww_progress wish = context->settings.values.progress;
+    const char *trouble = context_thread_trouble(context, is_quiet(context));
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     bool cores = cpu_count() >= 2 && online >= 2L * ranks_here(context);
     *own_thread = wish == WW_PROGRESS_THREAD || (wish == WW_PROGRESS_AUTO && cores);

@@ -179,6 +179,7 @@ struct step {
 };
 
 struct ww_context {
+    struct ww_world given; /* as the program gave it */
     struct ww_world world;
     struct ww_local_world *alone;         /* a world of one needs no transport of the program's */
     struct imitation imitation;           /* of slower wires; hosts 0 = none */
@@ -238,6 +239,9 @@ enum ww_status context_break(struct ww_context *context, enum ww_status status,
 void context_break_calls(struct ww_context *context); /* its part for the single calls */
 enum ww_status context_break_alike(struct ww_context *context, enum ww_status status);
 
+/* True in a child of the process that made the context: its threads and messages are not here. */
+bool context_is_parents(const struct ww_context *context);
+
 /* WW_OK when the context may be used here and now: not NULL, not forked, not broken. */
 enum ww_status context_check(struct ww_context *context, const char *call);
 
@@ -277,6 +281,10 @@ bool coding_keeps(const struct ww_context *context);
  * left, and fills the report. */
 enum ww_status coding_begin_step(struct ww_context *context);
 void coding_end_step(struct ww_context *context, struct ww_report *report);
+
+/* Why no thread beside the caller's may move messages; NULL = one may. quiet: the program makes no
+ * call of MPI while that thread does. */
+const char *context_thread_trouble(const struct ww_context *context, bool quiet);
 
 /* While a context is made: all ranks learn whether all of them succeeded, so that none waits for
  * one that gave up. All ranks call it. */

@@ -455,6 +455,8 @@ Test(gate, signatures_read_like_a_wish)
         {{.label = GATE_LABEL_FAREWELL}, "the end of its context (ww_context_destroy)"},
         {{.label = GATE_LABEL_LAYOUT}, "the layout of its tensors (ww_tensors_commit)"},
         {{.label = GATE_LABEL_DRAIN}, "the results of a step on its way (ww_step_drain)"},
+        {{.count = 5, .op = WW_MEAN, .root = -1, .label = GATE_LABEL_OUTER},
+         "all_reduce of 5 f32 (mean), for local steps"},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         char text[160];

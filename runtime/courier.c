@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * courier.c: a thread that exchanges parts of the vector while the caller makes local steps. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "outer.h"
+
+struct courier {
+    struct ww_outer *outer;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct fragment **queue; /* [capacity] a ring; each fragment is in it once at most */
+    int capacity;
+    int first;
+    int waiting;
+    bool ending;
+};
+
+/* The next fragment to exchange, in the order of sending; NULL when there will be none any more. */
+static struct fragment *await_work(struct courier *courier)
+{
+    struct fragment *next = NULL;
+    pthread_mutex_lock(&courier->lock);
+    while (courier->waiting == 0 && !courier->ending) {
+        pthread_cond_wait(&courier->changed, &courier->lock);
+    }
+    if (courier->waiting > 0) {
+        next = courier->queue[courier->first];
+        courier->first = (courier->first + 1) % courier->capacity;
+        courier->waiting--;
+    }
+    pthread_mutex_unlock(&courier->lock);
+    return next;
+}
+
+static void hand_back(struct courier *courier, struct fragment *fragment)
+{
+    pthread_mutex_lock(&courier->lock);
+    fragment->back = true;
+    pthread_cond_broadcast(&courier->changed);
+    pthread_mutex_unlock(&courier->lock);
+}
+
+static void *run(void *argument)
+{
+    struct courier *courier = argument;
+    struct fragment *fragment;
+    log_set_rank(courier->outer->carrier->world.rank);
+    while ((fragment = await_work(courier)) != NULL) {
+        exchange_run(courier->outer, fragment); /* after a failure it returns that one at once */
+        hand_back(courier, fragment);
+    }
+    return NULL;
+}
+
+void courier_send(struct courier *courier, struct fragment *fragment)
+{
+    pthread_mutex_lock(&courier->lock);
+    fragment->back = false;
+    courier->queue[(courier->first + courier->waiting) % courier->capacity] = fragment;
+    courier->waiting++;
+    pthread_cond_broadcast(&courier->changed);
+    pthread_mutex_unlock(&courier->lock);
+}
+
+void courier_await(struct courier *courier, struct fragment *fragment)
+{
+    pthread_mutex_lock(&courier->lock);
+    while (!fragment->back) {
+        pthread_cond_wait(&courier->changed, &courier->lock);
+    }
+    pthread_mutex_unlock(&courier->lock);
+}
+
+/* The program's signals are not this thread's business. */
+static int start_without_signals(struct courier *courier)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&courier->thread, NULL, run, courier);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
+}
+
+static void destroy(struct courier *courier)
+{
+    pthread_mutex_destroy(&courier->lock);
+    pthread_cond_destroy(&courier->changed);
+    free(courier->queue);
+    free(courier);
+}
+
+enum ww_status courier_start(struct ww_outer *outer, struct courier **courier)
+{
+    struct courier *made = calloc(1, sizeof *made);
+    struct fragment **queue = calloc((size_t)outer->config.fragments, sizeof(struct fragment *));
+    if (made == NULL || queue == NULL) {
+        free(made);
+        free(queue);
+        return log_failure(WW_NO_MEMORY, "no memory for a thread that exchanges fragments");
+    }
+    made->outer = outer;
+    made->queue = queue;
+    made->capacity = outer->config.fragments;
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->changed, NULL);
+    int failure = start_without_signals(made);
+    if (failure != 0) {
+        destroy(made);
+        return log_failure(WW_UNSUPPORTED,
+                           "a thread that exchanges fragments cannot be started: %s",
+                           strerror(failure));
+    }
+    *courier = made;
+    return WW_OK;
+}
+
+void courier_stop(struct courier *courier)
+{
+    if (courier == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&courier->lock);
+    courier->ending = true;
+    pthread_cond_broadcast(&courier->changed);
+    pthread_mutex_unlock(&courier->lock);
+    pthread_join(courier->thread, NULL);
+    destroy(courier);
+}
