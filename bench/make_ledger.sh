@@ -88,6 +88,7 @@ write() {
         saved = is("dense") ? "null" : saved_of(probes, 20)
         evidence = evidence_of(probes, 20)
         printf "{\"summary\": {%s, \"dense_s\": %s, \"coded_s\": %s, " \
+            "\"staleness\": [20, 0, 0, 0, 0, 0, 0, 0, 0], " \
             "\"audit\": {\"claimed\": %d, \"counted\": %s, \"interface\": \"eth0\", " \
             "\"overhead\": %d, \"unexplained\": %s}, " \
             "\"energy_j\": %s}}\n", members(20, 20, probes, is("slow"), saved, evidence),

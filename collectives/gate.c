@@ -120,6 +120,9 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
     if (signature->label == GATE_LABEL_FAREWELL) {
         return snprintf(text, bytes, "the end of its context (ww_context_destroy)");
     }
+    if (signature->label == GATE_LABEL_DRAIN) {
+        return snprintf(text, bytes, "the results of a step on its way (ww_step_drain)");
+    }
     if (signature->label == GATE_LABEL_ORDER) {
         return snprintf(text, bytes, "the order of %llu buckets at the end of step %llu",
                         (unsigned long long)signature->count, (unsigned long long)signature->step);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK
-# CHECK is falls, ranks_agree, repeats, resumes, goes, refuses, local_steps or help.
+# check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK, one of
+#     falls ranks_agree repeats resumes goes stale stale_quality local_steps refuses help
 # Exit: 0 passed, 1 failed, 2 wrong use.
 set -uo pipefail
 
@@ -78,6 +78,51 @@ repeats() {
     done
     cmp "$folder/losses.1" "$folder/losses.2" || fail "two equal runs differ"
     ! cmp -s "$folder/losses.1" "$folder/losses.3" || fail "another seed changed nothing"
+}
+
+# last_loss: of the last run
+last_loss() {
+    awk '/^held-out loss .* -> / { print $5 }' "$folder/out"
+}
+
+# Gradients that come a step or two late train as well, apply all steps, and keep ranks together.
+stale() {
+    local staleness codec
+    for staleness in 1 2; do
+        for codec in none int8; do
+            must_train 3 --size small --steps 80 --lr 0.003 --staleness $staleness --codec $codec \
+                --log-losses "$folder/losses"
+            awk '$1 != NR { exit 1 } END { exit NR != 80 }' "$folder/losses" ||
+                fail "staleness $staleness: not one loss of each step in order"
+            awk '/^held-out loss .* -> / { first = $3; last = $5 }
+                 END { exit !(first > 5 && last > 0 && last < 0.63 * first) }' "$folder/out" ||
+                fail "staleness $staleness, $codec: the loss did not fall to 0.63 of its first value
+$(grep '^held-out' "$folder/out")"
+            grep -q "; $staleness more gradients applied behind the last step" "$folder/out" ||
+                fail "staleness $staleness: not as many gradients were drained"
+            grep -q "^staleness    .*$staleness: $((80 - staleness)) results; " "$folder/out" ||
+                fail "staleness $staleness: another histogram
+$(grep '^staleness' "$folder/out")"
+            echo "staleness $staleness, $codec: held-out loss $(last_loss)"
+        done
+    done
+    refused 4 "train: rank 0: ww_context_create failed with WW_BAD_CONFIG" 2 --size small \
+        --codec topk:0.01 --staleness 2
+    refused 2 "--staleness is for gradients" 2 --size small --staleness 1 --local-steps 4
+    refused 2 "--staleness=9: give a whole number from 0 to 8" 2 --size small --staleness 9
+}
+
+# Takes a minute or two: at a rate that leaves room for delay the small model ends within 0.03
+# nats.
+stale_quality() {
+    local synchronous
+    must_train 2 --size small --steps 600 --lr 0.0003 --quiet
+    synchronous=$(last_loss)
+    must_train 2 --size small --steps 600 --lr 0.0003 --quiet --staleness 1
+    awk -v late="$(last_loss)" -v now="$synchronous" 'BEGIN {
+        printf "held-out loss %.4f synchronous, %.4f with staleness 1: %+.4f nats\n",
+               now, late, late - now
+        exit !(late > 0 && now > 0 && late - now <= 0.03) }' || fail "more than 0.03 nats behind"
 }
 
 # refused EXIT PATTERN RANKS arguments: ends with EXIT, one sentence that matches PATTERN on
@@ -256,7 +301,8 @@ help() {
 
 run=0
 case $check in
-falls | ranks_agree | repeats | resumes | goes | refuses | local_steps | help) "$check" ;;
+falls | ranks_agree | repeats | resumes | goes | stale | stale_quality | refuses | \
+    local_steps | help) "$check" ;;
 *)
     echo "check.sh: '$check' is no check" >&2
     exit 2

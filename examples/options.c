@@ -26,6 +26,7 @@ enum key {
     KEY_EVAL,
     KEY_CODEC,
     KEY_ALLOW,
+    KEY_STALENESS,
     KEY_LOCAL_STEPS,
     KEY_OUTER,
     KEY_OUTER_RATE,
@@ -60,6 +61,10 @@ static const struct argp_option rows[] = {
      "the library corrects sgd's momentum",
      0},
     {"allow", KEY_ALLOW, "LIST", 0, "What auto may choose among: fp16,int8,topk:0.01 (none)", 0},
+    {"staleness", KEY_STALENESS, "N", 0,
+     "Gradients travel while the next N steps compute, and are applied N steps late, 0 to 8 (0); "
+     "--lr may have to be lower",
+     0},
     {"checkpoint", KEY_CHECKPOINT, "DIR", 0,
      "Save to DIR now and then, at the end, and when SIGTERM or SIGUSR1 says that the machine will "
      "be taken away: then the exit code is 6",
@@ -153,6 +158,16 @@ static error_t parse_size_t(struct argp_state *state, const char *name, const ch
     error_t error = parse_count(state, name, value, 1, 1000000, &parsed);
     if (error == 0) {
         *count = (size_t)parsed;
+    }
+    return error;
+}
+
+static error_t parse_staleness(struct argp_state *state, const char *value, int *staleness)
+{
+    uint64_t parsed = 0;
+    error_t error = parse_count(state, "staleness", value, 0, WW_STALENESS_MAX, &parsed);
+    if (error == 0) {
+        *staleness = (int)parsed;
     }
     return error;
 }
@@ -303,6 +318,11 @@ static error_t finish_outer(struct argp_state *state)
                    "--codec is for gradients, and local steps send none: give --outer-codec");
         return EINVAL;
     }
+    if (outer->local_steps > 1 && parsing->options->staleness > 0) {
+        argp_error(state, "--staleness is for gradients, and local steps send none: give "
+                          "--outer-delay");
+        return EINVAL;
+    }
     if ((uint64_t)outer->fragments > outer->local_steps || outer->delay >= outer->local_steps) {
         argp_error(state,
                    "--fragments=%d and --outer-delay=%llu: with %llu local steps there can be "
@@ -354,6 +374,13 @@ static error_t finish(struct argp_state *state)
     const struct options *options = ((struct parsing *)state->input)->options;
     if (options->resume && options->checkpoint == NULL) {
         argp_error(state, "--resume: say from where, --checkpoint DIR");
+        return EINVAL;
+    }
+    if (options->checkpoint != NULL && options->staleness > 0) {
+        argp_error(state,
+                   "--checkpoint=%s: this trainer does not drain before it saves, and with "
+                   "--staleness %d steps are on their way; give one of the two",
+                   options->checkpoint, options->staleness);
         return EINVAL;
     }
     if (options->checkpoint != NULL && options->outer.local_steps > 1) {
@@ -414,6 +441,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_ALLOW:
         options->allowed = value;
         return 0;
+    case KEY_STALENESS:
+        return parse_staleness(state, value, &options->staleness);
     case KEY_EVAL:
         return parse_size_t(state, "eval-every", value, &options->eval_every);
     case '?':

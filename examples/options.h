@@ -37,6 +37,7 @@ struct options {
     size_t eval_every;
     const char *codec;
     const char *allowed;     /* to codec auto */
+    int staleness;           /* gradients are applied so many steps late */
     const char *losses_path; /* NULL = none */
     const char *checkpoint;  /* a folder; NULL = none */
     size_t checkpoint_every; /* steps */

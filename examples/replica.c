@@ -31,11 +31,13 @@ struct replica {
     struct parameters *parameters; /* the model's */
     struct ww_tensor **tensors;    /* [parameters->tensor_count] */
     struct optimizer optimizer;
-    struct progress progress; /* as it is saved and loaded */
-    uint8_t *sequences;       /* [share][context + 1] */
-    size_t share;             /* of the batch, in sequences */
-    enum ww_status status;    /* the first failure while gradients were started */
-    struct local *local;      /* NULL = gradients travel */
+    struct progress progress;      /* as it is saved and loaded */
+    struct ww_tensor *loss_tensor; /* with --staleness: a single call would wait for gradients */
+    double loss;                   /* on its way, or back */
+    uint8_t *sequences;            /* [share][context + 1] */
+    size_t share;                  /* of the batch, in sequences */
+    enum ww_status status;         /* the first failure while gradients were started */
+    struct local *local;           /* NULL = gradients travel */
 };
 
 /* ---- Failures ------------------------------------------------------------------------------ */
@@ -96,6 +98,24 @@ static void start_gradient(void *self, size_t index)
     }
 }
 
+/* The step left the mean of all ranks in place of this rank's gradients: its own, an earlier one's,
+ * or none yet. */
+static void apply_gradients(struct replica *replica, const struct ww_report *report)
+{
+    if (report->version > 0) {
+        optimizer_apply(&replica->optimizer, replica->parameters->gradients,
+                        replica->parameters->values);
+    }
+}
+
+static void start_loss(struct replica *replica, double loss)
+{
+    replica->loss = loss;
+    if (replica->loss_tensor != NULL) {
+        replica->status = ww_tensor_start(replica->loss_tensor, &replica->loss);
+    }
+}
+
 static void keep_gradient(void *self, size_t index)
 {
     (void)self;
@@ -131,6 +151,7 @@ enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
     }
     take_samples(replica, step);
     double mean = model_forward(replica->model, replica->sequences, replica->share);
+    start_loss(replica, mean);
     model_backward(replica->model, start_gradient, replica);
     code = judge(replica, "ww_tensor_start", replica->status);
     if (code != EXIT_DONE) {
@@ -140,14 +161,26 @@ enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
     if (code != EXIT_DONE) {
         return code;
     }
-    /* The step left the mean of all ranks in place of this rank's gradients. */
-    optimizer_apply(&replica->optimizer, replica->parameters->gradients,
-                    replica->parameters->values);
+    apply_gradients(replica, report);
+    if (replica->loss_tensor != NULL && report->version > 0) {
+        *loss = replica->loss;
+        return EXIT_DONE;
+    }
     enum ww_status status = ww_all_reduce(replica->context, &mean, &mean, 1, WW_F64, WW_MEAN);
     if (status == WW_OK) {
         *loss = mean;
     }
     return judge(replica, "ww_all_reduce of the loss", status);
+}
+
+enum exit_code replica_drain(struct replica *replica, double *loss, struct ww_report *report)
+{
+    enum exit_code code = judge(replica, "ww_step_drain", ww_step_drain(replica->context, report));
+    if (code == EXIT_DONE && report->version > 0) {
+        apply_gradients(replica, report);
+        *loss = replica->loss;
+    }
+    return code;
 }
 
 /* ---- The held-out loss --------------------------------------------------------------------- */
@@ -316,6 +349,9 @@ static enum exit_code register_gradients(struct replica *replica)
         status = ww_tensor_add(replica->context, tensor->name, WW_F32, tensor->dims, tensor->shape,
                                &replica->tensors[i]);
     }
+    if (status == WW_OK && replica->options->staleness > 0) {
+        status = ww_tensor_add(replica->context, "loss", WW_F64, 0, NULL, &replica->loss_tensor);
+    }
     if (status != WW_OK) {
         return judge(replica, "ww_tensor_add", status);
     }
@@ -386,6 +422,7 @@ static enum exit_code connect(struct replica *replica, const struct ww_world *wo
     config.codec = replica->options->codec;
     config.codecs_allowed = replica->options->allowed;
     config.momentum = library_keeps_momentum(replica->options) ? replica->options->momentum : 0;
+    config.staleness = replica->options->staleness;
     config.mpi_quiet = true; /* between begin and end of a step this program leaves MPI alone */
     enum ww_status status = ww_context_create(world, &config, &replica->context);
     if (status != WW_OK) {

@@ -26,10 +26,16 @@ size_t replica_parameter_count(const struct replica *replica);
 /* One training step on the batch's samples that belong to this rank. All ranks call it.
  * step    1 for the first; chooses the samples
  * *loss   the mean over the global batch, before the parameters move, same bits on all ranks; with
- *         local steps that of the steps before the latest exchange
+ *         --staleness of the step report->version, or of this one while that is 0; with local steps
+ *         that of the steps before the latest exchange
  * Returns as replica_create. */
 enum exit_code replica_step(struct replica *replica, size_t step, double *loss,
                             struct ww_report *report);
+
+/* Applies the gradients of the oldest step that are still on their way, with --staleness. All ranks
+ * call it, until report->version, which tells whose they are, is 0: nothing was.
+ * *loss   of that step, as by replica_step */
+enum exit_code replica_drain(struct replica *replica, double *loss, struct ww_report *report);
 
 /* The mean loss over windows of the held-out text, which the ranks share. All ranks call it. */
 enum exit_code replica_held_out(struct replica *replica, double *loss);

@@ -4,7 +4,8 @@
 # once densely, once with the codecs that pay, on two hosts with 1 Gbit/s between them that wirewise
 # imitates. Then it shows what that saved, and both losses.
 #   bash examples/run.sh [options and texts of the trainer]     --help lists them
-#   bash examples/run.sh --codec int8                           one run, as it is asked for
+#   bash examples/run.sh --codec int8                           one run, as it is asked for (so with
+#                               --local-steps, --staleness, --checkpoint and --resume)
 #   RANKS=2 bash examples/run.sh                                another number of ranks
 #   WIREWISE_SHAPE= bash examples/run.sh                        this machine as it is
 # Exit: the trainer's (0 done, 2 usage, 4 environment, 5 communication), 4 when the build fails.
@@ -62,7 +63,8 @@ train() {
 again="mpirun --oversubscribe -n $ranks $train"
 for option in "$@"; do
     case $option in
-    --codec | --codec=* | --local-steps | --local-steps=* | --help | --usage | --version | '-?')
+    --codec* | --local-steps* | --staleness* | --checkpoint* | --resume | --help | --usage | \
+        --version | '-?')
         train run "$@" # as asked for, once
         code=$?
         [ "$code" -eq 0 ] && echo "again: $again $*"

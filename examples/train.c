@@ -35,6 +35,7 @@ struct summary {
     uint64_t sent_bytes;
     double communication_s;
     double exposed_s;
+    size_t drained; /* steps whose gradients were applied behind the last one */
 };
 
 static bool is_first(const struct run *run)
@@ -165,6 +166,9 @@ static void print_tail(const struct run *run, const struct summary *summary)
         printf("; rank 0 sent %.1f MiB a step, %.0f %% of the communication was hidden",
                mib(summary->sent_bytes / steps), 100 * (1 - shown));
     }
+    if (run->options.staleness > 0) {
+        printf("; %zu more gradients applied behind the last step", summary->drained);
+    }
     printf("\n");
     if (run->options.checkpoint != NULL) {
         printf("parameters %016llx\n", (unsigned long long)replica_fingerprint(run->replica));
@@ -200,19 +204,43 @@ static bool is_judged(const struct options *options, size_t step)
     return step % options->eval_every == 0 || step == options->steps;
 }
 
+/* Behind the last step: what is still on its way. */
+static enum exit_code drain(struct run *run, struct summary *summary)
+{
+    struct ww_report report = WW_REPORT_INIT;
+    double loss = 0;
+    enum exit_code code;
+    do {
+        code = replica_drain(run->replica, &loss, &report);
+        if (code == EXIT_DONE && report.version > 0) {
+            if (run->options.staleness > 0) {
+                log_loss(run, (size_t)report.version, loss);
+            }
+            summary->drained++;
+        }
+    } while (code == EXIT_DONE && report.version > 0);
+    return code;
+}
+
 static enum exit_code one_step(struct run *run, size_t step, struct summary *summary)
 {
     struct ww_report report = WW_REPORT_INIT;
     double loss = 0;
     double held_out = NAN;
     enum exit_code code = replica_step(run->replica, step, &loss, &report);
+    bool late = run->options.staleness > 0;
+    if (code == EXIT_DONE && (!late || report.version > 0)) {
+        log_loss(run, late ? (size_t)report.version : step, loss);
+    }
+    if (code == EXIT_DONE && step == run->options.steps) {
+        code = drain(run, summary);
+    }
     if (code == EXIT_DONE && is_judged(&run->options, step)) {
         code = replica_held_out(run->replica, &held_out);
     }
     if (code != EXIT_DONE) {
         return code;
     }
-    log_loss(run, step, loss);
     if (!(loss < DIVERGED)) {
         return refuse_divergence(run, step, loss);
     }

@@ -246,7 +246,7 @@ static void fuse(struct ww_context *context)
 static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *bucket)
 {
     bucket->memory_bytes = bucket->count * ww_type_bytes(bucket->type);
-    if (bucket->memory_bytes > 0) {
+    if (bucket->memory_bytes > 0 && context->settings.values.staleness == 0) {
         bucket->memory = memory_reserve(bucket->memory_bytes);
         if (bucket->memory == NULL) {
             return log_failure(WW_NO_MEMORY, "no memory for a bucket of %zu bytes (\"%s\" ...)",
@@ -296,11 +296,15 @@ enum ww_status buckets_create(struct ww_context *context)
     for (int i = 0; status == WW_OK && i < context->bucket_count; i++) {
         status = reserve_bucket(context, &context->buckets[i]);
     }
+    if (status == WW_OK) {
+        status = delayed_reserve(context);
+    }
     return status == WW_OK ? coding_reserve(context) : status;
 }
 
 void buckets_destroy(struct ww_context *context)
 {
+    delayed_destroy(context);
     for (int i = 0; i < context->bucket_count; i++) {
         memory_release(context->buckets[i].memory, context->buckets[i].memory_bytes);
     }
@@ -354,7 +358,8 @@ void bucket_gather(struct bucket *bucket)
 {
     size_t element_bytes = ww_type_bytes(bucket->type);
     bucket->values = common_memory(bucket);
-    if (bucket->values != NULL || bucket->memory == NULL) {
+    bucket->apart = bucket->values == NULL && bucket->memory != NULL;
+    if (!bucket->apart) {
         return;
     }
     bucket->values = bucket->memory;
@@ -371,14 +376,14 @@ void bucket_gather(struct bucket *bucket)
 
 void bucket_scatter(struct bucket *bucket)
 {
-    if (bucket->values != bucket->memory || bucket->memory == NULL) {
+    if (!bucket->apart) {
         return;
     }
     size_t element_bytes = ww_type_bytes(bucket->type);
     for (int i = 0; i < bucket->tensor_count; i++) {
         struct ww_tensor *tensor = bucket->tensors[i];
         if (tensor->values != NULL && tensor->count > 0) {
-            memcpy(tensor->values, (uint8_t *)bucket->memory + tensor->offset * element_bytes,
+            memcpy(tensor->values, (uint8_t *)bucket->values + tensor->offset * element_bytes,
                    tensor->count * element_bytes);
         }
     }

@@ -89,6 +89,11 @@ enum ww_status checkpoint_check(struct ww_context *context, const char *call, co
     } else if (atomic_load(&context->step.open)) {
         status = log_failure(WW_BAD_STATE, "%s was called inside of step %llu: end it first", call,
                              (unsigned long long)context->step.number);
+    } else if (delayed_count(context) > 0) {
+        status = log_failure(WW_BAD_STATE,
+                             "%s was called with results of %llu steps on their way (staleness): "
+                             "ww_step_drain takes them",
+                             call, (unsigned long long)delayed_count(context));
     } else if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
         status = log_failure(WW_UNSUPPORTED, "%s: files are little-endian, this machine is not",
                              call);

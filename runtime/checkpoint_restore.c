@@ -398,6 +398,7 @@ void restored_take(struct restored *restored, struct ww_context *context)
     coding->dense_next = false;
     coding->steps = restored->state[STATE_WARM];
     context->step.number = restored->state[STATE_STEP];
+    delayed_go_on(context);
     for (int b = 0; b < context->bucket_count; b++) {
         struct bucket_coding *kept = &context->buckets[b].coding;
         kept->offset = restored->offset[b];

@@ -8,7 +8,7 @@
  * each is added to this rank's own gradient, once.
  *
  * There are two sets, so that the latest step can be taken back: it reads one and writes the
- * other. */
+ * other. Where results are delayed, steps on their way take turns with them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ bool coding_same_class(const struct codec_class *one, const struct codec_class *
 static float warm_density(const struct ww_context *context, float density)
 {
     uint64_t steps = (uint64_t)context->settings.values.density_warmup_steps;
-    uint64_t done = context->coding.steps;
+    uint64_t done = context->coding.steps + delayed_count(context);
     if (done >= steps || density >= WARMUP_DENSITY) {
         return density;
     }
@@ -199,12 +199,11 @@ void coding_destroy(struct ww_context *context)
 /* ---- One bucket in one step ----------------------------------------------------------------- */
 
 static void scale_values(const struct ww_context *context, const struct bucket *bucket,
-                         double scale)
+                         void *values, double scale)
 {
-    const void *values = bucket->values;
+    const void *source = values;
     if (bucket->type == WW_F32 || bucket->type == WW_F64) {
-        context->kernels.reduce[bucket->type][WW_SUM](bucket->values, &values, 1, bucket->count,
-                                                      scale);
+        context->kernels.reduce[bucket->type][WW_SUM](values, &source, 1, bucket->count, scale);
     }
 }
 
@@ -224,14 +223,13 @@ static void note_handover(struct ww_context *context, uint64_t since_ns)
 }
 
 /* Residuals that nobody will add where they were left go into the own gradient. */
-static void hand_on(struct ww_context *context, struct bucket *bucket)
+static void hand_on(struct ww_context *context, struct bucket *bucket, int reads, void *values)
 {
-    struct coding_state *coding = &context->coding;
-    const float *kept = coding->residuals[coding->now] + bucket->coding.offset;
-    const void *sources[] = {bucket->values, kept};
+    const float *kept = context->coding.residuals[reads] + bucket->coding.offset;
+    const void *sources[] = {values, kept};
     uint64_t since_ns = clock_now_ns();
     unsigned before = cpu_exact_begin();
-    context->kernels.reduce[WW_F32][WW_SUM](bucket->values, sources, 2, bucket->count, 1.0);
+    context->kernels.reduce[WW_F32][WW_SUM](values, sources, 2, bucket->count, 1.0);
     cpu_exact_end(before);
     note_handover(context, since_ns);
 }
@@ -239,10 +237,9 @@ static void hand_on(struct ww_context *context, struct bucket *bucket)
 /* Momentum that was kept for others to encode goes on as a part of the own gradient: whoever
  * encodes it keeps it from here on. */
 static void hand_on_momentum(const struct ww_context *context, const struct bucket *bucket,
-                             float *u)
+                             float *u, float *values)
 {
     float factor = (float)context->settings.values.momentum;
-    float *values = bucket->values;
     for (size_t i = 0; i < bucket->count; i++) {
         values[i] = factor * u[i] + values[i];
         u[i] = 0;
@@ -250,13 +247,13 @@ static void hand_on_momentum(const struct ww_context *context, const struct buck
 }
 
 /* Fills the request's residuals. Memory that the present holders did not write yet is zeroed. */
-static void use_residuals(struct ww_context *context, struct bucket *bucket, uint64_t holders,
-                          struct run_request *request)
+static void use_residuals(struct ww_context *context, struct bucket *bucket, int reads,
+                          uint64_t holders, struct run_request *request)
 {
     struct coding_state *coding = &context->coding;
     struct bucket_coding *kept = &bucket->coding;
-    float *now = coding->residuals[coding->now] + kept->offset;
-    float *next = coding->residuals[!coding->now] + kept->offset;
+    float *now = coding->residuals[reads] + kept->offset;
+    float *next = coding->residuals[!reads] + kept->offset;
     bool same = kept->now.holders == holders;
     if (!same || kept->now.settled == 0) {
         uint64_t since_ns = clock_now_ns();
@@ -269,12 +266,12 @@ static void use_residuals(struct ww_context *context, struct bucket *bucket, uin
 }
 
 /* This step's momentum, as the step before left it. */
-static float *begin_momentum(struct ww_context *context, struct bucket *bucket)
+static float *begin_momentum(struct ww_context *context, struct bucket *bucket, int reads)
 {
     struct coding_state *coding = &context->coding;
     size_t offset = bucket->coding.offset;
-    float *now = coding->momenta[coding->now] + offset;
-    float *next = coding->momenta[!coding->now] + offset;
+    float *now = coding->momenta[reads] + offset;
+    float *next = coding->momenta[!reads] + offset;
     if (bucket->coding.now.has_momentum) {
         memcpy(next, now, bucket->count * sizeof *next);
     } else {
@@ -286,10 +283,10 @@ static float *begin_momentum(struct ww_context *context, struct bucket *bucket)
 }
 
 /* Where nothing is chosen momentum is what it always was: u = factor u + gradient is what moves. */
-static void add_momentum(const struct ww_context *context, const struct bucket *bucket, float *u)
+static void add_momentum(const struct ww_context *context, const struct bucket *bucket, float *u,
+                         float *values)
 {
     float factor = (float)context->settings.values.momentum;
-    float *values = bucket->values;
     for (size_t i = 0; i < bucket->count; i++) {
         float sum = factor * u[i] + values[i];
         u[i] = isfinite(sum) ? sum : u[i];
@@ -297,51 +294,64 @@ static void add_momentum(const struct ww_context *context, const struct bucket *
     }
 }
 
-void coding_launch(struct ww_context *context, struct bucket *bucket, struct run_request *request)
+bool coding_keeps(const struct ww_context *context)
 {
-    struct coding_state *coding = &context->coding;
+    return context->coding.residuals[0] != NULL || context->coding.momenta[0] != NULL;
+}
+
+void coding_launch(struct ww_context *context, struct bucket *bucket,
+                   const struct step_terms *terms, struct run_request *request)
+{
     struct bucket_coding *kept = &bucket->coding;
     const struct codec_spec *spec = &request->coding.spec;
     bool keeps = coding_feeds_back(context->settings.values.error_feedback, spec);
     uint64_t holders = keeps ? fingerprint(request) : 0;
-    if (coding->loss_scale != 1) {
-        scale_values(context, bucket, 1 / coding->loss_scale);
+    if (terms->loss_scale != 1) {
+        scale_values(context, bucket, request->output, 1 / terms->loss_scale);
     }
     kept->before = kept->now;
     if (has_momentum(context, bucket) && bucket->count > 0) {
-        float *u = begin_momentum(context, bucket);
+        float *u = begin_momentum(context, bucket, terms->reads);
         if (spec->kind == CODEC_TOPK && keeps) {
             if (kept->before.has_momentum && kept->before.holders != holders) {
-                hand_on_momentum(context, bucket, u);
+                hand_on_momentum(context, bucket, u, request->output);
             }
             request->coding.momentum = u;
             request->coding.momentum_factor = (float)context->settings.values.momentum;
         } else {
-            add_momentum(context, bucket, u);
+            add_momentum(context, bucket, u, request->output);
         }
     }
     if (!may_be_coded(bucket) && kept->now.holders == 0) {
         return;
     }
     if (kept->now.holders != 0 && kept->now.holders != holders) {
-        hand_on(context, bucket);
+        hand_on(context, bucket, terms->reads, request->output);
     }
     if (keeps) {
-        use_residuals(context, bucket, holders, request);
+        use_residuals(context, bucket, terms->reads, holders, request);
     }
     kept->now.holders = holders;
-    request->coding.seed = context->step.number * UINT64_C(0xd1342543de82ef95) +
-                           (uint64_t)bucket->index;
+    request->coding.seed = terms->number * UINT64_C(0xd1342543de82ef95) + (uint64_t)bucket->index;
     request->coding.outcome = &kept->outcome;
-    request->coding.weighed = ledger_weighs(context);
+    request->coding.weighed = ledger_weighs(terms->number);
 }
 
 /* ---- Steps ---------------------------------------------------------------------------------- */
 
+bool coding_changes(const struct ww_context *context)
+{
+    bool changes = false;
+    for (int i = 0; i < context->bucket_count && !changes; i++) {
+        struct codec_spec spec = coding_spec(context, &context->buckets[i]);
+        changes = !codec_spec_same(&spec, &context->buckets[i].request.coding.spec);
+    }
+    return changes;
+}
+
 enum ww_status coding_begin_step(struct ww_context *context)
 {
     context->coding.may_discard = false;
-    context->coding.loss_scale = 1;
     for (int i = 0; i < context->bucket_count; i++) {
         struct bucket *bucket = &context->buckets[i];
         struct codec_spec spec = coding_spec(context, bucket);
@@ -384,7 +394,7 @@ static void clip(struct ww_context *context, struct ww_report *report)
     for (int i = 0; i < context->bucket_count; i++) {
         struct bucket *bucket = &context->buckets[i];
         if (bucket->count > 0) {
-            scale_values(context, bucket, limit / report->gradient_norm);
+            scale_values(context, bucket, bucket->values, limit / report->gradient_norm);
             bucket_scatter(bucket);
         }
     }
@@ -452,12 +462,13 @@ void coding_end_step(struct ww_context *context, struct ww_report *report)
             share_momentum(context, bucket);
         }
     }
+    coding->dense_next = coding->dense_next && context->ledger.compares; /* who looks at it, too */
     if (context->settings.values.clip_norm > 0) {
         clip(context, report);
     }
     coding->now = !coding->now;
     coding->steps++;
-    coding->may_discard = true;
+    coding->may_discard = !delayed_is_on(context); /* steps behind it read what it left */
 }
 
 /* ---- Asked for by the program --------------------------------------------------------------- */
@@ -479,6 +490,9 @@ enum ww_status ww_tensor_codec(struct ww_tensor *tensor, const char *codec)
                              tensor->name);
     } else if (codec != NULL) {
         status = menu_parse_codec(codec, call, &spec);
+    }
+    if (status == WW_OK) {
+        status = menu_check_stale(&spec, &context->settings.values, call);
     }
     if (status == WW_OK && spec.kind != CODEC_NONE && tensor->type != WW_F32) {
         status = log_failure(WW_UNSUPPORTED, "%s(\"%s\", \"%s\"): only f32 is encoded, this is %s",
@@ -515,6 +529,9 @@ enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
     if (status == WW_OK) {
         status = menu_check(&menu, &context->settings.values, call);
     }
+    if (status == WW_OK) {
+        status = menu_check_delayed(&menu, &context->settings.values, call);
+    }
     if (status == WW_OK && context->committed && !context->coding.changeable) {
         status = log_failure(WW_BAD_STATE,
                              "%s(\"%s\"): no tensor follows the context's codec: it was none when "
@@ -547,6 +564,12 @@ enum ww_status ww_step_dense_next(struct ww_context *context)
     if (status == WW_OK && !context->committed) {
         status = log_failure(WW_BAD_STATE, "%s came before ww_tensors_commit", call);
     }
+    if (status == WW_OK && context->settings.values.staleness > 0) {
+        status = log_failure(WW_UNSUPPORTED,
+                             "%s: with staleness %d steps are on their way that still leave "
+                             "residuals; drain, and save them instead",
+                             call, context->settings.values.staleness);
+    }
     if (status != WW_OK) {
         return context_fail(context, status);
     }
@@ -570,7 +593,7 @@ enum ww_status ww_step_loss_scale(struct ww_context *context, double scale)
     if (status != WW_OK) {
         return context_fail(context, status);
     }
-    context->coding.loss_scale = scale;
+    context->step.terms->loss_scale = scale;
     return WW_OK;
 }
 
@@ -583,6 +606,13 @@ enum ww_status ww_step_discard(struct ww_context *context)
         return status;
     }
     status = check_between(context, call);
+    if (status == WW_OK && delayed_is_on(context)) {
+        status = log_failure(
+            WW_BAD_STATE,
+            "%s: with staleness %d later steps go on from what the latest result's "
+            "step left; leave such a result out, and its residuals as they are",
+            call, context->settings.values.staleness);
+    }
     if (status == WW_OK && !coding->may_discard) {
         status = log_failure(WW_BAD_STATE, "%s: there is no step to take back", call);
     }

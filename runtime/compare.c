@@ -70,7 +70,8 @@ static bool probes(const struct ww_context *context)
 {
     enum ww_probe probe = context->settings.values.probe;
     bool frozen = context->settings.values.deterministic == WW_DETERMINISTIC_PLAN;
-    return probe == WW_PROBE_AUTO ? !frozen : probe != WW_PROBE_OFF;
+    bool overlap = context->settings.values.staleness > 0; /* of steps */
+    return probe == WW_PROBE_AUTO ? !frozen && !overlap : probe != WW_PROBE_OFF;
 }
 
 void compare_begin(struct ww_context *context)

@@ -201,6 +201,9 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
         if (status == WW_OK) {
             status = menu_check(&context->coding.menu, values, "codec");
         }
+        if (status == WW_OK) {
+            status = menu_check_delayed(&context->coding.menu, values, "codec");
+        }
         status = status == WW_OK ? WW_OK : WW_BAD_CONFIG;
     }
     if (status == WW_OK) {
@@ -246,6 +249,12 @@ static void describe_fabric(struct ww_context *context, const void *fabric)
     snprintf(context->fabric_name, sizeof context->fabric_name, "%s", name);
 }
 
+/* The promise is about steps; with delayed results messages move between them as well. */
+static bool is_quiet(const struct ww_context *context)
+{
+    return context->settings.values.mpi_quiet && context->settings.values.staleness == 0;
+}
+
 static enum ww_status open_fabric(struct ww_context *context, int runs, bool own_thread,
                                   void **fabric)
 {
@@ -256,7 +265,7 @@ static enum ww_status open_fabric(struct ww_context *context, int runs, bool own
                                        .peer_level = context->topology.peer_level,
                                        .area_bytes = engine_area_bytes(runs),
                                        .own_thread = own_thread,
-                                       .program_is_quiet = context->settings.values.mpi_quiet};
+                                       .program_is_quiet = is_quiet(context)};
     return context->transport->open(&setup, fabric);
 }
 
@@ -337,7 +346,7 @@ const char *context_thread_trouble(const struct ww_context *context, bool quiet)
 static enum ww_status choose_progress(const struct ww_context *context, bool *own_thread)
 {
     enum ww_progress wish = context->settings.values.progress;
-    const char *trouble = context_thread_trouble(context, context->settings.values.mpi_quiet);
+    const char *trouble = context_thread_trouble(context, is_quiet(context));
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     bool cores = cpu_count() >= 2 && online >= 2L * ranks_here(context);
     *own_thread = wish == WW_PROGRESS_THREAD || (wish == WW_PROGRESS_AUTO && cores);
@@ -537,6 +546,16 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
     return WW_OK;
 }
 
+static void warn_of_abandoned(const struct ww_context *context)
+{
+    uint64_t steps = delayed_count(context);
+    if (steps > 0 && atomic_load(&context->failure) == WW_OK) {
+        log_warn("ww_context_destroy: the results of %" PRIu64 " step%s on the way, from step "
+                 "%" PRIu64 " on, are abandoned; ww_step_drain would have brought them",
+                 steps, steps == 1 ? "" : "s", context->delayed.oldest);
+    }
+}
+
 void ww_context_destroy(struct ww_context *context)
 {
     if (context == NULL) {
@@ -547,6 +566,7 @@ void ww_context_destroy(struct ww_context *context)
     }
     progress_stop(context->thread);
     context->thread = NULL;
+    warn_of_abandoned(context);
     bool failed = atomic_load(&context->failure) != WW_OK ||
                   call_meet(context, "ww_context_destroy", GATE_LABEL_FAREWELL) != WW_OK;
     tear_down(context, failed);

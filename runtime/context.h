@@ -84,6 +84,19 @@ enum bucket_state {
     BUCKET_DONE /* results are in place */
 };
 
+/* One bucket of one step on its way, where results come later than gradients (delayed.c). */
+struct parcel {
+    void *memory;     /* [memory_bytes] of its bucket; NULL = it has no elements */
+    atomic_int state; /* enum bucket_state */
+    struct run_request request;
+    struct coding_outcome outcome;
+    uint64_t number; /* the engine's */
+    struct run_times times;
+    uint64_t start_ns;
+    uint64_t ready_ns;
+    uint64_t done_ns;
+};
+
 /* Neighbouring tensors of one type and codec that travel together. */
 struct bucket {
     int index; /* 0 holds the tensors registered last */
@@ -100,12 +113,16 @@ struct bucket {
     uint64_t ready_ns; /* and further times, where ledger_wants_times */
     uint64_t done_ns;
     struct run_times times;
-    struct run_request request; /* what is the same in every step */
+    struct run_request request;  /* what is the same in every step */
+    struct parcel *parcels;      /* [delayed.depth], by step modulo that; then what follows tells of
+                                    the results that came last. NULL = results are not delayed */
+    struct codec_spec travelled; /* how these came */
 
     atomic_int missing; /* tensors not yet started in this step */
     atomic_int state;
     uint64_t ready_rank; /* how many buckets were ready before it, this step */
     void *values;        /* where the collective works: the tensors themselves or memory */
+    bool apart;          /* it is memory: results are brought to the tensors */
     uint64_t number;     /* the engine's */
 };
 
@@ -121,12 +138,37 @@ struct coding_state {
     bool carries;     /* what was loaded may belong to any fp32 tensor */
     bool dense_next;  /* the next step, or the present one, goes dense */
     uint64_t steps;   /* that counted: for the warm-up of top-k */
+};
+
+/* What holds for all buckets of one step when they leave. */
+struct step_terms {
+    uint64_t number;
     double loss_scale;
+    int reads; /* the set of residuals and momenta, out of two; the other one is written */
+};
+
+/* A step whose results were not taken yet. */
+struct delayed_step {
+    struct step_terms terms;
+    uint64_t taken; /* results of earlier steps that were there when it began */
+};
+
+/* Steps on their way, where results come later than gradients (delayed.c). Guarded by the lock of
+ * the steps' lane; numbers are changed by the thread of the steps only. */
+struct delayed {
+    int depth;                  /* so many at most; 0 = every step ends with its own results */
+    struct delayed_step *steps; /* [depth], by number modulo depth */
+    uint64_t oldest;            /* oldest .. newest are on their way; none when oldest > newest */
+    uint64_t newest;
+    uint64_t leaving; /* the step whose buckets leave, and ... */
+    int launched;     /* ... how many of them did */
 };
 
 /* The present step. */
 struct step {
     uint64_t number;
+    struct step_terms *terms; /* its own, or where delayed.c keeps them */
+    struct step_terms own;
     atomic_bool open;
     int launched; /* buckets that left */
     int moving;   /* of these, not yet done */
@@ -190,6 +232,7 @@ struct ww_context {
     struct step step;
     struct preemption preemption;
     struct attachment *attachments; /* to checkpoints */
+    struct delayed delayed;
     struct progress_thread *thread; /* NULL = inline */
     pthread_mutex_t allocations_lock;
     struct allocation *allocations; /* of ww_alloc */
@@ -240,9 +283,16 @@ struct coding_places {
 };
 struct coding_places coding_place(const struct ww_context *context, bool carries, size_t *offset);
 
-/* A bucket's values are gathered: divides by the loss scale, hands residuals on where others hold
- * them now, and fills the request's coding. */
-void coding_launch(struct ww_context *context, struct bucket *bucket, struct run_request *request);
+/* A bucket's values are gathered, in the request's output: divides by the loss scale, hands
+ * residuals on where others hold them now, and fills the request's coding. */
+void coding_launch(struct ww_context *context, struct bucket *bucket,
+                   const struct step_terms *terms, struct run_request *request);
+
+/* Whether the next step's begin has to plan buckets anew: not while any is on its way. */
+bool coding_changes(const struct ww_context *context);
+
+/* Whether steps read what the step before left. */
+bool coding_keeps(const struct ww_context *context);
 
 /* At the begin of a step, and at its end, when all results are in place: clips, keeps what the step
  * left, and fills the report. */
@@ -284,6 +334,58 @@ enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns);
 struct pulse step_pulse(const struct ww_context *context);
 void step_note_pulse(struct ww_context *context); /* the lane is locked */
 
+/* What moving buckets on has in common, whoever keeps them; the lane is locked. A bucket leaves;
+ * one was found done: takes its times, and notes when nothing is on its way any more. */
+void step_note_leaving(struct ww_context *context, uint64_t now_ns);
+struct run_times step_take_times(struct ww_context *context, const struct run_request *request,
+                                 uint64_t number);
+void step_note_arrival(struct ww_context *context, uint64_t *now_ns);
+
+/* Waits until a bucket's state is BUCKET_DONE, while inline progress is made. */
+enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
+                          atomic_int *state);
+
+/* delayed.c: memory for steps on their way, once buckets are known. */
+enum ww_status delayed_reserve(struct ww_context *context);
+void delayed_destroy(struct ww_context *context);
+
+static inline bool delayed_is_on(const struct ww_context *context)
+{
+    return context->delayed.depth > 0;
+}
+
+/* Steps on their way whose results were not taken yet; 0 where results are not delayed. */
+static inline uint64_t delayed_count(const struct ww_context *context)
+{
+    return delayed_is_on(context) ? context->delayed.newest + 1 - context->delayed.oldest : 0;
+}
+
+/* Step step.number begins, once nothing hinders it: its terms, which the caller may change before
+ * it hands anything over. The lane is locked. */
+struct step_terms *delayed_begin(struct ww_context *context);
+
+/* Steps go on behind context->step.number, which was changed; nothing is on its way. */
+void delayed_go_on(struct ww_context *context);
+
+/* Copies what a tensor was given, or zeros; marks its bucket as complete. */
+void delayed_fill(struct ww_tensor *tensor, bool has_values);
+void delayed_complete(struct bucket *bucket);
+
+/* Lets the next bucket leave; false when there is none, it is not ready, or there is no room.
+ * Whether one is ready. Looks after those on their way. The lane is locked for all of them. */
+bool delayed_launch(struct ww_context *context, uint64_t now_ns, enum ww_status *status);
+bool delayed_is_ready(struct ww_context *context);
+void delayed_finish(struct ww_context *context, uint64_t *now_ns);
+
+/* Waits until the results of the oldest step, or of all steps, are there. */
+enum ww_status delayed_await(struct ww_context *context, bool all);
+
+/* Brings the oldest step's results to where tensors were handed over last, and returns its number;
+ * or zeros, where there are none yet. *staleness is how many other results were taken since its
+ * gradients were made. */
+uint64_t delayed_take(struct ww_context *context, int *staleness);
+void delayed_take_none(struct ww_context *context);
+
 /* side.c: one small collective on values[count] in place, between steps; broadcasts come from rank
  * 0. All ranks call it. `then`, unless NULL, runs before others may find a failure. side_reserve
  * finds room beforehand. side_run_request is for a locked lane and a request that has room. */
@@ -315,8 +417,12 @@ void ledger_begin_step(struct ww_context *context);
 void ledger_collect(struct ww_context *context, struct ww_report *report);
 void ledger_note(struct ww_context *context, struct ww_report *report);
 
+/* Results came that are so stale; a drain's report, which is no step of its own. */
+void ledger_note_staleness(struct ww_context *context, int staleness);
+void ledger_note_drain(struct ww_context *context, struct ww_report *report);
+
 bool ledger_wants_times(const struct ww_context *context); /* of buckets */
-bool ledger_weighs(const struct ww_context *context);      /* residuals, in this step */
+bool ledger_weighs(uint64_t step);                         /* residuals, in this step */
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of

@@ -124,13 +124,28 @@ static void note_calls(struct ww_context *context)
     }
 }
 
+/* Steps on their way move in the lane meanwhile. */
+static void tell_claim(struct ww_context *context)
+{
+    bool shared = context->ledger.overlaps;
+    if (shared) {
+        pthread_mutex_lock(&context->steps.lock);
+    }
+    engine_tell(context->steps.engine, own_claim(&context->ledger));
+    if (shared) {
+        pthread_mutex_unlock(&context->steps.lock);
+    }
+}
+
 static void audit(struct ww_context *context, struct ww_audit *audit)
 {
     struct audit_counters now;
     *audit = (struct ww_audit){.ranks = 1};
     note_calls(context);
-    engine_tell(context->steps.engine, own_claim(&context->ledger));
+    tell_claim(context);
+    pthread_mutex_lock(&context->steps.lock);
     audit->claimed_bytes = engine_told(context->steps.engine, &audit->ranks);
+    pthread_mutex_unlock(&context->steps.lock);
     audit_read("", &now);
     audit_compare(&context->ledger.counted_since, &now, audit);
 }
@@ -179,6 +194,7 @@ static void begin_totals(struct ww_context *context)
 enum ww_status ledger_begin(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
+    ledger->overlaps = delayed_is_on(context);
     begin_totals(context);
     compare_begin(context);
     yardstick_price(context);
@@ -243,10 +259,9 @@ void ledger_begin_step(struct ww_context *context)
     ledger->delay_ns = engine_delay_ns(context->steps.engine);
 }
 
-bool ledger_weighs(const struct ww_context *context)
+bool ledger_weighs(uint64_t step)
 {
-    uint64_t number = context->step.number;
-    return (number & (number - 1)) == 0 || number % WEIGH_EVERY == 0;
+    return (step & (step - 1)) == 0 || step % WEIGH_EVERY == 0;
 }
 
 void ledger_collect(struct ww_context *context, struct ww_report *report)
@@ -260,6 +275,12 @@ void ledger_collect(struct ww_context *context, struct ww_report *report)
     ledger->steps_sent = sent_outside(context, engine);
 }
 
+/* How the results of a bucket came. */
+static const struct codec_spec *bucket_spec(const struct bucket *bucket)
+{
+    return bucket->parcels == NULL ? &bucket->request.coding.spec : &bucket->travelled;
+}
+
 /* What travels by one codec. */
 struct share {
     const struct codec_spec *spec;
@@ -270,12 +291,12 @@ struct share {
 static void name_codec(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
-    struct share shares[SHARES_MAX] = {{&context->buckets[0].request.coding.spec, 0}};
+    struct share shares[SHARES_MAX] = {{bucket_spec(&context->buckets[0]), 0}};
     int count = 1;
     int most = 0;
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
-        const struct codec_spec *spec = &bucket->request.coding.spec;
+        const struct codec_spec *spec = bucket_spec(bucket);
         int at = 0;
         while (at < count && !codec_spec_same(shares[at].spec, spec)) {
             at++;
@@ -327,14 +348,14 @@ static void note_slowest(struct ledger *ledger, int rank)
     }
 }
 
-static void add_levels(struct ledger *ledger, struct ww_report *report)
+static void add_levels(struct ledger *ledger, struct ww_report *report, bool is_step)
 {
     struct ww_ledger *totals = &ledger->totals;
     for (int level = 0; level < totals->levels; level++) {
         struct ww_level_report *line = &report->level[level];
         struct ww_level_report *sum = &totals->level[level];
-        line->dense32_bytes = ledger->dense.dense32[level];
-        line->dense16_bytes = ledger->dense.dense16[level];
+        line->dense32_bytes = is_step ? ledger->dense.dense32[level] : 0;
+        line->dense16_bytes = is_step ? ledger->dense.dense16[level] : 0;
         sum->sent_bytes += line->sent_bytes;
         sum->planned_bytes += line->planned_bytes;
         sum->dense32_bytes += line->dense32_bytes;
@@ -343,10 +364,9 @@ static void add_levels(struct ledger *ledger, struct ww_report *report)
     }
 }
 
-static void add_step(struct ledger *ledger, const struct ww_report *report)
+static void add_report(struct ledger *ledger, const struct ww_report *report)
 {
     struct ww_ledger *totals = &ledger->totals;
-    totals->steps++;
     totals->probes += report->probe;
     totals->payload_bytes += report->payload_bytes;
     totals->control_bytes += report->control_bytes;
@@ -393,7 +413,7 @@ static const struct bucket_times *bucket_times(struct ww_context *context)
     for (int i = 0; i < context->bucket_count; i++) {
         const struct bucket *bucket = &context->buckets[i];
         times[i] = (struct bucket_times){.index = bucket->index,
-                                         .codec = codec_name(bucket->request.coding.spec.kind),
+                                         .codec = codec_name(bucket_spec(bucket)->kind),
                                          .bytes = (uint64_t)bucket->count *
                                                   ww_type_bytes(bucket->type),
                                          .ready_ns = bucket->ready_ns,
@@ -406,16 +426,37 @@ static const struct bucket_times *bucket_times(struct ww_context *context)
     return times;
 }
 
-static void write_outputs(struct ww_context *context, const struct ww_report *report)
+/* A line is written once nothing can be drained behind its step any more. */
+static void write_held(struct ledger *ledger)
+{
+    if (ledger->held.step > 0) {
+        outputs_line(ledger->outputs, &ledger->held, ledger->held_ns);
+        ledger->held.step = 0;
+    }
+}
+
+static void write_line(struct ledger *ledger, const struct ww_report *report, uint64_t now_ns)
+{
+    if (!ledger->overlaps) {
+        outputs_line(ledger->outputs, report, now_ns);
+        return;
+    }
+    write_held(ledger);
+    ledger->held = *report;
+    ledger->held_ns = now_ns;
+}
+
+static void write_outputs(struct ww_context *context, const struct ww_report *report, bool drains,
+                          uint64_t now_ns)
 {
     struct ledger *ledger = &context->ledger;
-    uint64_t now_ns = clock_now_ns();
-    struct step_times times = {.begin_ns = context->step.begin_ns, .end_ns = now_ns};
+    struct step_times times = {
+        .begin_ns = context->step.begin_ns, .end_ns = now_ns, .drains = drains};
     if (ledger_wants_times(context)) {
         times.buckets = bucket_times(context);
         times.count = context->bucket_count;
     }
-    outputs_step(ledger->outputs, report, times.count > 0 ? &times : NULL, now_ns);
+    outputs_trace(ledger->outputs, report, times.count > 0 ? &times : NULL, now_ns);
     if (outputs_want_totals(ledger->outputs, now_ns)) {
         struct ww_ledger totals;
         total(context, &totals);
@@ -427,11 +468,71 @@ static void write_outputs(struct ww_context *context, const struct ww_report *re
 static bool encodes(const struct ww_context *context)
 {
     for (int i = 0; i < context->bucket_count; i++) {
-        if (context->buckets[i].request.coding.spec.kind != CODEC_NONE) {
+        if (bucket_spec(&context->buckets[i])->kind != CODEC_NONE) {
             return true;
         }
     }
     return false;
+}
+
+static void note_encoding(struct ww_context *context)
+{
+    struct ledger *ledger = &context->ledger;
+    ledger->encodes = ledger->compares && encodes(context);
+    ledger->encoded = ledger->encoded || ledger->encodes;
+}
+
+/* What steps and drains have in common. */
+static void note(struct ww_context *context, struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    name_codec(context, report);
+    note_slowest(ledger, report->slowest_rank);
+    note_residuals(context, report);
+    add_report(ledger, report);
+    note_calls(context);
+    tell_claim(context);
+    if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
+        note_energy(ledger, context->step.begin_ns);
+    }
+}
+
+void ledger_note_staleness(struct ww_context *context, int staleness)
+{
+    context->ledger.totals.staleness[staleness]++;
+}
+
+/* Adds a drain to the step that it stands behind. */
+static void hold(struct ww_report *held, const struct ww_report *drain)
+{
+    for (int level = 0; level < held->levels; level++) {
+        held->level[level].sent_bytes += drain->level[level].sent_bytes;
+        held->level[level].planned_bytes += drain->level[level].planned_bytes;
+        held->level[level].messages += drain->level[level].messages;
+    }
+    held->sent_bytes += drain->sent_bytes;
+    held->control_bytes += drain->control_bytes;
+    held->step_s += drain->step_s;
+    held->communication_s += drain->communication_s;
+    held->exposed_s += drain->exposed_s;
+    held->encode_s += drain->encode_s;
+    held->decode_s += drain->decode_s;
+    held->skew_s += drain->skew_s;
+    held->encoded += drain->encoded;
+    held->chosen += drain->chosen;
+    held->wild += drain->wild;
+}
+
+void ledger_note_drain(struct ww_context *context, struct ww_report *report)
+{
+    struct ledger *ledger = &context->ledger;
+    note_encoding(context);
+    add_levels(ledger, report, false);
+    note(context, report); /* it claims no savings: steps do */
+    hold(&ledger->held, report);
+    if (ledger->outputs != NULL) {
+        write_outputs(context, report, true, clock_now_ns());
+    }
 }
 
 void ledger_note(struct ww_context *context, struct ww_report *report)
@@ -440,21 +541,15 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
     double usual = policy_home_s(&ledger->policy);
     report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
-    ledger->encodes = ledger->compares && encodes(context);
-    ledger->encoded = ledger->encoded || ledger->encodes;
-    name_codec(context, report);
-    note_slowest(ledger, report->slowest_rank);
-    note_residuals(context, report);
-    add_levels(ledger, report);
+    note_encoding(context);
+    add_levels(ledger, report, true);
     report->saved = step_savings(ledger, report);
-    add_step(ledger, report);
-    note_calls(context);
-    engine_tell(context->steps.engine, own_claim(ledger));
-    if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
-        note_energy(ledger, context->step.begin_ns);
-    }
+    note(context, report);
+    ledger->totals.steps++;
     if (ledger->outputs != NULL) {
-        write_outputs(context, report);
+        uint64_t now_ns = clock_now_ns();
+        write_line(ledger, report, now_ns);
+        write_outputs(context, report, false, now_ns);
     }
 }
 
@@ -483,6 +578,7 @@ enum ww_status ww_ledger_read(struct ww_context *context, struct ww_ledger *ledg
 void ledger_destroy(struct ww_context *context, enum ww_status failure)
 {
     struct ledger *ledger = &context->ledger;
+    write_held(ledger);
     if (ledger->outputs != NULL && failure != WW_OK) {
         outputs_event(ledger->outputs, "failure", context->step.number, ww_last_error(context));
         outputs_destroy(ledger->outputs, NULL);

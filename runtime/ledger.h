@@ -23,6 +23,7 @@ struct ledger {
     bool compares;        /* something may be encoded */
     bool encoded;         /* something was, by some rank */
     bool shadows;         /* probes are dense sums after a step, not dense steps */
+    bool overlaps;        /* results are delayed: steps overlap */
     bool whole_steps;     /* the basis is the step, else the time inside wirewise; alike on all
                              ranks: buckets_agree chooses */
     struct ww_ledger totals;
@@ -39,6 +40,9 @@ struct ledger {
     struct audit_counters counted_since;
     struct energy_counters energy_since; /* read at energy_ns */
     uint64_t energy_ns;
+    struct ww_report held; /* where results are delayed: of the latest step, for a line that comes
+                              once it is known what was drained behind it; step 0 = none */
+    uint64_t held_ns;
     uint64_t charged_ns;        /* what comparing took in all steps, beyond probes themselves */
     unsigned told_units;        /* bits of those whose first choice was told */
     struct codec_spec named;    /* in totals.codec */

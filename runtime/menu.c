@@ -110,6 +110,48 @@ void menu_warn_if_bare(const char *codec, const struct menu *menu)
     }
 }
 
+/* Chen et al., DeCo-SGD, 2024: the harm of leaving gradients out grows exponentially with how late
+ * the rest comes. */
+enum ww_status menu_check_stale(const struct codec_spec *spec, const struct ww_config *config,
+                                const char *from)
+{
+    if (spec->kind != CODEC_TOPK || config->staleness <= 1 || config->allow_stale_topk) {
+        return WW_OK;
+    }
+    return log_failure(WW_BAD_ARGUMENT,
+                       "%s is topk and staleness is %d: late gradients make what top-k leaves out "
+                       "hurt far more; use int8 or fp16, staleness 1, or say that you want it with "
+                       "allow_stale_topk (WIREWISE_ALLOW_STALE_TOPK=yes)",
+                       from, config->staleness);
+}
+
+enum ww_status menu_check_delayed(const struct menu *menu, const struct ww_config *config,
+                                  const char *from)
+{
+    if (config->staleness == 0) {
+        return WW_OK;
+    }
+    if (menu->chooses) {
+        return log_failure(
+            WW_BAD_ARGUMENT,
+            "%s is \"auto\" and staleness is %d: steps on their way overlap, so what "
+            "one codec takes cannot be told from another; name one codec",
+            from, config->staleness);
+    }
+    if (config->probe == WW_PROBE_STEPS || config->probe == WW_PROBE_SHADOWS) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "probe is \"%s\" and staleness is %d: steps on their way overlap, so no "
+                           "dense one can be compared with them; leave probe at auto or off",
+                           config->probe == WW_PROBE_STEPS ? "steps" : "shadows",
+                           config->staleness);
+    }
+    enum ww_status status = WW_OK;
+    for (int arm = 0; arm < menu->arms && status == WW_OK; arm++) {
+        status = menu_check_stale(&menu->arm[arm], config, from);
+    }
+    return status;
+}
+
 enum ww_status menu_check(const struct menu *menu, const struct ww_config *config, const char *from)
 {
     if (!menu->chooses) {

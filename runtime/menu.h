@@ -31,6 +31,13 @@ void menu_warn_if_bare(const char *codec, const struct menu *menu);
 enum ww_status menu_check(const struct menu *menu, const struct ww_config *config,
                           const char *from);
 
+/* Whether steps may go so although their results are delayed: all of it, or one codec. WW_OK,
+ * WW_BAD_ARGUMENT. */
+enum ww_status menu_check_delayed(const struct menu *menu, const struct ww_config *config,
+                                  const char *from);
+enum ww_status menu_check_stale(const struct codec_spec *spec, const struct ww_config *config,
+                                const char *from);
+
 /* The seconds that each arm took, those of `home` first: "12.1 ms; none 43.5, fp16 22.1". Cut at
  * bytes - 1. */
 void menu_print_times(const struct menu *menu, const double *seconds, int home, char *text,

@@ -29,12 +29,14 @@ static void sort_by_readiness(struct ww_context *context)
 }
 
 /* After steps 1, 2, 4, 8 ... rank 0 tells the order it saw: early enough to help, rarely enough
- * to cost nothing. */
+ * to cost nothing. Where results are delayed the lane is never empty at a step's end; and a whole
+ * step of time makes up for an order that suits less. */
 bool order_is_due(const struct ww_context *context)
 {
     uint64_t number = context->step.number;
     return context->settings.values.deterministic == WW_DETERMINISTIC_OFF &&
-           context->world.size > 1 && context->bucket_count > 1 && (number & (number - 1)) == 0;
+           !delayed_is_on(context) && context->world.size > 1 && context->bucket_count > 1 &&
+           (number & (number - 1)) == 0;
 }
 
 /* Takes the offered order when it names every bucket once: no index is taken from a peer unseen. */

@@ -52,12 +52,32 @@ static void fill_levels(const struct ww_context *context, const struct engine *e
     }
 }
 
+/* Buckets may still be on their way where results are delayed. */
+static void note_communication(struct ww_context *context, struct ww_report *report)
+{
+    struct step *step = &context->step;
+    if (step->moving > 0) {
+        uint64_t now_ns = clock_now_ns();
+        step->communication_ns += now_ns - step->moving_since_ns;
+        step->moving_since_ns = now_ns;
+    }
+    report->communication_s = (double)step->communication_ns / NS_PER_S;
+    if (delayed_is_on(context)) {
+        step->communication_ns = 0;
+    }
+}
+
 void report_counters(struct ww_context *context, struct ww_report *report)
 {
     struct step *step = &context->step;
     pthread_mutex_lock(&context->steps.lock);
     fill_levels(context, context->steps.engine, step->traffic, step->planned, report);
     ledger_collect(context, report);
+    note_communication(context, report);
+    if (delayed_is_on(context)) { /* what moves from now on, other steps' too, is told next time */
+        report_begin(context);
+        ledger_begin_step(context);
+    }
     pthread_mutex_unlock(&context->steps.lock);
     report->step = step->number;
     report->control_bytes += step->side_bytes;
@@ -95,7 +115,6 @@ void report_times(struct ww_context *context, struct ww_report *report)
 {
     const struct step *step = &context->step;
     report->step_s = (double)(clock_now_ns() - step->begin_ns) / NS_PER_S;
-    report->communication_s = (double)step->communication_ns / NS_PER_S;
     report->exposed_s = (double)atomic_load(&step->exposed_ns) / NS_PER_S;
 }
 
@@ -129,9 +148,14 @@ size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes)
                                  level == 0 ? " (" : ", ", report->level[level].name,
                                  (double)report->level[level].sent_bytes / MIB);
     }
-    char skipped[32] = "";
+    char skipped[64] = "";
     if (report->skipped > 0) {
         snprintf(skipped, sizeof skipped, ", %d skipped", report->skipped);
+    }
+    if (report->version > 0 && report->version != report->step) {
+        size_t length = strlen(skipped);
+        snprintf(skipped + length, sizeof skipped - length, ", results of step %llu",
+                 (unsigned long long)report->version);
     }
     char savings[96];
     print_savings(report, savings, sizeof savings);

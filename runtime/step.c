@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "call.h"
 #include "context.h"
 #include "internal/clock.h"
 
@@ -24,6 +25,34 @@ static struct run_request request_of(const struct ww_context *context, const str
     request.output = bucket->values;
     request.step = context->step.number;
     return request;
+}
+
+void step_note_leaving(struct ww_context *context, uint64_t now_ns)
+{
+    if (context->step.moving++ == 0) {
+        context->step.moving_since_ns = now_ns;
+    }
+}
+
+struct run_times step_take_times(struct ww_context *context, const struct run_request *request,
+                                 uint64_t number)
+{
+    if (engine_is_tuned(request)) {
+        engine_learn(context->steps.engine, clock_now_ns());
+    }
+    struct run_times times = engine_times(context->steps.engine, number);
+    context->ledger.encode_ns += times.encode_ns;
+    context->ledger.decode_ns += times.decode_ns;
+    return times;
+}
+
+void step_note_arrival(struct ww_context *context, uint64_t *now_ns)
+{
+    struct step *step = &context->step;
+    if (--step->moving == 0) {
+        *now_ns = clock_now_ns();
+        step->communication_ns += *now_ns - step->moving_since_ns;
+    }
 }
 
 /* The bucket that leaves next, when it is ready; else NULL. */
@@ -48,14 +77,12 @@ static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_sta
     }
     bucket_gather(bucket);
     struct run_request request = request_of(context, bucket);
-    coding_launch(context, bucket, &request);
+    coding_launch(context, bucket, step->terms, &request);
     *status = engine_start(context->steps.engine, &request, &bucket->number);
     if (*status != WW_OK) {
         return false;
     }
-    if (step->moving++ == 0) {
-        step->moving_since_ns = now_ns;
-    }
+    step_note_leaving(context, now_ns);
     step->launched++;
     bucket->start_ns = now_ns;
     atomic_store_explicit(&bucket->state, BUCKET_MOVING, memory_order_relaxed);
@@ -74,20 +101,12 @@ static void finish_buckets(struct ww_context *context, uint64_t *now_ns)
         }
         left--;
         if (engine_done(context->steps.engine, bucket->number)) {
-            if (engine_is_tuned(&bucket->request)) {
-                engine_learn(context->steps.engine, clock_now_ns());
-            }
-            bucket->times = engine_times(context->steps.engine, bucket->number);
-            context->ledger.encode_ns += bucket->times.encode_ns;
-            context->ledger.decode_ns += bucket->times.decode_ns;
+            bucket->times = step_take_times(context, &bucket->request, bucket->number);
             bucket_scatter(bucket);
             if (ledger_wants_times(context)) {
                 bucket->done_ns = clock_now_ns();
             }
-            if (--step->moving == 0) {
-                *now_ns = clock_now_ns();
-                step->communication_ns += *now_ns - step->moving_since_ns;
-            }
+            step_note_arrival(context, now_ns);
             atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
         }
     }
@@ -100,10 +119,31 @@ void step_note_pulse(struct ww_context *context)
     atomic_store_explicit(&context->step.moves, engine_moves(engine), memory_order_relaxed);
 }
 
+/* The two ways to keep buckets: in a step of its own, or in several on their way. */
+static bool launch(struct ww_context *context, uint64_t now_ns, enum ww_status *status)
+{
+    return delayed_is_on(context) ? delayed_launch(context, now_ns, status)
+                                  : launch_next(context, now_ns, status);
+}
+
+static bool is_ready(struct ww_context *context)
+{
+    return delayed_is_on(context) ? delayed_is_ready(context) : next_ready(context) != NULL;
+}
+
+static void finish(struct ww_context *context, uint64_t *now_ns)
+{
+    if (delayed_is_on(context)) {
+        delayed_finish(context, now_ns);
+    } else {
+        finish_buckets(context, now_ns);
+    }
+}
+
 static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_ns)
 {
     enum ww_status status = WW_OK;
-    while (launch_next(context, *now_ns, &status)) {
+    while (launch(context, *now_ns, &status)) {
         continue;
     }
     if (status == WW_OK) {
@@ -111,10 +151,10 @@ static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_n
         step_note_pulse(context);
     }
     if (context->step.moving > 0) {
-        finish_buckets(context, now_ns);
+        finish(context, now_ns);
     }
     /* What found no room before may find it now: whoever progresses must come again. */
-    return status == WW_OK && next_ready(context) != NULL ? WW_PENDING : status;
+    return status == WW_OK && is_ready(context) ? WW_PENDING : status;
 }
 
 enum ww_status step_advance(struct ww_context *context, uint64_t *now_ns)
@@ -179,29 +219,45 @@ static enum ww_status check_handover(struct ww_tensor *tensor, const void *value
     return WW_OK;
 }
 
+static void complete(struct ww_context *context, struct bucket *bucket)
+{
+    bucket->ready_rank = atomic_fetch_add_explicit(&context->step.ready_count, 1,
+                                                   memory_order_relaxed);
+    if (delayed_is_on(context)) {
+        delayed_complete(bucket);
+    } else {
+        if (ledger_wants_times(context)) {
+            bucket->ready_ns = clock_now_ns();
+        }
+        atomic_store_explicit(&bucket->state, BUCKET_READY, memory_order_release);
+    }
+    if (context->thread != NULL) {
+        progress_wake(context->thread);
+    }
+}
+
 /* The last tensor of a bucket makes it ready. */
 static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum tensor_state state)
 {
     struct ww_context *context = tensor->context;
     struct bucket *bucket = tensor->bucket;
+    bool copies = delayed_is_on(context);
+    uint64_t since = copies || context->thread == NULL ? clock_now_ns() : 0;
     tensor->values = values;
+    if (copies) {
+        delayed_fill(tensor, state == TENSOR_STARTED);
+    }
     atomic_store_explicit(&tensor->state, state, memory_order_release);
     if (atomic_fetch_sub_explicit(&bucket->missing, 1, memory_order_acq_rel) == 1) {
-        if (ledger_wants_times(context)) {
-            bucket->ready_ns = clock_now_ns();
-        }
-        bucket->ready_rank = atomic_fetch_add_explicit(&context->step.ready_count, 1,
-                                                       memory_order_relaxed);
-        atomic_store_explicit(&bucket->state, BUCKET_READY, memory_order_release);
-        if (context->thread != NULL) {
-            progress_wake(context->thread);
-        }
+        complete(context, bucket);
     }
     if (context->thread != NULL) {
+        if (copies) {
+            note_exposed(context, since, clock_now_ns());
+        }
         return WW_OK;
     }
-    uint64_t since = clock_now_ns();
-    uint64_t now = since;
+    uint64_t now = copies ? clock_now_ns() : since;
     enum ww_status status = step_advance(context, &now);
     note_exposed(context, since, now > since ? now : clock_now_ns());
     return status < 0 ? status : WW_OK;
@@ -294,22 +350,46 @@ static enum ww_status await_moment(struct ww_context *context)
     return step_advance(context, &now_ns);
 }
 
-/* Waits for one bucket. */
-static enum ww_status await(struct ww_context *context, struct bucket *bucket)
+static int state_of(atomic_int *state)
+{
+    return atomic_load_explicit(state, memory_order_acquire);
+}
+
+enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
+                          atomic_int *state)
 {
     struct patience patience = {.crowded = context->crowded};
     uint64_t since = clock_now_ns();
-    for (unsigned turn = 0; bucket_state(bucket) != BUCKET_DONE; turn++) {
+    for (unsigned turn = 0; state_of(state) != BUCKET_DONE; turn++) {
         enum ww_status status = await_moment(context);
-        if (status >= 0 && bucket_state(bucket) != BUCKET_DONE) {
+        if (status >= 0 && state_of(state) != BUCKET_DONE) {
             patience_spend(&patience, step_pulse(context));
         }
-        if (turn % 64 == 63 && bucket_state(bucket) == BUCKET_READY && status >= 0) {
+        if (turn % 64 == 63 && state_of(state) == BUCKET_READY && status >= 0) {
             status = check_patience(context, bucket, since);
         }
         if (status < 0) {
             return status;
         }
+    }
+    return WW_OK;
+}
+
+/* Settings with which a step's results come all at once. */
+static enum ww_status check_wait(const struct ww_context *context, const struct ww_tensor *tensor)
+{
+    const struct ww_config *config = &context->settings.values;
+    if (config->clip_norm > 0) {
+        return log_failure(WW_BAD_STATE,
+                           "ww_tensor_wait(\"%s\"): with clip_norm %g results are there after "
+                           "ww_step_end only",
+                           tensor->name, config->clip_norm);
+    }
+    if (config->staleness > 0) {
+        return log_failure(WW_BAD_STATE,
+                           "ww_tensor_wait(\"%s\"): with staleness %d results of an earlier step "
+                           "come with ww_step_end",
+                           tensor->name, config->staleness);
     }
     return WW_OK;
 }
@@ -324,12 +404,9 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     if (status != WW_OK) {
         return status;
     }
-    if (context->settings.values.clip_norm > 0) {
-        return context_fail(context,
-                            log_failure(WW_BAD_STATE,
-                                        "ww_tensor_wait(\"%s\"): with clip_norm %g results are "
-                                        "there after ww_step_end only",
-                                        tensor->name, context->settings.values.clip_norm));
+    status = check_wait(context, tensor);
+    if (status != WW_OK) {
+        return context_fail(context, status);
     }
     struct ww_tensor *missing = tensor->bucket == NULL ? tensor : missing_tensor(tensor->bucket);
     if (missing != NULL) {
@@ -342,7 +419,7 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
         return WW_OK;
     }
     uint64_t since = clock_now_ns();
-    status = await(context, tensor->bucket);
+    status = step_await(context, tensor->bucket, &tensor->bucket->state);
     note_exposed(context, since, clock_now_ns());
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
@@ -382,6 +459,34 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
                            : context_break(context, status, NULL); /* half a layout is no use */
 }
 
+/* What was done since since_ns was waiting for steps on their way. */
+static void begin_step(struct ww_context *context, uint64_t since_ns)
+{
+    struct step *step = &context->step;
+    buckets_reset(context);
+    step->number++;
+    atomic_store(&step->exposed_ns, 0);
+    atomic_store(&step->ready_count, 0);
+    if (delayed_is_on(context)) {
+        if (delayed_count(context) == 0) {
+            report_begin(context);
+            ledger_begin_step(context);
+        }
+        step->terms = delayed_begin(context);
+        step->begin_ns = since_ns;
+        note_exposed(context, since_ns, clock_now_ns());
+        return;
+    }
+    step->own = (struct step_terms){step->number, 1, context->coding.now};
+    step->terms = &step->own;
+    step->launched = 0;
+    step->moving = 0;
+    step->communication_ns = 0;
+    report_begin(context);
+    ledger_begin_step(context);
+    step->begin_ns = clock_now_ns();
+}
+
 enum ww_status ww_step_begin(struct ww_context *context)
 {
     enum ww_status status = context_check(context, "ww_step_begin");
@@ -394,25 +499,23 @@ enum ww_status ww_step_begin(struct ww_context *context)
                                                  open ? "while the step before it is still open"
                                                       : "before ww_tensors_commit"));
     }
-    struct step *step = &context->step;
+    uint64_t begin_ns = clock_now_ns();
+    if (delayed_count(context) > 0 && coding_changes(context)) {
+        status = delayed_await(context, true); /* plans change while nothing runs them */
+        if (status != WW_OK) {
+            return context_fail(context, status);
+        }
+    }
     pthread_mutex_lock(&context->steps.lock);
     status = coding_begin_step(context);
+    if (status == WW_OK) {
+        begin_step(context, begin_ns);
+    }
+    pthread_mutex_unlock(&context->steps.lock);
     if (status != WW_OK) {
-        pthread_mutex_unlock(&context->steps.lock);
         return context_break(context, status, NULL);
     }
-    buckets_reset(context);
-    step->number++;
-    step->launched = 0;
-    step->moving = 0;
-    step->communication_ns = 0;
-    atomic_store(&step->exposed_ns, 0);
-    atomic_store(&step->ready_count, 0);
-    report_begin(context);
-    ledger_begin_step(context);
-    step->begin_ns = clock_now_ns();
-    pthread_mutex_unlock(&context->steps.lock);
-    atomic_store_explicit(&step->open, true, memory_order_release);
+    atomic_store_explicit(&context->step.open, true, memory_order_release);
     return WW_OK;
 }
 
@@ -425,7 +528,7 @@ static enum ww_status refuse_end(struct ww_context *context, const struct ww_ten
     return context_break(context, status, NULL);
 }
 
-static enum ww_status await_all(struct ww_context *context)
+static enum ww_status check_all(struct ww_context *context)
 {
     for (int i = 0; i < context->bucket_count; i++) {
         struct ww_tensor *missing = missing_tensor(&context->buckets[i]);
@@ -433,13 +536,80 @@ static enum ww_status await_all(struct ww_context *context)
             return refuse_end(context, missing);
         }
     }
-    for (int i = 0; i < context->bucket_count; i++) {
-        enum ww_status status = await(context, &context->buckets[context->order[i]]);
-        if (status != WW_OK) {
-            return status;
-        }
-    }
     return WW_OK;
+}
+
+static enum ww_status await_own(struct ww_context *context)
+{
+    enum ww_status status = WW_OK;
+    for (int i = 0; i < context->bucket_count && status == WW_OK; i++) {
+        struct bucket *bucket = &context->buckets[context->order[i]];
+        status = step_await(context, bucket, &bucket->state);
+    }
+    return status;
+}
+
+/* What found no room before, or came last, shall leave before the program computes again. */
+static enum ww_status push(struct ww_context *context)
+{
+    enum ww_status status = await_moment(context);
+    return status == WW_PENDING ? WW_OK : status;
+}
+
+static void take_delayed(struct ww_context *context, struct ww_report *report)
+{
+    int staleness = 0;
+    report->version = delayed_take(context, &staleness);
+    ledger_note_staleness(context, staleness);
+}
+
+/* Delayed results are taken once more steps than that are on their way. */
+static enum ww_status await_results(struct ww_context *context, struct ww_report *report)
+{
+    enum ww_status status = check_all(context);
+    if (status == WW_OK && !delayed_is_on(context)) {
+        report->version = context->step.number;
+        status = await_own(context);
+        ledger_note_staleness(context, 0);
+        return status;
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    bool due = delayed_count(context) == (uint64_t)context->delayed.depth;
+    status = push(context);
+    if (status == WW_OK && due) {
+        status = delayed_await(context, false);
+    }
+    if (status == WW_OK && due) {
+        take_delayed(context, report);
+        status = push(context);
+    } else if (status == WW_OK) {
+        delayed_take_none(context);
+    }
+    return status;
+}
+
+static enum ww_status check_report(const struct ww_report *report)
+{
+    if (report == NULL || report->struct_bytes == sizeof *report) {
+        return WW_OK;
+    }
+    return log_failure(WW_BAD_ARGUMENT,
+                       "report->struct_bytes is %zu, this library knows %zu: start from "
+                       "WW_REPORT_INIT",
+                       report->struct_bytes, sizeof *report);
+}
+
+/* Results are in place: what they and the way here came to. */
+static void account(struct ww_context *context, struct ww_report *report)
+{
+    report_counters(context, report);
+    if (report->version > 0) {
+        coding_end_step(context, report);
+    } else {
+        report->buckets = 0;
+    }
 }
 
 enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
@@ -452,20 +622,16 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
         return context_fail(
             context, log_failure(WW_BAD_STATE, "ww_step_end was called without ww_step_begin"));
     }
-    if (report != NULL && report->struct_bytes != sizeof *report) {
-        return context_fail(
-            context, log_failure(WW_BAD_ARGUMENT,
-                                 "report->struct_bytes is %zu, this library knows %zu: start "
-                                 "from WW_REPORT_INIT",
-                                 report->struct_bytes, sizeof *report));
+    status = check_report(report);
+    if (status != WW_OK) {
+        return context_fail(context, status);
     }
-    uint64_t since = clock_now_ns();
-    status = await_all(context);
-    atomic_store_explicit(&context->step.open, false, memory_order_release);
     struct ww_report made = WW_REPORT_INIT;
+    uint64_t since = clock_now_ns();
+    status = await_results(context, &made);
+    atomic_store_explicit(&context->step.open, false, memory_order_release);
     if (status == WW_OK) {
-        report_counters(context, &made);
-        coding_end_step(context, &made);
+        account(context, &made);
     }
     if (status == WW_OK && context->ledger.compares) {
         uint64_t now = clock_now_ns();
@@ -482,6 +648,56 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     note_exposed(context, since, clock_now_ns());
     report_times(context, &made);
     ledger_note(context, &made);
+    if (report != NULL) {
+        *report = made;
+    }
+    return WW_OK;
+}
+
+/* Ranks that drain differently would go on with other parameters: they meet. */
+static enum ww_status drain_one(struct ww_context *context, struct ww_report *report)
+{
+    uint64_t since = clock_now_ns();
+    context->step.begin_ns = since;
+    atomic_store(&context->step.exposed_ns, 0);
+    enum ww_status status = delayed_await(context, false);
+    if (status == WW_OK) {
+        status = call_meet(context, "ww_step_drain", GATE_LABEL_DRAIN);
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    take_delayed(context, report);
+    account(context, report);
+    report->skipped = 0;
+    report->payload_bytes = 0;
+    report->dense_bytes = 0;
+    note_exposed(context, since, clock_now_ns());
+    report_times(context, report);
+    ledger_note_drain(context, report);
+    return WW_OK;
+}
+
+enum ww_status ww_step_drain(struct ww_context *context, struct ww_report *report)
+{
+    static const char call[] = "ww_step_drain";
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_report(report);
+    if (status == WW_OK && atomic_load(&context->step.open)) {
+        status = log_failure(WW_BAD_STATE, "%s was called inside of a step: end it before", call);
+    }
+    struct ww_report made = WW_REPORT_INIT;
+    made.step = context->step.number;
+    made.size = context->world.size;
+    if (status == WW_OK && delayed_count(context) > 0) {
+        status = drain_one(context, &made);
+    }
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
     if (report != NULL) {
         *report = made;
     }

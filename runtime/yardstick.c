@@ -58,7 +58,8 @@ void yardstick_price(struct ww_context *context)
     struct interval *model = &context->ledger.model;
     const struct wires *wires = &context->wires;
     *model = (struct interval){0, 0, 0};
-    if (!context->ledger.compares || wires->link[wires->levels - 1].source < COST_GIVEN) {
+    bool alone = !context->ledger.overlaps; /* else who hides what is anybody's guess */
+    if (!context->ledger.compares || !alone || wires->link[wires->levels - 1].source < COST_GIVEN) {
         return;
     }
     for (int i = 0; i < context->bucket_count; i++) {

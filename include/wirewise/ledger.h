@@ -54,8 +54,10 @@ struct ww_ledger {
     uint64_t wild;           /* ... not finite */
     double residual_norm;    /* as in struct ww_report */
     double captured;
-    uint64_t policy_changes; /* how often "auto" chose anew */
-    double energy_j;         /* of this host's processors; -1 = not readable (powercap) */
+    uint64_t policy_changes;                  /* how often "auto" chose anew */
+    uint64_t staleness[WW_STALENESS_MAX + 1]; /* steps' results that came, by how many other results
+                                                 were taken since their gradients were made */
+    double energy_j; /* of this host's processors; -1 = not readable (powercap) */
     struct ww_audit audit;
 };
 #define WW_LEDGER_INIT                                                                             \

@@ -122,6 +122,8 @@ enum ww_probe {
 };
 enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
+#define WW_STALENESS_MAX 8
+
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
  * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
  * on all but timeout_s, progress, mpi_quiet, log_level, host, place and calibration_file: a
@@ -173,6 +175,11 @@ struct ww_config {
                                         dense is always among them; "none" = only that */
     enum ww_probe probe;             /* how savings are known, see "The ledger" */
 
+    /* Delayed results, docs/async.md: see "Delayed results" below. */
+    int staleness; /* 0 .. WW_STALENESS_MAX: results come so many steps after their gradients,
+                      and travel meanwhile; 0 = ww_step_end waits for its own step's */
+    bool allow_stale_topk; /* top-k although staleness is 2 or more, which harms training */
+
     /* The ledger, docs/ledger.md. Files are written by rank 0, or by every rank where the name has
      * a %r, which becomes the rank. "" or NULL = none. */
     const char *ledger;  /* a line of JSON for every step */
@@ -195,8 +202,8 @@ struct ww_config {
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
-            0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, 0, "none", WW_PROBE_AUTO, NULL,    \
-            (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL                                         \
+            0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, 0, "none", WW_PROBE_AUTO, 0,       \
+            false, NULL, (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL                            \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
@@ -213,8 +220,9 @@ WW_API enum ww_status ww_context_create(const struct ww_world *world,
                                         const struct ww_config *config,
                                         struct ww_context **context);
 
-/* Ends a context: all ranks call it, before MPI_Finalize. A step under way is abandoned. NULL is
- * fine. After a failure it does not wait for other ranks. Frees the context's tensors. */
+/* Ends a context: all ranks call it, before MPI_Finalize. A step under way is abandoned, and so are
+ * delayed results on their way, of which a warning tells the number. NULL is fine. After a failure
+ * it does not wait for other ranks. Frees the context's tensors. */
 WW_API void ww_context_destroy(struct ww_context *context);
 
 /* -1 for NULL. */
@@ -278,7 +286,8 @@ WW_API enum ww_status ww_tensors_commit(struct ww_context *context);
 /* Begins a step. Thread: the one that will end it. Returns WW_OK, WW_BAD_STATE. */
 WW_API enum ww_status ww_step_begin(struct ww_context *context);
 
-/* Hands one gradient over and returns at once; the result replaces it in place.
+/* Hands one gradient over and returns at once; the result replaces it in place. (With staleness the
+ * result is an earlier step's, see "Delayed results".)
  * values   count elements of the registered type, aligned to the type; the runtime's from now
  *          until ww_tensor_wait or ww_step_end returns; may lie elsewhere in every step.
  *          NULL only when the tensor has no elements.
@@ -340,7 +349,8 @@ WW_API enum ww_status ww_step_loss_scale(struct ww_context *context, double scal
 
 /* Takes back what the last step did to residuals and momentum, bit for bit: for a program that
  * throws the step's results away, because they are not finite. After ww_step_end and before the
- * next ww_step_begin, by all ranks. Returns WW_OK, WW_BAD_STATE (no step to take back). */
+ * next ww_step_begin, by all ranks. Returns WW_OK, WW_BAD_STATE (no step to take back, or results
+ * are delayed). */
 WW_API enum ww_status ww_step_discard(struct ww_context *context);
 
 /* One level of the hierarchy in a report: what crossed the wires of that level. Level 0 is the
@@ -360,7 +370,8 @@ struct ww_level_report {
 /* How a saving is known. */
 enum ww_evidence {
     WW_EVIDENCE_DENSE,        /* nothing was encoded: nothing to compare */
-    WW_EVIDENCE_INSUFFICIENT, /* too few probes, and no wires were measured */
+    WW_EVIDENCE_INSUFFICIENT, /* too few probes, and no wires were measured; or results are delayed
+                               */
     WW_EVIDENCE_MODELLED,     /* by what the wires cost */
     WW_EVIDENCE_MEASURED      /* by probes */
 };
@@ -377,6 +388,10 @@ struct ww_savings {
 struct ww_report {
     size_t struct_bytes;    /* sizeof(struct ww_report), set by WW_REPORT_INIT */
     uint64_t step;          /* 1 for the first */
+    uint64_t version;       /* the step whose results came: this one, or an earlier one where they
+                               are delayed; 0 = none, there are none yet. What encoding did, codec,
+                               wild values and norms are told of that step; bytes and seconds are
+                               since the report before */
     int size;               /* ranks */
     int tensors;            /* registered */
     int skipped;            /* of these, skipped here in this step */
@@ -419,8 +434,9 @@ struct ww_report {
 };
 #define WW_REPORT_INIT                                                                             \
     {                                                                                              \
-        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0, 0, 0,  \
-            0, 0, 0, -1, -1, 0, 0, "", false, 0, 0, 0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, -1, -1 \
+        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0, 0,  \
+            0, 0, 0, 0, -1, -1, 0, 0, "", false, 0, 0, 0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, -1, \
+            -1                                                                                     \
     }
 
 /* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor
@@ -428,6 +444,33 @@ struct ww_report {
  * report   filled on WW_OK; may be NULL.
  * Returns  WW_OK; WW_BAD_STATE; WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED, WW_TRANSPORT_FAILED. */
 WW_API enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report);
+
+/* ---- Delayed results: the network works while the next steps compute -------------------------
+ * With staleness s > 0 in the config ww_tensor_start copies a gradient: its memory is the program's
+ * again at once, though results will be written there. ww_step_end of step t does not wait for
+ * step t but for step t - s, and writes that step's results, reduced as ever, to where tensors were
+ * handed over in step t. report->version says whose they are. While there are none yet, in the
+ * first s steps and those behind a drain, version is 0 and results are zeros: leave the optimizer
+ * out then. All ranks get the same versions with the same bits; w(t + 1) = w(t) - rate * mean g(t -
+ * s). Learning rates may have to be lower: on a quadratic of curvature c it is stable below 2
+ * sin(pi / (4 s + 2)) / c, and momentum adds to the delay's own (Mitliagkas et al. 2016). Up to s +
+ * 1 steps are on their way, and need as many copies of all gradients. Error feedback, loss scale,
+ * momentum and clip_norm belong to the step they were given for. Buckets leave in the order of
+ * registration, backwards. Not possible: ww_tensor_wait, ww_step_discard, codec "auto", probes; and
+ * top-k with s > 1 unless allow_stale_topk says so (staleness amplifies the harm of compression,
+ * Chen et al., DeCo-SGD, 2024). A progress thread moves messages between steps too, so mpi_quiet
+ * promises nothing: it needs MPI_THREAD_MULTIPLE.
+ *
+ * Completes the oldest step on its way and writes its results to where tensors were handed over
+ * last, which must still be memory for them. Between steps, by all ranks alike; a rank that does
+ * something else is named. Call it until version is 0: before a checkpoint, a change of the
+ * learning rate's course, the end; before an evaluation if it shall see every gradient. do {
+ * ww_step_drain(context, &report); if (report.version > 0) { optimizer(); } } while (report.version
+ * > 0); report   as by ww_step_end, but of no step of its own: step is the latest one; may be NULL.
+ *          version 0 = nothing was on its way, and nothing was written, nor waited for
+ * Thread   the one that ends steps
+ * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_STATE (inside of a step); the failures of ww_step_end. */
+WW_API enum ww_status ww_step_drain(struct ww_context *context, struct ww_report *report);
 
 /* The report as one line without a line feed. Returns the bytes needed, as snprintf does. */
 WW_API size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes);

@@ -17,7 +17,7 @@
 #define LINE_NS UINT64_C(2000000) /* between two lines, at first */
 #define LINE_BYTES 16384          /* a header of nothing but control characters */
 #define RESERVE_BYTES 8192        /* of the file, for events and the end */
-#define END_BYTES 4608            /* of these, for the last line and the summary: 8 levels */
+#define END_BYTES 4864            /* of these, for the last line and the summary: 8 levels */
 #define TEXT_BYTES 1024           /* of an event */
 #define EVENTS_SHARE 8            /* events may take one part of so many of the file */
 #define LAST_BYTES 8192           /* of room for steps: about 16 lines */
@@ -295,6 +295,15 @@ static void emit_audit(const struct ww_audit *audit, struct emit *emit)
     emit_close(emit, '}');
 }
 
+static void emit_staleness(const struct ww_ledger *totals, struct emit *emit)
+{
+    emit_open(emit, "staleness", '[');
+    for (int i = 0; i <= WW_STALENESS_MAX; i++) {
+        emit_count(emit, NULL, totals->staleness[i]);
+    }
+    emit_close(emit, ']');
+}
+
 static void write_summary(struct jsonl *ledger, const struct ww_ledger *totals)
 {
     struct sums sums = sums_of_run(totals);
@@ -303,6 +312,7 @@ static void write_summary(struct jsonl *ledger, const struct ww_ledger *totals)
     sums_emit(&sums, seconds_at(ledger, ledger->now_ns), &emit);
     emit_seconds(&emit, "dense_s", totals->dense_s);
     emit_seconds(&emit, "coded_s", totals->coded_s);
+    emit_staleness(totals, &emit);
     emit_audit(&totals->audit, &emit);
     if (totals->energy_j >= 0) {
         emit_number(&emit, "energy_j", totals->energy_j);

@@ -87,14 +87,26 @@ bool outputs_want_times(const struct outputs *outputs)
     return outputs != NULL && trace_is_open(outputs->trace);
 }
 
+void outputs_line(struct outputs *outputs, const struct ww_report *report, uint64_t now_ns)
+{
+    if (outputs != NULL) {
+        jsonl_step(outputs->ledger, report, now_ns);
+    }
+}
+
+void outputs_trace(struct outputs *outputs, const struct ww_report *report,
+                   const struct step_times *times, uint64_t now_ns)
+{
+    if (outputs != NULL) {
+        trace_step(outputs->trace, report, times, now_ns);
+    }
+}
+
 void outputs_step(struct outputs *outputs, const struct ww_report *report,
                   const struct step_times *times, uint64_t now_ns)
 {
-    if (outputs == NULL) {
-        return;
-    }
-    jsonl_step(outputs->ledger, report, now_ns);
-    trace_step(outputs->trace, report, times, now_ns);
+    outputs_line(outputs, report, now_ns);
+    outputs_trace(outputs, report, times, now_ns);
 }
 
 bool outputs_want_totals(const struct outputs *outputs, uint64_t now_ns)

@@ -47,6 +47,7 @@ struct step_times {
     uint64_t end_ns;
     const struct bucket_times *buckets; /* [count] */
     int count;
+    bool drains; /* it is no step: delayed results were taken behind one */
 };
 
 /* Opens what the config names. NULL where it names nothing. */
@@ -56,8 +57,12 @@ struct outputs *outputs_create(const struct outputs_setup *setup);
 /* True when outputs_step wants to know times of buckets. NULL is fine here and below. */
 bool outputs_want_times(const struct outputs *outputs);
 
-/* Tells a step. Lines are gathered, so that a short step costs little: one is written once two
- * milliseconds passed since the last, and is then about several steps. times may be NULL. */
+/* Tells a step, to the ledger, to the trace or to both. Lines are gathered, so that a short step
+ * costs little: one is written once two milliseconds passed since the last, and is then about
+ * several steps. times may be NULL. */
+void outputs_line(struct outputs *outputs, const struct ww_report *report, uint64_t now_ns);
+void outputs_trace(struct outputs *outputs, const struct ww_report *report,
+                   const struct step_times *times, uint64_t now_ns);
 void outputs_step(struct outputs *outputs, const struct ww_report *report,
                   const struct step_times *times, uint64_t now_ns);
 

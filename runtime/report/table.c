@@ -112,6 +112,34 @@ static void say_seconds(struct page *page, const struct ww_ledger *ledger)
         (unsigned long long)ledger->probes, plural(ledger->probes));
 }
 
+/* Results that came later than at their own step's end. */
+static uint64_t late_results(const struct ww_ledger *ledger)
+{
+    uint64_t late = 0;
+    for (int i = 1; i <= WW_STALENESS_MAX; i++) {
+        late += ledger->staleness[i];
+    }
+    return late;
+}
+
+/* "staleness    0: 1, 1: 99 results; 97 % of the communication was hidden", where some were late.
+ */
+static void say_staleness(struct page *page, const struct ww_ledger *ledger)
+{
+    if (late_results(ledger) == 0) {
+        return;
+    }
+    const char *join = "staleness    ";
+    for (int i = 0; i <= WW_STALENESS_MAX; i++) {
+        if (ledger->staleness[i] > 0) {
+            say(page, "%s%d: %llu", join, i, (unsigned long long)ledger->staleness[i]);
+            join = ", ";
+        }
+    }
+    double shown = ledger->communication_s > 0 ? ledger->exposed_s / ledger->communication_s : 0;
+    say(page, " results; %.0f %% of the communication was hidden\n", 100 * fmax(0, 1 - shown));
+}
+
 /* "(11.9 .. 12.7 s, measured by 14 probes)" */
 static void say_evidence(struct page *page, const struct ww_ledger *ledger)
 {
@@ -134,7 +162,9 @@ static void say_savings(struct page *page, const struct ww_ledger *ledger)
         return;
     }
     if (saved->evidence == WW_EVIDENCE_INSUFFICIENT || !isfinite(saved->seconds)) {
-        say(page, "saved        insufficient data: too few probes, and no wires were measured\n");
+        say(page, "saved        insufficient data: %s\n",
+            late_results(ledger) > 0 ? "delayed steps overlap, so none can be compared"
+                                     : "too few probes, and no wires were measured");
         return;
     }
     bool exposed = ledger->basis == NULL || strcmp(ledger->basis, "exposed") == 0;
@@ -204,6 +234,7 @@ size_t ww_ledger_print(const struct ww_ledger *ledger, char *text, size_t bytes)
         (int)sizeof ledger->codec, ledger->codec);
     say_bytes(&page, ledger);
     say_seconds(&page, ledger);
+    say_staleness(&page, ledger);
     say_savings(&page, ledger);
     say_encoding(&page, ledger);
     say_audit(&page, ledger);

@@ -26,8 +26,9 @@ struct trace {
     uint64_t last_ns;  /* end of the last step */
     uint64_t flushed_ns;
     bool full;
-    int lanes;          /* named so far */
-    uint64_t *lane_end; /* [buckets] when a lane is free again */
+    int lanes;          /* named so far, of ... */
+    int lanes_most;     /* as many as there are buckets of all steps on their way */
+    uint64_t *lane_end; /* [lanes_most] when a lane is free again */
     int *order;         /* [buckets] of a step, as they left */
     char event[EVENT_BYTES];
 };
@@ -129,11 +130,11 @@ static int order_buckets(struct trace *trace, const struct step_times *times)
     return count;
 }
 
-/* The first lane that is free; there are as many as buckets. */
+/* The first lane that is free. */
 static int take_lane(struct trace *trace, const struct bucket_times *bucket)
 {
     int lane = 0;
-    while (trace->lane_end[lane] > bucket->start_ns) {
+    while (lane + 1 < trace->lanes_most && trace->lane_end[lane] > bucket->start_ns) {
         lane++;
     }
     trace->lane_end[lane] = bucket->done_ns;
@@ -181,8 +182,8 @@ static void put_step(struct trace *trace, const struct ww_report *report,
                      const struct step_times *times)
 {
     char name[48];
-    snprintf(name, sizeof name, report->probe ? "step %llu (probe)" : "step %llu",
-             (unsigned long long)report->step);
+    snprintf(name, sizeof name, "%sstep %llu%s", times->drains ? "drain behind " : "",
+             (unsigned long long)report->step, report->probe ? " (probe)" : "");
     struct emit emit = begin_span(trace, name, STEPS_THREAD, times->begin_ns, times->end_ns);
     emit_open(&emit, "args", '{');
     char codec[sizeof report->codec + 1];
@@ -221,9 +222,9 @@ void trace_step(struct trace *trace, const struct ww_report *report, const struc
         trace->last_ns = times->end_ns;
     }
     int count = order_buckets(trace, times);
-    memset(trace->lane_end, 0, (size_t)count * sizeof *trace->lane_end);
+    uint64_t step = report->version > 0 ? report->version : report->step;
     for (int i = 0; i < count && has_room(trace, 4); i++) {
-        put_bucket(trace, report->step, &times->buckets[trace->order[i]]);
+        put_bucket(trace, step, &times->buckets[trace->order[i]]);
     }
     if (now_ns - trace->flushed_ns >= CLOCK_NS_PER_S) {
         output_flush(&trace->file);
@@ -260,8 +261,10 @@ struct trace *trace_create(const struct outputs_setup *setup, const char *path)
     struct trace *trace = calloc(1, sizeof *trace);
     size_t buckets = setup->buckets > 0 ? (size_t)setup->buckets : 1;
     if (trace != NULL) {
+        size_t lanes = buckets * ((size_t)setup->config->staleness + 1);
         trace->setup = setup;
-        trace->lane_end = calloc(buckets, sizeof *trace->lane_end);
+        trace->lanes_most = (int)lanes;
+        trace->lane_end = calloc(lanes, sizeof *trace->lane_end);
         trace->order = calloc(buckets, sizeof *trace->order);
     }
     if (trace == NULL || trace->lane_end == NULL || trace->order == NULL) {

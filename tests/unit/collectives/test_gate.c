@@ -454,6 +454,7 @@ Test(gate, signatures_read_like_a_wish)
          "all_reduce of 1 f32 (sum), its values in the announcement"},
         {{.label = GATE_LABEL_FAREWELL}, "the end of its context (ww_context_destroy)"},
         {{.label = GATE_LABEL_LAYOUT}, "the layout of its tensors (ww_tensors_commit)"},
+        {{.label = GATE_LABEL_DRAIN}, "the results of a step on its way (ww_step_drain)"},
         {{.count = 5, .op = WW_MEAN, .root = -1, .label = GATE_LABEL_OUTER},
          "all_reduce of 5 f32 (mean), for local steps"},
     };

@@ -78,6 +78,7 @@ void saver_begin(struct saver *saver, const struct ww_world *world, const struct
     config.codec_least_count = 1000;
     config.gradient_op = plan->op;
     config.momentum = plan->momentum;
+    config.staleness = plan->staleness;
     config.bucket_bytes = plan->bucket_bytes > 0 ? plan->bucket_bytes : config.bucket_bytes;
     snprintf(host, sizeof host, "host %d",
              plan->ranks_per_host > 0 ? world->rank / plan->ranks_per_host : 0);
@@ -118,6 +119,17 @@ void saver_step(struct saver *saver, int rank)
         saver->values[i] = saver_gradient(rank, saver->step + 1, i);
     }
     run_step(saver);
+}
+
+int saver_drain(struct saver *saver)
+{
+    int steps = -1;
+    do {
+        saver->report = (struct ww_report)WW_REPORT_INIT;
+        check_status(ww_step_drain(saver->context, &saver->report), WW_OK);
+        steps++;
+    } while (saver->report.version > 0);
+    return steps;
 }
 
 void saver_step_zeros(struct saver *saver)

@@ -17,6 +17,7 @@ struct saver_plan {
     double momentum;
     size_t bucket_bytes;
     int ranks_per_host; /* 0 = all share one */
+    int staleness;
 };
 
 /* One rank's training. */
@@ -41,6 +42,9 @@ void saver_end(struct saver *saver);
  * leaves the results in values and counts step on. */
 void saver_step(struct saver *saver, int rank);
 void saver_step_zeros(struct saver *saver);
+
+/* Takes what is on its way; returns of how many steps. */
+int saver_drain(struct saver *saver);
 float saver_gradient(int rank, uint64_t step, size_t place);
 
 #endif

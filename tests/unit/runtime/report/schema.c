@@ -70,6 +70,11 @@ static bool are_integers(const json_t *value)
     return all_are(value, is_integer);
 }
 
+static bool are_nine_integers(const json_t *value)
+{
+    return all_are(value, is_integer) && json_array_size(value) == 9;
+}
+
 static bool are_three_numbers_or_null(const json_t *value)
 {
     return json_is_null(value) || (all_are(value, is_number) && json_array_size(value) == 3);
@@ -88,6 +93,7 @@ static const struct {
     {"object of strings", is_object_of_strings},
     {"array of strings", are_strings},
     {"array of integers", are_integers},
+    {"array of 9 integers", are_nine_integers},
     {"array of 3 numbers, or null", are_three_numbers_or_null},
 };
 

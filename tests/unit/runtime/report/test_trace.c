@@ -104,7 +104,7 @@ Test(trace, it_tells_steps_buckets_and_their_parts)
         {1, "none", 128, S + 19 * US, S + 20 * US, S + 30 * US, S + 50 * US, 0, 0},
         {2, "int8", 64, 0, S + 41 * US, 0, S + 60 * US + 1, 0, 0},
     };
-    struct step_times times = {S + 5 * US, S + 70 * US, buckets, 3};
+    struct step_times times = {S + 5 * US, S + 70 * US, buckets, 3, false};
     struct run run;
     start(&run);
     struct outputs *outputs = outputs_create(&run.setup);
@@ -164,7 +164,7 @@ Test(trace, overlapping_buckets_have_lanes_of_their_own)
                                                from + half, from + 2 * half, 1, 1};
         }
         buckets[7].start_ns = 0; /* it did not run */
-        struct step_times times = {begin, begin + 900 * US, buckets, BUCKETS};
+        struct step_times times = {begin, begin + 900 * US, buckets, BUCKETS, false};
         struct ww_report report = run_report(step);
         outputs_step(outputs, &report, &times, begin + 900 * US);
     }
@@ -185,7 +185,7 @@ Test(trace, a_full_trace_says_so_and_stops)
     while (outputs_want_times(outputs) && steps < 100000) {
         uint64_t begin = S + ++steps * 100 * US;
         struct bucket_times bucket = {0, "int8", 1, begin, begin, begin, begin + US, 0, 0};
-        struct step_times times = {begin, begin + 50 * US, &bucket, 1};
+        struct step_times times = {begin, begin + 50 * US, &bucket, 1, false};
         struct ww_report report = run_report(steps);
         outputs_step(outputs, &report, &times, begin + 50 * US);
         if (steps % 10 == 0) {
@@ -213,7 +213,7 @@ Test(trace, the_trace_of_a_killed_run_lacks_its_end_only)
     start(&run);
     struct outputs *outputs = outputs_create(&run.setup);
     for (uint64_t step = 1; step <= 20; step++) {
-        struct step_times times = {step * S, (step + 1) * S, NULL, 0};
+        struct step_times times = {step * S, (step + 1) * S, NULL, 0, false};
         struct ww_report report = run_report(step);
         outputs_step(outputs, &report, &times, (step + 1) * S);
     }
