@@ -22,7 +22,7 @@ static int by_value(const void *a, const void *b)
 
 static double median(const double *values, int count)
 {
-    double sorted[PAIRED_MAX];
+    double sorted[PAIRED_MAX] = {0};
     memcpy(sorted, values, (size_t)count * sizeof *sorted);
     qsort(sorted, (size_t)count, sizeof *sorted, by_value);
     return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
@@ -31,7 +31,7 @@ static double median(const double *values, int count)
 /* Draws values far from the median nearer. */
 static void calm(const double *values, int count, double *calmed)
 {
-    double deviations[PAIRED_MAX];
+    double deviations[PAIRED_MAX] = {0};
     double middle = median(values, count);
     for (int i = 0; i < count; i++) {
         deviations[i] = fabs(values[i] - middle);
@@ -53,7 +53,7 @@ static double plain_mean(const double *values, int count)
 
 double paired_mean(const double *values, int count)
 {
-    double calmed[PAIRED_MAX];
+    double calmed[PAIRED_MAX] = {0};
     calm(values, count, calmed);
     return plain_mean(calmed, count);
 }
@@ -112,7 +112,7 @@ static void widen(const double *values, int count, struct interval *interval)
 
 struct interval paired_interval(const double *differences, int count)
 {
-    double calmed[PAIRED_MAX];
+    double calmed[PAIRED_MAX] = {0};
     calm(differences, count, calmed);
     double mean = plain_mean(calmed, count);
     double half = half_width(calmed, count, mean);
