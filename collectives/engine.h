@@ -68,6 +68,7 @@ struct coding {
     float momentum_factor;
     uint64_t seed;                  /* of stochastic rounding and sampling; another in every step */
     struct coding_outcome *outcome; /* filled until the run is done; NULL = not wanted */
+    bool asked_dense;               /* by the program, for this step; equal on all ranks */
     bool weighed;                   /* two more passes, over what is in the cache */
 };
 

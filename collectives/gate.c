@@ -98,13 +98,16 @@ struct gate {
 /* " as topk:0.01"; "" where nothing is encoded. */
 static void print_codec(const struct signature *signature, char *text, size_t bytes)
 {
-    struct codec_spec spec = {.kind = (enum codec_kind)(signature->codec & ~SIGNATURE_FIXED),
+    uint32_t kind = signature->codec & ~(SIGNATURE_FIXED | SIGNATURE_DENSE);
+    struct codec_spec spec = {.kind = (enum codec_kind)kind,
                               .density = signature->density,
                               .fixed = (signature->codec & SIGNATURE_FIXED) != 0};
     text[0] = '\0';
     if (spec.kind > CODEC_NONE && spec.kind < CODEC_COUNT) {
         size_t used = (size_t)snprintf(text, bytes, " as ");
         codec_print(&spec, text + used, bytes - used);
+    } else if ((signature->codec & SIGNATURE_DENSE) != 0) {
+        snprintf(text, bytes, " densely (ww_step_dense_next)");
     }
 }
 

@@ -292,6 +292,7 @@ struct signature run_signature(const struct run_request *request)
                               .label = request->label,
                               .with_values = request->with_announcement,
                               .codec = (uint32_t)request->coding.spec.kind +
-                                       (request->coding.spec.fixed ? SIGNATURE_FIXED : 0),
+                                       (request->coding.spec.fixed ? SIGNATURE_FIXED : 0) +
+                                       (request->coding.asked_dense ? SIGNATURE_DENSE : 0),
                               .density = request->coding.spec.density};
 }

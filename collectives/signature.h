@@ -17,6 +17,7 @@
 #define GATE_LABEL_OUTER (UINT32_MAX - 7)
 
 #define SIGNATURE_FIXED 256U
+#define SIGNATURE_DENSE 512U
 
 /* What must be the same on all ranks. No padding: compared as bytes. */
 struct signature {
@@ -28,7 +29,8 @@ struct signature {
     uint16_t with_values; /* 1: the values travel with the announcement */
     int32_t root;         /* -1 where there is none */
     uint32_t label;       /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
-    uint32_t codec;       /* enum codec_kind, plus SIGNATURE_FIXED */
+    uint32_t codec;       /* enum codec_kind, plus SIGNATURE_FIXED, and SIGNATURE_DENSE
+                             where the program asked for a dense step */
     float density;        /* of the codec */
 };
 

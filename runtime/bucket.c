@@ -265,12 +265,13 @@ enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket)
     struct choice choice = spec.kind == CODEC_NONE ? selector_choose(context->selector, &wish)
                                                    : selector_choose_coded(context->selector, &spec,
                                                                            config->momentum > 0);
-    bucket->request = (struct run_request){.count = bucket->count,
-                                           .type = bucket->type,
-                                           .op = config->gradient_op,
-                                           .root = -1,
-                                           .label = (uint32_t)bucket->index + 1,
-                                           .coding = {.spec = spec}};
+    bucket->request = (struct run_request){
+        .count = bucket->count,
+        .type = bucket->type,
+        .op = config->gradient_op,
+        .root = -1,
+        .label = (uint32_t)bucket->index + 1,
+        .coding = {.spec = spec, .asked_dense = context->coding.dense_next}};
     enum ww_status status = shelf_fill(context->steps.shelf, &choice, 0, &bucket->request);
     return status == WW_OK ? engine_reserve(context->steps.engine, &bucket->request) : status;
 }

@@ -356,6 +356,7 @@ enum ww_status coding_begin_step(struct ww_context *context)
         struct bucket *bucket = &context->buckets[i];
         struct codec_spec spec = coding_spec(context, bucket);
         bucket->coding.outcome = (struct coding_outcome){.wild_rank = -1};
+        bucket->request.coding.asked_dense = context->coding.dense_next;
         if (codec_spec_same(&spec, &bucket->request.coding.spec)) {
             continue;
         }
@@ -425,31 +426,27 @@ static void note_outcome(const struct ww_context *context, const struct bucket *
     }
 }
 
-static bool all_finite(const float *values, size_t count)
-{
-    float product = 0; /* of zero with each: not zero once one of them is not finite */
-    for (size_t i = 0; i < count; i++) {
-        product += 0 * values[i];
-    }
-    return product == 0;
-}
-
-/* A dense step brought the mean of all ranks' momentum, or the sum: each rank goes on with an equal
- * share of it, so that none has one of its own. Results have the same bits on all ranks. */
-static void share_momentum(struct ww_context *context, struct bucket *bucket)
+/* After a dense step that was asked for, each rank goes on with the mean of all ranks' momentum, so
+ * that none has one of its own. What travelled holds residuals as well, hence a mean of momentum
+ * alone. Not finite it never is. */
+enum ww_status coding_share_momentum(struct ww_context *context)
 {
     struct coding_state *coding = &context->coding;
-    float *u = coding->momenta[!coding->now] + bucket->coding.offset;
-    const float *values = bucket->values;
-    bool sum = context->settings.values.gradient_op == WW_SUM;
-    float share = sum ? 1 / (float)context->world.size : 1;
-    if (!all_finite(values, bucket->count)) {
-        return;
+    enum ww_status status = WW_OK;
+    for (int i = 0; i < context->bucket_count && status == WW_OK; i++) {
+        struct bucket *bucket = &context->buckets[i];
+        if (!has_momentum(context, bucket) || bucket->count == 0) {
+            continue;
+        }
+        struct side_call call = {.collective = COLLECTIVE_ALL_REDUCE,
+                                 .values = coding->momenta[coding->now] + bucket->coding.offset,
+                                 .count = bucket->count,
+                                 .type = WW_F32,
+                                 .op = WW_MEAN};
+        status = side_run(context, &call, NULL);
+        bucket->coding.now.common_momentum = status == WW_OK;
     }
-    for (size_t i = 0; i < bucket->count; i++) {
-        u[i] = share * values[i];
-    }
-    bucket->coding.now.common_momentum = true;
+    return status;
 }
 
 void coding_end_step(struct ww_context *context, struct ww_report *report)
@@ -458,11 +455,7 @@ void coding_end_step(struct ww_context *context, struct ww_report *report)
     for (int i = 0; i < context->bucket_count; i++) {
         struct bucket *bucket = &context->buckets[i];
         note_outcome(context, bucket, report);
-        if (coding->dense_next && has_momentum(context, bucket) && bucket->count > 0) {
-            share_momentum(context, bucket);
-        }
     }
-    coding->dense_next = coding->dense_next && context->ledger.compares; /* who looks at it, too */
     if (context->settings.values.clip_norm > 0) {
         clip(context, report);
     }
@@ -541,6 +534,9 @@ enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
     }
     if (status != WW_OK) {
         return context_fail(context, status);
+    }
+    if (menu_same(&menu, &context->coding.menu)) {
+        return WW_OK; /* what was learned stays */
     }
     pthread_mutex_lock(&context->steps.lock);
     context->coding.menu = menu;
@@ -621,7 +617,9 @@ enum ww_status ww_step_discard(struct ww_context *context)
     }
     for (int i = 0; i < context->bucket_count; i++) {
         struct bucket_coding *kept = &context->buckets[i].coding;
+        bool others = kept->now.holders != kept->before.holders;
         kept->now = kept->before;
+        kept->now.settled = others ? 0 : kept->now.settled; /* they wrote into the other set */
     }
     coding->now = !coding->now;
     coding->steps--;

@@ -244,7 +244,7 @@ static double basis_seconds(struct ww_context *context, uint64_t now_ns)
     struct ledger *ledger = &context->ledger;
     uint64_t exposed_ns = atomic_load_explicit(&context->step.exposed_ns, memory_order_relaxed);
     uint64_t ns = ledger->whole_steps ? now_ns - context->step.begin_ns : exposed_ns;
-    uint64_t other_ns = atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed);
+    uint64_t other_ns = ledger_handover_ns(context);
     return (double)(ns > other_ns ? ns - other_ns : 0) / NS_PER_S;
 }
 
@@ -274,7 +274,6 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
 {
     struct ledger *ledger = &context->ledger;
     if (context->coding.dense_next) { /* asked for: its time says nothing about any arm */
-        context->coding.dense_next = false;
         ledger->was_probe = false;
         ledger->was_home = false;
         ledger->probe_s = 0;

@@ -264,6 +264,9 @@ void bucket_scatter(struct bucket *bucket);
 /* Chooses how a bucket travels, and reserves what that needs; the lane is locked. */
 enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket);
 
+/* coding.c: behind a dense step that was asked for. */
+enum ww_status coding_share_momentum(struct ww_context *context);
+
 /* coding.c: whether a codec feeds back what it leaves out. */
 bool coding_feeds_back(enum ww_feedback feedback, const struct codec_spec *spec);
 
@@ -421,8 +424,10 @@ void ledger_note(struct ww_context *context, struct ww_report *report);
 void ledger_note_staleness(struct ww_context *context, int staleness);
 void ledger_note_drain(struct ww_context *context, struct ww_report *report);
 
-bool ledger_wants_times(const struct ww_context *context); /* of buckets */
-bool ledger_weighs(uint64_t step);                         /* residuals, in this step */
+bool ledger_wants_times(const struct ww_context *context);     /* of buckets */
+bool ledger_weighs(uint64_t step);                             /* residuals, in this step */
+void ledger_note_calls(struct ww_context *context);            /* the calls' lane is locked */
+uint64_t ledger_handover_ns(const struct ww_context *context); /* of this step */
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of

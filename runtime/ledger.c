@@ -24,7 +24,8 @@ static double seconds_of(uint64_t ns)
 /* Bytes that this rank claims to have sent to other hosts. */
 static uint64_t own_claim(const struct ledger *ledger)
 {
-    return ledger->steps_sent + ledger->calls_sent - ledger->sent_since;
+    return ledger->steps_sent + atomic_load_explicit(&ledger->calls_sent, memory_order_relaxed) -
+           ledger->sent_since;
 }
 
 /* ---- Savings ---------------------------------------------------------------------------- */
@@ -71,11 +72,19 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
 }
 
 /* Without probes residuals are handed on for the program's own reasons. */
-static uint64_t handover_ns(const struct ledger *ledger)
+/* A progress thread hands over under the backward pass: only what the caller was kept by counts. */
+uint64_t ledger_handover_ns(const struct ww_context *context)
 {
-    return ledger->policy.setup.probes
-               ? atomic_load_explicit(&ledger->handover_ns, memory_order_relaxed)
-               : 0;
+    uint64_t spent_ns = atomic_load_explicit(&context->ledger.handover_ns, memory_order_relaxed);
+    uint64_t kept_ns = atomic_load_explicit(&context->step.exposed_ns, memory_order_relaxed);
+    return spent_ns < kept_ns ? spent_ns : kept_ns;
+}
+
+static uint64_t charge_ns(const struct ww_context *context)
+{
+    const struct ledger *ledger = &context->ledger;
+    uint64_t handover_ns = ledger->policy.setup.probes ? ledger_handover_ns(context) : 0;
+    return ledger->agreeing_ns + ledger->shadow_ns + handover_ns;
 }
 
 /* What comparing itself took is charged, beyond probes, which simply save nothing. */
@@ -115,12 +124,11 @@ static uint64_t sent_outside(const struct ww_context *context, const struct engi
     return sent;
 }
 
-/* Single calls are counted when nobody is inside one. */
-static void note_calls(struct ww_context *context)
+void ledger_note_calls(struct ww_context *context)
 {
-    if (context->topology.hosts > 1 && pthread_mutex_trylock(&context->calls.lock) == 0) {
-        context->ledger.calls_sent = sent_outside(context, context->calls.engine);
-        pthread_mutex_unlock(&context->calls.lock);
+    if (context->topology.hosts > 1) {
+        atomic_store_explicit(&context->ledger.calls_sent,
+                              sent_outside(context, context->calls.engine), memory_order_relaxed);
     }
 }
 
@@ -141,7 +149,6 @@ static void audit(struct ww_context *context, struct ww_audit *audit)
 {
     struct audit_counters now;
     *audit = (struct ww_audit){.ranks = 1};
-    note_calls(context);
     tell_claim(context);
     pthread_mutex_lock(&context->steps.lock);
     audit->claimed_bytes = engine_told(context->steps.engine, &audit->ranks);
@@ -221,8 +228,7 @@ enum ww_status ledger_begin(struct ww_context *context)
     if (status == WW_OK) {
         open_outputs(context);
         ledger->steps_sent = sent_outside(context, context->steps.engine);
-        note_calls(context);
-        ledger->sent_since = ledger->steps_sent + ledger->calls_sent;
+        ledger->sent_since = ledger->steps_sent + atomic_load(&ledger->calls_sent);
     }
     return status;
 }
@@ -380,7 +386,6 @@ static void add_report(struct ledger *ledger, const struct ww_report *report)
     totals->encoded += report->encoded;
     totals->chosen += report->chosen;
     totals->wild += report->wild;
-    ledger->charged_ns += ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger);
 }
 
 /* Counters of energy wrap within minutes: they are read in time, and added up. */
@@ -490,7 +495,6 @@ static void note(struct ww_context *context, struct ww_report *report)
     note_slowest(ledger, report->slowest_rank);
     note_residuals(context, report);
     add_report(ledger, report);
-    note_calls(context);
     tell_claim(context);
     if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
         note_energy(ledger, context->step.begin_ns);
@@ -539,12 +543,13 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
     double usual = policy_home_s(&ledger->policy);
-    report->ledger_s = seconds_of(ledger->agreeing_ns + ledger->shadow_ns + handover_ns(ledger)) +
+    report->ledger_s = seconds_of(charge_ns(context)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
     note_encoding(context);
     add_levels(ledger, report, true);
     report->saved = step_savings(ledger, report);
     note(context, report);
+    ledger->charged_ns += charge_ns(context);
     ledger->totals.steps++;
     if (ledger->outputs != NULL) {
         uint64_t now_ns = clock_now_ns();

@@ -35,7 +35,7 @@ struct ledger {
     uint64_t slowest[64]; /* steps by rank modulo 64, each of: */
     int slowest_rank[64];
     uint64_t steps_sent; /* to other hosts, by both lanes, since they were made ... */
-    uint64_t calls_sent;
+    atomic_ullong calls_sent;
     uint64_t sent_since; /* ... and when account began */
     struct audit_counters counted_since;
     struct energy_counters energy_since; /* read at energy_ns */

@@ -198,3 +198,12 @@ void menu_print_times(const struct menu *menu, const double *seconds, int home, 
         }
     }
 }
+
+bool menu_same(const struct menu *one, const struct menu *other)
+{
+    bool same = one->chooses == other->chooses && one->arms == other->arms;
+    for (int arm = 0; same && arm < one->arms; arm++) {
+        same = codec_spec_same(&one->arm[arm], &other->arm[arm]);
+    }
+    return same;
+}

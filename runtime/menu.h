@@ -23,6 +23,8 @@ enum ww_status menu_parse_codec(const char *text, const char *from, struct codec
 enum ww_status menu_parse(const char *text, const char *allowed, const char *from,
                           struct menu *menu);
 
+bool menu_same(const struct menu *one, const struct menu *other);
+
 /* Says once that "auto" has nothing to choose among. */
 void menu_warn_if_bare(const char *codec, const struct menu *menu);
 

@@ -633,12 +633,16 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     if (status == WW_OK) {
         account(context, &made);
     }
+    if (status == WW_OK && context->coding.dense_next) {
+        status = coding_share_momentum(context);
+    }
     if (status == WW_OK && context->ledger.compares) {
         uint64_t now = clock_now_ns();
         note_exposed(context, since, now);
         since = now;
         status = compare_end_step(context, now, &made);
     }
+    context->coding.dense_next = false;
     if (status == WW_OK && order_is_due(context)) {
         status = order_share(context);
     }

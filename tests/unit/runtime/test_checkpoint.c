@@ -348,12 +348,60 @@ static void leave_momentum(const struct ww_world *world, void *shared)
         saver_step(&saver, world->rank);
     }
     check_status(ww_step_dense_next(saver.context), WW_OK);
-    saver_step(&saver, world->rank);
-    for (size_t i = 0; i < SAVER_COUNT && world->rank == 0; i++) {
-        stage->owed[i] = saver.values[i];
-    }
+    saver_step(&saver, world->rank); /* residuals are in its results as well */
     check_status(ww_checkpoint_save(saver.context, stage->folder), WW_OK);
+    check_status(ww_step_dense_next(saver.context), WW_OK);
+    saver_step_zeros(&saver);
+    for (size_t i = 0; i < SAVER_COUNT && world->rank == 0; i++) {
+        stage->owed[i] = saver.values[i] / stage->plan.momentum;
+    }
     saver_end(&saver);
+}
+
+/* A gradient g comes to g / (1 - momentum) in the end, however it was encoded on its way. */
+static void spend(const struct ww_world *world, void *shared)
+{
+    const struct saver_plan *plan = shared;
+    struct saver saver;
+    double *got = calloc(SAVER_COUNT, sizeof *got);
+    saver_begin(&saver, world, plan);
+    for (int step = 0; step < STEPS + 40; step++) {
+        if (step == STEPS / 2 || step == STEPS + 20) {
+            check_status(ww_step_dense_next(saver.context), WW_OK);
+        }
+        if (step < STEPS) {
+            saver_step(&saver, world->rank);
+        } else {
+            saver_step_zeros(&saver);
+        }
+        for (size_t i = 0; i < SAVER_COUNT; i++) {
+            got[i] += saver.values[i];
+        }
+    }
+    int wrong = 0;
+    for (size_t i = 0; i < SAVER_COUNT; i++) {
+        double given = 0;
+        for (int rank = 0; rank < world->size; rank++) {
+            for (uint64_t step = 1; step <= STEPS; step++) {
+                given += saver_gradient(rank, step, i);
+            }
+        }
+        wrong += !(fabs(got[i] - given / (1 - plan->momentum)) <= 0.01);
+    }
+    check(wrong == 0, "%s: %d of %d elements came to something else", plan->codec, wrong,
+          SAVER_COUNT);
+    free(got);
+    saver_end(&saver);
+}
+
+Test(checkpoint, a_dense_step_pays_residuals_once_whatever_the_momentum)
+{
+    static const char *const codecs[] = {"none", "int8"};
+    for (size_t c = 0; c < LENGTH(codecs); c++) {
+        struct saver_plan plan = {.codec = codecs[c], .op = WW_SUM, .momentum = 0.5};
+        world_run(2, spend, &plan);
+        world_run(3, spend, &plan);
+    }
 }
 
 Test(checkpoint, momentum_behind_a_dense_step_is_everybodys)

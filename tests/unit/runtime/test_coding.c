@@ -822,3 +822,68 @@ Test(coding, residuals_have_memory_of_their_own_and_clipped_results_come_at_the_
     world_run(1, misuse_residuals, NULL);
     world_forgive();
 }
+
+/* ---- A step of another codec that is taken back ------------------------------------------------
+ */
+
+#define TAKEN_BACK ((size_t)300000) /* several segments, so that codecs cut it differently */
+
+static void take_back_another_codec(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = steady_config();
+    char host[32];
+    struct ww_tensor *tensor;
+    const size_t shape[] = {TAKEN_BACK / 100, 100};
+    float *values = calloc(TAKEN_BACK, sizeof *values);
+    double *got = calloc(TAKEN_BACK, sizeof *got);
+    (void)shared;
+    config.codec = "int8";
+    config.gradient_op = WW_SUM;
+    config.segment_bytes = 100000;
+    snprintf(host, sizeof host, "host %d", world->rank / 2);
+    config.host = host;
+    struct ww_context *context = world_context(world, &config);
+    check_status(ww_tensor_add(context, "w", WW_F32, 2, shape, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    for (int step = 0; step < 8; step++) {
+        bool thrown = step == 3;
+        bool last = step == 7;
+        if (thrown || last) {
+            check_status(ww_step_codec(context, thrown ? "topk:0.01" : "none"), WW_OK);
+        }
+        for (size_t i = 0; i < TAKEN_BACK; i++) {
+            values[i] = last ? 0 : (float)((int)((i * 31 + (size_t)(step + world->rank)) % 17) - 8);
+        }
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_tensor_start(tensor, values), WW_OK);
+        check_status(ww_step_end(context, NULL), WW_OK);
+        if (thrown) {
+            check_status(ww_step_discard(context), WW_OK);
+            check_status(ww_step_codec(context, "int8"), WW_OK);
+            continue;
+        }
+        for (size_t i = 0; i < TAKEN_BACK; i++) {
+            got[i] += values[i];
+        }
+    }
+    int wrong = 0;
+    for (size_t i = 0; i < TAKEN_BACK; i++) {
+        double given = 0;
+        for (int rank = 0; rank < world->size; rank++) {
+            for (int step = 0; step < 7; step++) {
+                given += step == 3 ? 0 : (int)((i * 31 + (size_t)(step + rank)) % 17) - 8;
+            }
+        }
+        wrong += !(fabs(got[i] - given) <= 0.001);
+    }
+    check(wrong == 0, "%d of %zu elements came to something else", wrong, TAKEN_BACK);
+    free(values);
+    free(got);
+    ww_context_destroy(context);
+}
+
+Test(coding, a_step_of_another_codec_leaves_nothing_when_it_is_taken_back)
+{
+    world_run(4, take_back_another_codec, NULL);
+    world_run(3, take_back_another_codec, NULL);
+}
