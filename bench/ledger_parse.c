@@ -281,10 +281,10 @@ static bool read_step(struct parser *parser, const json_t *object)
         return false;
     }
     double step = line.numbers[LEDGER_STEP];
-    double before = ledger->line_count == 0
-                        ? 0
-                        : ledger->lines[ledger->line_count - 1].numbers[LEDGER_STEP];
     double steps = isnan(line.numbers[LEDGER_STEPS]) ? 1 : line.numbers[LEDGER_STEPS];
+    double before = ledger->line_count == 0 /* a run may begin behind a checkpoint */
+                        ? fmax(0, step - steps)
+                        : ledger->lines[ledger->line_count - 1].numbers[LEDGER_STEP];
     if (!(step >= 1) || steps < 1 || step - steps < before) {
         return refuse(parser,
                       "a line about %.0f steps up to step %.0f behind one up to step %.0f: "

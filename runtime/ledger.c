@@ -440,15 +440,19 @@ static void write_held(struct ledger *ledger)
     }
 }
 
+/* Steps of lines ascend, also where a checkpoint took the program's steps back. */
 static void write_line(struct ledger *ledger, const struct ww_report *report, uint64_t now_ns)
 {
-    if (!ledger->overlaps) {
-        outputs_line(ledger->outputs, report, now_ns);
-        return;
+    if (ledger->totals.steps == 1) {
+        ledger->first_step = report->step;
     }
     write_held(ledger);
     ledger->held = *report;
+    ledger->held.step = ledger->first_step + ledger->totals.steps - 1;
     ledger->held_ns = now_ns;
+    if (!ledger->overlaps) {
+        write_held(ledger);
+    }
 }
 
 static void write_outputs(struct ww_context *context, const struct ww_report *report, bool drains,

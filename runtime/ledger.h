@@ -43,6 +43,7 @@ struct ledger {
     struct ww_report held; /* where results are delayed: of the latest step, for a line that comes
                               once it is known what was drained behind it; step 0 = none */
     uint64_t held_ns;
+    uint64_t first_step;        /* of the lines */
     uint64_t charged_ns;        /* what comparing took in all steps, beyond probes themselves */
     unsigned told_units;        /* bits of those whose first choice was told */
     struct codec_spec named;    /* in totals.codec */

@@ -31,6 +31,7 @@ struct jsonl {
     uint64_t now_ns;      /* of the last step */
     uint64_t flushed_ns;  /* when lines last went to the file */
     struct sums sums;     /* steps that no line is about yet */
+    uint64_t last_step;   /* the latest that was told */
     uint32_t *lateness;   /* [size] how often a rank came last in these */
     uint64_t least_steps; /* a line is about so many ... */
     uint64_t least_ns;    /* ... and so long a time */
@@ -173,6 +174,7 @@ void jsonl_step(struct jsonl *ledger, const struct ww_report *report, uint64_t n
         return;
     }
     sums_add(&ledger->sums, report);
+    ledger->last_step = report->step;
     count_slowest(ledger, report->slowest_rank);
     ledger->now_ns = now_ns;
     if (now_ns - ledger->line_ns >= ledger->least_ns && ledger->sums.steps >= ledger->least_steps) {
@@ -307,6 +309,7 @@ static void emit_staleness(const struct ww_ledger *totals, struct emit *emit)
 static void write_summary(struct jsonl *ledger, const struct ww_ledger *totals)
 {
     struct sums sums = sums_of_run(totals);
+    sums.step = ledger->last_step > 0 ? ledger->last_step : sums.step;
     struct emit emit = begin_line(ledger);
     emit_open(&emit, "summary", '{');
     sums_emit(&sums, seconds_at(ledger, ledger->now_ns), &emit);
