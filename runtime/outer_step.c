@@ -185,11 +185,28 @@ static void discard(struct ww_outer *outer, const struct fragment *fragment)
     outer->sums.discarded++;
     outer->latest.wild_rank = rank;
     const struct topology *topology = &outer->context->topology;
+    if (rank < 0) {
+        log_warn("ww_outer_step: exchange %" PRIu64
+                 ", of fragment %d, has no effect: what each rank learned is finite, but not their "
+                 "mean, which goes beyond fp32; all ranks go back to the start there",
+                 fragment->exchange.number, fragment->index);
+        return;
+    }
     log_warn("ww_outer_step: exchange %" PRIu64
              ", of fragment %d, has no effect: what rank %d (%s) "
              "learned is not finite; all ranks go back to the start there",
              fragment->exchange.number, fragment->index, rank,
              topology->host_name[topology->host_of[rank]]);
+}
+
+/* The same bits on all ranks, so they decide alike. */
+static bool is_finite(const float *values, size_t count)
+{
+    float sum = 0; /* of zero with each: not zero once one of them is not finite */
+    for (size_t i = 0; i < count; i++) {
+        sum += 0 * values[i];
+    }
+    return sum == 0;
 }
 
 /* Waits for a part that is away, and takes its result. */
@@ -203,7 +220,8 @@ static enum ww_status take(struct ww_outer *outer, struct fragment *fragment)
     if (exchange->status != WW_OK) {
         return fail(outer, fragment);
     }
-    bool wild = exchange->wild_rank >= 0;
+    bool wild = exchange->wild_rank >= 0 ||
+                !is_finite(outer->delta + fragment->first, fragment->count);
     unsigned before = cpu_exact_begin();
     if (!wild) {
         move_start(outer, fragment);

@@ -75,8 +75,8 @@ struct ww_outer_report {
     double drift;         /* L2 norm of start - local here, over what left in the latest exchange */
     uint64_t steps_least; /* local steps behind that exchange, of the rank that did fewest ... */
     uint64_t steps_most;  /* ... and of the one that did most */
-    uint64_t discarded;   /* exchanges without effect, as a rank had values that are not finite */
-    int wild_rank;        /* the lowest such rank in the latest of these; -1 = none */
+    uint64_t discarded;   /* exchanges without effect: values or their mean were not finite */
+    int wild_rank;        /* the lowest rank with such values in the latest of these; -1 = none */
     uint64_t sent_bytes;  /* payload that this rank sent for all this */
     uint64_t control_bytes; /* and agreement messages */
     uint64_t dense_bytes;   /* what its steps would have sent with a dense fp32 all-reduce in each:

@@ -296,6 +296,35 @@ static void learn_nonsense(const struct ww_world *world, void *shared)
     site_end(&site);
 }
 
+/* Each rank's part is finite, their sum is not. */
+static void learn_too_much(const struct ww_world *world, void *shared)
+{
+    struct site site;
+    site_begin(&site, world, shared);
+    for (int step = 0; step < 2; step++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            site.values[i] = 2.5e38F;
+        }
+        struct ww_outer_report report = WW_OUTER_REPORT_INIT;
+        check_status(ww_outer_step(site.outer, &report), WW_OK);
+        check(report.discarded == (uint64_t)step, "%d discarded", (int)report.discarded);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        check(site.values[i] == site_first_value(i), "rank %d is not back", world->rank);
+    }
+    site_end(&site);
+}
+
+Test(outer_errors, a_mean_beyond_fp32_has_no_effect)
+{
+    struct plan_of_sites plan = plan_with(2, 1);
+    plan.config.codec = "none";
+    world_run(3, learn_too_much, &plan);
+    for (int rank = 0; rank < 3; rank++) {
+        expect_line(WW_LOG_WARN, "but not their mean, which goes beyond fp32");
+    }
+}
+
 Test(outer_errors, what_is_not_finite_has_no_effect_and_names_its_rank)
 {
     static const char *const codecs[] = {"int8", "topk:0.1", "fp16"};
