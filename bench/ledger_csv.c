@@ -6,17 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Fields end with a comma; the last of a line takes its place by a line feed. */
-static void put_text(FILE *to, const char *text)
-{
-    bool quoted = strpbrk(text, ",\"\r\n") != NULL;
-    fputs(quoted ? "\"" : "", to);
-    for (; *text != '\0'; text++) {
-        fputs(*text == '"' ? "\"" : "", to);
-        fputc(*text, to);
-    }
-    fputs(quoted ? "\"," : ",", to);
-}
+#include "csv.h"
 
 static void put_number(FILE *to, double value, bool whole)
 {
@@ -36,7 +26,7 @@ static void put_head(FILE *to, const struct ledger *ledger)
         for (int level = 0; level < ledger->level_count; level++) {
             char name[128];
             snprintf(name, sizeof(name), "%s_%s", ledger_traffic_names[i], ledger->levels[level]);
-            put_text(to, name);
+            csv_text(to, name);
         }
     }
     fputs("codec,saved_low,saved,saved_high,evidence\n", to);
@@ -44,8 +34,8 @@ static void put_head(FILE *to, const struct ledger *ledger)
 
 static void put_row(FILE *to, const struct ledger *ledger, const struct ledger_line *line)
 {
-    put_text(to, ledger->path);
-    put_text(to, ledger->texts[LEDGER_RUN]);
+    csv_text(to, ledger->path);
+    csv_text(to, ledger->texts[LEDGER_RUN]);
     put_number(to, ledger->facts[LEDGER_RANKS], true);
     put_number(to, ledger->facts[LEDGER_HOSTS], true);
     for (int i = 0; i < LEDGER_NUMBERS; i++) {
@@ -56,7 +46,7 @@ static void put_row(FILE *to, const struct ledger *ledger, const struct ledger_l
             put_number(to, line->traffic[i][level], true);
         }
     }
-    put_text(to, ledger_codec(ledger, line));
+    csv_text(to, ledger_codec(ledger, line));
     put_number(to, line->saved.low, false);
     put_number(to, line->saved.estimate, false);
     put_number(to, line->saved.high, false);

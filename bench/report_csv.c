@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "csv.h"
 #include "report.h"
 
 static const char head[] =
@@ -15,18 +16,6 @@ static const char head[] =
     "peer_memory,calls,batch,time_s,min_s,p10_s,median_s,p90_s,p99_s,max_s,median_low_s,"
     "median_high_s,algbw_gbps,busbw_gbps,wrong,wire_bytes,encode_s,decode_s,ratio,ratio_low,"
     "ratio_high,note,nmse\n";
-
-/* Fields end with a comma; the last of a line takes its place by a line feed. */
-static void put_text(FILE *to, const char *text)
-{
-    bool quoted = strpbrk(text, ",\"\r\n") != NULL;
-    fputs(quoted ? "\"" : "", to);
-    for (; *text != '\0'; text++) {
-        fputs(*text == '"' ? "\"" : "", to);
-        fputc(*text, to);
-    }
-    fputs(quoted ? "\"," : ",", to);
-}
 
 static void put_number(FILE *to, double value)
 {
@@ -57,27 +46,27 @@ static void put_machine(FILE *to, const struct report *report)
     const struct place *first = &report->places[0];
     char begin[32];
     report_time(report->begin, begin, sizeof(begin));
-    put_text(to, REPORT_SCHEMA);
-    put_text(to, begin);
-    put_text(to, ww_version());
-    put_text(to, options->over_mpi ? report->mpi : "");
+    csv_text(to, REPORT_SCHEMA);
+    csv_text(to, begin);
+    csv_text(to, ww_version());
+    csv_text(to, options->over_mpi ? report->mpi : "");
     put_count(to, (uint64_t)report->size);
-    put_text(to, options->over_mpi ? "processes" : "threads");
+    csv_text(to, options->over_mpi ? "processes" : "threads");
     put_count(to, (uint64_t)places_host_count(report->places, report->size));
-    put_text(to, first->host);
+    csv_text(to, first->host);
     put_count(to, (uint64_t)first->cores);
-    put_text(to, first->cpu);
-    put_text(to, first->kernel);
+    csv_text(to, first->cpu);
+    csv_text(to, first->kernel);
     put_count(to, (uint64_t)options->iters);
     put_count(to, (uint64_t)options->warmup_iters);
-    put_text(to, averages[options->average]);
+    csv_text(to, averages[options->average]);
 }
 
 static void put_job(FILE *to, const struct report *report, const struct job *job)
 {
-    put_text(to, report->options->collective->name);
-    put_text(to, job->subject.type);
-    put_text(to, job->subject.op);
+    csv_text(to, report->options->collective->name);
+    csv_text(to, job->subject.type);
+    csv_text(to, job->subject.op);
     fprintf(to, "%d,", job->subject.root);
     put_count(to, job->bytes);
     put_count(to, job->asked_bytes);
@@ -101,12 +90,12 @@ static void put_result(FILE *to, const struct report *report, const struct recor
 {
     const struct figures *figures = &record->figures[in_place];
     put_machine(to, report);
-    put_text(to, "result");
+    csv_text(to, "result");
     put_job(to, report, &record->job);
-    put_text(to, placement_name(in_place));
-    put_text(to, memory_names[report->options->memory]);
-    put_text(to, report->options->codec);
-    put_text(to, "");
+    csv_text(to, placement_name(in_place));
+    csv_text(to, memory_names[report->options->memory]);
+    csv_text(to, report->options->codec);
+    csv_text(to, "");
     put_count(to, (uint64_t)figures->calls);
     put_count(to, 1);
     put_number(to, figures->seconds);
@@ -137,12 +126,12 @@ static void put_side(FILE *to, const struct report *report, const struct contest
 {
     const struct contest *contest = &record->contest;
     put_machine(to, report);
-    put_text(to, side->name);
+    csv_text(to, side->name);
     put_job(to, report, &record->job);
-    put_text(to, placement_name(true));
-    put_text(to, memory_names[side->memory]);
-    put_text(to, side->ours ? report->options->codec : "");
-    put_text(to, memory_names[side->peer_memory]);
+    csv_text(to, placement_name(true));
+    csv_text(to, memory_names[side->memory]);
+    csv_text(to, side->ours ? report->options->codec : "");
+    csv_text(to, memory_names[side->peer_memory]);
     put_count(to, (uint64_t)contest->rounds);
     put_count(to, (uint64_t)contest->batch);
     put_number(to, side->times->median);
