@@ -72,7 +72,8 @@ struct progress_thread {
     pthread_cond_t wake;
     atomic_bool ending;
     atomic_bool asleep;
-    atomic_uint calls; /* of progress_wake */
+    atomic_uint calls;   /* of progress_wake */
+    atomic_int relieved; /* callers that wait, and advance meanwhile */
 };
 
 /* Sleeps until somebody wakes it, unless that happened since `seen`. */
@@ -87,6 +88,12 @@ static void sleep_until_woken(struct progress_thread *self, unsigned seen)
     pthread_mutex_unlock(&self->lock);
 }
 
+/* Two that advance one lane, where cores are few, only take them from each other. */
+static enum ww_status advance(struct progress_thread *self, uint64_t *now_ns)
+{
+    return atomic_load(&self->relieved) > 0 ? WW_OK : step_advance(self->context, now_ns);
+}
+
 static void *run(void *argument)
 {
     struct progress_thread *self = argument;
@@ -97,7 +104,7 @@ static void *run(void *argument)
     while (!atomic_load(&self->ending)) {
         unsigned seen = atomic_load(&self->calls);
         uint64_t now = clock_now_ns();
-        enum ww_status status = step_advance(context, &now);
+        enum ww_status status = advance(self, &now);
         if (status == WW_PENDING) {
             patience_spend(&patience, step_pulse(context));
             idle_since = 0;
@@ -121,6 +128,19 @@ void progress_wake(struct progress_thread *thread)
         pthread_mutex_lock(&thread->lock);
         pthread_cond_signal(&thread->wake);
         pthread_mutex_unlock(&thread->lock);
+    }
+}
+
+void progress_relieve(struct progress_thread *thread)
+{
+    atomic_fetch_add(&thread->relieved, 1);
+}
+
+void progress_resume(struct progress_thread *thread, bool moves)
+{
+    atomic_fetch_sub(&thread->relieved, 1);
+    if (moves) {
+        progress_wake(thread);
     }
 }
 

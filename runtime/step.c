@@ -340,12 +340,9 @@ static enum ww_status check_patience(struct ww_context *context, const struct bu
                        waited_s, bucket->tensors[0]->name, missing->name);
 }
 
-/* Inline progress is made here; a thread's is only watched. */
+/* Whoever waits advances, also where there is a thread: it has nothing better to do. */
 static enum ww_status await_moment(struct ww_context *context)
 {
-    if (context->thread != NULL) {
-        return (enum ww_status)atomic_load(&context->failure);
-    }
     uint64_t now_ns = clock_now_ns();
     return step_advance(context, &now_ns);
 }
@@ -355,13 +352,15 @@ static int state_of(atomic_int *state)
     return atomic_load_explicit(state, memory_order_acquire);
 }
 
-enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
-                          atomic_int *state)
+/* *latest = what the latest advance came to. */
+static enum ww_status await(struct ww_context *context, const struct bucket *bucket,
+                            atomic_int *state, enum ww_status *latest)
 {
     struct patience patience = {.crowded = context->crowded};
     uint64_t since = clock_now_ns();
     for (unsigned turn = 0; state_of(state) != BUCKET_DONE; turn++) {
         enum ww_status status = await_moment(context);
+        *latest = status;
         if (status >= 0 && state_of(state) != BUCKET_DONE) {
             patience_spend(&patience, step_pulse(context));
         }
@@ -373,6 +372,23 @@ enum ww_status step_await(struct ww_context *context, const struct bucket *bucke
         }
     }
     return WW_OK;
+}
+
+enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
+                          atomic_int *state)
+{
+    enum ww_status latest = WW_OK;
+    if (state_of(state) == BUCKET_DONE) {
+        return WW_OK;
+    }
+    if (context->thread != NULL) {
+        progress_relieve(context->thread);
+    }
+    enum ww_status status = await(context, bucket, state, &latest);
+    if (context->thread != NULL) {
+        progress_resume(context->thread, latest != WW_OK);
+    }
+    return status;
 }
 
 /* Settings with which a step's results come all at once. */
