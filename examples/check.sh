@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK, one of
-#     falls ranks_agree repeats resumes goes stale stale_quality local_steps refuses help
+#     falls ranks_agree repeats resumes goes stale stale_quality local_steps schedules refuses help
 # Exit: 0 passed, 1 failed, 2 wrong use.
 set -uo pipefail
 
@@ -85,6 +85,27 @@ last_loss() {
     awk '/^held-out loss .* -> / { print $5 }' "$folder/out"
 }
 
+# Half a cosine begins at the peak, where a constant rate is: the losses part behind the first step
+# that it moves less. A warm-up comes from 0: it has hardly moved where the others have learned.
+schedules() {
+    local name
+    local common=(--size small --steps 40 --lr 0.003 --quiet --eval-every 40)
+    for name in constant cosine; do
+        WIREWISE_DETERMINISTIC=plan must_train 2 "${common[@]}" --lr-schedule $name \
+            --log-losses "$folder/losses.$name"
+        echo "$name: held-out loss $(last_loss)"
+    done
+    paste -d ' ' "$folder/losses.constant" "$folder/losses.cosine" |
+        awk 'NR <= 2 && $2 != $4 || NR == 40 && $2 == $4 { exit 1 }' ||
+        fail "the first two losses differ, or the last ones do not"
+    must_train 2 "${common[@]}" --lr-schedule cosine --lr-warmup 4000 --log-losses "$folder/losses"
+    awk 'NR == 1 { first = $2 } END { print "warm-up:", first, "->", $2
+                                      exit !(NR == 40 && $2 > 0.7 * first) }' "$folder/losses" ||
+        fail "a hundredth of the rate has already taught something"
+    awk 'NR == 1 { first = $2 } END { exit !(NR == 40 && $2 < 0.7 * first) }' \
+        "$folder/losses.cosine" || fail "half a cosine has taught nothing"
+}
+
 # Gradients that come a step or two late train as well, apply all steps, and keep ranks together.
 stale() {
     local staleness codec
@@ -158,6 +179,9 @@ refuses() {
     refused 2 "--steps=0: give a whole number from 1 to" 1 --steps 0
     refused 2 "--batch=-4: give a whole number from 1 to" 1 --batch=-4
     refused 2 "--lr=1x: give a number from 0 to" 1 --lr 1x
+    refused 2 "--lr-schedule=steps: there are the schedules constant and cosine" 1 \
+        --lr-schedule steps
+    refused 2 "--lr-warmup=-1: give a whole number from 0 to" 1 --lr-warmup=-1
     refused 2 "--momentum=1: give a number from 0 to less than 1" 1 --momentum 1
     refused 2 "--size=huge: there are the sizes default and small" 1 --size huge
     refused 2 "--optimizer=lamb: there are the optimizers adam and sgd" 1 --optimizer lamb
@@ -228,7 +252,7 @@ parameters() { sed -n 's/^parameters //p' "$folder/out"; }
 resumes_with() {
     local whole rest count
     local common=(--size small --steps 120 --quiet --codec "$1" --optimizer "$2"
-        --checkpoint-every 10)
+        --lr-schedule cosine --lr-warmup 20 --checkpoint-every 10)
     must_train 2 "${common[@]}" --checkpoint "$folder/whole" --log-losses "$folder/losses.whole"
     whole=$(parameters)
     start_in_background 2 "${common[@]}" --checkpoint "$folder/killed"
@@ -302,7 +326,7 @@ help() {
 run=0
 case $check in
 falls | ranks_agree | repeats | resumes | goes | stale | stale_quality | refuses | \
-    local_steps | help) "$check" ;;
+    local_steps | schedules | help) "$check" ;;
 *)
     echo "check.sh: '$check' is no check" >&2
     exit 2

@@ -20,7 +20,7 @@ struct optimizer_kind {
 
 struct optimizer {
     const struct optimizer_kind *kind;
-    double rate;
+    double rate;     /* of the next step */
     double momentum; /* of SGD */
     size_t count;    /* parameters */
     size_t step;     /* applied so far */
@@ -30,8 +30,8 @@ struct optimizer {
 /* NULL for a name that is none. */
 const struct optimizer_kind *optimizer_kind_find(const char *name);
 
-/* Begins with zeroed state; fill kind, rate, momentum and count before. False when memory ran out.
- * optimizer_finish frees the state. */
+/* Begins with zeroed state; fill kind, momentum and count before, and rate before each step. False
+ * when memory ran out. optimizer_finish frees the state. */
 bool optimizer_init(struct optimizer *optimizer);
 void optimizer_finish(struct optimizer *optimizer);
 

@@ -21,6 +21,8 @@ enum key {
     KEY_SIZE,
     KEY_OPTIMIZER,
     KEY_RATE,
+    KEY_SCHEDULE,
+    KEY_WARMUP,
     KEY_MOMENTUM,
     KEY_SEED,
     KEY_EVAL,
@@ -53,6 +55,10 @@ static const struct argp_option rows[] = {
     {"size", KEY_SIZE, "NAME", 0, "Model: default (18.6 MiB of gradients) or small (0.5 MiB)", 0},
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "adam (the default) or sgd", 0},
     {"lr", KEY_RATE, "X", 0, "Learning rate (adam 0.001, sgd 0.1)", 0},
+    {"lr-schedule", KEY_SCHEDULE, "NAME", 0,
+     "Course of the learning rate: constant (the default), or cosine: down to 0 at the last step",
+     0},
+    {"lr-warmup", KEY_WARMUP, "N", 0, "The first N steps bring the learning rate up from 0 (0)", 0},
     {"momentum", KEY_MOMENTUM, "X", 0, "Momentum of sgd, 0 up to less than 1 (0.9)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of the first parameters and of the samples (1)", 0},
     {"codec", KEY_CODEC, "SPEC", 0,
@@ -207,6 +213,39 @@ static error_t parse_optimizer(struct argp_state *state, const char *value, stru
     }
     options->optimizer = kind;
     return 0;
+}
+
+static error_t parse_schedule(struct argp_state *state, const char *value, struct options *options)
+{
+    const struct schedule_kind *kind = schedule_kind_find(value);
+    if (kind == NULL) {
+        argp_error(state, "--lr-schedule=%s: there are the schedules constant and cosine", value);
+        return EINVAL;
+    }
+    options->schedule.kind = kind;
+    return 0;
+}
+
+/* How far steps go. */
+static error_t parse_rate(int key, char *value, struct argp_state *state)
+{
+    struct parsing *parsing = state->input;
+    struct options *options = parsing->options;
+    uint64_t count = 0;
+    error_t error;
+    switch (key) {
+    case KEY_RATE:
+        parsing->rate_named = true;
+        return parse_real(state, "lr", value, 1000, &options->rate);
+    case KEY_SCHEDULE:
+        return parse_schedule(state, value, options);
+    case KEY_WARMUP:
+        error = parse_count(state, "lr-warmup", value, 0, 1000000, &count);
+        options->schedule.warmup = (size_t)count;
+        return error;
+    default:
+        return parse_real(state, "momentum", value, 1, &options->momentum);
+    }
 }
 
 static error_t parse_codec(struct argp_state *state, const char *value, struct options *options)
@@ -429,10 +468,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_OPTIMIZER:
         return parse_optimizer(state, value, options);
     case KEY_RATE:
-        parsing->rate_named = true;
-        return parse_real(state, "lr", value, 1000, &options->rate);
+    case KEY_SCHEDULE:
+    case KEY_WARMUP:
     case KEY_MOMENTUM:
-        return parse_real(state, "momentum", value, 1, &options->momentum);
+        return parse_rate(key, value, state);
     case KEY_SEED:
         return parse_count(state, "seed", value, 0, UINT64_MAX, &options->seed);
     case KEY_CODEC:
@@ -486,6 +525,7 @@ enum errand options_parse(int argc, char **argv, struct options *options)
     *options = (struct options){.size = &sizes[0],
                                 .optimizer = optimizer_kind_find("adam"),
                                 .steps = 50,
+                                .schedule = {.kind = schedule_kind_find("constant")},
                                 .momentum = 0.9,
                                 .seed = 1,
                                 .eval_every = 10,
@@ -506,6 +546,7 @@ enum errand options_parse(int argc, char **argv, struct options *options)
         return ERRAND_REFUSED;
     }
     options->batch = parsing.batch_named ? options->batch : options->size->batch;
+    options->schedule.steps = options->steps;
     options->rate = parsing.rate_named ? options->rate : options->optimizer->rate;
     return ERRAND_TRAIN;
 }

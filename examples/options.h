@@ -10,6 +10,7 @@
 
 #include "optimizer.h"
 #include "parameters.h"
+#include "schedule.h"
 
 /* How the program ends. */
 enum exit_code {
@@ -31,7 +32,8 @@ struct options {
     const struct optimizer_kind *optimizer;
     size_t steps;
     size_t batch; /* sequences per step, all ranks together */
-    double rate;
+    double rate;  /* its peak, where it has a schedule */
+    struct schedule schedule;
     double momentum;
     uint64_t seed;
     size_t eval_every;

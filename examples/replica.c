@@ -98,13 +98,20 @@ static void start_gradient(void *self, size_t index)
     }
 }
 
+static void move_parameters(struct replica *replica)
+{
+    const struct options *options = replica->options;
+    struct optimizer *optimizer = &replica->optimizer;
+    optimizer->rate = schedule_rate(&options->schedule, options->rate, optimizer->step + 1);
+    optimizer_apply(optimizer, replica->parameters->gradients, replica->parameters->values);
+}
+
 /* The step left the mean of all ranks in place of this rank's gradients: its own, an earlier one's,
  * or none yet. */
 static void apply_gradients(struct replica *replica, const struct ww_report *report)
 {
     if (report->version > 0) {
-        optimizer_apply(&replica->optimizer, replica->parameters->gradients,
-                        replica->parameters->values);
+        move_parameters(replica);
     }
 }
 
@@ -130,8 +137,7 @@ static enum exit_code step_locally(struct replica *replica, size_t step, double 
     take_samples(replica, step);
     double mean = model_forward(replica->model, replica->sequences, replica->share);
     model_backward(replica->model, keep_gradient, NULL);
-    optimizer_apply(&replica->optimizer, replica->parameters->gradients,
-                    replica->parameters->values);
+    move_parameters(replica);
     enum ww_status status = local_step(replica->local, step, &mean, report, &what);
     if (status == WW_OK) {
         *loss = mean;
@@ -385,7 +391,6 @@ static bool take_memory(struct replica *replica)
     replica->parameters = model_parameters(replica->model);
     replica->optimizer = (struct optimizer){
         .kind = options->optimizer,
-        .rate = options->rate,
         .momentum = library_keeps_momentum(options) ? 0 : options->momentum,
         .count = replica->parameters->count};
     replica->tensors = calloc(replica->parameters->tensor_count, sizeof(struct ww_tensor *));
