@@ -24,8 +24,8 @@ void rule_in_memory(const struct topology *topology, const struct sight *sight,
 bool rule_suits_message(const struct topology *topology, const struct wish *wish);
 
 /* An all-reduce of fp32 that travels encoded: across hosts where there are several, the ranks of
- * one meet densely before and after; else among all ranks. With momentum every contribution is
- * encoded once, and no sum: momentum would count twice. */
+ * one meet densely before and after; else among all ranks. With momentum that encoding keeps every
+ * contribution is encoded once, and no sum: momentum would count twice. */
 void rule_coded(const struct topology *topology, const struct codec_spec *spec, bool momentum,
                 struct choice *choice);
 

@@ -262,9 +262,10 @@ enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket)
     struct wish wish = wish_of(COLLECTIVE_ALL_REDUCE, bucket->count, bucket->type, 0,
                                context->world.size);
     struct codec_spec spec = coding_spec(context, bucket);
-    struct choice choice = spec.kind == CODEC_NONE ? selector_choose(context->selector, &wish)
-                                                   : selector_choose_coded(context->selector, &spec,
-                                                                           config->momentum > 0);
+    bool masks = coding_masks(config, &spec);
+    struct choice choice = spec.kind == CODEC_NONE
+                               ? selector_choose(context->selector, &wish)
+                               : selector_choose_coded(context->selector, &spec, masks);
     bucket->request = (struct run_request){
         .count = bucket->count,
         .type = bucket->type,

@@ -87,6 +87,11 @@ bool coding_feeds_back(enum ww_feedback feedback, const struct codec_spec *spec)
     }
 }
 
+bool coding_masks(const struct ww_config *config, const struct codec_spec *spec)
+{
+    return config->momentum > 0 && config->momentum_masking && spec->kind == CODEC_TOPK;
+}
+
 enum ww_status ww_codec_describe(const char *codec, struct ww_codec_facts *facts)
 {
     struct codec_spec spec;
@@ -282,7 +287,7 @@ static float *begin_momentum(struct ww_context *context, struct bucket *bucket, 
     return next;
 }
 
-/* Where nothing is chosen momentum is what it always was: u = factor u + gradient is what moves. */
+/* Where nothing is masked momentum is what it always was: u = factor u + gradient is what moves. */
 static void add_momentum(const struct ww_context *context, const struct bucket *bucket, float *u,
                          float *values)
 {
@@ -312,7 +317,7 @@ void coding_launch(struct ww_context *context, struct bucket *bucket,
     kept->before = kept->now;
     if (has_momentum(context, bucket) && bucket->count > 0) {
         float *u = begin_momentum(context, bucket, terms->reads);
-        if (spec->kind == CODEC_TOPK && keeps) {
+        if (keeps && coding_masks(&context->settings.values, spec)) {
             if (kept->before.has_momentum && kept->before.holders != holders) {
                 hand_on_momentum(context, bucket, u, request->output);
             }

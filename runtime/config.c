@@ -89,6 +89,8 @@ static const struct row rows[] = {
      .help = "steps in which topk comes from 0.25 down to its density"},
     {FIELD(momentum), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 0.9999,
      .help = "of all fp32 tensors, kept here and corrected for topk; 0 = none"},
+    {FIELD(momentum_masking), .kind = KIND_BOOL, .shared = true, .names = bool_names,
+     .help = "where topk sends an element its momentum starts anew"},
     {FIELD(clip_norm), .kind = KIND_NUMBER, .shared = true, .least = 0, .most = 1e300,
      .help = "largest norm of all results of a step; 0 = any"},
     {FIELD(staleness), .kind = KIND_INT, .shared = true, .least = 0, .most = WW_STALENESS_MAX,

@@ -270,6 +270,9 @@ enum ww_status coding_share_momentum(struct ww_context *context);
 /* coding.c: whether a codec feeds back what it leaves out. */
 bool coding_feeds_back(enum ww_feedback feedback, const struct codec_spec *spec);
 
+/* coding.c: whether encoding keeps the momentum, and begins it anew where it sends. */
+bool coding_masks(const struct ww_config *config, const struct codec_spec *spec);
+
 /* coding.c: codecs of tensors and buckets, residuals, what a step does to them. */
 struct codec_class coding_class(const struct ww_context *context, const struct ww_tensor *tensor);
 bool coding_same_class(const struct codec_class *one, const struct codec_class *other);

@@ -167,6 +167,9 @@ struct ww_config {
     double momentum;                 /* of all fp32 tensors, 0 <= factor < 1: kept here and sent
                                         instead of the gradient, with topk corrected; the
                                         optimizer's own must be 0 then. 0 = none */
+    bool momentum_masking;           /* with topk, momentum starts anew where an element is sent;
+                                        what that takes away is lost. false = it goes on, and not
+                                        a bit of it is lost, as with the other codecs */
     double clip_norm;                /* the results of a step are scaled down to this L2 norm of all
                                         fp32 and fp64 gradients together; 0 = not. Results are
                                         there after ww_step_end only: ww_tensor_wait is refused.
@@ -202,7 +205,7 @@ struct ww_config {
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
-            0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, 0, "none", WW_PROBE_AUTO, 0,       \
+            0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, true, 0, "none", WW_PROBE_AUTO, 0, \
             false, NULL, (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL                            \
     }
 

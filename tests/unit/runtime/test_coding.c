@@ -62,6 +62,7 @@ struct plan_of_test {
     int ranks_per_host; /* 0 = all share one */
     enum ww_op op;
     bool feedback;
+    bool masking;      /* of momentum */
     bool uneven;       /* the first host has one rank only */
     bool repeats;      /* no chance is in it: called again it gives the same bits */
     double error_most; /* relative, in the L2 norm */
@@ -515,6 +516,75 @@ Test(coding, residuals_survive_changes_of_the_codec)
     world_run(4, change_codecs, &plan);
     plan.ranks_per_host = 2;
     world_run(4, change_codecs, &plan);
+}
+
+/* What momentum 0.5 makes of all gradients of an element: exact, as integers are halved seldom. */
+static double moved(int size, int steps, int tensor, size_t i)
+{
+    double sum = 0;
+    for (int rank = 0; rank < size; rank++) {
+        double u = 0;
+        for (int step = 0; step < steps; step++) {
+            u = 0.5 * u + whole(key_of(rank, step, i * 7 + (size_t)tensor));
+            sum += u;
+        }
+    }
+    return sum;
+}
+
+/* As change_codecs, with momentum: unless it is masked, not a bit of it is lost. */
+static void carry_momentum(const struct ww_world *world, void *shared)
+{
+    static const char *const codecs[] = {
+        "topk:0.02",       "topk:0.02", "topk:0.02", "topk:0.1",  "bf16",
+        "topk:0.03:fixed", "none",      "topk:0.05", "topk:0.05", "none"};
+    const struct plan_of_test *plan = shared;
+    struct trainer trainer;
+    struct ww_config config = steady_config();
+    config.error_feedback = WW_FEEDBACK_ON;
+    config.momentum = 0.5;
+    config.momentum_masking = plan->masking;
+    trainer_begin(&trainer, world, plan, &config);
+    double *sums[TENSORS];
+    for (int t = 0; t < TENSORS; t++) {
+        sums[t] = calloc(count_of(t), sizeof *sums[t]);
+    }
+    double masked = 0;
+    int steps = (int)LENGTH(codecs);
+    for (int step = 0; step < steps; step++) {
+        check_status(ww_step_codec(trainer.context, codecs[step]), WW_OK);
+        trainer_step(&trainer, world->rank, step, 1);
+        masked += trainer.report.masked;
+        for (int t = 0; t < TENSORS; t++) {
+            for (size_t i = 0; i < count_of(t); i++) {
+                sums[t][i] += trainer.values[t][i];
+            }
+        }
+    }
+    size_t wrong = 0;
+    for (int t = 0; t < TENSORS; t++) {
+        for (size_t i = 0; i < count_of(t); i++) {
+            wrong += sums[t][i] != moved(world->size, steps, t, i);
+        }
+        free(sums[t]);
+    }
+    check(plan->masking ? wrong > 0 && masked > 0 : wrong == 0 && masked == 0,
+          "masking %d: %zu elements are not what momentum makes of them, %g was masked",
+          plan->masking, wrong, masked);
+    trainer_end(&trainer);
+}
+
+Test(coding, momentum_that_is_not_masked_comes_to_the_last_bit)
+{
+    for (int masking = 0; masking < 2; masking++) {
+        struct plan_of_test plan = {.codec = "topk:0.02", .masking = masking == 1};
+        world_run(2, carry_momentum, &plan);
+        world_run(4, carry_momentum, &plan);
+        plan.ranks_per_host = 2;
+        world_run(4, carry_momentum, &plan);
+        plan.uneven = true;
+        world_run(5, carry_momentum, &plan);
+    }
 }
 
 /* Steps that are thrown away leave no trace: every third one, of other gradients. */

@@ -358,7 +358,8 @@ Test(config, ranks_compare_what_they_must_share_and_nothing_else)
                            "algorithm=auto gradient_op=mean deterministic=off shared_memory=yes "
                            "calibrate=auto calibrate_s=0.3 codec=none codecs_allowed=none "
                            "probe=auto error_feedback=auto "
-                           "codec_least_count=16384 density_warmup_steps=0 momentum=0 clip_norm=0 "
+                           "codec_least_count=16384 density_warmup_steps=0 momentum=0 "
+                           "momentum_masking=yes clip_norm=0 "
                            "staleness=0 allow_stale_topk=no "
                            "shape= discover=yes");
 }
