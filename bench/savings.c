@@ -26,7 +26,7 @@
 #include <wirewise/ledger.h>
 #include <wirewise/mpi.h>
 
-#define TURN 10 /* steps of one codec before the next */
+#define TURN 20 /* steps of one codec before the next */
 #define CODECS_MAX 8
 
 struct runner {
