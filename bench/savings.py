@@ -104,7 +104,7 @@ def main():
     parser.add_argument("what", choices=["claims", "auto"])
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--settle", type=int, default=120)
+    parser.add_argument("--settle", type=int, default=250)
     parser.add_argument("--hosts", type=int, default=2)
     parser.add_argument("--bytes", default="16M")
     parser.add_argument("--rates", nargs="+", default=["none", "5gbit", "1gbit"])
