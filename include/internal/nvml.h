@@ -34,6 +34,7 @@ struct nvml {
     int (*link_type)(void *device, unsigned link, int *type);
     int (*pcie_generation)(void *device, unsigned *generation);
     int (*pcie_lanes)(void *device, unsigned *lanes);
+    int (*energy)(void *device, unsigned long long *millijoules);
 };
 
 /* Loads the library of that name, NULL = NVML_LIBRARY, and finds what it has; calls nothing of it.

@@ -27,6 +27,7 @@ static void find_symbols(struct nvml *nvml)
     find_symbol(nvml->library, "nvmlDeviceGetNvLinkRemoteDeviceType", &nvml->link_type);
     find_symbol(nvml->library, "nvmlDeviceGetMaxPcieLinkGeneration", &nvml->pcie_generation);
     find_symbol(nvml->library, "nvmlDeviceGetMaxPcieLinkWidth", &nvml->pcie_lanes);
+    find_symbol(nvml->library, "nvmlDeviceGetTotalEnergyConsumption", &nvml->energy);
 }
 
 bool nvml_load(struct nvml *nvml, const char *library)
