@@ -45,7 +45,7 @@ refuses() {
     grep -qF -- "$words" errors || complain "report $* does not say '$words': $(cat errors)"
 }
 
-kinds="int8 loss noise auto dense nulls thinned probed failed wild slow skew unexplained"
+kinds="int8 loss noise auto dense nulls gpus thinned probed failed wild slow skew unexplained"
 for kind in $kinds killed; do
     sh "$here/make_ledger.sh" "$kind" >"$kind" || complain "there is no ledger $kind"
 done
