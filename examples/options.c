@@ -53,7 +53,8 @@ static const struct argp_option rows[] = {
     {"size", KEY_SIZE, "NAME", 0, "Model: default (18.6 MiB of gradients) or small (0.5 MiB)", 0},
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "adam (the default) or sgd", 0},
     {"lr", KEY_RATE, "X", 0, "Learning rate (adam 0.001, sgd 0.1)", 0},
-    {"momentum", KEY_MOMENTUM, "X", 0, "Momentum of sgd, 0 up to less than 1 (0.9)", 0},
+    {"momentum", KEY_MOMENTUM, "X", 0,
+     "Momentum of sgd, or of adam's mean of gradients, 0 up to less than 1 (0.9)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of the first parameters and of the samples (1)", 0},
     {"codec", KEY_CODEC, "SPEC", 0,
      "How gradients travel: none (the default), fp16, bf16, int8, topk:0.01 ..., or auto; with "
