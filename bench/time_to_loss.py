@@ -69,9 +69,9 @@ def sent_bytes(text):
     local = re.search(r"sent (\S+) MiB of (\S+) dense", text.split("local steps, rank 0")[-1])
     if "local steps, rank 0" in text:
         return float(local.group(1)) * MIB / steps, float(local.group(2)) * MIB / steps
-    sent = re.search(r"^all +(\S+) (\S+) +(\S+) (\S+)", text, re.MULTILINE)
-    return (float(sent.group(1)) * units[sent.group(2)] / steps,
-            float(sent.group(3)) * units[sent.group(4)] / steps)
+    levels = re.findall(r"^(?:host|all) +(\S+) (\S+) +(\S+) (\S+)", text, re.MULTILINE)
+    sent, sent_unit, dense, dense_unit = levels[-1]  # of all levels, where there are several
+    return float(sent) * units[sent_unit] / steps, float(dense) * units[dense_unit] / steps
 
 
 def step_seconds(text):
