@@ -45,7 +45,7 @@ refuses() {
     grep -qF -- "$words" errors || complain "report $* does not say '$words': $(cat errors)"
 }
 
-kinds="int8 loss noise auto dense nulls thinned probed failed wild slow skew unexplained"
+kinds="int8 loss noise auto dense nulls gpus thinned probed failed wild slow skew unexplained"
 for kind in $kinds killed; do
     sh "$here/make_ledger.sh" "$kind" >"$kind" || complain "there is no ledger $kind"
 done
@@ -189,6 +189,27 @@ price '[prices]' 'currency = EUR ; what is paid' 'gpu_hour = 3.6' 'gigabyte = 10
 prints "0.278 EUR the run, 0.0139 EUR a step; time 0.008 EUR, traffic 0.26 EUR, energy 0.01 EUR" \
     int8 --prices prices
 prints "energy 20 Wh, 1 Wh a step" int8 --prices prices
+prints "a step: processors, measured on this host, times hosts; GPUs are not known" int8 \
+    --prices prices
+prints "energy    10 Wh by this host's processors, 90 Wh by its GPUs" gpus
+prints "energy 0.1 EUR" gpus --prices prices
+prints "energy 200 Wh, 10 Wh a step: processors and GPUs, measured on this host" gpus \
+    --prices prices
+prints "saved 0.0486 EUR (95 %: 0.0389 EUR to 0.0583 EUR) by time, with 90 Wh of energy" gpus \
+    --prices prices
+prints '"energy_of": "processors and GPUs"' gpus --json --prices prices
+prints '"gpu_energy_j": 324000' gpus --json
+sed 's/"energy_j": 36000/"energy_j": null/' gpus >gpus-only
+prints "energy    90 Wh by this host's GPUs" gpus-only
+prints "energy 180 Wh, 9 Wh a step: GPUs, measured on this host, times hosts; processors are not" \
+    gpus-only --prices prices
+sed 's/, "gpu_energy_j": null//' int8 >older
+prints "energy    10 Wh by this host's processors" older
+prints "energy 20 Wh, 1 Wh a step: processors, measured" older --prices prices
+prints '"gpu_energy_j": null' older --json
+prints '"energy_of": "processors"' older --json --prices prices
+sed 's/"gpu_energy_j": 324000/"gpu_energy_j": "much"/' gpus >wordy
+refuses 2 '"gpu_energy_j" is a text; a number is expected' wordy
 prints "saved 0.0081 EUR (95 %: 0.00648 EUR to 0.00972 EUR) by time, with 9 Wh of energy" int8 \
     --prices prices
 prints "traffic not sent: 0.54 EUR against dense fp32, 0.14 EUR against dense 16 bit" int8 \
@@ -204,6 +225,8 @@ price '[prices]' 'gpu_hour = 3.6' 'ranks_per_gpu = 2'
 prints "0.004 the run" int8 --prices prices
 price '[prices]' 'watts = 250' 'kilowatt_hour = 1'
 prints "watts of the price file" nulls --prices prices
+prints '"energy_of": null' nulls --json --prices prices
+prints "energy 180 Wh, 9 Wh a step: GPUs, measured" gpus-only --prices prices
 while IFS='|' read -r line words; do
     price '[prices]' '# a comment' "$line"
     refuses 2 "prices:3: $words" int8 --prices prices

@@ -137,7 +137,8 @@ struct ledger {
     struct ledger_line summary; /* of the whole run */
     double dense_s;
     double coded_s;
-    double energy_j;
+    double energy_j;     /* of the host's processors */
+    double gpu_energy_j; /* of its GPUs; older ledgers do not have it */
     struct ledger_audit audit;
 
     bool cut;       /* the last line was cut short, and left out */

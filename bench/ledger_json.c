@@ -99,6 +99,7 @@ static void put_end(struct json *json, const struct ledger *ledger)
     json_number(json, "dense_s", ledger->dense_s);
     json_number(json, "coded_s", ledger->coded_s);
     json_number(json, "energy_j", ledger->energy_j);
+    json_number(json, "gpu_energy_j", ledger->gpu_energy_j);
     if (!audit->known) {
         json_null(json, "audit");
         return;
@@ -112,6 +113,18 @@ static void put_end(struct json *json, const struct ledger *ledger)
     json_close_object(json);
 }
 
+static void put_energy(struct json *json, const struct cost *cost)
+{
+    static const char *const sources[] = {[ENERGY_PROCESSORS] = "processors",
+                                          [ENERGY_GPUS] = "GPUs",
+                                          [ENERGY_PROCESSORS_GPUS] = "processors and GPUs"};
+    bool known = !isnan(cost->energy_j);
+    bool measured = known && cost->energy_source != ENERGY_WATTS;
+    json_number(json, "energy_j", cost->energy_j);
+    json_text(json, "energy_is", measured ? "measured" : known ? "watts" : NULL);
+    json_text(json, "energy_of", measured ? sources[cost->energy_source] : NULL);
+}
+
 static void put_cost(struct json *json, const struct finding *finding)
 {
     const struct cost *cost = &finding->cost;
@@ -121,11 +134,7 @@ static void put_cost(struct json *json, const struct finding *finding)
     json_text(json, "currency", finding->prices->currency);
     json_number(json, "gpu_hours", cost->gpu_hours);
     json_number(json, "gigabytes", cost->gigabytes);
-    json_number(json, "energy_j", cost->energy_j);
-    json_text(json, "energy_is",
-              isnan(cost->energy_j)      ? NULL
-              : cost->energy_is_measured ? "measured"
-                                         : "watts");
+    put_energy(json, cost);
     json_number(json, "time", cost->time);
     json_number(json, "traffic", cost->traffic);
     json_number(json, "energy", cost->energy);

@@ -30,9 +30,15 @@ static void print_part(const struct finding *finding, const char *what, double p
 
 static void print_energy(const struct finding *finding, FILE *to)
 {
+    static const char *const sources[] = {
+        [ENERGY_WATTS] = "watts of the price file, times ranks and time",
+        [ENERGY_PROCESSORS] = "processors, measured on this host, times hosts; GPUs are not known",
+        [ENERGY_GPUS] = "GPUs, measured on this host, times hosts; processors are not known",
+        [ENERGY_PROCESSORS_GPUS] = "processors and GPUs, measured on this host, times hosts",
+    };
     const struct cost *cost = &finding->cost;
     bool told = !isnan(finding->prices->kilowatt_hour) || !isnan(finding->prices->watts) ||
-                cost->energy_is_measured;
+                cost->energy_source != ENERGY_WATTS;
     if (isnan(cost->energy_j)) {
         if (told) {
             finding_label(to, "");
@@ -45,8 +51,7 @@ static void print_energy(const struct finding *finding, FILE *to)
     finding_label(to, "");
     fprintf(to, "energy %s, %s a step: %s\n", word_energy(cost->energy_j).text,
             word_energy(cost->energy_j / finding->account.steps).text,
-            cost->energy_is_measured ? "processors, measured on this host, times hosts"
-                                     : "watts of the price file, times ranks and time");
+            sources[cost->energy_source]);
 }
 
 static void print_saved_money(const struct finding *finding, FILE *to)

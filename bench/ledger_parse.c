@@ -339,6 +339,8 @@ static bool read_summary(struct parser *parser, const json_t *object)
                        &ledger->coded_s) &&
            read_number(parser, json_object_get(object, "energy_j"), "energy_j", false,
                        &ledger->energy_j) &&
+           read_number(parser, json_object_get(object, "gpu_energy_j"), "gpu_energy_j", false,
+                       &ledger->gpu_energy_j) &&
            read_audit(parser, json_object_get(object, "audit"));
 }
 

@@ -204,6 +204,15 @@ static double gigabytes_saved(const struct account *account, enum ledger_traffic
     return (account_bytes(ledger, &account->total, dense, first) - account->leaving) * all / 1e9;
 }
 
+static enum energy_source energy_source(const struct ledger *ledger)
+{
+    bool processors = !isnan(ledger->energy_j);
+    if (isnan(ledger->gpu_energy_j)) {
+        return processors ? ENERGY_PROCESSORS : ENERGY_WATTS;
+    }
+    return processors ? ENERGY_PROCESSORS_GPUS : ENERGY_GPUS;
+}
+
 struct cost cost_make(const struct prices *prices, const struct account *account)
 {
     const struct ledger *ledger = account->ledger;
@@ -211,14 +220,15 @@ struct cost cost_make(const struct prices *prices, const struct account *account
     double ranks = ledger->facts[LEDGER_RANKS];
     double hosts = ledger->facts[LEDGER_HOSTS];
     double all = account->ranks_alike * hosts; /* bytes of all hosts, per byte of this rank */
-    struct cost cost = {.energy_is_measured = !isnan(ledger->energy_j)};
+    struct cost cost = {.energy_source = energy_source(ledger)};
     cost.gpu_hours = seconds / 3600 * ranks / prices->ranks_per_gpu;
     cost.time = cost.gpu_hours * prices->gpu_hour;
     cost.gigabytes = (account->leaving + account->total.numbers[LEDGER_CONTROL]) * all / 1e9;
     cost.gigabytes = hosts == 1 ? 0 : cost.gigabytes;
     cost.traffic = cost.gigabytes * prices->gigabyte;
-    cost.energy_j = cost.energy_is_measured ? ledger->energy_j * hosts
-                                            : prices->watts * ranks * seconds;
+    cost.energy_j = cost.energy_source == ENERGY_WATTS
+                        ? prices->watts * ranks * seconds
+                        : add_known(ledger->energy_j, ledger->gpu_energy_j) * hosts;
     cost.energy = cost.energy_j / 3.6e6 * prices->kilowatt_hour;
     cost.total = add_known(add_known(cost.time, cost.traffic), cost.energy);
 

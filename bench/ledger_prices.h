@@ -21,6 +21,14 @@ struct prices {
  * with file and line, and *prices is not written then. */
 int prices_read(const char *path, struct prices *prices);
 
+/* Whose energy a cost is about. */
+enum energy_source {
+    ENERGY_WATTS, /* nobody read a counter: watts of the prices, times ranks and time */
+    ENERGY_PROCESSORS,
+    ENERGY_GPUS,
+    ENERGY_PROCESSORS_GPUS
+};
+
 /* Money, joule and bytes of the whole run, of all ranks; NAN = not known or without a price. */
 struct cost {
     double gpu_hours;
@@ -28,7 +36,7 @@ struct cost {
     double gigabytes;
     double traffic;
     double energy_j;
-    bool energy_is_measured; /* of the processors; else watts times time */
+    enum energy_source energy_source;
     double energy;
     double total;            /* of those that are known */
     struct interval saved;   /* by time and its energy; negative = lost */

@@ -153,7 +153,8 @@ int ledger_read(const char *path, struct ledger *ledger)
                               .summary = ledger_line_none(),
                               .dense_s = (double)NAN,
                               .coded_s = (double)NAN,
-                              .energy_j = (double)NAN};
+                              .energy_j = (double)NAN,
+                              .gpu_energy_j = (double)NAN};
     reading.from = piped ? stdin : fopen(path, "r");
     if (reading.from == NULL) {
         return fail_to_read(&reading, "cannot be opened", EXIT_USAGE);

@@ -293,10 +293,24 @@ static void print_audit(const struct account *account, FILE *to)
                     word_share(audit->unexplained).text);
         }
     }
-    if (!isnan(account->ledger->energy_j)) {
-        finding_label(to, "energy");
-        fprintf(to, "%s by this host's processors\n", word_energy(account->ledger->energy_j).text);
+}
+
+static void print_energy(const struct ledger *ledger, FILE *to)
+{
+    bool processors = !isnan(ledger->energy_j);
+    bool gpus = !isnan(ledger->gpu_energy_j);
+    if (!processors && !gpus) {
+        return;
     }
+    finding_label(to, "energy");
+    if (processors) {
+        fprintf(to, "%s by this host's processors", word_energy(ledger->energy_j).text);
+    }
+    if (gpus) {
+        fprintf(to, "%s%s by %s GPUs", processors ? ", " : "",
+                word_energy(ledger->gpu_energy_j).text, processors ? "its" : "this host's");
+    }
+    fputc('\n', to);
 }
 
 static void print_events(const struct ledger *ledger, FILE *to)
@@ -330,6 +344,7 @@ void finding_print(const struct finding *finding, FILE *to)
     print_saved(account, to);
     print_loss(account, to);
     print_audit(account, to);
+    print_energy(ledger, to);
     if (finding->prices != NULL) {
         finding_print_cost(finding, to);
     }

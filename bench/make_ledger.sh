@@ -8,6 +8,7 @@
 #   auto      none, int8, fp16, with events  dense     encodes nothing
 #   nulls     knows nothing that may be null thinned   lines about 1, 2 and 4 steps
 #   killed    int8, cut in its last line     failed    int8, ended by a failure
+#   gpus      int8, where energy of GPUs is known as well
 #   probed    int8, lines about 4 steps, one of which may be a probe, which takes 50 ms longer
 #   wild slow skew unexplained               each with what `--check` finds under that name
 set -u
@@ -91,11 +92,12 @@ write() {
             "\"staleness\": [20, 0, 0, 0, 0, 0, 0, 0, 0], " \
             "\"audit\": {\"claimed\": %d, \"counted\": %s, \"interface\": \"eth0\", " \
             "\"overhead\": %d, \"unexplained\": %s}, " \
-            "\"energy_j\": %s}}\n", members(20, 20, probes, is("slow"), saved, evidence),
+            "\"energy_j\": %s, \"gpu_energy_j\": %s}}\n",
+            members(20, 20, probes, is("slow"), saved, evidence),
             unknown ? "null" : is("loss") ? "0.03" : "0.1", unknown ? "null" : "0.05",
             13004000, unknown ? "null" : is("unexplained") ? "19000000" : "13700000", 592000,
             unknown ? "null" : is("unexplained") ? "0.415" : "0.008",
-            unknown ? "null" : "36000"
+            unknown ? "null" : "36000", is("gpus") ? "324000" : "null"
     }
     BEGIN {
         header()
@@ -129,7 +131,7 @@ killed)
         for (i = 1; i < NR; i++) print lines[i]
         printf "%s", substr(lines[NR], 1, length(lines[NR]) / 3) }'
     ;;
-int8 | loss | noise | probed | auto | dense | nulls | thinned | failed | \
+int8 | loss | noise | gpus | probed | auto | dense | nulls | thinned | failed | \
     wild | slow | skew | unexplained)
     write "$kind"
     ;;

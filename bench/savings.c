@@ -5,8 +5,9 @@
  *   mpirun ... savings BYTES TENSORS STEPS SETTLE CODEC...
  *
  *   BYTES    of the gradient, in TENSORS equal tensors
- *   STEPS    that are timed, after SETTLE that are not; the ledger counts all of them, and so does
- *            "claim"
+ *   STEPS    that are timed, in turn with the other codecs, after some that are not: SETTLE of
+ * auto, up to 5 of the others. The ledger counts all of them, and so does "claim"; true is what so
+ *            many steps of the first codec would have taken longer
  *   CODEC    the first one is what the others are compared with: none
  *
  * Lines of rank 0, one for each codec:
@@ -17,7 +18,7 @@
  *
  * Exit 1 with a sentence when a call fails. */
 #include <inttypes.h>
-#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@
 #include <wirewise/ledger.h>
 #include <wirewise/mpi.h>
 
-#define TURN 10 /* steps of one codec before the next */
+#define TURN 20 /* steps of one codec before the next */
+#define SETTLE_FIXED 5
 #define CODECS_MAX 8
 
 struct runner {
@@ -34,7 +36,8 @@ struct runner {
     struct ww_context *context;
     struct ww_tensor **tensors;
     float *values;
-    double *seconds; /* [settle + steps] of this rank */
+    int settle;
+    double *seconds; /* [settle + steps] of this rank, in the end of the slowest one */
     int done;
     char now[24];
 };
@@ -101,7 +104,9 @@ static void begin(struct job *job, struct runner *runner, const char *codec)
         give_up("ww_context_create", ww_last_error(NULL));
     }
     runner->tensors = take((size_t)job->tensors * sizeof(struct ww_tensor *));
-    runner->seconds = take((size_t)(job->settle + job->steps) * sizeof(double));
+    bool chooses = strcmp(codec, "auto") == 0;
+    runner->settle = chooses || job->settle < SETTLE_FIXED ? job->settle : SETTLE_FIXED;
+    runner->seconds = take((size_t)(runner->settle + job->steps) * sizeof(double));
     void *values;
     expect_ok(
         runner, "ww_alloc",
@@ -149,20 +154,19 @@ static double total_of(const double *seconds, int count)
     return total;
 }
 
-static void tell(struct job *job, struct runner *runner, double dense_total)
+static void tell(const struct job *job, struct runner *runner, double dense_s)
 {
-    int all = job->settle + job->steps;
-    MPI_Allreduce(MPI_IN_PLACE, runner->seconds, all, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
     struct ww_ledger ledger = WW_LEDGER_INIT;
     expect_ok(runner, "ww_ledger_read", ww_ledger_read(runner->context, &ledger));
     if (job->rank != 0) {
         return;
     }
-    double own_total = total_of(runner->seconds, all);
-    double timed = total_of(runner->seconds + job->settle, job->steps);
-    qsort(runner->seconds + job->settle, (size_t)job->steps, sizeof(double), by_value);
+    double own_total = total_of(runner->seconds, runner->done);
+    double dense_total = dense_s * runner->done;
+    double timed = total_of(runner->seconds + runner->settle, job->steps);
+    qsort(runner->seconds + runner->settle, (size_t)job->steps, sizeof(double), by_value);
     printf("run %s total %.6f median %.9f mean %.9f steps %d now %s\n", runner->codec, timed,
-           runner->seconds[job->settle + job->steps / 2], timed / job->steps, job->steps,
+           runner->seconds[runner->settle + job->steps / 2], timed / job->steps, job->steps,
            runner->now);
     printf("claim %s seconds %.6f least %.6f most %.6f evidence %d true %.6f dense %.6f "
            "probes %" PRIu64 "\n",
@@ -174,25 +178,34 @@ static void tell(struct job *job, struct runner *runner, double dense_total)
            ledger.audit.overhead_bytes, ledger.audit.unexplained);
 }
 
-static void run(struct job *job)
+static void run_turns(struct job *job)
 {
-    int all = job->settle + job->steps;
-    for (int first = 0; first < all; first += TURN) {
+    for (int r = 0; r < job->runners; r++) {
+        while (job->runner[r].done < job->runner[r].settle) {
+            step(job, &job->runner[r]);
+        }
+    }
+    for (int first = 0; first < job->steps; first += TURN) {
         for (int r = 0; r < job->runners; r++) {
-            for (int i = first; i < first + TURN && i < all; i++) {
+            for (int i = first; i < first + TURN && i < job->steps; i++) {
                 step(job, &job->runner[r]);
             }
         }
     }
-    double *dense = job->runner[0].seconds;
-    double dense_total = 0;
-    for (int i = 0; i < all; i++) {
-        double slowest;
-        MPI_Allreduce(&dense[i], &slowest, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
-        dense_total += slowest;
-    }
+}
+
+static void run(struct job *job)
+{
+    run_turns(job);
     for (int r = 0; r < job->runners; r++) {
-        tell(job, &job->runner[r], dense_total);
+        struct runner *runner = &job->runner[r];
+        MPI_Allreduce(MPI_IN_PLACE, runner->seconds, runner->done, MPI_DOUBLE, MPI_MAX,
+                      MPI_COMM_WORLD);
+    }
+    const struct runner *dense = &job->runner[0];
+    double dense_s = total_of(dense->seconds, dense->done) / dense->done;
+    for (int r = 0; r < job->runners; r++) {
+        tell(job, &job->runner[r], dense_s);
     }
 }
 

@@ -6,7 +6,8 @@ savings.py BUILD auto [--rates none ...] [--ranks 1 2] [--sizes 4K 64K ...] [--h
 Measures between hosts of tests/cluster/hosts.sh with the program BUILD/bench/savings.
 
 claims  runs each codec and none, in turn, several times, and prints what the ledger claims beside
-        what the two runs really took: |claimed - true| <= max(10 % of |true|, 1 % of dense).
+        what the two runs really took: |claimed - true| <= max(10 % of |true|, 1 % of dense). Steps
+        are about half a minute of dense ones: the shorter a run, the less is known about it.
         Bytes claimed stand beside those that the interface counted, in runs of one codec alone.
 auto    for each size, rate and number of ranks a host, "auto" with all codecs allowed beside none
         and every fixed codec, after it settled: medians, in turn in one run. The rate "memory"
@@ -54,12 +55,14 @@ def run(options, hosts, rate, ranks, arguments):
 
 def claims(options):
     size = size_of(options.bytes)
+    usual = {"none": 1600, "5gbit": 800, "1gbit": 200}
     print("rate      codec       right  worst_error  claimed_s     true_s    dense_s  steps")
     for rate in options.rates:
+        steps = options.steps or usual.get(rate, 200)
         for codec in options.codecs:
             right, worst, last = 0, 0.0, None
             for _ in range(options.pairs):
-                told = run(options, 2, rate, 1, [size, 1, options.steps, 0, "none", codec])
+                told = run(options, 2, rate, 1, [size, 1, steps, 0, "none", codec])
                 last = told["claim"][codec]
                 error = abs(last["seconds"] - last["true"])
                 allowed = max(0.1 * abs(last["true"]), 0.01 * last["dense"])
@@ -67,7 +70,7 @@ def claims(options):
                 worst = max(worst, error / allowed)
             print(f"{rate:9} {codec:10} {right:3}/{options.pairs:<3} {worst:9.2f} x  "
                   f"{last['seconds']:9.3f}  {last['true']:9.3f}  {last['dense']:9.3f}  "
-                  f"{options.steps:5}", flush=True)
+                  f"{steps:5}", flush=True)
         for codec in ["none"] + options.codecs:
             told = run(options, 2, rate, 1, [size, 1, 20, 0, codec])["audit"][codec]
             print(f"{rate:9} {codec:10} bytes: claimed {told['claimed']:.0f}, interface "
@@ -82,7 +85,8 @@ def auto(options):
         for ranks in options.ranks:
             for text in options.sizes:
                 size = size_of(text)
-                steps = options.steps if size < 1 << 20 else max(20, options.steps // 4)
+                steps = options.steps or 200
+                steps = steps if size < 1 << 20 else max(20, steps // 4)
                 told = run(options, options.hosts, rate, ranks,
                            [size, 1, steps, options.settle, "none"] + ALL + ["auto"])["run"]
                 best = min(["none"] + ALL, key=lambda codec: told[codec]["median"])
@@ -99,8 +103,8 @@ def main():
     parser.add_argument("build")
     parser.add_argument("what", choices=["claims", "auto"])
     parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--settle", type=int, default=120)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--settle", type=int, default=250)
     parser.add_argument("--hosts", type=int, default=2)
     parser.add_argument("--bytes", default="16M")
     parser.add_argument("--rates", nargs="+", default=["none", "5gbit", "1gbit"])

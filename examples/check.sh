@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK, one of
-#     falls ranks_agree repeats resumes goes stale stale_quality local_steps schedules refuses help
+#     falls ranks_agree repeats resumes resumes_late refuses_checkpoints goes stale stale_quality
+#     local_steps schedules refuses help
 # Exit: 0 passed, 1 failed, 2 wrong use.
 set -uo pipefail
 
@@ -247,49 +248,70 @@ manifests() { compgen -G "$1/*.manifest"; }
 
 parameters() { sed -n 's/^parameters //p' "$folder/out"; }
 
-# resumes_with CODEC OPTIMIZER: killed amid the training, and resumed: the rest of the losses and
-# the parameters are those of a run that was left in peace, digit for digit.
+# resumes_with OPTION...: killed amid the training, and resumed: the rest of the losses and the
+# parameters are those of a run that was left in peace, digit for digit. Three ranks go on as well.
 resumes_with() {
     local whole rest count
-    local common=(--size small --steps 120 --quiet --codec "$1" --optimizer "$2"
-        --lr-schedule cosine --lr-warmup 20 --checkpoint-every 10)
+    local common=(--size small --steps 120 --quiet --lr-schedule cosine --lr-warmup 20
+        --checkpoint-every 10 "$@")
     must_train 2 "${common[@]}" --checkpoint "$folder/whole" --log-losses "$folder/losses.whole"
     whole=$(parameters)
     start_in_background 2 "${common[@]}" --checkpoint "$folder/killed"
-    wait_for 60 manifests "$folder/killed" || fail "$1: no checkpoint came"
-    kill -KILL "$(a_rank_of "$job")" || fail "$1: there was nobody to kill"
-    wait "$job" && fail "$1: it ended well although a rank was killed"
+    wait_for 60 manifests "$folder/killed" || fail "$*: no checkpoint came"
+    kill -KILL "$(a_rank_of "$job")" || fail "$*: there was nobody to kill"
+    wait "$job" && fail "$*: it ended well although a rank was killed"
     must_train 2 "${common[@]}" --checkpoint "$folder/killed" --resume \
         --log-losses "$folder/losses.rest"
     rest=$(parameters)
     if [ -z "$whole" ] || [ "$whole" != "$rest" ]; then
-        fail "$1: parameters $rest behind the kill, $whole without it"
+        fail "$*: parameters $rest behind the kill, $whole without it"
     fi
     count=$(wc -l <"$folder/losses.rest")
     if [ "$count" -eq 0 ] || [ "$count" -ge 120 ]; then
-        fail "$1: $count losses behind the kill"
+        fail "$*: $count losses behind the kill"
     fi
     tail -n "$count" "$folder/losses.whole" | cmp - "$folder/losses.rest" ||
-        fail "$1: other losses behind the kill"
-    echo "$1, $2: killed, $count of 120 steps resumed, parameters $rest"
+        fail "$*: other losses behind the kill"
+    echo "$*: killed, $count of 120 steps resumed, parameters $rest"
     must_train 3 "${common[@]}" --steps 130 --checkpoint "$folder/killed" --resume
+    awk '/^held-out loss .* -> / { first = $3; last = $5 }
+         END { exit !(first < 3.6 && last > 0 && last < first + 0.05) }' "$folder/out" ||
+        fail "$*: three ranks do not go on from where two were: $(tail -3 "$folder/out")"
     rm -r "$folder/whole" "$folder/killed"
 }
 
 resumes() {
-    local one=$folder/one
     export WIREWISE_DETERMINISTIC=plan
-    resumes_with int8 adam
-    resumes_with topk:0.05 sgd
+    resumes_with --codec int8
+    resumes_with --codec topk:0.05 --optimizer sgd
+}
+
+# The same where steps do not end with what they began: results are late, ranks have parameters of
+# their own, parts are away when a checkpoint comes due amid a window.
+resumes_late() {
+    export WIREWISE_DETERMINISTIC=plan
+    resumes_with --staleness 2 --codec int8
+    resumes_with --local-steps 8
+    resumes_with --local-steps 6 --fragments 3 --outer-delay 3 --outer-mix 0.5
+}
+
+# What does not fit is refused with exit code 4, in one sentence: what, where, both values, and what
+# helps.
+refuses_checkpoints() {
+    local one=$folder/one two=$folder/two
     must_train 2 --size small --steps 2 --quiet --checkpoint "$one"
-    refused 2 "train: rank 0: ww_checkpoint_load failed with WW_MISMATCH" 2 --size default --quiet \
-        --checkpoint "$one" --resume
-    grep -q 'tensor 0 is .* it is a checkpoint of another model' "$folder/err" ||
-        fail "the tensor is not named: $(cat "$folder/err")"
-    refused 2 "is of --seed 1 --batch 24, not --seed 2" 2 --size small --seed 2 --quiet \
-        --checkpoint "$one" --resume
-    refused 2 "train: rank 0: ww_checkpoint_load failed with WW_BAD_ARGUMENT" 2 --size small \
-        --optimizer sgd --quiet --checkpoint "$one" --resume
+    refused 4 "$one does not fit --size default .*tensor 0 is .* and .*in $one/.*; give" \
+        2 --size default --quiet --checkpoint "$one" --resume
+    refused 4 "in $one is of --seed 1 --batch 24, not --seed 2 --batch 24, .*: give --seed 1" \
+        2 --size small --seed 2 --quiet --checkpoint "$one" --resume
+    refused 4 "in $one is of --optimizer adam, not --optimizer sgd: give --optimizer adam, or" \
+        2 --size small --optimizer sgd --quiet --checkpoint "$one" --resume
+    refused 4 "in $one is of --local-steps 1, not --local-steps 4: give --local-steps 1, or" \
+        2 --size small --local-steps 4 --quiet --checkpoint "$one" --resume
+    must_train 2 --size small --steps 3 --local-steps 4 --quiet --checkpoint "$two"
+    refused 4 "$two does not fit .*holds 4 local_steps, but there are 8 here.*; give the" \
+        2 --size small --local-steps 8 --quiet --checkpoint "$two" --resume
+    must_train 2 --size small --steps 4 --local-steps 4 --quiet --checkpoint "$two" --resume
     refused 2 "--resume: say from where" 2 --size small --resume
     ranks 2 --size small --steps 1 --quiet --checkpoint "$folder/no/where"
     [ $? -eq 4 ] || fail "a folder that cannot be made is no error"
@@ -297,20 +319,28 @@ resumes() {
         fail "a folder that cannot be made is not named: $(cat "$folder/err")"
 }
 
-# A signal: everybody saves and goes, with exit code 6, and another run goes on.
-goes() {
+# goes_with OPTION...: a signal: everybody saves and goes, with exit code 6, and others go on.
+goes_with() {
     local status step
-    start_in_background 2 --size small --steps 100000 --checkpoint "$folder/kept"
-    wait_for 60 grep -q '| step 5: ' "$folder/out" || fail "it does not come to step 5"
-    kill -USR1 "$(a_rank_of "$job")"
+    start_in_background 2 --size small --steps 100000 --checkpoint "$folder/kept" "$@"
+    wait_for 60 grep -q '| step 5: ' "$folder/out" || fail "$*: it does not come to step 5"
+    kill -TERM "$(a_rank_of "$job")"
     wait "$job"
     status=$?
-    [ "$status" -eq 6 ] || fail "exit $status instead of 6: $(cat "$folder/err")"
+    [ "$status" -eq 6 ] || fail "$*: exit $status instead of 6: $(cat "$folder/err")"
     step=$(sed -n 's/.*told to go; step \([0-9]*\) is saved.*/\1/p' "$folder/err")
-    [ "${step:-0}" -ge 5 ] || fail "it does not say what it saved: $(cat "$folder/err")"
-    must_train 4 --size small --steps $((step + 3)) --checkpoint "$folder/kept" --resume
-    grep -q "goes on behind step $step" "$folder/out" || fail "it did not go on behind step $step"
-    [ "$(grep -c '| step [0-9]*: sent ' "$folder/out")" -eq 3 ] || fail "not 3 steps were left"
+    [ "${step:-0}" -ge 5 ] || fail "$*: it does not say what it saved: $(cat "$folder/err")"
+    must_train 4 --size small --steps $((step + 3)) --checkpoint "$folder/kept" --resume "$@"
+    grep -q "goes on behind step $step" "$folder/out" ||
+        fail "$*: it did not go on behind step $step"
+    [ "$(grep -c '| step [0-9]*: sent ' "$folder/out")" -eq 3 ] || fail "$*: not 3 steps were left"
+    rm -r "$folder/kept"
+}
+
+goes() {
+    goes_with --codec none
+    goes_with --staleness 1 --codec int8
+    goes_with --local-steps 6 --fragments 2 --outer-delay 2
     must_train 2 --size small --steps 3 --checkpoint "$folder/none" --resume
     grep -q "nothing to resume in" "$folder/out" || fail "it does not say that it begins"
 }
@@ -325,8 +355,8 @@ help() {
 
 run=0
 case $check in
-falls | ranks_agree | repeats | resumes | goes | stale | stale_quality | refuses | \
-    local_steps | schedules | help) "$check" ;;
+falls | ranks_agree | repeats | resumes | resumes_late | refuses_checkpoints | goes | stale | \
+    stale_quality | refuses | local_steps | schedules | help) "$check" ;;
 *)
     echo "check.sh: '$check' is no check" >&2
     exit 2

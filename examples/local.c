@@ -10,6 +10,7 @@ struct local {
     struct ww_outer *outer;
     size_t steps; /* of the whole training */
     struct ww_outer_report report;
+    struct ww_outer_report told; /* what the steps before came to */
     double began_s;
     double losses; /* sum, of so many steps of this rank since the latest exchange */
     size_t count;
@@ -46,6 +47,7 @@ enum ww_status local_create(struct ww_context *context, const struct options *op
     made->context = context;
     made->steps = options->steps;
     made->report = (struct ww_outer_report)WW_OUTER_REPORT_INIT;
+    made->told = made->report;
     made->began_s = now_s();
     *what = "ww_outer_create";
     enum ww_status status = ww_outer_create(context, &options->outer, &all, 1, &made->outer);
@@ -68,9 +70,9 @@ static enum ww_status share_loss(struct local *local)
     return status;
 }
 
-static void fill_report(struct local *local, const struct ww_outer_report *before, size_t step,
-                        struct ww_report *report)
+static void fill_report(struct local *local, size_t step, struct ww_report *report)
 {
+    const struct ww_outer_report *before = &local->told;
     const struct ww_outer_report *after = &local->report;
     double end_s = now_s();
     report->step = step;
@@ -83,12 +85,12 @@ static void fill_report(struct local *local, const struct ww_outer_report *befor
     report->exposed_s = after->exposed_s - before->exposed_s;
     report->step_s = end_s - local->began_s;
     local->began_s = end_s;
+    local->told = local->report;
 }
 
 enum ww_status local_step(struct local *local, size_t step, double *loss, struct ww_report *report,
                           const char **what)
 {
-    struct ww_outer_report before = local->report;
     local->losses += *loss;
     local->count++;
     *what = "ww_outer_step";
@@ -107,8 +109,41 @@ enum ww_status local_step(struct local *local, size_t step, double *loss, struct
     if (status == WW_OK) {
         *loss = local->loss;
         local->report.changed = changed;
-        fill_report(local, &before, step, report);
+        fill_report(local, step, report);
     }
+    return status;
+}
+
+bool local_met(const struct local *local)
+{
+    return local->report.changed > 0;
+}
+
+enum ww_status local_keep(struct local *local, const char **what)
+{
+    *what = "ww_outer_keep";
+    return ww_outer_keep(local->outer, "outer");
+}
+
+enum ww_status local_ready(struct local *local, double *loss, const char **what)
+{
+    *what = "ww_outer_drain";
+    enum ww_status status = ww_outer_drain(local->outer, &local->report);
+    if (status == WW_OK && local->count > 0) {
+        *what = "ww_all_reduce of the loss";
+        status = share_loss(local);
+    }
+    *loss = local->loss;
+    return status;
+}
+
+enum ww_status local_resume(struct local *local, double loss, const char **what)
+{
+    *what = "ww_outer_drain";
+    local->loss = loss;
+    enum ww_status status = ww_outer_drain(local->outer, &local->report); /* tells what was sent */
+    local->told = local->report;
+    local->began_s = now_s();
     return status;
 }
 

@@ -24,6 +24,16 @@ void local_destroy(struct local *local);
 enum ww_status local_step(struct local *local, size_t step, double *loss, struct ww_report *report,
                           const char **what);
 
+/* Adds what local steps keep to the checkpoints of the context. Before each save, ready takes what
+ * is on its way, and ranks speak of the loss: *loss is all that is left to be saved. After a load
+ * resume goes on with it. All ranks call them. */
+enum ww_status local_keep(struct local *local, const char **what);
+enum ww_status local_ready(struct local *local, double *loss, const char **what);
+enum ww_status local_resume(struct local *local, double loss, const char **what);
+
+/* Whether ranks met in the latest step. */
+bool local_met(const struct local *local);
+
 /* One line on what was sent since the begin. Returns what snprintf does. */
 size_t local_print(const struct local *local, char *text, size_t bytes);
 

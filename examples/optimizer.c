@@ -23,7 +23,7 @@ static void apply_sgd(struct optimizer *optimizer, const real *restrict gradient
 static void apply_adam(struct optimizer *optimizer, const real *restrict gradients,
                        real *restrict values)
 {
-    const double beta1 = 0.9;
+    const double beta1 = optimizer->momentum;
     const double beta2 = 0.99;
     const real epsilon = (real)1e-8;
     real *restrict mean = optimizer->state;

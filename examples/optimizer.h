@@ -21,7 +21,7 @@ struct optimizer_kind {
 struct optimizer {
     const struct optimizer_kind *kind;
     double rate;     /* of the next step */
-    double momentum; /* of SGD */
+    double momentum; /* of SGD; of Adam, how much of its mean stays */
     size_t count;    /* parameters */
     size_t step;     /* applied so far */
     real *state;     /* [kind->states * count] */

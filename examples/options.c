@@ -59,7 +59,8 @@ static const struct argp_option rows[] = {
      "Course of the learning rate: constant (the default), or cosine: down to 0 at the last step",
      0},
     {"lr-warmup", KEY_WARMUP, "N", 0, "The first N steps bring the learning rate up from 0 (0)", 0},
-    {"momentum", KEY_MOMENTUM, "X", 0, "Momentum of sgd, 0 up to less than 1 (0.9)", 0},
+    {"momentum", KEY_MOMENTUM, "X", 0,
+     "Momentum of sgd, or of adam's mean of gradients, 0 up to less than 1 (0.9)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of the first parameters and of the samples (1)", 0},
     {"codec", KEY_CODEC, "SPEC", 0,
      "How gradients travel: none (the default), fp16, bf16, int8, topk:0.01 ..., or auto; with "
@@ -73,11 +74,15 @@ static const struct argp_option rows[] = {
      0},
     {"checkpoint", KEY_CHECKPOINT, "DIR", 0,
      "Save to DIR now and then, at the end, and when SIGTERM or SIGUSR1 says that the machine will "
-     "be taken away: then the exit code is 6",
+     "be taken away: then the exit code is 6. What is on its way is waited for: with --staleness "
+     "or "
+     "--outer-delay a training that saves at other steps ends with other digits",
      0},
     {"checkpoint-every", KEY_CHECKPOINT_EVERY, "N", 0, "Steps between two checkpoints (100)", 0},
     {"resume", KEY_RESUME, NULL, 0,
-     "Go on from the newest checkpoint in DIR; begin where there is none", 0},
+     "Go on from the newest checkpoint in DIR; begin where there is none. One of another --size, "
+     "--optimizer, --seed, --batch or --local-steps is refused: exit code 4",
+     0},
     {NULL, 0, NULL, 0, "Local steps", 2},
     {"local-steps", KEY_LOCAL_STEPS, "H", 0,
      "Send no gradients: ranks train by themselves and average what they learned every H steps (1: "
@@ -413,20 +418,6 @@ static error_t finish(struct argp_state *state)
     const struct options *options = ((struct parsing *)state->input)->options;
     if (options->resume && options->checkpoint == NULL) {
         argp_error(state, "--resume: say from where, --checkpoint DIR");
-        return EINVAL;
-    }
-    if (options->checkpoint != NULL && options->staleness > 0) {
-        argp_error(state,
-                   "--checkpoint=%s: this trainer does not drain before it saves, and with "
-                   "--staleness %d steps are on their way; give one of the two",
-                   options->checkpoint, options->staleness);
-        return EINVAL;
-    }
-    if (options->checkpoint != NULL && options->outer.local_steps > 1) {
-        argp_error(state,
-                   "--checkpoint=%s: this trainer saves what all ranks share, and with "
-                   "--local-steps %llu each has parameters of its own; give one of the two",
-                   options->checkpoint, (unsigned long long)options->outer.local_steps);
         return EINVAL;
     }
     return finish_outer(state);

@@ -16,7 +16,7 @@
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_USAGE = 2,         /* the command line asks for something that cannot be done */
-    EXIT_ENVIRONMENT = 4,   /* texts, memory, MPI or a setting of the library */
+    EXIT_ENVIRONMENT = 4,   /* texts, memory, MPI, checkpoints or a setting of the library */
     EXIT_COMMUNICATION = 5, /* ranks were lost or disagreed */
     EXIT_PREEMPTED = 6      /* told to go, and saved: --resume goes on */
 };

@@ -21,6 +21,9 @@ struct progress {
     uint64_t applied; /* by the optimizer */
     uint64_t seed;
     uint64_t batch;
+    uint64_t local_steps; /* 1 = gradients travelled */
+    double loss;          /* of local steps: the latest that ranks spoke of */
+    char optimizer[16];
 };
 
 struct replica {
@@ -230,25 +233,33 @@ enum exit_code replica_ledger(const struct replica *replica, struct ww_ledger *l
 
 /* ---- Checkpoints --------------------------------------------------------------------------- */
 
-/* All of this is the same on all ranks; the library adds what each of them keeps by itself. */
+/* Where gradients travel all of this is the same on all ranks; with local steps each has parameters
+ * of its own, and another number of ranks begins with their means. The library adds what it keeps
+ * by itself. An optimizer's state has its name, as another one has no use for it. */
 static enum exit_code attach(struct replica *replica)
 {
+    enum ww_keep keep = replica->local != NULL ? WW_KEEP_MEAN : WW_KEEP_COMMON;
+    const char *what = "ww_checkpoint_attach";
     const struct parameters *parameters = replica->parameters;
     const struct optimizer *optimizer = &replica->optimizer;
     const struct {
         const char *name;
         void *data;
         size_t bytes;
-    } parts[] = {{"parameters", parameters->values, parameters->count * sizeof(real)},
-                 {"optimizer", optimizer->state,
-                  (size_t)optimizer->kind->states * optimizer->count * sizeof(real)},
-                 {"progress", &replica->progress, sizeof replica->progress}};
+        enum ww_keep keep;
+    } parts[] = {{"parameters", parameters->values, parameters->count * sizeof(real), keep},
+                 {optimizer->kind->name, optimizer->state,
+                  (size_t)optimizer->kind->states * optimizer->count * sizeof(real), keep},
+                 {"progress", &replica->progress, sizeof replica->progress, WW_KEEP_COMMON}};
     enum ww_status status = WW_OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == WW_OK; i++) {
         status = ww_checkpoint_attach(replica->context, parts[i].name, parts[i].data,
-                                      parts[i].bytes, WW_KEEP_COMMON);
+                                      parts[i].bytes, parts[i].keep);
     }
-    return judge(replica, "ww_checkpoint_attach", status);
+    if (status == WW_OK && replica->local != NULL) {
+        status = local_keep(replica->local, &what);
+    }
+    return judge(replica, what, status);
 }
 
 static enum exit_code watch_signals(struct replica *replica)
@@ -271,8 +282,21 @@ static enum exit_code prepare_checkpoints(struct replica *replica)
 
 enum exit_code replica_save(struct replica *replica, size_t step)
 {
-    replica->progress = (struct progress){step, replica->optimizer.step, replica->options->seed,
-                                          replica->options->batch};
+    const struct options *options = replica->options;
+    replica->progress = (struct progress){.step = step,
+                                          .applied = replica->optimizer.step,
+                                          .seed = options->seed,
+                                          .batch = options->batch,
+                                          .local_steps = options->outer.local_steps};
+    snprintf(replica->progress.optimizer, sizeof replica->progress.optimizer, "%s",
+             options->optimizer->name);
+    if (replica->local != NULL) {
+        const char *what = NULL;
+        enum ww_status status = local_ready(replica->local, &replica->progress.loss, &what);
+        if (status != WW_OK) {
+            return judge(replica, what, status);
+        }
+    }
     return judge(replica, "ww_checkpoint_save",
                  ww_checkpoint_save(replica->context, replica->options->checkpoint));
 }
@@ -292,27 +316,74 @@ static enum ww_status find_checkpoint(struct replica *replica, bool *found)
     return status;
 }
 
-static enum exit_code take_progress(struct replica *replica, size_t *step)
+/* Rank 0's words: where, what it is of, what was asked for, and what helps. */
+static enum exit_code refuse_checkpoint(const struct replica *replica, const char *saved,
+                                        const char *asked, const char *why)
+{
+    if (ww_rank(replica->context) == 0) {
+        fprintf(stderr,
+                "train: the checkpoint in %s is of %s, not %s%s: give %s, or another folder\n",
+                replica->options->checkpoint, saved, asked, why, saved);
+    }
+    return EXIT_ENVIRONMENT;
+}
+
+/* Whether the checkpoint, which was loaded, is of such a training as was asked for. */
+static enum exit_code compare_progress(const struct replica *replica)
 {
     const struct progress *progress = &replica->progress;
     const struct options *options = replica->options;
-    if (progress->seed != options->seed || progress->batch != options->batch) {
-        if (ww_rank(replica->context) == 0) {
-            fprintf(stderr,
-                    "train: the checkpoint in %s is of --seed %llu --batch %llu, not --seed %llu "
-                    "--batch %llu: the samples would be others\n",
-                    options->checkpoint, (unsigned long long)progress->seed,
-                    (unsigned long long)progress->batch, (unsigned long long)options->seed,
-                    (unsigned long long)options->batch);
-        }
-        return EXIT_USAGE;
+    char saved[96];
+    char asked[96];
+    snprintf(saved, sizeof saved, "--optimizer %.15s", progress->optimizer);
+    snprintf(asked, sizeof asked, "--optimizer %s", options->optimizer->name);
+    if (strcmp(saved, asked) != 0) {
+        return refuse_checkpoint(replica, saved, asked, "");
     }
-    replica->optimizer.step = (size_t)progress->applied;
-    *step = (size_t)progress->step;
+    snprintf(saved, sizeof saved, "--local-steps %llu", (unsigned long long)progress->local_steps);
+    snprintf(asked, sizeof asked, "--local-steps %llu",
+             (unsigned long long)options->outer.local_steps);
+    if (strcmp(saved, asked) != 0) {
+        return refuse_checkpoint(replica, saved, asked, "");
+    }
+    snprintf(saved, sizeof saved, "--seed %llu --batch %llu", (unsigned long long)progress->seed,
+             (unsigned long long)progress->batch);
+    snprintf(asked, sizeof asked, "--seed %llu --batch %llu", (unsigned long long)options->seed,
+             (unsigned long long)options->batch);
+    if (strcmp(saved, asked) != 0) {
+        return refuse_checkpoint(replica, saved, asked, ", whose samples are others");
+    }
     return EXIT_DONE;
 }
 
-enum exit_code replica_resume(struct replica *replica, size_t *step)
+/* What the library did not take, on no rank. Its sentence tells what differs, where and how. */
+static enum exit_code refuse_load(const struct replica *replica)
+{
+    const struct options *options = replica->options;
+    if (ww_rank(replica->context) == 0) {
+        fprintf(stderr,
+                "train: the checkpoint in %s does not fit --size %s --local-steps %llu --fragments "
+                "%d: %s; give the options that it was saved with, or another folder\n",
+                options->checkpoint, options->size->name,
+                (unsigned long long)options->outer.local_steps, options->outer.fragments,
+                ww_last_error(replica->context));
+    }
+    return EXIT_ENVIRONMENT;
+}
+
+static enum exit_code take_progress(struct replica *replica, size_t *step)
+{
+    const char *what = NULL;
+    enum ww_status status = WW_OK;
+    replica->optimizer.step = (size_t)replica->progress.applied;
+    *step = (size_t)replica->progress.step;
+    if (replica->local != NULL) {
+        status = local_resume(replica->local, replica->progress.loss, &what);
+    }
+    return judge(replica, what, status);
+}
+
+enum exit_code replica_resume(struct replica *replica, size_t *step, bool *refused)
 {
     bool found = false;
     *step = 0;
@@ -322,11 +393,18 @@ enum exit_code replica_resume(struct replica *replica, size_t *step)
         return code;
     }
     enum ww_status status = ww_checkpoint_load(replica->context, replica->options->checkpoint);
-    code = judge(replica, "ww_checkpoint_load", status);
-    if (status == WW_MISMATCH || status == WW_BAD_ARGUMENT) {
-        return EXIT_USAGE;
+    *refused = status == WW_MISMATCH || status == WW_BAD_ARGUMENT;
+    if (status != WW_OK) {
+        return *refused ? refuse_load(replica) : judge(replica, "ww_checkpoint_load", status);
     }
-    return code == EXIT_DONE ? take_progress(replica, step) : code;
+    code = compare_progress(replica);
+    *refused = code != EXIT_DONE;
+    return *refused ? code : take_progress(replica, step);
+}
+
+bool replica_met(const struct replica *replica)
+{
+    return replica->local == NULL || local_met(replica->local);
 }
 
 enum exit_code replica_preempted(struct replica *replica, bool *any)

@@ -48,15 +48,22 @@ const struct local *replica_local(const struct replica *replica);
 enum exit_code replica_ledger(const struct replica *replica, struct ww_ledger *ledger);
 
 /* Saves everything that the training is behind `step`: parameters, optimizer, and what the library
- * keeps. All ranks call it. */
+ * keeps. With --staleness nothing may be on its way any more; with local steps what is gets taken.
+ * All ranks call it. */
 enum exit_code replica_save(struct replica *replica, size_t step);
 
-/* Takes the newest checkpoint over; *step becomes that of its last step, 0 where there is none.
- * Returns EXIT_USAGE as well: it is of another model, seed or batch. All ranks call it. */
-enum exit_code replica_resume(struct replica *replica, size_t *step);
+/* Takes the newest checkpoint over; *step becomes that of its last step, 0 where there is none. All
+ * ranks call it.
+ * *refused  it is of another model, optimizer, seed, batch or kind of steps, as all ranks find
+ *           alike: nobody is left waiting. Returns EXIT_ENVIRONMENT then */
+enum exit_code replica_resume(struct replica *replica, size_t *step, bool *refused);
 
 /* Whether any rank was told to go; SIGTERM and SIGUSR1 are watched where there are checkpoints. */
 enum exit_code replica_preempted(struct replica *replica, bool *any);
+
+/* Whether ranks met in the latest step, so that asking them costs little: not in most local ones.
+ */
+bool replica_met(const struct replica *replica);
 
 /* A hash of all parameters: equal ones have the same. */
 uint64_t replica_fingerprint(const struct replica *replica);

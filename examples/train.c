@@ -25,6 +25,7 @@ struct run {
     struct replica *replica;
     struct console console;
     FILE *losses; /* of the first rank, or NULL */
+    bool refused; /* its checkpoint, by all ranks alike */
 };
 
 /* The figures of the last line. */
@@ -204,8 +205,8 @@ static bool is_judged(const struct options *options, size_t step)
     return step % options->eval_every == 0 || step == options->steps;
 }
 
-/* Behind the last step: what is still on its way. */
-static enum exit_code drain(struct run *run, struct summary *summary)
+/* Behind the last step, or before a checkpoint: what is still on its way, of so many steps. */
+static enum exit_code drain(struct run *run, size_t *steps)
 {
     struct ww_report report = WW_REPORT_INIT;
     double loss = 0;
@@ -216,7 +217,7 @@ static enum exit_code drain(struct run *run, struct summary *summary)
             if (run->options.staleness > 0) {
                 log_loss(run, (size_t)report.version, loss);
             }
-            summary->drained++;
+            (*steps)++;
         }
     } while (code == EXIT_DONE && report.version > 0);
     return code;
@@ -233,7 +234,7 @@ static enum exit_code one_step(struct run *run, size_t step, struct summary *sum
         log_loss(run, late ? (size_t)report.version : step, loss);
     }
     if (code == EXIT_DONE && step == run->options.steps) {
-        code = drain(run, summary);
+        code = drain(run, &summary->drained);
     }
     if (code == EXIT_DONE && is_judged(&run->options, step)) {
         code = replica_held_out(run->replica, &held_out);
@@ -260,7 +261,7 @@ static enum exit_code find_start(struct run *run, size_t *step)
     if (!run->options.resume) {
         return EXIT_DONE;
     }
-    enum exit_code code = replica_resume(run->replica, step);
+    enum exit_code code = replica_resume(run->replica, step, &run->refused);
     if (code == EXIT_DONE && run->console.lines) {
         if (*step > 0) {
             printf("goes on behind step %zu\n", *step);
@@ -271,18 +272,27 @@ static enum exit_code find_start(struct run *run, size_t *step)
     return code;
 }
 
-/* Saves where that is due. Whoever is told to go has saved when it goes. */
+/* Gradients on their way are no part of a checkpoint: they are applied before. */
+static enum exit_code save(struct run *run, size_t step)
+{
+    size_t drained = 0;
+    enum exit_code code = run->options.staleness > 0 ? drain(run, &drained) : EXIT_DONE;
+    return code == EXIT_DONE ? replica_save(run->replica, step) : code;
+}
+
+/* Saves where that is due. Whoever is told to go has saved when it goes. Ranks that do local steps
+ * ask each other only where they meet: asking takes a latency of the wires. */
 static enum exit_code keep(struct run *run, size_t step)
 {
     const struct options *options = &run->options;
     bool told = false;
-    if (options->checkpoint == NULL) {
+    bool due = step % options->checkpoint_every == 0 || step == options->steps;
+    if (options->checkpoint == NULL || !(due || replica_met(run->replica))) {
         return EXIT_DONE;
     }
     enum exit_code code = replica_preempted(run->replica, &told);
-    if (code == EXIT_DONE &&
-        (told || step % options->checkpoint_every == 0 || step == options->steps)) {
-        code = replica_save(run->replica, step);
+    if (code == EXIT_DONE && (told || due)) {
+        code = save(run, step);
     }
     if (code != EXIT_DONE || !told || step == options->steps) {
         return code;
@@ -363,7 +373,7 @@ static enum exit_code run_training(struct run *run)
             end_job(code);
         }
         code = train(run);
-        if (code == EXIT_COMMUNICATION || code == EXIT_ENVIRONMENT) {
+        if ((code == EXIT_COMMUNICATION || code == EXIT_ENVIRONMENT) && !run->refused) {
             end_job(code);
         }
     }

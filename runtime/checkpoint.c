@@ -8,6 +8,8 @@
 
 /* ---- Attached --------------------------------------------------------------------------- */
 
+static const char call[] = "ww_checkpoint_attach";
+
 static struct attachment **find(struct ww_context *context, const char *name)
 {
     struct attachment **at = &context->attachments;
@@ -33,26 +35,10 @@ void checkpoint_detach_all(struct ww_context *context)
     }
 }
 
-enum ww_status ww_checkpoint_attach(struct ww_context *context, const char *name, void *data,
-                                    size_t bytes, enum ww_keep keep)
+enum ww_status checkpoint_attach(struct ww_context *context, const struct attachment *wanted)
 {
-    static const char call[] = "ww_checkpoint_attach";
-    enum ww_status status = context_check(context, call);
-    if (status != WW_OK) {
-        return status;
-    }
-    if (name == NULL || name[0] == '\0' || strlen(name) >= SHARD_NAME_BYTES) {
-        status = log_failure(WW_BAD_ARGUMENT, "%s: a name must have 1 to %u bytes, this has %zu",
-                             call, SHARD_NAME_BYTES - 1, name == NULL ? 0 : strlen(name));
-    } else if (keep != WW_KEEP_COMMON && keep != WW_KEEP_PER_RANK) {
-        status = log_failure(WW_BAD_ARGUMENT, "%s(\"%s\") got %d for whose bytes are kept", call,
-                             name, (int)keep);
-    }
-    if (status != WW_OK) {
-        return context_fail(context, status);
-    }
-    struct attachment **at = find(context, name);
-    if (data == NULL) {
+    struct attachment **at = find(context, wanted->name);
+    if (wanted->data == NULL) {
         detach(at);
         return WW_OK;
     }
@@ -60,15 +46,50 @@ enum ww_status ww_checkpoint_attach(struct ww_context *context, const char *name
         *at = calloc(1, sizeof **at);
     }
     if (*at == NULL) {
-        return context_fail(context,
-                            log_failure(WW_NO_MEMORY, "%s: no memory for \"%s\"", call, name));
+        return context_fail(
+            context, log_failure(WW_NO_MEMORY, "%s: no memory for \"%s\"", call, wanted->name));
     }
-    snprintf((*at)->name, sizeof(*at)->name, "%s", name);
-    (*at)->data = data;
-    (*at)->bytes = bytes;
-    (*at)->keep = keep;
-    (*at)->loaded = false;
+    struct attachment *next = (*at)->next;
+    **at = *wanted;
+    (*at)->next = next;
     return WW_OK;
+}
+
+static enum ww_status check_attachment(const char *name, const void *data, size_t bytes,
+                                       enum ww_keep keep)
+{
+    if (name == NULL || name[0] == '\0' || strlen(name) >= SHARD_NAME_BYTES) {
+        return log_failure(WW_BAD_ARGUMENT, "%s: a name must have 1 to %u bytes, this has %zu",
+                           call, SHARD_NAME_BYTES - 1, name == NULL ? 0 : strlen(name));
+    }
+    if ((int)keep < WW_KEEP_COMMON || (int)keep > WW_KEEP_SHARE) {
+        return log_failure(WW_BAD_ARGUMENT, "%s(\"%s\") got %d for whose bytes are kept", call,
+                           name, (int)keep);
+    }
+    bool numbers = keep == WW_KEEP_MEAN || keep == WW_KEEP_SHARE;
+    if (numbers && (bytes % sizeof(float) != 0 || (uintptr_t)data % sizeof(float) != 0)) {
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s(\"%s\") got %zu bytes at %p; a mean or a share is of float32, in "
+                           "memory aligned to 4 bytes",
+                           call, name, bytes, data);
+    }
+    return WW_OK;
+}
+
+enum ww_status ww_checkpoint_attach(struct ww_context *context, const char *name, void *data,
+                                    size_t bytes, enum ww_keep keep)
+{
+    enum ww_status status = context_check(context, call);
+    if (status != WW_OK) {
+        return status;
+    }
+    status = check_attachment(name, data, bytes, keep);
+    if (status != WW_OK) {
+        return context_fail(context, status);
+    }
+    struct attachment wanted = {.data = data, .bytes = bytes, .keep = keep};
+    snprintf(wanted.name, sizeof wanted.name, "%s", name);
+    return checkpoint_attach(context, &wanted);
 }
 
 bool ww_checkpoint_has(const struct ww_context *context, const char *name)
@@ -114,7 +135,7 @@ static bool describe(const char *folder, uint64_t generation, struct ww_checkpoi
 
 enum ww_status ww_checkpoint_describe(const char *folder, struct ww_checkpoint_facts *facts)
 {
-    static const char call[] = "ww_checkpoint_describe";
+    static const char door[] = "ww_checkpoint_describe";
     struct folder_list list;
     struct reason reason;
     if (folder == NULL || folder[0] == '\0' || strlen(folder) > FOLDER_BYTES || facts == NULL ||
@@ -122,10 +143,10 @@ enum ww_status ww_checkpoint_describe(const char *folder, struct ww_checkpoint_f
         return log_failure(WW_BAD_ARGUMENT,
                            "%s wants a path of 1 to %d bytes and facts that were made by "
                            "WW_CHECKPOINT_FACTS_INIT",
-                           call, FOLDER_BYTES);
+                           door, FOLDER_BYTES);
     }
     if (folder_read(folder, &list, &reason) != FAULT_NONE) {
-        return log_failure(WW_FILE_FAILED, "%s: %s", call, reason.text);
+        return log_failure(WW_FILE_FAILED, "%s: %s", door, reason.text);
     }
     *facts = (struct ww_checkpoint_facts)WW_CHECKPOINT_FACTS_INIT;
     facts->manifests = list.count;

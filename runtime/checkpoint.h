@@ -41,15 +41,47 @@ enum state_word {
 #define PLACE_MOMENTUM 2U
 #define PLACE_COMMON 4U /* the momentum is the same on all ranks */
 
+/* What the library attaches of its own may be more than bytes that lie there. */
+struct attachment_owner {
+    const char *(*trouble)(
+        const void *self);    /* why there is nothing to save or load; NULL = none */
+    void (*fill)(void *self); /* before a save: bring the bytes up to date */
+    /* Rank 0, before a load: whether what was saved, as many bytes, fits. */
+    bool (*fits)(const void *self, const void *saved, char *why, size_t bytes);
+    void (*take)(void *self); /* everything was loaded */
+};
+
+/* How many ranks' numbers become those of another number of ranks: as the program may ask for, or
+ */
+#define KEEP_MOST ((enum ww_keep)(WW_KEEP_SHARE + 1)) /* u64: all get the largest of all */
+
 struct attachment {
     struct attachment *next;
     char name[SHARD_NAME_BYTES];
     void *data;
     size_t bytes;
     enum ww_keep keep;
+    bool is_part; /* of another one, which is told when it is missing */
     bool loaded;
+    const struct attachment_owner *owner; /* NULL = the program's, or a part */
+    void *self;                           /* the owner's */
 };
 void checkpoint_detach_all(struct ww_context *context);
+
+/* Takes `wanted` in, or out again where its data is NULL, by its name. WW_OK, WW_NO_MEMORY. */
+enum ww_status checkpoint_attach(struct ww_context *context, const struct attachment *wanted);
+
+/* checkpoint_fold.c: what other ranks than these attached, section by section; all ranks call it.
+ * shards[count] are those that this rank reads, 0 where it reads for counters alone. Damage breaks
+ * the context. Sets loaded. */
+struct fold {
+    struct ww_context *context;
+    const char *call;
+    const struct shard *shards;
+    int count;
+    uint32_t size_before;
+};
+enum ww_status fold_attached(const struct fold *fold, struct attachment *attached);
 
 /* ---- Agreement --------------------------------------------------------------------------- */
 

@@ -71,12 +71,24 @@ enum ww_status parley_hold(struct parley *parley, const struct verdict *mine, st
     return status;
 }
 
+/* What the library attached may not be ready; NULL = it is. */
+static const char *trouble_of_attached(const struct ww_context *context)
+{
+    const char *trouble = NULL;
+    for (const struct attachment *a = context->attachments; a != NULL && trouble == NULL;
+         a = a->next) {
+        trouble = a->owner != NULL ? a->owner->trouble(a->self) : NULL;
+    }
+    return trouble;
+}
+
 enum ww_status checkpoint_check(struct ww_context *context, const char *call, const char *folder)
 {
     enum ww_status status = context_check(context, call);
     if (status != WW_OK) {
         return status;
     }
+    const char *trouble = trouble_of_attached(context);
     if (folder == NULL || folder[0] == '\0' || strlen(folder) > FOLDER_BYTES) {
         status = log_failure(WW_BAD_ARGUMENT,
                              "%s got %s for the folder: give a path of 1 to %d bytes", call,
@@ -84,7 +96,7 @@ enum ww_status checkpoint_check(struct ww_context *context, const char *call, co
                              : folder[0] == '\0' ? "\"\""
                                                  : "too long a path",
                              FOLDER_BYTES);
-    } else if (!context->committed) {
+    } else if (!context->committed && context->tensor_count > 0) {
         status = log_failure(WW_BAD_STATE, "%s came before ww_tensors_commit", call);
     } else if (atomic_load(&context->step.open)) {
         status = log_failure(WW_BAD_STATE, "%s was called inside of step %llu: end it first", call,
@@ -94,6 +106,8 @@ enum ww_status checkpoint_check(struct ww_context *context, const char *call, co
                              "%s was called with results of %llu steps on their way (staleness): "
                              "ww_step_drain takes them",
                              call, (unsigned long long)delayed_count(context));
+    } else if (trouble != NULL) {
+        status = log_failure(WW_BAD_STATE, "%s was called while %s", call, trouble);
     } else if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
         status = log_failure(WW_UNSUPPORTED, "%s: files are little-endian, this machine is not",
                              call);

@@ -186,8 +186,8 @@ enum fault image_make(const struct ww_context *context, struct image *image, str
     *image = (struct image){.layout = 0};
     size_t tensors = (size_t)context->tensor_count;
     image->records = calloc(1, cut_records(context, image));
-    image->residuals = calloc(tensors, sizeof *image->residuals);
-    image->momenta = calloc(tensors, sizeof *image->momenta);
+    image->residuals = calloc(tensors + 1, sizeof *image->residuals);
+    image->momenta = calloc(tensors + 1, sizeof *image->momenta);
     if (image->records == NULL || image->residuals == NULL || image->momenta == NULL) {
         image_free(image);
         return reason_set(reason, FAULT_MEMORY, "no memory for the records of %zu tensors",

@@ -228,38 +228,72 @@ static bool is_same_size(const struct loading *loading)
     return loading->label.size == (uint32_t)loading->context->world.size;
 }
 
-/* The section that fills what is attached, NULL when there is none; only rank 0 sees common ones.
- */
+/* Whether what each rank attached goes to another number of ranks. */
+static bool is_folded(const struct loading *loading, const struct attachment *attached)
+{
+    return attached->keep != WW_KEEP_COMMON && attached->keep != WW_KEEP_PER_RANK &&
+           !is_same_size(loading);
+}
+
+/* The section of a shard that fills what is attached, NULL when there is none; only rank 0 sees
+ * common ones. */
 static const struct shard_section *section_of(const struct loading *loading,
+                                              const struct shard *shard,
                                               const struct attachment *attached)
 {
     bool common = attached->keep == WW_KEEP_COMMON;
-    if (common ? loading->context->world.rank != 0 : !is_same_size(loading)) {
+    if (common ? loading->context->world.rank != 0 || shard != &loading->shards[0]
+               : attached->keep == WW_KEEP_PER_RANK && !is_same_size(loading)) {
         return NULL;
     }
-    return shard_find(&loading->shards[0], common ? SECTION_COMMON : SECTION_OWN, attached->name);
+    return shard_find(shard, common ? SECTION_COMMON : SECTION_OWN, attached->name);
+}
+
+/* Its owner knows whether the bytes, which are as many as here, fit. */
+static enum ww_status ask_owner(struct loading *loading, const struct attachment *attached,
+                                const struct shard_section *section)
+{
+    const struct shard *shard = &loading->shards[0];
+    char why[REASON_BYTES / 2] = "";
+    void *saved = malloc(section->bytes + 1);
+    if (saved == NULL) {
+        reason_set(&loading->reason, FAULT_MEMORY, "no memory to judge \"%s\"", attached->name);
+        return WW_NO_MEMORY;
+    }
+    enum fault fault = shard_read(shard, section, 0, saved, section->bytes, &loading->reason);
+    if (fault == FAULT_NONE && !attached->owner->fits(attached->self, saved, why, sizeof why)) {
+        fault = reason_set(&loading->reason, FAULT_OTHER, "\"%s\" in %.300s %s", attached->name,
+                           shard->path, why);
+    }
+    free(saved);
+    return parley_status(fault);
 }
 
 /* A size that differs is not damage: an older generation would not fit either. */
-static enum ww_status judge_attached(struct loading *loading)
+static enum ww_status judge_attached(struct loading *loading, const struct shard *shard)
 {
-    for (const struct attachment *a = loading->context->attachments; a != NULL; a = a->next) {
-        const struct shard_section *section = section_of(loading, a);
+    enum ww_status status = WW_OK;
+    for (const struct attachment *a = loading->context->attachments; a != NULL && status == WW_OK;
+         a = a->next) {
+        const struct shard_section *section = section_of(loading, shard, a);
         if (section != NULL && section->bytes != a->bytes) {
             reason_set(&loading->reason, FAULT_OTHER,
                        "\"%s\" has %llu bytes in %.400s, here %zu are attached", a->name,
-                       (unsigned long long)section->bytes, loading->shards[0].path, a->bytes);
+                       (unsigned long long)section->bytes, shard->path, a->bytes);
             return WW_BAD_ARGUMENT;
         }
+        if (section != NULL && a->owner != NULL) {
+            status = ask_owner(loading, a, section);
+        }
     }
-    return WW_OK;
+    return status;
 }
 
 static uint64_t common_fingerprint(const struct ww_context *context)
 {
     uint64_t crc = 0;
     for (const struct attachment *a = context->attachments; a != NULL; a = a->next) {
-        if (a->keep == WW_KEEP_COMMON) {
+        if (a->keep != WW_KEEP_PER_RANK) {
             uint64_t bytes = a->bytes;
             crc = checksum_crc64(crc, a->name, sizeof a->name);
             crc = checksum_crc64(crc, &bytes, sizeof bytes);
@@ -292,7 +326,9 @@ static enum ww_status judge(struct loading *loading)
     }
     struct verdict mine = verdict_of(fault);
     if (fault == FAULT_NONE) {
-        mine.status = judge_attached(loading);
+        for (int i = 0; i < loading->shard_count && mine.status == WW_OK; i++) {
+            mine.status = judge_attached(loading, &loading->shards[i]);
+        }
         mine.fault = mine.status == WW_OK ? FAULT_NONE : FAULT_OTHER;
         mine.facts[JUDGE_COMMON] = common_fingerprint(loading->context);
         mine.facts[JUDGE_STATE] = restored_fingerprint(&loading->restored, loading->context);
@@ -353,7 +389,7 @@ static enum ww_status spread(struct loading *loading, const struct attachment *a
 static enum ww_status fill_common(struct loading *loading, struct attachment *attached,
                                   uint8_t *part)
 {
-    const struct shard_section *section = section_of(loading, attached);
+    const struct shard_section *section = section_of(loading, &loading->shards[0], attached);
     int32_t there = section != NULL;
     enum ww_status status = call_spread(loading->context,
                                         &(struct call_purpose){call, GATE_LABEL_CHECKPOINT}, &there,
@@ -368,7 +404,7 @@ static enum ww_status fill_common(struct loading *loading, struct attachment *at
 static enum ww_status fill_own(struct loading *loading, struct attachment *attached)
 {
     struct ww_context *context = loading->context;
-    const struct shard_section *section = section_of(loading, attached);
+    const struct shard_section *section = section_of(loading, &loading->shards[0], attached);
     attached->loaded = false;
     if (section == NULL) {
         return WW_OK;
@@ -382,6 +418,28 @@ static enum ww_status fill_own(struct loading *loading, struct attachment *attac
     return WW_OK;
 }
 
+static enum ww_status fill(struct loading *loading, struct attachment *attached, uint8_t *part)
+{
+    struct ww_context *context = loading->context;
+    bool reads = (uint32_t)context->world.rank < loading->label.size;
+    const struct fold fold = {context, call, loading->shards, reads ? loading->shard_count : 0,
+                              loading->label.size};
+    if (is_folded(loading, attached)) {
+        return fold_attached(&fold, attached);
+    }
+    return attached->keep == WW_KEEP_COMMON ? fill_common(loading, attached, part)
+                                            : fill_own(loading, attached);
+}
+
+static void tell_owners(struct ww_context *context)
+{
+    for (struct attachment *a = context->attachments; a != NULL; a = a->next) {
+        if (a->owner != NULL && a->loaded) {
+            a->owner->take(a->self);
+        }
+    }
+}
+
 static enum ww_status fill_attached(struct loading *loading)
 {
     enum ww_status status = WW_OK;
@@ -393,8 +451,8 @@ static enum ww_status fill_attached(struct loading *loading)
     }
     for (struct attachment *a = loading->context->attachments; a != NULL && status == WW_OK;
          a = a->next) {
-        status = a->keep == WW_KEEP_COMMON ? fill_common(loading, a, part) : fill_own(loading, a);
-        if (status == WW_OK && !a->loaded && loading->context->world.rank == 0) {
+        status = fill(loading, a, part);
+        if (status == WW_OK && !a->loaded && !a->is_part && loading->context->world.rank == 0) {
             log_warn("%s: generation %llu does not give \"%s\": it stays as it is", call,
                      (unsigned long long)loading->label.generation, a->name);
         }
@@ -430,6 +488,7 @@ static enum ww_status take_over(struct loading *loading)
     status = fill_attached(loading);
     if (status == WW_OK) {
         restored_take(&loading->restored, loading->context);
+        tell_owners(loading->context);
         announce(loading);
     }
     return status;

@@ -49,6 +49,11 @@ static enum ww_status begin(struct saving *saving)
     if (fault == FAULT_NONE) {
         fault = image_make(saving->context, &saving->image, &saving->reason);
     }
+    for (const struct attachment *a = saving->context->attachments; a != NULL; a = a->next) {
+        if (a->owner != NULL) {
+            a->owner->fill(a->self);
+        }
+    }
     struct verdict mine = verdict_of(fault);
     mine.facts[BEGIN_GENERATION] = list.highest + 1;
     enum ww_status status = parley_hold(&saving->parley, &mine, &saving->reason);

@@ -347,8 +347,7 @@ static enum ww_status choose_progress(const struct ww_context *context, bool *ow
 {
     enum ww_progress wish = context->settings.values.progress;
     const char *trouble = context_thread_trouble(context, is_quiet(context));
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    bool cores = cpu_count() >= 2 && online >= 2L * ranks_here(context);
+    bool cores = cpu_count() >= 2 && context->topology.cpus >= 2 * ranks_here(context);
     *own_thread = wish == WW_PROGRESS_THREAD || (wish == WW_PROGRESS_AUTO && cores);
     if (*own_thread && trouble != NULL) {
         *own_thread = false;
@@ -451,7 +450,7 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     if (status != WW_OK) {
         return status;
     }
-    context->crowded = sysconf(_SC_NPROCESSORS_ONLN) < ranks_here(context);
+    context->crowded = context->topology.cpus < ranks_here(context);
     status = make_steps(context, own_thread);
     if (status == WW_OK) {
         status = make_calls(context, own_thread);

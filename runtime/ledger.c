@@ -207,6 +207,7 @@ enum ww_status ledger_begin(struct ww_context *context)
     yardstick_price(context);
     audit_read("", &ledger->counted_since);
     energy_read("", &ledger->energy_since);
+    gpu_meter_open(&ledger->gpu_meter, NULL);
     ledger->energy_ns = clock_now_ns();
     enum ww_status status = yardstick_measure(context);
     if (status == WW_OK) {
@@ -388,15 +389,20 @@ static void add_report(struct ledger *ledger, const struct ww_report *report)
     totals->wild += report->wild;
 }
 
-/* Counters of energy wrap within minutes: they are read in time, and added up. */
+/* What is not known once is not known any more. */
+static void add_energy(double *total, double joules)
+{
+    *total = *total < 0 || joules < 0 ? -1 : *total + joules;
+}
+
+/* Counters of processors wrap within minutes, those of GPUs may begin anew: they are read in time,
+ * and added up. */
 static void note_energy(struct ledger *ledger, uint64_t now_ns)
 {
     struct energy_counters now;
     energy_read("", &now);
-    double joules = energy_joules(&ledger->energy_since, &now);
-    if (ledger->totals.energy_j >= 0) {
-        ledger->totals.energy_j = joules < 0 ? -1 : ledger->totals.energy_j + joules;
-    }
+    add_energy(&ledger->totals.energy_j, energy_joules(&ledger->energy_since, &now));
+    add_energy(&ledger->totals.gpu_energy_j, gpu_meter_joules(&ledger->gpu_meter));
     ledger->energy_since = now;
     ledger->energy_ns = now_ns;
 }
@@ -500,7 +506,8 @@ static void note(struct ww_context *context, struct ww_report *report)
     note_residuals(context, report);
     add_report(ledger, report);
     tell_claim(context);
-    if (ledger->totals.energy_j >= 0 && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
+    bool known = ledger->totals.energy_j >= 0 || ledger->totals.gpu_energy_j >= 0;
+    if (known && context->step.begin_ns > ledger->energy_ns + ENERGY_NS) {
         note_energy(ledger, context->step.begin_ns);
     }
 }
@@ -596,6 +603,7 @@ void ledger_destroy(struct ww_context *context, enum ww_status failure)
         total(context, &totals);
         outputs_destroy(ledger->outputs, &totals);
     }
+    gpu_meter_close(&ledger->gpu_meter);
     memory_release(ledger->shadow, ledger->shadow_bytes);
     free(ledger->times);
 }

@@ -10,6 +10,7 @@
 #include "menu.h"
 #include "policy.h"
 #include "report/audit.h"
+#include "report/gpu_energy.h"
 #include "report/outputs.h"
 
 /* What a bucket's dense plans send over each level. */
@@ -38,7 +39,8 @@ struct ledger {
     atomic_ullong calls_sent;
     uint64_t sent_since; /* ... and when account began */
     struct audit_counters counted_since;
-    struct energy_counters energy_since; /* read at energy_ns */
+    struct energy_counters energy_since; /* read at energy_ns, as the next */
+    struct gpu_meter gpu_meter;
     uint64_t energy_ns;
     struct ww_report held; /* where results are delayed: of the latest step, for a line that comes
                               once it is known what was drained behind it; step 0 = none */

@@ -10,6 +10,7 @@
 #include <wirewise/outer.h>
 
 #include "context.h"
+#include "store/shard.h"
 
 #define OUTER_CODEC_BYTES 64
 
@@ -59,7 +60,7 @@ struct fragment {
     bool back; /* guarded by the courier's lock: the exchange is done */
 };
 
-/* Sums for reports; saved with the state. */
+/* Sums for reports; saved with the state. Words of uint64 alone. */
 struct outer_sums {
     uint64_t steps;
     uint64_t outer_steps;
@@ -69,8 +70,36 @@ struct outer_sums {
     uint64_t exposed_ns;
     uint64_t communication_ns;
 };
+#define OUTER_SUMS (sizeof(struct outer_sums) / sizeof(uint64_t))
+
+/* What a state begins with. No padding: it goes to the bytes as it is. */
+struct outer_head {
+    char magic[8];
+    uint32_t version;
+    int32_t rank;
+    int32_t size;
+    int32_t fragments;
+    uint64_t bytes; /* of the whole state */
+    uint64_t count;
+    uint64_t local_steps;
+    uint64_t has_velocity;
+    uint64_t has_residual;
+    uint64_t is_common; /* nothing in it belongs to one rank */
+    uint64_t clock;
+    uint64_t dense_left;
+    uint64_t exchanges;
+    struct outer_sums sums;
+    char codec[OUTER_CODEC_BYTES];
+};
 
 struct courier;
+
+/* What outer_keep.c attaches to checkpoints. */
+struct kept {
+    char name[SHARD_NAME_BYTES]; /* "" = nothing is attached */
+    struct outer_head head;
+    uint64_t *counts; /* [fragments + OUTER_SUMS] of this rank */
+};
 
 struct ww_outer {
     struct ww_context *context; /* the program's */
@@ -97,6 +126,7 @@ struct ww_outer {
     bool settled;        /* no rank keeps anything back */
     enum ww_status failure;
     struct outer_sums sums;
+    struct kept kept;
     struct ww_outer_report latest; /* what the present call came to */
     double squares;                /* of its drift */
 };
@@ -115,6 +145,19 @@ void courier_stop(struct courier *courier);
 
 /* outer_step.c: parameters become the start again. */
 void outer_adopt_all(struct ww_outer *outer);
+
+/* outer_state.c: the head of a state of so many bytes; whether it is one that this version reads,
+ * and whether it goes with these settings: "holds 5 local_steps ..." in why[bytes], if not. A state
+ * that serves other ranks need not be this rank's. take goes on from it, but for vectors and
+ * each rank's own counts. Trouble: something is in flight; NULL = nothing is. */
+void outer_head_fill(const struct ww_outer *outer, size_t bytes, struct outer_head *head);
+bool outer_head_fits(const struct ww_outer *outer, const struct outer_head *head,
+                     bool serves_others, char *why, size_t bytes);
+void outer_head_take(struct ww_outer *outer, const struct outer_head *head);
+const char *outer_trouble(const struct ww_outer *outer);
+
+/* outer_keep.c: out of checkpoints again. */
+void outer_forget(struct ww_outer *outer);
 
 /* outer_begin.c: where the parts of a vector lie, and when each leaves. */
 void outer_cut(struct ww_outer *outer);

@@ -205,6 +205,7 @@ static enum ww_status take_memory(struct ww_outer *outer, const struct ww_outer_
 static void free_outer(struct ww_outer *outer)
 {
     size_t bytes = outer->count * sizeof(float);
+    outer_forget(outer);
     courier_stop(outer->courier);
     if (outer->carrier != NULL && outer->delta != NULL) {
         ww_free(outer->carrier, outer->delta);

@@ -12,26 +12,8 @@
 
 static const char magic[8] = "WWOUTER"; /* with its 0 */
 
-/* No padding: it goes to the bytes as it is. */
-struct head {
-    char magic[8];
-    uint32_t version;
-    int32_t rank;
-    int32_t size;
-    int32_t fragments;
-    uint64_t bytes; /* of the whole state */
-    uint64_t count;
-    uint64_t local_steps;
-    uint64_t has_velocity;
-    uint64_t has_residual;
-    uint64_t is_common; /* nothing in it belongs to one rank */
-    uint64_t clock;
-    uint64_t dense_left;
-    uint64_t exchanges;
-    struct outer_sums sums;
-    char codec[OUTER_CODEC_BYTES];
-};
-_Static_assert(sizeof(struct head) == 96 + 7 * 8 + OUTER_CODEC_BYTES, "a head has no padding");
+_Static_assert(sizeof(struct outer_head) == 96 + 7 * 8 + OUTER_CODEC_BYTES,
+               "a head has no padding");
 
 /* Where the next bytes of a state go, or come from. */
 struct cursor {
@@ -51,14 +33,15 @@ static void get(struct cursor *cursor, void *values, size_t bytes)
     cursor->from += bytes;
 }
 
-static bool nothing_away(const struct ww_outer *outer)
+const char *outer_trouble(const struct ww_outer *outer)
 {
     for (int f = 0; f < outer->config.fragments; f++) {
         if (outer->fragments[f].away) {
-            return false;
+            return "fragments are in flight: call ww_outer_drain, ww_outer_meet or "
+                   "ww_outer_settle first, on all ranks";
         }
     }
-    return true;
+    return NULL;
 }
 
 static bool is_common(const struct ww_outer *outer)
@@ -72,7 +55,7 @@ static bool is_common(const struct ww_outer *outer)
 
 static size_t state_bytes(uint64_t count, uint64_t fragments, bool velocity, bool residual)
 {
-    return sizeof(struct head) + fragments * sizeof(uint64_t) +
+    return sizeof(struct outer_head) + fragments * sizeof(uint64_t) +
            count * sizeof(float) * (1U + velocity + residual);
 }
 
@@ -95,15 +78,32 @@ static enum ww_status check_use(const struct ww_outer *outer, const void *buffer
     if (status == WW_OK) {
         status = outer->failure;
     }
-    if (status == WW_OK && !nothing_away(outer)) {
+    const char *trouble = status == WW_OK ? outer_trouble(outer) : NULL;
+    if (trouble != NULL) {
         status = context_fail(outer->context,
-                              log_failure(WW_BAD_STATE,
-                                          "%s was called while fragments are in flight: call "
-                                          "ww_outer_drain, ww_outer_meet or ww_outer_settle first, "
-                                          "on all ranks",
-                                          call));
+                              log_failure(WW_BAD_STATE, "%s was called while %s", call, trouble));
     }
     return status;
+}
+
+void outer_head_fill(const struct ww_outer *outer, size_t bytes, struct outer_head *head)
+{
+    *head = (struct outer_head){.version = STATE_VERSION,
+                                .rank = outer->context->world.rank,
+                                .size = outer->context->world.size,
+                                .fragments = outer->config.fragments,
+                                .bytes = bytes,
+                                .count = outer->count,
+                                .local_steps = outer->config.local_steps,
+                                .has_velocity = outer->velocity != NULL,
+                                .has_residual = outer->residual != NULL,
+                                .is_common = is_common(outer),
+                                .clock = outer->clock,
+                                .dense_left = outer->dense_left,
+                                .exchanges = outer->exchanges,
+                                .sums = outer->sums};
+    memcpy(head->magic, magic, sizeof magic);
+    memcpy(head->codec, outer->codec_name, sizeof head->codec);
 }
 
 enum ww_status ww_outer_state_save(const struct ww_outer *outer, void *buffer, size_t bytes)
@@ -119,22 +119,8 @@ enum ww_status ww_outer_state_save(const struct ww_outer *outer, void *buffer, s
                             log_failure(WW_BAD_ARGUMENT, "%s got %zu bytes; the state has %zu",
                                         call, bytes, needed));
     }
-    struct head head = {.version = STATE_VERSION,
-                        .rank = outer->context->world.rank,
-                        .size = outer->context->world.size,
-                        .fragments = outer->config.fragments,
-                        .bytes = needed,
-                        .count = outer->count,
-                        .local_steps = outer->config.local_steps,
-                        .has_velocity = outer->velocity != NULL,
-                        .has_residual = outer->residual != NULL,
-                        .is_common = is_common(outer),
-                        .clock = outer->clock,
-                        .dense_left = outer->dense_left,
-                        .exchanges = outer->exchanges,
-                        .sums = outer->sums};
-    memcpy(head.magic, magic, sizeof magic);
-    memcpy(head.codec, outer->codec_name, sizeof head.codec);
+    struct outer_head head;
+    outer_head_fill(outer, needed, &head);
     struct cursor cursor = {.at = buffer};
     put(&cursor, &head, sizeof head);
     for (int f = 0; f < outer->config.fragments; f++) {
@@ -160,7 +146,7 @@ static enum ww_status refuse_bytes(size_t bytes, const char *why)
 }
 
 /* Whether the bytes are a whole state that this version reads. */
-static enum ww_status check_bytes(const struct head *head, size_t bytes)
+static enum ww_status check_bytes(const struct outer_head *head, size_t bytes)
 {
     if (memcmp(head->magic, magic, sizeof magic) != 0) {
         return refuse_bytes(bytes, "they do not begin as one");
@@ -183,47 +169,71 @@ static enum ww_status check_bytes(const struct head *head, size_t bytes)
     return sane ? WW_OK : refuse_bytes(bytes, "its head contradicts itself");
 }
 
-static enum ww_status mismatch(const char *what, uint64_t there, uint64_t here)
+/* Always false. */
+static bool differs(const char *what, uint64_t there, uint64_t here, char *why, size_t bytes)
 {
-    return log_failure(WW_MISMATCH,
-                       "ww_outer_state_load got a state with %" PRIu64 " %s, but there are %" PRIu64
-                       " here: create it with the settings that it was saved with",
-                       there, what, here);
+    snprintf(why, bytes,
+             "holds %" PRIu64 " %s, but there are %" PRIu64 " here: create it with the settings "
+             "that it was saved with",
+             there, what, here);
+    return false;
 }
 
-static enum ww_status check_fit(const struct ww_outer *outer, const struct head *head)
+static bool sizes_fit(const struct ww_outer *outer, const struct outer_head *head, char *why,
+                      size_t bytes)
 {
-    const struct ww_world *world = &outer->context->world;
     if (head->count != outer->count) {
-        return mismatch("parameters", head->count, outer->count);
+        return differs("parameters", head->count, outer->count, why, bytes);
     }
     if (head->fragments != outer->config.fragments) {
-        return mismatch("fragments", (uint64_t)head->fragments, (uint64_t)outer->config.fragments);
+        return differs("fragments", (uint64_t)head->fragments, (uint64_t)outer->config.fragments,
+                       why, bytes);
     }
-    if (head->local_steps != outer->config.local_steps) {
-        return mismatch("local_steps", head->local_steps, outer->config.local_steps);
+    return head->local_steps == outer->config.local_steps ||
+           differs("local_steps", head->local_steps, outer->config.local_steps, why, bytes);
+}
+
+bool outer_head_fits(const struct ww_outer *outer, const struct outer_head *head,
+                     bool serves_others, char *why, size_t bytes)
+{
+    const struct ww_world *world = &outer->context->world;
+    bool is_own = head->size == world->size && head->rank == world->rank;
+    if (head->version != STATE_VERSION) {
+        snprintf(why, bytes, "is of version %u; this library reads version %d", head->version,
+                 STATE_VERSION);
+        return false;
     }
+    if (!sizes_fit(outer, head, why, bytes)) {
+        return false;
+    }
+    *why = '\0';
     if (head->has_velocity != 0 && outer->velocity == NULL) {
-        return log_failure(WW_MISMATCH,
-                           "ww_outer_state_load got a state with outer momentum, which "
-                           "settings with momentum 0 would lose");
+        snprintf(why, bytes, "holds outer momentum, which settings with momentum 0 would lose");
+    } else if (head->is_common == 0 && !serves_others && !is_own) {
+        snprintf(why, bytes,
+                 "is of rank %d of %d, this is rank %d of %d, and it holds what belongs to that "
+                 "rank: call ww_outer_settle right before saving one for other ranks",
+                 head->rank, head->size, world->rank, world->size);
+    } else if (head->is_common == 0 && strcmp(head->codec, outer->codec_name) != 0) {
+        snprintf(why, bytes,
+                 "holds what the codec \"%s\" kept back, which \"%s\" does not take: give the "
+                 "former, or call ww_outer_settle right before saving",
+                 head->codec, outer->codec_name);
+    } else if (head->is_common == 0 && head->has_residual != 0 && outer->residual == NULL) {
+        snprintf(why, bytes,
+                 "holds what the codec \"%s\" kept back on %d ranks, and one rank alone encodes "
+                 "nothing: take two or more, or call ww_outer_settle right before saving",
+                 head->codec, head->size);
     }
-    if (head->is_common == 0 && (head->size != world->size || head->rank != world->rank)) {
-        return log_failure(
-            WW_MISMATCH,
-            "ww_outer_state_load got the state of rank %d of %d on rank %d of %d, and "
-            "it holds what belongs to that rank: call ww_outer_settle right before "
-            "saving one for other ranks",
-            head->rank, head->size, world->rank, world->size);
-    }
-    if (head->is_common == 0 && strcmp(head->codec, outer->codec_name) != 0) {
-        return log_failure(WW_MISMATCH,
-                           "ww_outer_state_load got a state with what the codec \"%s\" kept back, "
-                           "which \"%s\" does not take: call ww_outer_settle right before saving "
-                           "one for another codec",
-                           head->codec, outer->codec_name);
-    }
-    return WW_OK;
+    return *why == '\0';
+}
+
+void outer_head_take(struct ww_outer *outer, const struct outer_head *head)
+{
+    outer->clock = head->clock;
+    outer->dense_left = head->dense_left;
+    outer->exchanges = head->exchanges;
+    outer->settled = head->is_common != 0;
 }
 
 static void take_vector(struct cursor *cursor, bool is_there, float *vector, size_t count)
@@ -237,7 +247,7 @@ static void take_vector(struct cursor *cursor, bool is_there, float *vector, siz
     cursor->from += is_there ? bytes : 0;
 }
 
-static void take_state(struct ww_outer *outer, const struct head *head, struct cursor *cursor)
+static void take_state(struct ww_outer *outer, const struct outer_head *head, struct cursor *cursor)
 {
     for (int f = 0; f < outer->config.fragments; f++) {
         get(cursor, &outer->fragments[f].own_steps, sizeof(uint64_t));
@@ -245,11 +255,8 @@ static void take_state(struct ww_outer *outer, const struct head *head, struct c
     get(cursor, outer->start, outer->count * sizeof(float));
     take_vector(cursor, head->has_velocity != 0, outer->velocity, outer->count);
     take_vector(cursor, head->has_residual != 0, outer->residual, outer->count);
-    outer->clock = head->clock;
-    outer->dense_left = head->dense_left;
-    outer->exchanges = head->exchanges;
     outer->sums = head->sums;
-    outer->settled = head->is_common != 0;
+    outer_head_take(outer, head);
 }
 
 enum ww_status ww_outer_state_load(struct ww_outer *outer, const void *buffer, size_t bytes)
@@ -258,15 +265,16 @@ enum ww_status ww_outer_state_load(struct ww_outer *outer, const void *buffer, s
     if (status != WW_OK) {
         return status;
     }
-    struct head head;
+    struct outer_head head;
     if (bytes < sizeof head) {
         return context_fail(outer->context, refuse_bytes(bytes, "they are too few"));
     }
     struct cursor cursor = {.from = buffer};
     get(&cursor, &head, sizeof head);
     status = check_bytes(&head, bytes);
-    if (status == WW_OK) {
-        status = check_fit(outer, &head);
+    char why[512];
+    if (status == WW_OK && !outer_head_fits(outer, &head, false, why, sizeof why)) {
+        status = log_failure(WW_MISMATCH, "ww_outer_state_load got a state that %s", why);
     }
     if (status != WW_OK) {
         return context_fail(outer->context, status);

@@ -28,15 +28,25 @@ static double median(const double *values, int count)
     return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
 }
 
-/* Draws values far from the median nearer. */
-static void calm(const double *values, int count, double *calmed)
+static double deviation(const double *values, int count, double middle)
 {
     double deviations[PAIRED_MAX] = {0};
-    double middle = median(values, count);
     for (int i = 0; i < count; i++) {
         deviations[i] = fabs(values[i] - middle);
     }
-    double reach = DEVIATIONS * NORMAL_SCALE * median(deviations, count);
+    return NORMAL_SCALE * median(deviations, count);
+}
+
+double paired_deviation(const double *values, int count)
+{
+    return deviation(values, count, median(values, count));
+}
+
+/* Draws values far from the median nearer. */
+static void calm(const double *values, int count, double *calmed)
+{
+    double middle = median(values, count);
+    double reach = DEVIATIONS * deviation(values, count, middle);
     for (int i = 0; i < count; i++) {
         calmed[i] = fmin(fmax(values[i], middle - reach), middle + reach);
     }

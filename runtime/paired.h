@@ -21,4 +21,7 @@ struct interval paired_interval(const double *differences, int count);
 /* The mean of values[count], 1 <= count <= PAIRED_MAX, with hiccups counted likewise. */
 double paired_mean(const double *values, int count);
 
+/* The standard deviation of values[count], 2 <= count <= PAIRED_MAX, hiccups left out. */
+double paired_deviation(const double *values, int count);
+
 #endif

@@ -6,65 +6,87 @@
 #include <math.h>
 #include <string.h>
 
+#define PROBE_TURNS 6
+#define PROBE_DENSE 3 /* of them */
 #define RACE_BLOCKS_LEAST 3
 #define RACE_BLOCKS_MOST 16
-#define PROBE_BLOCKS_MOST 16
-#define HOPELESS 1.5 /* times the best, in the first block: it need not be tried again */
-#define WORSE 1.15   /* times the best, after some blocks */
-#define ALIKE 0.01   /* arms that differ less are one as good as the other */
+#define PROBE_BLOCKS_MOST 48
+#define GAIN_BLOCKS_MOST 16 /* to show that there is a gain at all */
+#define HOPELESS 1.5        /* times the best, in the first block: it need not be tried again */
+#define WORSE 1.15          /* times the best, after some blocks */
+#define ALIKE 0.01          /* arms that differ less are one as good as the other */
 #define SURPRISE 0.15
+#define SURPRISE_DEVIATIONS 2.5
 #define CERTAIN 0.07  /* of the saving: known well enough ... */
 #define NOTHING 0.005 /* ... or of a dense use: there is nothing to save */
 #define REST_LEAST 64
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
 #define SURPRISED_REST 8
-#define UNCERTAIN_REST 12 /* between blocks that are to make sure */
+#define UNCERTAIN_REST                                                                             \
+    12 /* before a block that is to make sure, and one more for each there was                     \
+        */
 
 /* ---- Blocks --------------------------------------------------------------------------------- */
+
+static void add_turn(struct policy_block *block, int arm, bool warms)
+{
+    block->arm[block->turns] = arm;
+    block->warms[block->turns++] = warms;
+}
+
+/* A use that counts, behind one that does not where another arm was before. */
+static void add_race_turns(struct policy *policy, int arm)
+{
+    struct policy_block *block = &policy->block;
+    bool follows = block->turns > 0 && block->arm[block->turns - 1] == arm;
+    if (policy->race.blocks > 0 && !follows) { /* the first block only finds what is hopeless */
+        add_turn(block, arm, true);
+    }
+    add_turn(block, arm, false);
+}
 
 /* All live arms, forward and back: of a drift that is even in time each gets the same. */
 static void begin_race_block(struct policy *policy)
 {
-    struct policy_block *block = &policy->block;
-    *block = (struct policy_block){.counts = policy->race.blocks >= 0};
-    for (int arm = 0; arm < policy->setup.arms; arm++) {
+    int arms = policy->setup.arms;
+    policy->block = (struct policy_block){.counts = policy->race.blocks >= 0};
+    for (int i = 0; i < (policy->block.counts ? 2 * arms : arms); i++) {
+        int arm = i < arms ? i : 2 * arms - 1 - i;
         if ((policy->race.live >> arm & 1) != 0) {
-            block->arm[block->turns++] = arm;
+            add_race_turns(policy, arm);
         }
-    }
-    int once = block->turns;
-    for (int i = once - 1; i >= 0 && block->counts; i--) {
-        block->arm[block->turns++] = block->arm[i];
     }
 }
 
 static void begin_probe_block(struct policy *policy)
 {
-    static const int turns[] = {POLICY_HOME, 0, 0, POLICY_HOME};
+    static const int turns[PROBE_TURNS] = {POLICY_HOME, 0, 0, 0, POLICY_HOME, POLICY_HOME};
+    static const bool warms[PROBE_TURNS] = {false, true, false, false, true, false};
     policy->phase = POLICY_PROBES;
-    policy->block = (struct policy_block){.turns = 4, .counts = true};
+    policy->block = (struct policy_block){.turns = PROBE_TURNS, .counts = true};
     memcpy(policy->block.arm, turns, sizeof turns);
+    memcpy(policy->block.warms, warms, sizeof warms);
 }
 
 static double block_least(const struct policy_block *block, int arm)
 {
     double least = INFINITY;
     for (int i = 0; i < block->turns; i++) {
-        if (block->arm[i] == arm && block->seconds[i] < least) {
+        if (block->arm[i] == arm && !block->warms[i] && block->seconds[i] < least) {
             least = block->seconds[i];
         }
     }
     return least;
 }
 
-/* Mean seconds of an arm's turns in the block. */
+/* Mean seconds of an arm's turns that count. */
 static double block_mean(const struct policy_block *block, int arm)
 {
     double sum = 0;
     int turns = 0;
     for (int i = 0; i < block->turns; i++) {
-        if (block->arm[i] == arm) {
+        if (block->arm[i] == arm && !block->warms[i]) {
             sum += block->seconds[i];
             turns++;
         }
@@ -207,7 +229,7 @@ static void rest_dense(struct policy *policy)
     double lost = 0;
     for (int arm = 1; arm < policy->setup.arms; arm++) {
         double more = race->mean[arm] - race->mean[0];
-        lost += more > 0 ? more * (1 + 2.0 * race->seen[arm]) : 0;
+        lost += more > 0 ? more * (double)race->uses[arm] : 0;
     }
     double uses = race->mean[0] > 0 ? lost / (policy->setup.budget / 2 * race->mean[0]) : 0;
     rest(policy, fmax(uses, (double)policy->patience));
@@ -265,9 +287,11 @@ static enum policy_news agree_race(struct policy *policy)
 
 /* ---- Probes --------------------------------------------------------------------------------- */
 
+/* Beyond what chance makes of blocks that take as long as ever. */
 static bool is_far(double seconds, const double *known, int count)
 {
-    return fabs(seconds - paired_mean(known, count)) > SURPRISE * seconds;
+    double chance = SURPRISE_DEVIATIONS * paired_deviation(known, count);
+    return fabs(seconds - paired_mean(known, count)) > fmax(SURPRISE * seconds, chance);
 }
 
 static bool is_surprise(const struct policy *policy, double home, double dense)
@@ -354,12 +378,23 @@ static bool is_certain(const struct policy *policy)
             half <= fmax(CERTAIN * fabs(window->saving.mean), NOTHING * policy_dense_s(policy)));
 }
 
-/* A block costs two dense uses more than two at home. */
 static void rest_home(struct policy *policy)
 {
     double home = policy_home_s(policy);
-    double more = 2 * fabs(policy_dense_s(policy) - home);
+    double more = PROBE_DENSE * fabs(policy_dense_s(policy) - home);
     rest(policy, home > 0 ? more / (policy->setup.budget * home) : 0);
+}
+
+/* Another block, at once or after a while. */
+static void make_sure(struct policy *policy)
+{
+    int blocks = policy->window.blocks;
+    if (blocks < POLICY_KNOWN_BLOCKS) {
+        begin_probe_block(policy);
+    } else {
+        policy->phase = POLICY_RESTS;
+        policy->rest = UNCERTAIN_REST + (uint64_t)blocks;
+    }
 }
 
 static enum policy_news agree_probe(struct policy *policy)
@@ -378,19 +413,16 @@ static enum policy_news agree_probe(struct policy *policy)
         return POLICY_NO_NEWS;
     }
     window->fresh_uses = 0;
-    if (policy->calibrating && !is_certain(policy)) {
-        if (window->blocks < POLICY_KNOWN_BLOCKS) {
-            begin_probe_block(policy);
-        } else {
-            policy->phase = POLICY_RESTS;
-            policy->rest = UNCERTAIN_REST;
-        }
+    bool certain = !policy->calibrating || is_certain(policy);
+    if (policy->setup.chooses && window->saving.least <= 0 &&
+        (certain || window->blocks >= GAIN_BLOCKS_MOST)) {
+        return give_up(policy);
+    }
+    if (!certain) {
+        make_sure(policy);
         return POLICY_NO_NEWS;
     }
     policy->calibrating = false;
-    if (policy->setup.chooses && window->saving.least <= 0) {
-        return give_up(policy);
-    }
     rest_home(policy);
     return POLICY_NO_NEWS;
 }

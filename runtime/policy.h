@@ -9,7 +9,8 @@
  *     race     (where there is a choice) one unit after the other tries all arms, forward and back
  *              so that drift cancels; those that are clearly slower drop out; what is left is the
  *              unit's home. Dense stays home unless another arm is faster beyond the noise.
- *     probe    home, dense, dense, home: the pairs tell what the homes save.
+ *     probe    home, dense, dense, home: the pairs tell what the homes save. The first use behind
+ *              a change is not counted: caches and connections are used to another way.
  *     rest     all at home, for as long as makes probing cost less than the budget.
  *
  * Where the interval of the saving includes zero, all homes become dense. When probes differ from
@@ -24,8 +25,8 @@
 
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
-#define POLICY_TURNS_MAX (2 * POLICY_ARMS_MAX)
-#define POLICY_BLOCKS_MAX 32
+#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX)
+#define POLICY_BLOCKS_MAX 64
 
 struct policy_setup {
     int arms;           /* 1 .. POLICY_ARMS_MAX */
@@ -49,9 +50,10 @@ enum policy_news {
 struct policy_block {
     int turns;
     int next;
-    int arm[POLICY_TURNS_MAX]; /* POLICY_HOME or an arm */
+    int arm[POLICY_TURNS_MAX];    /* POLICY_HOME or an arm */
+    bool warms[POLICY_TURNS_MAX]; /* the turn does not count: what it needs was not at hand */
     double seconds[POLICY_TURNS_MAX];
-    bool counts; /* false = it only warms up */
+    bool counts; /* false = all of it only warms up */
 };
 #define POLICY_HOME (-1)
 

@@ -23,26 +23,42 @@
  * the next scheduler tick. */
 #define NETWORK_YIELDS 20
 #define NETWORK_SLEEP_NS UINT64_C(20000)
+/* Then a share of what was waited: a look costs tens of microseconds of whoever computes on that
+ * core, and to be so much later is not felt. */
+#define NETWORK_SHARE 32
+#define NETWORK_SLEEP_MOST_NS UINT64_C(500000)
 /* An idle thread stays awake so long after its last work: hand-over then costs no system call. */
 #define IDLE_NS UINT64_C(100000)
 
-static bool long_since(struct patience *patience, uint64_t limit_ns)
+static uint64_t waited_ns(struct patience *patience)
 {
     uint64_t now = clock_now_ns();
     if (patience->since_ns == 0) {
         patience->since_ns = now;
     }
-    return now - patience->since_ns > limit_ns;
+    return now - patience->since_ns;
 }
 
 static void wait_for_memory(struct patience *patience)
 {
     if (!patience->crowded && patience->turns < PAUSES) {
         cpu_pause();
-    } else if (patience->turns % 16 == 0 && long_since(patience, AWAKE_NS)) {
+    } else if (patience->turns % 16 == 0 && waited_ns(patience) > AWAKE_NS) {
         clock_sleep_ns(SLEEP_NS);
     } else {
         sched_yield();
+    }
+}
+
+static void wait_for_network(struct patience *patience)
+{
+    uint64_t share_ns = waited_ns(patience) / NETWORK_SHARE;
+    if (patience->turns < NETWORK_YIELDS) {
+        sched_yield();
+    } else if (share_ns < NETWORK_SLEEP_MOST_NS) {
+        clock_sleep_ns(share_ns > NETWORK_SLEEP_NS ? share_ns : NETWORK_SLEEP_NS);
+    } else {
+        clock_sleep_ns(NETWORK_SLEEP_MOST_NS);
     }
 }
 
@@ -55,10 +71,8 @@ void patience_spend(struct patience *patience, struct pulse pulse)
     }
     if (pulse.wait == WW_WAIT_MEMORY) {
         wait_for_memory(patience);
-    } else if (patience->turns < NETWORK_YIELDS) {
-        sched_yield();
     } else {
-        clock_sleep_ns(NETWORK_SLEEP_NS);
+        wait_for_network(patience);
     }
     patience->turns++;
 }

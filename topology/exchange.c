@@ -8,6 +8,7 @@
  *
  * A rank without memory still takes part in the rounds to come, so that nobody waits for it. */
 #include <assert.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,16 +248,64 @@ static void share_sizes(struct topology *topology, const struct imitation *imita
     topology->cache_bytes /= imitation->hosts;
 }
 
-static void learn_sizes(struct topology *topology, const struct place *places)
+/* What one rank may use of its host. */
+struct own_cpus {
+    uint64_t host;
+    int32_t first;
+    int32_t count;
+};
+
+static int by_host_and_first(const void *one, const void *other)
 {
+    const struct own_cpus *a = one;
+    const struct own_cpus *b = other;
+    if (a->host != b->host) {
+        return a->host < b->host ? -1 : 1;
+    }
+    return (a->first > b->first) - (a->first < b->first);
+}
+
+/* Of all hosts the least that the ranks of one may use together: a container or a launcher may have
+ * bound them. Those with the same lowest CPU are taken to be bound alike, others apart. */
+static int least_cpus(const struct own_cpus *sorted, int count)
+{
+    int least = INT_MAX;
+    for (int i = 0; i < count;) {
+        uint64_t host = sorted[i].host;
+        int cpus = 0;
+        for (; i < count && sorted[i].host == host; i++) {
+            bool same = i > 0 && sorted[i - 1].host == host &&
+                        sorted[i - 1].first == sorted[i].first;
+            cpus += same ? 0 : sorted[i].count;
+        }
+        least = cpus < least ? cpus : least;
+    }
+    return least;
+}
+
+static enum ww_status learn_sizes(struct exchange *exchange, const uint64_t *host)
+{
+    struct topology *topology = exchange->topology;
+    const struct place *places = exchange->places;
+    struct own_cpus *own = malloc((size_t)topology->size * sizeof *own);
+    if (own == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the CPUs of %d ranks", topology->size);
+    }
     topology->cores = places[0].cores;
     topology->cache_bytes = places[0].cache_bytes;
-    for (int rank = 1; rank < topology->size; rank++) {
+    for (int rank = 0; rank < topology->size; rank++) {
         const struct place *place = &places[rank];
+        uint64_t label = imitates(exchange) ? 0 : host[rank];
+        own[rank] = (struct own_cpus){label, place->own_first, place->own_cpus};
         topology->cores = place->cores < topology->cores ? place->cores : topology->cores;
         topology->cache_bytes = place->cache_bytes < topology->cache_bytes ? place->cache_bytes
                                                                            : topology->cache_bytes;
     }
+    qsort(own, (size_t)topology->size, sizeof *own, by_host_and_first);
+    topology->cpus = least_cpus(own, topology->size);
+    topology->cores = topology->cpus < topology->cores ? topology->cpus : topology->cores;
+    free(own);
+    return WW_OK;
 }
 
 static enum ww_status settle(struct exchange *exchange)
@@ -269,12 +318,15 @@ static enum ww_status settle(struct exchange *exchange)
     if (status != WW_OK) {
         return status;
     }
-    learn_sizes(exchange->topology, exchange->places);
+    const uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * (size_t)exchange->world->size];
+    status = learn_sizes(exchange, host);
+    if (status != WW_OK) {
+        return status;
+    }
     if (imitates(exchange)) {
         share_sizes(exchange->topology, exchange->setup->imitation);
         return WW_OK;
     }
-    const uint64_t *host = &exchange->labels[(size_t)LEVEL_HOST * (size_t)exchange->world->size];
     if (exchange->world->rank == 0 &&
         hosts_divided(&exchange->crowds, exchange->identities, host, &one, &other)) {
         log_warn("ranks %d (%s) and %d (%s) run on the same machine but cannot meet in memory, so "

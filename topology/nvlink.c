@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * nvlink.c: asks NVIDIA's management library for names and active links. It is loaded when the
- * program runs, so nothing is needed to build; each call that an old one lacks is done without. */
+ * nvlink.c: asks NVIDIA's management library for names and active links; each call that an old one
+ * lacks is done without. */
 #include "machine.h"
 
 #include <dlfcn.h>
@@ -8,69 +8,14 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/nvml.h"
 
-#define LIBRARY "libnvidia-ml.so.1"
 #define LINK_NUMBERS 36 /* as many as a GPU may answer for; only active ones count */
 #define NAME_BYTES 96
 #define UUID_BYTES 96
 #define REMOTE_GPU 0
 #define REMOTE_CPU 1
 #define REMOTE_SWITCH 2
-
-/* As NVML has them since 2018; its header is not needed. 0 is success everywhere. */
-struct nvml_pci {
-    char legacy[16];
-    unsigned domain;
-    unsigned bus;
-    unsigned device;
-    unsigned device_id; /* device << 16 | vendor */
-    unsigned subsystem_id;
-    char address[32];
-};
-struct nvml {
-    void *library;
-    int (*init)(void);
-    int (*shutdown)(void);
-    int (*count)(unsigned *count);
-    int (*device)(unsigned index, void **device);
-    int (*pci)(void *device, struct nvml_pci *pci);
-    int (*name)(void *device, char *name, unsigned bytes);
-    int (*uuid)(void *device, char *uuid, unsigned bytes);
-    int (*link_state)(void *device, unsigned link, int *active);
-    int (*link_pci)(void *device, unsigned link, struct nvml_pci *pci);
-    int (*link_type)(void *device, unsigned link, int *type);
-    int (*pcie_generation)(void *device, unsigned *generation);
-    int (*pcie_lanes)(void *device, unsigned *lanes);
-};
-
-/* POSIX says that a function's address may be read out of dlsym's. */
-static void find_symbol(void *library, const char *name, void *function)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(function, &symbol, sizeof symbol);
-}
-
-static void find_symbols(struct nvml *nvml)
-{
-    find_symbol(nvml->library, "nvmlInit_v2", &nvml->init);
-    find_symbol(nvml->library, "nvmlShutdown", &nvml->shutdown);
-    find_symbol(nvml->library, "nvmlDeviceGetCount_v2", &nvml->count);
-    find_symbol(nvml->library, "nvmlDeviceGetHandleByIndex_v2", &nvml->device);
-    find_symbol(nvml->library, "nvmlDeviceGetPciInfo_v3", &nvml->pci);
-    find_symbol(nvml->library, "nvmlDeviceGetName", &nvml->name);
-    find_symbol(nvml->library, "nvmlDeviceGetUUID", &nvml->uuid);
-    find_symbol(nvml->library, "nvmlDeviceGetNvLinkState", &nvml->link_state);
-    find_symbol(nvml->library, "nvmlDeviceGetNvLinkRemotePciInfo_v2", &nvml->link_pci);
-    find_symbol(nvml->library, "nvmlDeviceGetNvLinkRemoteDeviceType", &nvml->link_type);
-    find_symbol(nvml->library, "nvmlDeviceGetMaxPcieLinkGeneration", &nvml->pcie_generation);
-    find_symbol(nvml->library, "nvmlDeviceGetMaxPcieLinkWidth", &nvml->pcie_lanes);
-}
-
-static bool has_symbols(const struct nvml *nvml)
-{
-    return nvml->init != NULL && nvml->shutdown != NULL && nvml->count != NULL &&
-           nvml->device != NULL && nvml->pci != NULL;
-}
 
 /* ---- One GPU --------------------------------------------------------------------------------- */
 
@@ -267,32 +212,30 @@ static bool has_nvidia(const struct ww_machine *machine)
 
 enum ww_status nvlink_ask(struct ww_machine *machine, const char *library)
 {
-    struct nvml nvml = {.library = NULL};
+    struct nvml nvml;
     bool known = machine->gpus_known.known == WW_FACT_KNOWN;
     if (library == NULL && (has_links(machine) || (known && !has_nvidia(machine)))) {
         return WW_OK;
     }
-    nvml.library = dlopen(library == NULL ? LIBRARY : library, RTLD_NOW | RTLD_LOCAL);
-    if (nvml.library == NULL) {
+    if (!nvml_load(&nvml, library)) {
         if (library != NULL) {
             return log_failure(WW_BAD_ARGUMENT, "NVML cannot be loaded: %s", dlerror());
         }
         if (has_nvidia(machine)) {
-            machine_note(machine, "There are NVIDIA GPUs, but NVML (" LIBRARY
+            machine_note(machine, "There are NVIDIA GPUs, but NVML (" NVML_LIBRARY
                                   ") cannot be loaded: is the driver installed?");
         }
         return WW_OK;
     }
-    find_symbols(&nvml);
     enum ww_status status = WW_OK;
-    if (has_symbols(&nvml)) {
+    if (nvml_is_usable(&nvml)) {
         status = ask(&nvml, machine);
     } else if (library != NULL) {
         status = log_failure(WW_BAD_ARGUMENT, "%s is no NVML: it lacks nvmlInit_v2 and others",
                              library);
     } else {
-        machine_note(machine, LIBRARY " is too old to tell about links");
+        machine_note(machine, NVML_LIBRARY " is too old to tell about links");
     }
-    dlclose(nvml.library);
+    nvml_unload(&nvml);
     return status;
 }

@@ -212,6 +212,8 @@ void place_read(struct place *place, const char *root, const struct cpus *allowe
     place->version = PLACE_VERSION;
     place->cores = online > 0 ? (int32_t)online : 1;
     place->cache_bytes = 0;
+    place->own_first = cpu;
+    place->own_cpus = cpu < 0 ? place->cores : cpus_count(allowed);
     for (int kind = 0; kind < PLACE_INNER; kind++) {
         place->label[kind] = LABEL_UNKNOWN;
     }

@@ -7,7 +7,7 @@
 
 #include "identity.h"
 
-#define PLACE_VERSION 1
+#define PLACE_VERSION 2
 #define PLACE_INNER 3 /* LEVEL_CACHE, LEVEL_NUMA, LEVEL_PACKAGE */
 #define PLACE_PARTS 3 /* site, rack, rail */
 
@@ -15,6 +15,8 @@
 struct place {
     uint32_t version;
     int32_t cores;               /* of the host */
+    int32_t own_first;           /* the lowest CPU that this process may use; -1 = unknown */
+    int32_t own_cpus;            /* so many it may use */
     double cache_bytes;          /* its last caches together; 0 = unknown */
     uint64_t label[PLACE_INNER]; /* by level_kind: the lowest CPU of the unit that holds all CPUs
                                     of this process; LABEL_UNKNOWN = there is none, or nobody

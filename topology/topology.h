@@ -74,17 +74,18 @@ struct topology {
     uint8_t *peer_level;                /* [size] level that a message to the peer crosses */
     int *host_of;                       /* [size] host number, in the order of the lowest rank */
     char (*host_name)[HOST_NAME_BYTES]; /* [hosts] */
-    int cores;                          /* of a host: the least of all hosts */
-    double cache_bytes;                 /* the last caches of a host together, the least of all
-                                           hosts; 0 = unknown */
-    double port_gbit_s;                 /* to other hosts: a host's UP ports of the best kind
-                                           together, the least of all hosts; 0 = unknown */
-    char port_name[32];                 /* "InfiniBand", "Ethernet"; "" = unknown */
-    double port_latency_s;              /* one way, of the wires alone; 0 = unknown */
-    int shape_count;                    /* what hosts look like; 0 = nobody looked */
-    struct machine_shape *shapes;       /* [shape_count] in the order of the lowest host; shape.h */
-    int *shape_of_host;                 /* [hosts]; NULL = nobody looked */
-    struct hierarchy hierarchy;         /* the units that plans are composed of */
+    int cores;                       /* of a host, that its ranks may use: the least of all hosts */
+    int cpus;                        /* the same in hardware threads; imitated hosts: of all */
+    double cache_bytes;              /* the last caches of a host together, the least of all
+                                        hosts; 0 = unknown */
+    double port_gbit_s;              /* to other hosts: a host's UP ports of the best kind
+                                        together, the least of all hosts; 0 = unknown */
+    char port_name[32];              /* "InfiniBand", "Ethernet"; "" = unknown */
+    double port_latency_s;           /* one way, of the wires alone; 0 = unknown */
+    int shape_count;                 /* what hosts look like; 0 = nobody looked */
+    struct machine_shape *shapes;    /* [shape_count] in the order of the lowest host; shape.h */
+    int *shape_of_host;              /* [hosts]; NULL = nobody looked */
+    struct hierarchy hierarchy;      /* the units that plans are composed of */
     struct hierarchy hosts_outwards; /* the same from hosts on; levels 0 where nothing is left, or
                                         nothing left out */
 };

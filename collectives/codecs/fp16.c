@@ -41,6 +41,28 @@ static int exponent_of(float largest)
     return exponent > EXPONENT_LIMIT ? EXPONENT_LIMIT : exponent;
 }
 
+/* What a chunk is encoded with before its largest is known: NULL = nothing. */
+static const int *guess_of(const struct stretch *in, const int *exponent_before)
+{
+    bool repeatable = in->residual == NULL || in->next != in->residual;
+    return repeatable ? exponent_before : NULL;
+}
+
+/* Returns the chunk's exponent. It is seldom another than that of the chunk before: with a guess
+ * memory is read once, and only where that was wrong a second time. */
+static int chunk_encode(const struct kernels *kernels, uint16_t *codes, const struct stretch *part,
+                        const int *guess, size_t *wild)
+{
+    const struct code_kernels *code = &kernels->code;
+    float largest = guess == NULL ? code->magnitude(part, wild)
+                                  : code->encode_f16(codes, part, ldexpf(1.0f, *guess), wild);
+    int exponent = exponent_of(largest);
+    if (guess == NULL || exponent != *guess) {
+        code->encode_f16(codes, part, ldexpf(1.0f, exponent), wild);
+    }
+    return exponent;
+}
+
 static void encode(const struct codec_spec *spec, const struct kernels *kernels,
                    const struct encode_input *in, void *frame, void *room,
                    struct encode_result *result)
@@ -50,15 +72,16 @@ static void encode(const struct codec_spec *spec, const struct kernels *kernels,
     size_t offset = codes_offset(count);
     int16_t *exponents = frame;
     uint16_t *codes = (uint16_t *)((unsigned char *)frame + offset);
+    int exponent = 0;
     size_t wild = 0;
     memset(frame, 0, offset);
     for (size_t chunk = 0; chunk < layout_parts(count, CODEC_CHUNK); chunk++) {
         size_t first = chunk * CODEC_CHUNK;
         struct stretch part = stretch_part(&in->stretch, first, layout_chunk(count, first));
         size_t wild_here;
-        int exponent = exponent_of(kernels->code.magnitude(&part, &wild_here));
+        const int *guess = guess_of(&part, chunk == 0 ? NULL : &exponent);
+        exponent = chunk_encode(kernels, codes + first, &part, guess, &wild_here);
         exponents[chunk] = (int16_t)exponent;
-        kernels->code.encode_f16(codes + first, &part, ldexpf(1.0f, exponent));
         wild += wild_here;
     }
     *result = (struct encode_result){

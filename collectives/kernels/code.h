@@ -52,9 +52,10 @@ struct code_kernels {
     float (*magnitude)(const struct stretch *in, size_t *wild);
 
     /* code = f16(a * unit), nearest, ties to even; s = code / unit. unit is a power of two of
-     * 2^-126 .. 2^126 such that finite a * unit do not overflow; finite a for which s would be
-     * infinite become the largest for which it is not. All NaNs have the code 0x7e00. */
-    void (*encode_f16)(uint16_t *codes, const struct stretch *in, float unit);
+     * 2^-126 .. 2^126; finite a for which s would be infinite become the largest for which it is
+     * not. All NaNs have the code 0x7e00. Returns the magnitude, as above: only if it tells that no
+     * finite a * unit overflows, all of this holds. */
+    float (*encode_f16)(uint16_t *codes, const struct stretch *in, float unit, size_t *wild);
     void (*decode_f16)(const struct unpack *out, const uint16_t *codes, float unit);
 
     /* The upper half of a, nearest, ties to even; finite a that would round to infinity become the

@@ -91,18 +91,34 @@ static float magnitude(const struct stretch *in, size_t *wild)
 
 /* ---- f16 ---- */
 
-LOOP void encode_f16_groups(uint16_t *codes, struct stretch in, float unit, bool feedback)
+/* Leaves a group to the definition, and takes in what it finds. */
+static float leave_f16(uint16_t *codes, const struct stretch *in, float unit, float largest,
+                       size_t *wild)
+{
+    size_t wild_here;
+    float largest_here = code_scalar.encode_f16(codes, in, unit, &wild_here);
+    *wild += wild_here;
+    return largest_here > largest ? largest_here : largest;
+}
+
+LOOP float encode_f16_groups(uint16_t *codes, struct stretch in, float unit, size_t *wild,
+                             bool feedback)
 {
     vec units = vec_all(unit);
     vec inverse = vec_all(1.0f / unit);
+    ivec largest = ivec_all(0);
+    float largest_left = 0;
+    size_t wild_left = 0;
     size_t first = 0;
     for (; in.count - first >= CODE_GROUP; first += CODE_GROUP) {
         vec a[VECTORS];
-        if (reaches(load_sums(a, &in, first, feedback), LEAST_BITS_TO_INFINITE_F16)) {
+        ivec largest_here = load_sums(a, &in, first, feedback);
+        if (reaches(largest_here, LEAST_BITS_TO_INFINITE_F16)) {
             struct stretch group = stretch_part(&in, first, CODE_GROUP);
-            code_scalar.encode_f16(codes + first, &group, unit);
+            largest_left = leave_f16(codes + first, &group, unit, largest_left, &wild_left);
             continue;
         }
+        largest = larger(largest, largest_here);
         for (size_t i = 0; i < VECTORS; i++) {
             half code = f16_narrow_vec(vec_mul(a[i], units));
             half_store(codes + first + i * LANES, code);
@@ -111,16 +127,16 @@ LOOP void encode_f16_groups(uint16_t *codes, struct stretch in, float unit, bool
         }
     }
     struct stretch rest = stretch_part(&in, first, in.count - first);
-    code_scalar.encode_f16(codes + first, &rest, unit);
+    largest_left = leave_f16(codes + first, &rest, unit, largest_left, &wild_left);
+    *wild = wild_left;
+    float largest_of_groups = float_of(largest_of(largest));
+    return largest_of_groups > largest_left ? largest_of_groups : largest_left;
 }
 
-static void encode_f16(uint16_t *codes, const struct stretch *in, float unit)
+static float encode_f16(uint16_t *codes, const struct stretch *in, float unit, size_t *wild)
 {
-    if (in->residual == NULL) {
-        encode_f16_groups(codes, *in, unit, false);
-    } else {
-        encode_f16_groups(codes, *in, unit, true);
-    }
+    return in->residual == NULL ? encode_f16_groups(codes, *in, unit, wild, false)
+                                : encode_f16_groups(codes, *in, unit, wild, true);
 }
 
 LOOP void decode_f16_groups(struct unpack out, const uint16_t *codes, float unit, bool add)

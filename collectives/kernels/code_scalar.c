@@ -39,14 +39,20 @@ static inline void put(const struct unpack *out, size_t i, float s)
     out->into[i] = out->add ? before + (before != before ? before : s) : out->scale * s;
 }
 
+/* The larger magnitude of both, or one more that is not finite. */
+static inline uint32_t magnitude_add(uint32_t largest, float a, size_t *wild)
+{
+    uint32_t bits = magnitude_bits(a);
+    *wild += bits >= INFINITY_BITS;
+    return bits < INFINITY_BITS && bits > largest ? bits : largest;
+}
+
 static float magnitude(const struct stretch *in, size_t *wild)
 {
     uint32_t largest = 0;
     size_t found = 0;
     for (size_t i = 0; i < in->count; i++) {
-        uint32_t bits = magnitude_bits(sum_at(in, i));
-        found += bits >= INFINITY_BITS;
-        largest = bits < INFINITY_BITS && bits > largest ? bits : largest;
+        largest = magnitude_add(largest, sum_at(in, i), &found);
     }
     *wild = found;
     return float_of(largest);
@@ -62,14 +68,19 @@ static inline uint16_t f16_code(float a, float unit)
     return a != a ? QUIET_NAN_F16 : f16_narrow((bounded ? largest : a) * unit);
 }
 
-static void encode_f16(uint16_t *codes, const struct stretch *in, float unit)
+static float encode_f16(uint16_t *codes, const struct stretch *in, float unit, size_t *wild)
 {
     float inverse = 1.0f / unit;
+    uint32_t largest = 0;
+    size_t found = 0;
     for (size_t i = 0; i < in->count; i++) {
         float a = sum_at(in, i);
+        largest = magnitude_add(largest, a, &found);
         codes[i] = f16_code(a, unit);
         keep_error(in, i, a, f16_widen(codes[i]) * inverse);
     }
+    *wild = found;
+    return float_of(largest);
 }
 
 static void decode_f16(const struct unpack *out, const uint16_t *codes, float unit)

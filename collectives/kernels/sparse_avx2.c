@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * sparse_avx2.c: sparse_scalar.c's choosing with AVX2, 32 elements at a time. Few elements are
- * chosen, so most blocks are done after one look; scattering stays with sparse_scalar.c. */
+ * sparse_avx2.c: sparse_scalar.c's choosing with AVX2. Scattering stays with sparse_scalar.c. */
 #include "kernels/sparse_one.h"
 
 #if defined(__AVX2__)
@@ -33,6 +32,7 @@ static inline vec_f32 vec_multiply(vec_f32 a, vec_f32 b)
 }
 
 #include "kernels/sparse_streams.h"
+#include "kernels/sparse_tiles.h"
 
 /* By a mask of lanes: the numbers of its lanes from the first on, 4 bits each. */
 static const uint32_t packs[256] = {
@@ -139,12 +139,61 @@ static size_t keys_avx2(uint32_t *keys, const struct stretch *in, const struct m
 
 /* ---- choose ---- */
 
-/* A block on its way. */
-struct block {
-    __m256 value[VECS];
-    __m256 a[VECS];
-    __m256i hit[VECS];
-};
+#define WORD_VECS (TILE_WORD / LANES)
+
+/* One word of the tile: false, and nothing stored, where one of its elements is not finite. */
+static inline bool word_sum(const struct choosing *run, const struct streams *streams, size_t i,
+                            float *sums, uint64_t *hits, bool has_momentum)
+{
+    const __m256i below = _mm256_set1_epi32((int)run->threshold - 1);
+    const __m256i finite = _mm256_set1_epi32((int)SPARSE_KEY_INFINITY - 1);
+    __m256 value[WORD_VECS];
+    __m256 a[WORD_VECS];
+    __m256i wild = _mm256_setzero_si256();
+    uint64_t bits = 0;
+    for (size_t vec = 0; vec < WORD_VECS; vec++) {
+        value[vec] = value_at(streams, i, vec, has_momentum);
+        a[vec] = _mm256_add_ps(value[vec], residual_at(streams, i, vec));
+        __m256i key = magnitude(a[vec]);
+        wild = _mm256_or_si256(wild, _mm256_cmpgt_epi32(key, finite));
+        bits |= (uint64_t)mask_of(_mm256_cmpgt_epi32(key, below)) << vec * LANES;
+    }
+    if (!_mm256_testz_si256(wild, wild)) {
+        return false;
+    }
+    for (size_t vec = 0; vec < WORD_VECS; vec++) {
+        _mm256_storeu_ps(sums + vec * LANES, a[vec]);
+        if (has_momentum) {
+            _mm256_storeu_ps(streams->u + i + vec * LANES, value[vec]);
+        }
+    }
+    *hits = bits;
+    return true;
+}
+
+static inline size_t words_sum(const struct choosing *run, size_t first, size_t words, float *sums,
+                               uint64_t *hits, bool has_momentum)
+{
+    const struct streams streams = streams_of(run->in, run->momentum);
+    size_t word = 0;
+    while (word < words && word_sum(run, &streams, first + word * TILE_WORD,
+                                    sums + word * TILE_WORD, &hits[word], has_momentum)) {
+        word++;
+    }
+    return word;
+}
+
+static size_t sum_plain(const struct choosing *run, size_t first, size_t words, float *sums,
+                        uint64_t *hits)
+{
+    return words_sum(run, first, words, sums, hits, false);
+}
+
+static size_t sum_momentum(const struct choosing *run, size_t first, size_t words, float *sums,
+                           uint64_t *hits)
+{
+    return words_sum(run, first, words, sums, hits, true);
+}
 
 /* bf16 codes of finite a, one in each lane. */
 static inline __m256i codes_of(__m256 a)
@@ -158,100 +207,37 @@ static inline __m256i codes_of(__m256 a)
     return _mm256_or_si256(rounded, _mm256_srli_epi32(sign, 16));
 }
 
-/* |value| of the lanes in mask, in order. */
-static inline void masked_add(struct momentum *momentum, __m256 value, unsigned mask)
-{
-    float magnitudes[LANES];
-    _mm256_storeu_si256((__m256i *)magnitudes, magnitude(value));
-    for (; mask != 0; mask &= mask - 1) {
-        momentum->masked += (double)magnitudes[__builtin_ctz(mask)];
-    }
-}
-
-/* Appends the lanes that were hit, takes what they send from a and discards their value. */
-static inline void vec_take(struct choosing *run, struct block *block, size_t vec, size_t i,
-                            bool has_momentum)
+/* Appends the lanes that were hit, and takes what they send from the sums. */
+static inline void vec_take(struct choosing *run, float *sums, size_t i, unsigned mask)
 {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    __m256i hit = block->hit[vec];
-    unsigned mask = mask_of(hit);
-    if (mask == 0) {
-        return;
-    }
-    __m256i codes = codes_of(block->a[vec]);
-    __m256i offsets = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)(i + vec * LANES)));
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    __m256i hit = _mm256_and_si256(_mm256_set1_epi32((int)mask), bits);
+    hit = _mm256_cmpeq_epi32(hit, bits);
+    __m256 a = _mm256_loadu_ps(sums);
+    __m256i upper = _mm256_slli_epi32(codes_of(a), 16);
+    __m256i offsets = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)i));
     /* One permutation moves both halves. */
-    __m256i pairs = pack(_mm256_blend_epi16(offsets, _mm256_slli_epi32(codes, 16), 0xaa), mask);
+    __m256i pairs = pack(_mm256_blend_epi16(offsets, upper, 0xaa), mask);
     __m256i low = _mm256_blend_epi16(pairs, _mm256_setzero_si256(), 0xaa);
     __m256i both = _mm256_packus_epi32(low, _mm256_srli_epi32(pairs, 16));
     both = _mm256_permute4x64_epi64(both, 0xd8);
     _mm_storeu_si128((__m128i *)(run->offsets + run->chosen), _mm256_castsi256_si128(both));
     _mm_storeu_si128((__m128i *)(run->codes + run->chosen), _mm256_extracti128_si256(both, 1));
     run->chosen += (size_t)__builtin_popcount(mask);
-
-    __m256 sent = _mm256_castsi256_ps(_mm256_slli_epi32(codes, 16));
-    sent = _mm256_and_ps(sent, _mm256_castsi256_ps(hit));
-    block->a[vec] = _mm256_sub_ps(block->a[vec], sent);
-    if (has_momentum) {
-        masked_add(run->momentum, block->value[vec], mask);
-        block->value[vec] = _mm256_andnot_ps(_mm256_castsi256_ps(hit), block->value[vec]);
-    }
+    __m256 sent = _mm256_castsi256_ps(_mm256_and_si256(upper, hit));
+    _mm256_storeu_ps(sums, _mm256_sub_ps(a, sent));
 }
 
-/* False, and nothing done, where one of the block's elements is not finite. */
-static inline bool hits_take(struct choosing *run, struct block *block, size_t i, bool has_momentum)
+static void many_take(struct choosing *run, size_t first, size_t words, float *sums,
+                      const uint64_t *hits)
 {
-    const __m256i largest = _mm256_set1_epi32((int)SPARSE_KEY_INFINITY - 1);
-    __m256i wild = _mm256_setzero_si256();
-    for (size_t vec = 0; vec < VECS; vec++) {
-        wild = _mm256_or_si256(wild, _mm256_cmpgt_epi32(magnitude(block->a[vec]), largest));
-    }
-    if (!_mm256_testz_si256(wild, wild)) {
-        return false;
-    }
-    for (size_t vec = 0; vec < VECS; vec++) {
-        vec_take(run, block, vec, i, has_momentum);
-    }
-    return true;
-}
-
-static inline void block_choose(struct choosing *run, const struct streams *streams, size_t i,
-                                bool has_next, bool has_momentum)
-{
-    const __m256i below = _mm256_set1_epi32((int)run->threshold - 1);
-    struct block block;
-    __m256i any = _mm256_setzero_si256();
-    for (size_t vec = 0; vec < VECS; vec++) {
-        block.value[vec] = value_at(streams, i, vec, has_momentum);
-        block.a[vec] = _mm256_add_ps(block.value[vec], residual_at(streams, i, vec));
-        block.hit[vec] = _mm256_cmpgt_epi32(magnitude(block.a[vec]), below);
-        any = _mm256_or_si256(any, block.hit[vec]);
-    }
-    if (!_mm256_testz_si256(any, any) && !hits_take(run, &block, i, has_momentum)) {
-        for (size_t one = 0; one < BLOCK; one++) {
-            sparse_choose_one(run, i + one);
+    for (size_t at = 0; at < words * TILE_WORD; at += LANES) {
+        unsigned mask = hits[at / TILE_WORD] >> at % TILE_WORD & 0xff;
+        vec_take(run, sums + at, first + at, mask);
+        if (run->momentum != NULL) {
+            momentum_take(run->momentum, first + at, mask);
         }
-        return;
-    }
-    for (size_t vec = 0; vec < VECS; vec++) {
-        if (has_next) {
-            _mm256_storeu_ps(run->in->next + i + vec * LANES, block.a[vec]);
-        }
-        if (has_momentum) {
-            _mm256_storeu_ps(streams->u + i + vec * LANES, block.value[vec]);
-        }
-    }
-}
-
-static inline void choose_run(struct choosing *run, bool has_next, bool has_momentum)
-{
-    const struct streams streams = streams_of(run->in, run->momentum);
-    size_t i = 0;
-    for (; run->in->count - i >= BLOCK; i += BLOCK) {
-        block_choose(run, &streams, i, has_next, has_momentum);
-    }
-    for (; i < run->in->count; i++) {
-        sparse_choose_one(run, i);
     }
 }
 
@@ -260,13 +246,7 @@ static size_t choose_avx2(uint16_t *offsets, uint16_t *codes, const struct stret
 {
     struct choosing run = {.offsets = offsets, .codes = codes, .in = in, .momentum = momentum};
     run.threshold = threshold < SPARSE_KEY_INFINITY ? threshold : SPARSE_KEY_INFINITY;
-    if (momentum != NULL) {
-        choose_run(&run, in->next != NULL, true);
-    } else if (in->next != NULL) {
-        choose_run(&run, true, false);
-    } else {
-        choose_run(&run, false, false);
-    }
+    tiles_choose(&run, momentum == NULL ? sum_plain : sum_momentum, many_take);
     *wild = run.wild;
     return run.chosen;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * sparse_avx512.c: sparse_scalar.c's choosing with AVX-512, 32 elements at a time. Compresses in
- * registers and merges: the form that stores is microcode on some processors, and the one that
- * zeroes waits for its own last result. */
+ * sparse_avx512.c: sparse_scalar.c's choosing with AVX-512. Compresses in registers and merges: the
+ * form that stores is microcode on some processors, and the one that zeroes waits for its own last
+ * result. */
 #include "kernels/sparse_one.h"
 
 #if defined(__AVX512F__)
@@ -34,6 +34,7 @@ static inline vec_f32 vec_multiply(vec_f32 a, vec_f32 b)
 }
 
 #include "kernels/sparse_streams.h"
+#include "kernels/sparse_tiles.h"
 
 static inline __m512i pack(__m512i lanes, __mmask16 mask)
 {
@@ -96,12 +97,61 @@ static size_t keys_avx512(uint32_t *keys, const struct stretch *in, const struct
 
 /* ---- choose ---- */
 
-/* A block on its way. */
-struct block {
-    __m512 value[VECS];
-    __m512 a[VECS];
-    __mmask16 hit[VECS];
-};
+#define WORD_VECS (TILE_WORD / LANES)
+
+/* One word of the tile: false, and nothing stored, where one of its elements is not finite. */
+static inline bool word_sum(const struct choosing *run, const struct streams *streams, size_t i,
+                            float *sums, uint64_t *hits, bool has_momentum)
+{
+    const __m512i least = _mm512_set1_epi32((int)run->threshold);
+    const __m512i infinity = _mm512_set1_epi32((int)SPARSE_KEY_INFINITY);
+    __m512 value[WORD_VECS];
+    __m512 a[WORD_VECS];
+    __m512i largest = _mm512_setzero_si512();
+    uint64_t bits = 0;
+    for (size_t vec = 0; vec < WORD_VECS; vec++) {
+        value[vec] = value_at(streams, i, vec, has_momentum);
+        a[vec] = _mm512_add_ps(value[vec], residual_at(streams, i, vec));
+        __m512i key = magnitude(a[vec]);
+        largest = _mm512_max_epu32(largest, key);
+        bits |= (uint64_t)_mm512_cmpge_epu32_mask(key, least) << vec * LANES;
+    }
+    if (_mm512_cmpge_epu32_mask(largest, infinity) != 0) {
+        return false;
+    }
+    for (size_t vec = 0; vec < WORD_VECS; vec++) {
+        _mm512_storeu_ps(sums + vec * LANES, a[vec]);
+        if (has_momentum) {
+            _mm512_storeu_ps(streams->u + i + vec * LANES, value[vec]);
+        }
+    }
+    *hits = bits;
+    return true;
+}
+
+static inline size_t words_sum(const struct choosing *run, size_t first, size_t words, float *sums,
+                               uint64_t *hits, bool has_momentum)
+{
+    const struct streams streams = streams_of(run->in, run->momentum);
+    size_t word = 0;
+    while (word < words && word_sum(run, &streams, first + word * TILE_WORD,
+                                    sums + word * TILE_WORD, &hits[word], has_momentum)) {
+        word++;
+    }
+    return word;
+}
+
+static size_t sum_plain(const struct choosing *run, size_t first, size_t words, float *sums,
+                        uint64_t *hits)
+{
+    return words_sum(run, first, words, sums, hits, false);
+}
+
+static size_t sum_momentum(const struct choosing *run, size_t first, size_t words, float *sums,
+                           uint64_t *hits)
+{
+    return words_sum(run, first, words, sums, hits, true);
+}
 
 /* bf16 codes of finite a, one in each lane. */
 static inline __m512i codes_of(__m512 a)
@@ -115,95 +165,32 @@ static inline __m512i codes_of(__m512 a)
     return _mm512_or_si512(rounded, _mm512_srli_epi32(sign, 16));
 }
 
-/* |value| of the lanes in mask, in order. */
-static inline void masked_add(struct momentum *momentum, __m512 value, unsigned mask)
-{
-    float magnitudes[LANES];
-    _mm512_storeu_si512(magnitudes, magnitude(value));
-    for (; mask != 0; mask &= mask - 1) {
-        momentum->masked += (double)magnitudes[__builtin_ctz(mask)];
-    }
-}
-
-/* Appends the lanes that were hit, takes what they send from a and discards their value. */
-static inline void vec_take(struct choosing *run, struct block *block, size_t vec, size_t i,
-                            bool has_momentum)
+/* Appends the lanes that were hit, and takes what they send from the sums. */
+static inline void vec_take(struct choosing *run, float *sums, size_t i, __mmask16 hit)
 {
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __mmask16 hit = block->hit[vec];
-    if (hit == 0) {
-        return;
-    }
-    __m512i codes = codes_of(block->a[vec]);
-    __m512i offsets = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(i + vec * LANES)));
+    __m512 a = _mm512_loadu_ps(sums);
+    __m512i offsets = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)i));
     /* Both halves of a lane move at once. */
-    __m512i upper = _mm512_slli_epi32(codes, 16);
+    __m512i upper = _mm512_slli_epi32(codes_of(a), 16);
     __m512i pairs = pack(_mm512_or_si512(offsets, upper), hit);
     __m256i low = _mm512_cvtepi32_epi16(pairs);
     __m256i high = _mm512_cvtepi32_epi16(_mm512_srli_epi32(pairs, 16));
     _mm256_storeu_si256((__m256i *)(run->offsets + run->chosen), low);
     _mm256_storeu_si256((__m256i *)(run->codes + run->chosen), high);
     run->chosen += lanes_count(hit);
-
-    __m512 sent = _mm512_castsi512_ps(upper);
-    block->a[vec] = _mm512_mask_sub_ps(block->a[vec], hit, block->a[vec], sent);
-    if (has_momentum) {
-        masked_add(run->momentum, block->value[vec], hit);
-        block->value[vec] = _mm512_mask_mov_ps(block->value[vec], hit, _mm512_setzero_ps());
-    }
+    _mm512_storeu_ps(sums, _mm512_mask_sub_ps(a, hit, a, _mm512_castsi512_ps(upper)));
 }
 
-/* False, and nothing done, where one of the block's elements is not finite. */
-static inline bool hits_take(struct choosing *run, struct block *block, size_t i, bool has_momentum)
+static void many_take(struct choosing *run, size_t first, size_t words, float *sums,
+                      const uint64_t *hits)
 {
-    const __m512i infinity = _mm512_set1_epi32((int)SPARSE_KEY_INFINITY);
-    unsigned wild = 0;
-    for (size_t vec = 0; vec < VECS; vec++) {
-        wild |= _mm512_cmpge_epu32_mask(magnitude(block->a[vec]), infinity);
-    }
-    for (size_t vec = 0; vec < VECS && wild == 0; vec++) {
-        vec_take(run, block, vec, i, has_momentum);
-    }
-    return wild == 0;
-}
-
-static inline void block_choose(struct choosing *run, const struct streams *streams, size_t i,
-                                bool has_next, bool has_momentum)
-{
-    const __m512i least = _mm512_set1_epi32((int)run->threshold);
-    struct block block;
-    unsigned any = 0;
-    for (size_t vec = 0; vec < VECS; vec++) {
-        block.value[vec] = value_at(streams, i, vec, has_momentum);
-        block.a[vec] = _mm512_add_ps(block.value[vec], residual_at(streams, i, vec));
-        block.hit[vec] = _mm512_cmpge_epu32_mask(magnitude(block.a[vec]), least);
-        any |= block.hit[vec];
-    }
-    if (any != 0 && !hits_take(run, &block, i, has_momentum)) {
-        for (size_t one = 0; one < BLOCK; one++) {
-            sparse_choose_one(run, i + one);
+    for (size_t at = 0; at < words * TILE_WORD; at += LANES) {
+        __mmask16 hit = (__mmask16)(hits[at / TILE_WORD] >> at % TILE_WORD);
+        vec_take(run, sums + at, first + at, hit);
+        if (run->momentum != NULL) {
+            momentum_take(run->momentum, first + at, hit);
         }
-        return;
-    }
-    for (size_t vec = 0; vec < VECS; vec++) {
-        if (has_next) {
-            _mm512_storeu_ps(run->in->next + i + vec * LANES, block.a[vec]);
-        }
-        if (has_momentum) {
-            _mm512_storeu_ps(streams->u + i + vec * LANES, block.value[vec]);
-        }
-    }
-}
-
-static inline void choose_run(struct choosing *run, bool has_next, bool has_momentum)
-{
-    const struct streams streams = streams_of(run->in, run->momentum);
-    size_t i = 0;
-    for (; run->in->count - i >= BLOCK; i += BLOCK) {
-        block_choose(run, &streams, i, has_next, has_momentum);
-    }
-    for (; i < run->in->count; i++) {
-        sparse_choose_one(run, i);
     }
 }
 
@@ -212,13 +199,7 @@ static size_t choose_avx512(uint16_t *offsets, uint16_t *codes, const struct str
 {
     struct choosing run = {.offsets = offsets, .codes = codes, .in = in, .momentum = momentum};
     run.threshold = threshold < SPARSE_KEY_INFINITY ? threshold : SPARSE_KEY_INFINITY;
-    if (momentum != NULL) {
-        choose_run(&run, in->next != NULL, true);
-    } else if (in->next != NULL) {
-        choose_run(&run, true, false);
-    } else {
-        choose_run(&run, false, false);
-    }
+    tiles_choose(&run, momentum == NULL ? sum_plain : sum_momentum, many_take);
     *wild = run.wild;
     return run.chosen;
 }

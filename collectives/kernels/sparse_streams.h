@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * sparse_streams.h: where a block of elements comes from, for loops over vectors. Included once by
- * a file that defines LANES, BLOCK, the type vec_f32 of LANES floats, and vec_load, vec_all,
- * vec_add and vec_multiply on it. */
+ * a file that defines LANES, the type vec_f32 of LANES floats, and vec_load, vec_all,
+ * vec_add and vec_multiply on it. A block has STREAMS_BLOCK_MAX elements or fewer. */
 #include "kernels/sparse_one.h"
 
 /* Where there is no residual, every block reads these. */
-static const float zeros[BLOCK];
+#define STREAMS_BLOCK_MAX 64
+static const float zeros[STREAMS_BLOCK_MAX];
 
 struct streams {
     const float *values;

@@ -13,8 +13,11 @@ extern "C" {
 
 /* Whose bytes are kept. */
 enum ww_keep {
-    WW_KEEP_COMMON,  /* rank 0's, which every rank gets back: parameters, optimizer, counters */
-    WW_KEEP_PER_RANK /* each rank's own; given back where the number of ranks is the same */
+    WW_KEEP_COMMON,   /* rank 0's, which every rank gets back: parameters, optimizer, counters */
+    WW_KEEP_PER_RANK, /* each rank's own; given back where the number of ranks is the same */
+    /* float32 of each rank's own, given back likewise. Another number of ranks: */
+    WW_KEEP_MEAN, /* all get the mean of all: parameters and optimizers of local steps */
+    WW_KEEP_SHARE /* sum(values) / ranks stays as it was, see ww_checkpoint_load */
 };
 
 /* Adds bytes of the program's to the checkpoints of this context. Nothing is copied: they are read
@@ -22,8 +25,9 @@ enum ww_keep {
  * name    1 .. 63 bytes, unique in the context; copied
  * data    bytes of memory, borrowed until ww_context_destroy; NULL takes the name out again
  * bytes   may differ from one checkpoint to the next, but what is loaded must have as many
- * Thread  one at a time, never during a save or a load. Not collective; WW_KEEP_COMMON alike on all
- *         ranks.
+ * keep    WW_KEEP_MEAN and WW_KEEP_SHARE want a multiple of 4 bytes, aligned to 4
+ * Thread  one at a time, never during a save or a load. Not collective; all but WW_KEEP_PER_RANK
+ *         alike on all ranks.
  * Returns WW_OK, WW_BAD_ARGUMENT, WW_NO_MEMORY. */
 WW_API enum ww_status ww_checkpoint_attach(struct ww_context *context, const char *name, void *data,
                                            size_t bytes, enum ww_keep keep);
@@ -38,8 +42,9 @@ WW_API bool ww_checkpoint_has(const struct ww_context *context, const char *name
  * folder   made unless it is there (what it lies in must be). The same text on all ranks. One that
  *          all hosts share can be loaded with any number of ranks; one that is local to each host,
  *          with the same ranks on the same hosts.
- * Thread   any, between steps, after ww_tensors_commit. All ranks call it. A rank that writes says
- *          nothing meanwhile: a file must be written within timeout_s.
+ * Thread   any, between steps, after ww_tensors_commit (where tensors were added at all). All ranks
+ *          call it. A rank that writes says nothing meanwhile: a file must be written within
+ *          timeout_s.
  * Returns  WW_OK on all ranks when the generation counts; else nothing changed, earlier
  *          generations are whole, and the context is: WW_BAD_ARGUMENT; WW_BAD_STATE (within a step,
  *          before ww_tensors_commit); WW_MISMATCH (other folders, named); WW_FILE_FAILED (named,
@@ -56,7 +61,7 @@ WW_API enum ww_status ww_checkpoint_save(struct ww_context *context, const char 
  *                  fp32: what the model is owed, sum(residuals) / ranks, stays as it was. It enters
  *                  each rank's next gradient, once.
  * Codec, bucket_bytes and plans may be others than before; gradient_op may not.
- * Thread   any, between steps, after ww_tensors_commit. All ranks call it.
+ * Thread   as ww_checkpoint_save
  * Returns  WW_OK; else the context is as it was before, on all ranks: WW_BAD_ARGUMENT (attached
  *          bytes differ); WW_BAD_STATE; WW_MISMATCH (another model: names the first tensor that
  *          differs; another gradient_op; other folders); WW_UNSUPPORTED (a newer version wrote it);
@@ -71,7 +76,7 @@ struct ww_checkpoint_facts {
     uint64_t generation;
     uint64_t step; /* the number of the last step before it was saved */
     int size;      /* ranks that saved it */
-    bool dense;    /* it holds no residuals, and no momentum that is not everybody's */
+    bool dense;    /* of gradients it holds no residuals, and no momentum that is not everybody's */
     int manifests; /* in the folder, readable or not */
 };
 #define WW_CHECKPOINT_FACTS_INIT                                                                   \

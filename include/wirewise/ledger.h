@@ -59,6 +59,8 @@ struct ww_ledger {
                                                  were taken since their gradients were made */
     double energy_j; /* of this host's processors; -1 = not readable (powercap) */
     struct ww_audit audit;
+    double gpu_energy_j; /* of all GPUs that NVML shows on this host, whoever uses them; -1 = not
+                            readable: no NVML or GPU, or one that cannot tell (before Volta) */
 };
 #define WW_LEDGER_INIT                                                                             \
     {                                                                                              \

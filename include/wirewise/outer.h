@@ -179,6 +179,21 @@ WW_API enum ww_status ww_outer_state_save(const struct ww_outer *outer, void *bu
  *          nothing has changed. */
 WW_API enum ww_status ww_outer_state_load(struct ww_outer *outer, const void *buffer, size_t bytes);
 
+/* The same as a part of checkpoints (wirewise/checkpoint.h): from now on those of its context hold
+ * this state, until ww_outer_destroy. Parameters and inner optimizer are the program's to attach,
+ * by WW_KEEP_MEAN. A save or a load while something is in flight is WW_BAD_STATE (ww_outer_drain).
+ *   same ranks     go on with the same bits
+ *   other number   all begin with the mean of the parameters, so what the ranks learned since the
+ *                  last exchange counts as it would have; residuals are handed on, so that the mean
+ *                  owes what it owed; all have done as many steps since then as the one that did
+ *                  most
+ * H, fragments and the number of parameters must be the same; the codec as well, unless nothing was
+ * kept back; and one rank alone, which encodes nothing, takes no residual: WW_MISMATCH says so.
+ * name     1 .. 48 bytes, unique in the context; copied. Sections have it, and more behind a dot
+ * Thread   one at a time. All ranks call it, for they all save.
+ * Returns  WW_OK, WW_BAD_ARGUMENT, WW_NO_MEMORY. */
+WW_API enum ww_status ww_outer_keep(struct ww_outer *outer, const char *name);
+
 #ifdef __cplusplus
 }
 #endif

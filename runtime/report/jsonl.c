@@ -278,6 +278,16 @@ static void emit_seconds(struct emit *emit, const char *name, double seconds)
     }
 }
 
+/* Less than zero does. */
+static void emit_energy(struct emit *emit, const char *name, double joules)
+{
+    if (joules >= 0) {
+        emit_number(emit, name, joules);
+    } else {
+        emit_null(emit, name);
+    }
+}
+
 static void emit_audit(const struct ww_audit *audit, struct emit *emit)
 {
     emit_open(emit, "audit", '{');
@@ -317,11 +327,8 @@ static void write_summary(struct jsonl *ledger, const struct ww_ledger *totals)
     emit_seconds(&emit, "coded_s", totals->coded_s);
     emit_staleness(totals, &emit);
     emit_audit(&totals->audit, &emit);
-    if (totals->energy_j >= 0) {
-        emit_number(&emit, "energy_j", totals->energy_j);
-    } else {
-        emit_null(&emit, "energy_j");
-    }
+    emit_energy(&emit, "energy_j", totals->energy_j);
+    emit_energy(&emit, "gpu_energy_j", totals->gpu_energy_j);
     emit_close(&emit, '}');
     end_line(ledger, &emit, ledger->setup->config->ledger_bytes);
 }

@@ -140,6 +140,15 @@ static void put_savings(struct prometheus *metrics, const struct ww_ledger *tota
     }
 }
 
+static void put_energy(struct prometheus *metrics, const char *name, const char *help,
+                       double joules)
+{
+    if (joules >= 0) {
+        metric_head(&metrics->file, name, "counter", help);
+        metric_sample(&metrics->file, name, &metrics->labels, NULL, joules);
+    }
+}
+
 static void put_kernel(struct prometheus *metrics, const struct ww_ledger *totals)
 {
     const struct ww_audit *audit = &totals->audit;
@@ -154,11 +163,10 @@ static void put_kernel(struct prometheus *metrics, const struct ww_ledger *total
         put_gauge(metrics, "wirewise_audit_unexplained_ratio",
                   "Counted beyond claimed and framing, by claimed.", audit->unexplained);
     }
-    if (totals->energy_j >= 0) {
-        static const char energy[] = "wirewise_energy_joules_total";
-        metric_head(&metrics->file, energy, "counter", "Taken by this host's processors.");
-        metric_sample(&metrics->file, energy, &metrics->labels, NULL, totals->energy_j);
-    }
+    put_energy(metrics, "wirewise_energy_joules_total", "Taken by this host's processors.",
+               totals->energy_j);
+    put_energy(metrics, "wirewise_gpu_energy_joules_total", "Taken by this host's GPUs.",
+               totals->gpu_energy_j);
 }
 
 static void put_state(struct prometheus *metrics, const struct ww_ledger *totals, bool running)

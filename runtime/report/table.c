@@ -217,8 +217,19 @@ static void say_audit(struct page *page, const struct ww_ledger *ledger)
             amount((double)audit->counted_bytes).text, (int)sizeof audit->interface,
             audit->interface, amount((double)audit->overhead_bytes).text, 100 * audit->unexplained);
     }
-    if (ledger->energy_j >= 0) {
-        say(page, "energy       %.4g J by this host's processors\n", ledger->energy_j);
+}
+
+static void say_energy(struct page *page, const struct ww_ledger *ledger)
+{
+    bool processors = ledger->energy_j >= 0;
+    bool gpus = ledger->gpu_energy_j >= 0;
+    if (processors && gpus) {
+        say(page, "energy       %.4g J by this host's processors, %.4g J by its GPUs\n",
+            ledger->energy_j, ledger->gpu_energy_j);
+    } else if (processors || gpus) {
+        say(page, "energy       %.4g J by this host's %s\n",
+            processors ? ledger->energy_j : ledger->gpu_energy_j,
+            processors ? "processors" : "GPUs");
     }
 }
 
@@ -238,5 +249,6 @@ size_t ww_ledger_print(const struct ww_ledger *ledger, char *text, size_t bytes)
     say_savings(&page, ledger);
     say_encoding(&page, ledger);
     say_audit(&page, ledger);
+    say_energy(&page, ledger);
     return page.needed;
 }

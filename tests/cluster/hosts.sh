@@ -67,6 +67,27 @@ host_pid() {
     basename "$file" .pid
 }
 
+# The CPUs that this process may use, one a line.
+own_cpus() {
+    local ranges range
+    IFS=, read -r -a ranges < <(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
+    for range in "${ranges[@]}"; do
+        seq "${range%-*}" "${range#*-}"
+    done
+}
+
+# cpus_of HOST: its share of them, as hosts do not share cores. Left to itself the kernel gathers
+# processes that wait for each other on one core and leaves the others idle.
+cpus_of() {
+    local number=$((${1#node} - 1)) hosts cpus i share=()
+    hosts=$(cat "$HOSTS_LAB/count")
+    mapfile -t cpus < <(own_cpus)
+    for ((i = number % ${#cpus[@]}; i < ${#cpus[@]}; i += hosts)); do
+        share+=("${cpus[i]}")
+    done
+    (IFS=, && echo "${share[*]}")
+}
+
 # on HOST COMMAND...: in the same folder, with scratch space that no other host sees.
 on() {
     local host=$1 pid
@@ -77,7 +98,8 @@ on() {
     fi
     # The words in the single quotes are the inner shell's.
     # shellcheck disable=SC2016
-    TMPDIR=$HOSTS_LAB/$host nsenter --target "$pid" --net --uts --ipc --mount --pid -- \
+    TMPDIR=$HOSTS_LAB/$host taskset -c "$(cpus_of "$host")" \
+        nsenter --target "$pid" --net --uts --ipc --mount --pid -- \
         sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"
 }
 
@@ -149,11 +171,11 @@ be_switch() {
     need ip link set lo up
     need ip address add "$lan.254/24" dev switch
     need ip link set switch up
+    echo "$hosts" >"$HOSTS_LAB/count"
     for ((number = 1; number <= hosts; number++)); do
         start_host "$number"
         attach "$number" "$rate"
     done
-    echo "$hosts" >"$HOSTS_LAB/count"
     export TMPDIR=$HOSTS_LAB PATH=${self%/*}:$PATH
     case $1 in
     mpirun | on | cut | counters) "$self" "$@" ;;
@@ -166,7 +188,7 @@ be_switch() {
 check_machine() {
     local program
     [ "$(id -u)" -eq 0 ] || skip "hosts are made of namespaces, which needs root"
-    for program in ip tc unshare nsenter setpriv; do
+    for program in ip tc unshare nsenter setpriv taskset; do
         command -v "$program" >/dev/null ||
             skip "there is no \"$program\": apt-get install iproute2 util-linux"
     done

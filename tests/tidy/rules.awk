@@ -58,7 +58,7 @@ BEGIN {
     vendor("^hwloc(\\.h|/)", "^topology/discover\\.c$|^tests/")
     vendor("^nccl\\.h$", "^runtime/transport/nccl\\.c$|" visitors)
     vendor("^uc[pst]/", "^runtime/transport/ucx\\.c$|" visitors)
-    vendor("^nvml\\.h$", "^topology/nvlink\\.c$|^tests/")
+    vendor("^nvml\\.h$", "^runtime/base/nvml\\.c$|^tests/")
     vendor("^infiniband/", "^topology/nic\\.c$|^tests/")
     vendor("^cuda", "^runtime/transport/nccl\\.c$|^include/wirewise/cuda\\.h$|" visitors)
     vendor("^cblas\\.h$|^jansson\\.h$|^criterion/", visitors)

@@ -320,6 +320,43 @@ static float integer(struct chance *chance, enum codec_kind kind, size_t i)
     return kind == CODEC_INT8 && i % CODE_BLOCK == 0 ? 127.0f * 16.0f : (float)value;
 }
 
+/* Chunk by chunk, so that none follows another. */
+static void expect_same_alone(const struct sender *whole, size_t table)
+{
+    for (size_t first = 0; first < whole->count; first += CODEC_CHUNK) {
+        size_t rest = whole->count - first;
+        struct sender alone;
+        sender_create(&alone, CODEC_FP16, table, rest < CODEC_CHUNK ? rest : CODEC_CHUNK);
+        memcpy(alone.values, whole->values + first, alone.count * sizeof(float));
+        memcpy(alone.residual, whole->residual + first, alone.count * sizeof(float));
+        send_with_residual(&alone);
+        cr_assert_arr_eq(alone.sent, whole->sent + first, alone.count * sizeof(float));
+        cr_assert_arr_eq(alone.next, whole->next + first, alone.count * sizeof(float));
+        sender_destroy(&alone);
+    }
+}
+
+Test(codecs, exponents_of_fp16_do_not_depend_on_the_chunk_before)
+{
+    static const float largest[] = {1.0f, 1.5f, 0x1p100f, 0x1p-90f, 0.0f, INFINITY, 3.0f, NAN};
+    enum { COUNT = 7 * CODEC_CHUNK + 777 };
+    for (size_t table = 0; table < LENGTH(tables); table++) {
+        struct chance chance = {table};
+        struct sender sender;
+        sender_create(&sender, CODEC_FP16, table, COUNT);
+        for (size_t i = 0; i < COUNT; i++) {
+            float part = (float)(int32_t)chance_bits(&chance) * 0x1p-31f;
+            float scale = largest[i / CODEC_CHUNK];
+            sender.values[i] = isfinite(scale) || i % 999 == 0 ? part * scale : part;
+            sender.residual[i] = part * 0x1p-12f * (isfinite(scale) ? scale : 1) + 0.0f;
+        }
+        send_with_residual(&sender);
+        expect_law(&sender, "chunks of other magnitudes");
+        expect_same_alone(&sender, table);
+        sender_destroy(&sender);
+    }
+}
+
 Test(codecs, nothing_is_lost_in_a_thousand_steps)
 {
     enum { COUNT = 1000, STEPS = 1000 };

@@ -428,6 +428,8 @@ static void call_wrongly(const struct ww_world *world, void *shared)
     struct ww_context *bare = world_context(world, &config);
     static char long_path[4000];
     memset(long_path, 'x', sizeof long_path - 1);
+    struct ww_tensor *early;
+    check_status(ww_tensor_add(bare, "early", WW_F32, 1, (size_t[]){4}, &early), WW_OK);
     check_status(ww_checkpoint_save(bare, stage->folder), WW_BAD_STATE);
     check_status(ww_checkpoint_load(bare, stage->folder), WW_BAD_STATE);
     check_status(ww_step_dense_next(bare), WW_BAD_STATE);

@@ -33,11 +33,13 @@ static struct ww_config config_of(const struct ww_world *world, const struct pla
     return config;
 }
 
-/* With five steps to warm up: four times home, dense, dense, home. */
-#define KNOWN_STEP 21
+/* With five steps to warm up: four times home, three dense, two home. */
+#define BLOCK_STEPS 6
+#define KNOWN_STEP (5 + 4 * BLOCK_STEPS)
 static bool is_probe_step(uint64_t step)
 {
-    return step > 5 && step <= KNOWN_STEP && ((step - 6) % 4 == 1 || (step - 6) % 4 == 2);
+    uint64_t turn = (step - 6) % BLOCK_STEPS;
+    return step > 5 && step <= KNOWN_STEP && turn >= 1 && turn <= 3;
 }
 
 static bool encodes(const struct plan_of_test *plan)
@@ -686,7 +688,7 @@ static void leave_amid_agreement(const struct ww_world *world, void *shared)
     config.timeout_s = 2;
     struct trainer trainer;
     trainer_begin(&trainer, world, &config);
-    for (int step = 0; step < 8; step++) {
+    for (int step = 1; step < 5 + BLOCK_STEPS; step++) {
         trainer_step(&trainer);
     }
     check_status(ww_step_begin(trainer.context), WW_OK);

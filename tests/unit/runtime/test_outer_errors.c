@@ -494,7 +494,7 @@ static void refuse_states(const struct ww_world *world, void *shared)
     expect_no_state(&site, bytes, count, WW_BAD_ARGUMENT, "contradicts itself");
     bytes[20] ^= 64;
     expect_no_state(&site, bytes, count, WW_MISMATCH,
-                    "rank 0 of 2 on rank 0 of 1, and it holds what belongs to that rank");
+                    "of rank 0 of 2, this is rank 0 of 1, and it holds what belongs to that");
     check_status(ww_outer_state_load(site.outer, NULL, count), WW_BAD_ARGUMENT);
     check_status(ww_outer_state_save(site.outer, bytes, ww_outer_state_bytes(site.outer) - 1),
                  WW_BAD_ARGUMENT);

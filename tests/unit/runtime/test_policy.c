@@ -16,6 +16,8 @@ struct machine {
     double noise;                                      /* standard deviation, of the time */
     double hiccups; /* share of uses that take 20 times as long */
     double drift;   /* the time grows by so much per use */
+    double cold;    /* so much longer takes a use by another arm than the one before */
+    int before;     /* that arm */
     uint64_t state;
 };
 
@@ -39,6 +41,10 @@ static double use(struct machine *machine, const struct policy *policy, uint64_t
     }
     seconds *= 1 + machine->noise * normal(machine);
     seconds *= uniform(machine) < machine->hiccups ? 20 : 1;
+    if (policy != NULL) {
+        seconds *= policy_arm(policy, 0) == machine->before ? 1 : 1 + machine->cold;
+        machine->before = policy_arm(policy, 0);
+    }
     return fmax(seconds, 1e-9) * (1 + machine->drift * (double)number);
 }
 
@@ -267,6 +273,36 @@ Test(policy, savings_are_those_of_two_real_runs)
         }
         cr_expect_geq(right, 36, "row %zu: %d of 40 claims were right", row, right);
     }
+}
+
+/* A dense run is never cold, so no claim may hold what being cold costs. */
+Test(policy, the_first_use_behind_a_change_tells_nothing)
+{
+    int right = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {.arms = 2,
+                                  .units = 1,
+                                  .seconds = {{1.0, 0.7}},
+                                  .noise = 0.03,
+                                  .cold = 0.25,
+                                  .state = seed};
+        struct policy policy = make(&machine, false);
+        struct outcome outcome = live(&machine, &policy, 1000);
+        right += is_right(&policy, &outcome);
+    }
+    cr_expect_geq(right, 36, "%d of 40 claims were right", right);
+}
+
+Test(policy, chance_alone_is_no_change)
+{
+    int forgot = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct machine machine = {
+            .arms = 2, .units = 1, .seconds = {{1.0, 0.6}}, .noise = 0.25, .state = seed};
+        struct policy policy = make(&machine, false);
+        forgot += live(&machine, &policy, 10000).forgot;
+    }
+    cr_expect_leq(forgot, 4, "20 runs began anew %d times", forgot);
 }
 
 Test(policy, savings_of_a_choice_hold_its_races)

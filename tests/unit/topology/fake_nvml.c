@@ -2,10 +2,23 @@
  * fake_nvml.c: stands for NVIDIA's library. FAKE_NVML says what the machine is like:
  *     "switched"  4 H100, 18 active of 36 links each, to switches; GPU 2 has lost one
  *     "pairs"     4 V100, GPU 0 and 1 by three links, 2 and 3 by three, GPU 3 a link to nowhere
- *     "broken"    the driver does not answer */
+ *     "broken"    the driver does not answer
+ *     "empty"     there is no GPU
+ * FAKE_NVML_ENERGY has a word for each of the 4 GPUs, with commas between them:
+ *     1500        so many millijoules since the driver was loaded
+ *     ticks       1000 more at each reading of any GPU
+ *     none        it does not count them, as before Volta; so do all where the variable is not set
+ *     lost        it fell off the bus: it was there when it was asked for
+ *     hidden      NVML counts it, but this process may not ask for it
+ * Built with LACKS_ENERGY it is of a time before there was such a call. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef LACKS_ENERGY
+#define nvmlDeviceGetTotalEnergyConsumption fake_nvml_energy
+#endif
 
 struct pci {
     char legacy[16];
@@ -24,6 +37,16 @@ int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *device, unsigned link, struct pci 
 int nvmlDeviceGetNvLinkRemoteDeviceType(void *device, unsigned link, int *type);
 int nvmlDeviceGetMaxPcieLinkGeneration(void *device, unsigned *generation);
 int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *lanes);
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules);
+int fake_nvml_calls(int *inits, int *shutdowns);
+
+#define NOT_SUPPORTED 3
+#define NO_PERMISSION 4
+#define IS_LOST 15
+
+static atomic_int init_count;
+static atomic_int shutdown_count;
+static atomic_ullong ticks;
 
 static int numbers[4] = {0, 1, 2, 3};
 
@@ -33,26 +56,50 @@ static int is_like(const char *word)
     return like != NULL && strcmp(like, word) == 0;
 }
 
+/* The word of FAKE_NVML_ENERGY for a GPU. */
+static void energy_word(int gpu, char word[32])
+{
+    const char *words = getenv("FAKE_NVML_ENERGY");
+    for (; words != NULL && gpu > 0; gpu--) {
+        words = strchr(words, ',');
+        words = words == NULL ? NULL : words + 1;
+    }
+    snprintf(word, 32, "%.*s", words == NULL ? 4 : (int)strcspn(words, ","),
+             words == NULL ? "none" : words);
+}
+
 int nvmlInit_v2(void)
 {
+    init_count++;
     return is_like("broken") ? 9 : 0;
 }
 
 int nvmlShutdown(void)
 {
+    shutdown_count++;
+    return 0;
+}
+
+/* How often both were called. */
+int fake_nvml_calls(int *inits, int *shutdowns)
+{
+    *inits = init_count;
+    *shutdowns = shutdown_count;
     return 0;
 }
 
 int nvmlDeviceGetCount_v2(unsigned *count)
 {
-    *count = 4;
+    *count = is_like("empty") ? 0 : 4;
     return 0;
 }
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
 {
+    char word[32];
+    energy_word((int)index, word);
     *device = &numbers[index];
-    return 0;
+    return strcmp(word, "hidden") == 0 ? NO_PERMISSION : 0;
 }
 
 static void write_address(struct pci *pci, int bus)
@@ -117,4 +164,18 @@ int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *lanes)
     (void)device;
     *lanes = 16;
     return 0;
+}
+
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules)
+{
+    char word[32];
+    energy_word(*(int *)device, word);
+    if (strcmp(word, "ticks") == 0) {
+        *millijoules = ticks += 1000;
+        return 0;
+    }
+    if (strcmp(word, "lost") == 0) {
+        return IS_LOST;
+    }
+    return sscanf(word, "%llu", millijoules) == 1 ? 0 : NOT_SUPPORTED;
 }

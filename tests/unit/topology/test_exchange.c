@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_exchange.c: every rank says where it is, and all draw the same map. */
+#define _GNU_SOURCE /* sched_setaffinity */
+#include <sched.h>
 #include <string.h>
 
 #include "topology.h"
@@ -134,6 +136,60 @@ Test(exchange, hosts_stand_where_their_lowest_rank_says)
             expect_line(WW_LOG_WARN, atlas.warned);
         }
         expect_no_warnings();
+    }
+}
+
+/* ---- CPUs ------------------------------------------------------------------------------- */
+
+struct binding {
+    int size;
+    const char *hosts[4];
+    int bound[4]; /* to which of the first two usable CPUs a rank is bound */
+    int cpus[2];  /* of the least host, where there are 1, and at least 2 of them */
+};
+
+static const struct binding bindings[] = {
+    {1, {"a"}, {0}, {1, 1}},
+    {3, {"a", "a", "a"}, {0, 0, 0}, {1, 1}},
+    {2, {"a", "a"}, {0, 1}, {1, 2}},
+    {4, {"a", "b", "a", "b"}, {0, 1, 0, 0}, {1, 1}},
+    {4, {"a", "b", "a", "b"}, {0, 1, 1, 0}, {1, 2}},
+};
+
+static int cpu_of(const cpu_set_t *usable, int number)
+{
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, usable) && number-- == 0) {
+            return cpu;
+        }
+    }
+    return -1;
+}
+
+static void count_cpus(const struct ww_world *world, void *shared)
+{
+    const struct binding *binding = shared;
+    const struct topology_setup setup = {.host = binding->hosts[world->rank], .settings = SETTINGS};
+    struct topology topology;
+    cpu_set_t usable;
+    cpu_set_t own;
+    CPU_ZERO(&own);
+    check(sched_getaffinity(0, sizeof usable, &usable) == 0, "no CPUs are told");
+    bool several = CPU_COUNT(&usable) > 1;
+    CPU_SET(cpu_of(&usable, several ? binding->bound[world->rank] : 0), &own);
+    check(sched_setaffinity(0, sizeof own, &own) == 0, "rank %d cannot be bound", world->rank);
+    check_status(topology_exchange(world, &setup, &topology), WW_OK);
+    check(topology.cpus == binding->cpus[several], "%d ranks: %d CPUs", world->size, topology.cpus);
+    check(topology.cores >= 1 && topology.cores <= topology.cpus, "%d cores", topology.cores);
+    topology_finish(&topology);
+    sched_setaffinity(0, sizeof usable, &usable);
+}
+
+Test(exchange, only_cpus_that_the_ranks_of_a_host_may_use_count)
+{
+    for (size_t i = 0; i < LENGTH(bindings); i++) {
+        struct binding binding = bindings[i];
+        world_run(binding.size, count_cpus, &binding);
     }
 }
 

@@ -91,16 +91,17 @@ Test(place, a_unit_is_a_process_s_own_when_it_holds_all_its_cpus)
     static const struct {
         const char *allowed;
         uint64_t label[PLACE_INNER];
+        int cpus;
     } cases[] = {
-        {"0", {0, 0, 0}},
-        {"3", {2, 2, 0}},
-        {"13", {4, 4, 4}},
-        {"0,8", {0, 0, 0}},
-        {"6-7,14-15", {6, 6, 4}},
-        {"0-3", {NONE, NONE, 0}},
-        {"3-4", {NONE, NONE, NONE}},
-        {"0-15", {NONE, NONE, NONE}},
-        {"", {NONE, NONE, NONE}},
+        {"0", {0, 0, 0}, 1},
+        {"3", {2, 2, 0}, 1},
+        {"13", {4, 4, 4}, 1},
+        {"0,8", {0, 0, 0}, 2},
+        {"6-7,14-15", {6, 6, 4}, 4},
+        {"0-3", {NONE, NONE, 0}, 4},
+        {"3-4", {NONE, NONE, NONE}, 2},
+        {"0-15", {NONE, NONE, NONE}, 16},
+        {"", {NONE, NONE, NONE}, 0},
     };
     plant_tree();
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -113,6 +114,9 @@ Test(place, a_unit_is_a_process_s_own_when_it_holds_all_its_cpus)
                          cases[i].allowed, level_kind_names[kind], (long long)place.label[kind]);
         }
         if (cases[i].allowed[0] != '\0') {
+            cr_expect_eq(place.own_first, atoi(cases[i].allowed));
+            cr_expect_eq(place.own_cpus, cases[i].cpus, "CPUs %s: %d", cases[i].allowed,
+                         place.own_cpus);
             cr_expect_eq(place.cores, 8, "CPUs %s: %d cores", cases[i].allowed, place.cores);
             cr_expect_eq(place.cache_bytes, 4 * 8192 * 1024.0, "%g", place.cache_bytes);
         }

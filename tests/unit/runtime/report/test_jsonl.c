@@ -175,7 +175,7 @@ Test(jsonl, what_is_not_known_is_null)
     report.saved = (struct ww_savings){0, -INFINITY, INFINITY, WW_EVIDENCE_INSUFFICIENT};
     struct ww_ledger totals = run_totals();
     totals.dense_s = totals.coded_s = 0;
-    totals.energy_j = -1;
+    totals.energy_j = totals.gpu_energy_j = -1;
     totals.audit.counted = false;
     totals.saved.most_s = INFINITY;
     tell(outputs, &report, 2 * S);
@@ -183,7 +183,8 @@ Test(jsonl, what_is_not_known_is_null)
 
     static const char *const unknown[] = {"residual", "captured", "slowest",
                                           "encode_s", "decode_s", "saved"};
-    static const char *const unknown_at_end[] = {"saved", "dense_s", "coded_s", "energy_j"};
+    static const char *const unknown_at_end[] = {"saved", "dense_s", "coded_s", "energy_j",
+                                                 "gpu_energy_j"};
     const char *text = folder_read("run.jsonl");
     json_t *step = line_json(text, 1);
     json_t *end = line_json(text, 2);

@@ -29,7 +29,7 @@ Test(ledger_table, it_is_a_dozen_lines)
         "residual     norm 12.5; 97.1 % of the squares were sent\n"
         "audit        976.56 KiB claimed by 8 ranks, 1.01 MiB counted on eth0, 44.54 KiB framing; "
         "1.4 % unexplained\n"
-        "energy       1234 J by this host's processors\n";
+        "energy       1234 J by this host's processors, 5.679e+04 J by its GPUs\n";
     struct ww_ledger totals = run_totals();
     char text[4096];
     cr_expect_eq(ww_ledger_print(&totals, text, sizeof text), strlen(wanted));
@@ -77,10 +77,32 @@ Test(ledger_table, savings_are_told_in_words)
     }
 }
 
+Test(ledger_table, only_energy_that_is_known_is_told)
+{
+    static const struct {
+        double processors;
+        double gpus;
+        const char *line; /* NULL = none */
+    } cases[] = {
+        {1234, -1, "\nenergy       1234 J by this host's processors\n"},
+        {-1, 5678, "\nenergy       5678 J by this host's GPUs\n"},
+        {-1, -1, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ww_ledger totals = run_totals();
+        totals.energy_j = cases[i].processors;
+        totals.gpu_energy_j = cases[i].gpus;
+        char text[4096];
+        ww_ledger_print(&totals, text, sizeof text);
+        const char *found = strstr(text, cases[i].line == NULL ? "energy" : cases[i].line);
+        cr_expect_eq(found != NULL, cases[i].line != NULL, "case %zu:\n%s", i, text);
+    }
+}
+
 Test(ledger_table, an_empty_ledger_prints)
 {
     struct ww_ledger totals = WW_LEDGER_INIT;
-    totals.energy_j = -1;
+    totals.energy_j = totals.gpu_energy_j = -1;
     totals.slowest_rank = -1;
     char text[4096];
     ww_ledger_print(&totals, text, sizeof text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_live.c: what ranks that really train write about themselves: files that parse, whose sums
  * are the ledger's, and trouble with files that harms nothing. */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,55 @@ Test(live, without_a_mark_rank_0_alone_writes)
     expect_ledger("run.jsonl", 0, &plan.read[0]);
     world_forgive(); /* the codec may cost time */
     cr_expect(!folder_has("run.jsonl.1"), "somebody else wrote");
+}
+
+/* ---- GPUs ------------------------------------------------------------------------------------ */
+
+/* Two ranks train on a host whose four GPUs count as these words say. */
+static double energy_of_gpus(const char *words, struct plan_of_test *plan)
+{
+    setenv("FAKE_NVML", "pairs", 1);
+    setenv("FAKE_NVML_ENERGY", words, 1);
+    void *fake = dlopen(FAKE_NVML_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    cr_assert_not_null(fake, "%s", dlerror());
+    char ledger[512];
+    char metrics[512];
+    snprintf(ledger, sizeof ledger, "%s", folder_path("run.jsonl"));
+    snprintf(metrics, sizeof metrics, "%s", folder_path("run.prom"));
+    *plan = (struct plan_of_test){.codec = "none", .ledger = ledger, .metrics = metrics};
+    world_run(2, train, plan);
+    dlclose(fake);
+    char *text = strdup(folder_read("run.jsonl"));
+    json_t *end = line_json(text, line_count(text) - 1);
+    const json_t *summary = json_object_get(end, "summary");
+    schema_check(summary, "Steps", "The end, the last line of a run that was ended");
+    const json_t *told = json_object_get(summary, "gpu_energy_j");
+    double joules = json_is_null(told) ? -1 : json_number_value(told);
+    json_decref(end);
+    free(text);
+    return joules;
+}
+
+/* Every reading of the fake shows more, so what stands in files comes after what was read. */
+Test(live, energy_of_gpus_is_in_the_ledger_and_in_files)
+{
+    struct plan_of_test plan;
+    double told = energy_of_gpus("ticks,ticks,ticks,ticks", &plan);
+    cr_expect_geq(plan.read[0].gpu_energy_j, 4 * 4);
+    cr_expect_geq(plan.read[1].gpu_energy_j, 4 * 4);
+    cr_expect_geq(told, plan.read[0].gpu_energy_j + 4);
+    cr_expect_not_null(strstr(folder_read("run.prom"), "\nwirewise_gpu_energy_joules_total{"));
+    world_forgive();
+}
+
+Test(live, energy_of_gpus_that_do_not_count_it_is_not_known)
+{
+    struct plan_of_test plan;
+    cr_expect_eq(energy_of_gpus("ticks,ticks,none,ticks", &plan), -1);
+    cr_expect_eq(plan.read[0].gpu_energy_j, -1);
+    cr_expect_eq(plan.read[1].gpu_energy_j, -1);
+    cr_expect_null(strstr(folder_read("run.prom"), "gpu_energy"));
+    world_forgive();
 }
 
 /* ---- Trouble -------------------------------------------------------------------------------- */

@@ -123,6 +123,8 @@ Test(prometheus, the_text_is_what_node_exporter_reads)
         "price=\"spot\",interface=\"eth0\"} 1060000\n",
         "price=\"spot\",codec=\"int8\"} 1\n",
         "# TYPE wirewise_energy_joules_total counter\n",
+        "# TYPE wirewise_gpu_energy_joules_total counter\n",
+        "price=\"spot\"} 56789\n",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         cr_expect_not_null(strstr(text, lines[i]), "%s", lines[i]);
@@ -171,7 +173,7 @@ Test(prometheus, what_is_not_known_is_not_there)
     run_init(&run, 0, 16);
     struct ww_ledger totals = run_totals();
     totals.saved = (struct ww_savings){0, -INFINITY, INFINITY, WW_EVIDENCE_INSUFFICIENT};
-    totals.energy_j = -1;
+    totals.energy_j = totals.gpu_energy_j = -1;
     totals.residual_norm = -1;
     totals.captured = NAN;
     totals.audit.counted = false;
