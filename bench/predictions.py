@@ -38,7 +38,8 @@ efficiency = 0.956
 def planned(build, hosts, rate, ranks, latency, sizes):
     """Seconds by (way, bytes), from a cluster file alone."""
     with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
-        file.write(CLUSTER.format(hosts=hosts, ranks=ranks, cores=os.cpu_count(), latency=latency,
+        file.write(CLUSTER.format(hosts=hosts, ranks=ranks, cores=max(1, os.cpu_count() // hosts),
+                                  latency=latency,
                                   rate=rate.replace("gbit", "")))
         file.flush()
         words = [f"{build}/wirewise", "plan", file.name, "-b", ",".join(map(str, sizes)), "--all",

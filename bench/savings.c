@@ -48,6 +48,7 @@ struct job {
     int tensors;
     int steps;
     int settle;
+    bool chooses; /* one of the runners does: then the others have no dense steps in between */
     int runners;
     struct runner runner[CODECS_MAX];
     float *gradient; /* [tensors * count] */
@@ -98,6 +99,7 @@ static void begin(struct job *job, struct runner *runner, const char *codec)
         give_up("ww_mpi_world", ww_last_error(NULL));
     }
     config.codec = codec;
+    config.probe = job->chooses && strcmp(codec, "auto") != 0 ? WW_PROBE_OFF : WW_PROBE_AUTO;
     config.mpi_quiet = true;
     runner->codec = codec;
     if (ww_context_create(&world, &config, &runner->context) != WW_OK) {
@@ -234,6 +236,9 @@ int main(int argc, char **argv)
     job.count = strtoull(argv[1], NULL, 10) / sizeof(float) / (size_t)job.tensors;
     job.gradient = take((job.count * (size_t)job.tensors + 1) * sizeof(float));
     draw(&job);
+    for (int r = 0; r < job.runners; r++) {
+        job.chooses = job.chooses || strcmp(argv[5 + r], "auto") == 0;
+    }
     for (int r = 0; r < job.runners; r++) {
         begin(&job, &job.runner[r], argv[5 + r]);
     }

@@ -37,8 +37,8 @@ struct unpack {
     bool add;
 };
 
-/* Random numbers for stochastic rounding: a pure function of seed and index, which repeats after
- * 2^32 elements. */
+/* Random numbers for stochastic rounding: a pure function of the seed, the index of a block's first
+ * element and the place in the block, which repeats after 2^32 elements. */
 struct dither {
     uint64_t seed;
     uint64_t index; /* of the stretch's first element */

@@ -96,6 +96,11 @@ static inline ivec ivec_shift_15(ivec a)
     return _mm256_srli_epi32(a, 15);
 }
 
+static inline ivec ivec_lower_16(ivec a)
+{
+    return _mm256_slli_epi32(a, 16);
+}
+
 static inline ivec magnitude_of(vec a)
 {
     return _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffffff));

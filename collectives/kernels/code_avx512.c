@@ -97,6 +97,11 @@ static inline ivec ivec_shift_15(ivec a)
     return _mm512_srli_epi32(a, 15);
 }
 
+static inline ivec ivec_lower_16(ivec a)
+{
+    return _mm512_slli_epi32(a, 16);
+}
+
 static inline ivec magnitude_of(vec a)
 {
     return _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff));

@@ -9,6 +9,7 @@
  *        left_nan(a, b)                 a where a is NaN, b elsewhere
  *        ivec_all ivec_add ivec_mul ivec_xor ivec_count    _count: start, start + 1, ...
  *        ivec_shift_16 ivec_shift_15    to the right, zeros follow
+ *        ivec_lower_16                  to the left by 16
  *        magnitude_of(a)                the bits without the sign
  *        larger(a, b), largest_of(a)    as unsigned numbers, by lane and of all lanes
  *        reaches(a, limit)              whether any lane has at least limit
@@ -216,35 +217,57 @@ static void decode_bf16(const struct unpack *out, const uint16_t *codes)
 
 /* ---- i8 ---- */
 
-/* u of stochastic rounding, as code_scalar.c makes it. */
-LOOP vec dither_at(const struct dither_keys *keys, uint32_t index)
+/* The hashes of a group, as code_parts.h makes them. */
+LOOP void dither_hashes(ivec bits[VECTORS], const struct dither_keys *keys, uint32_t index)
 {
-    ivec x = ivec_xor(ivec_count(index), ivec_all(keys->first));
-    x = ivec_mul(ivec_xor(x, ivec_shift_16(x)), ivec_all(DITHER_FACTOR_1));
-    x = ivec_add(ivec_xor(x, ivec_shift_15(x)), ivec_all(keys->second));
-    x = ivec_mul(x, ivec_all(DITHER_FACTOR_2));
-    return vec_mul(vec_of(x), vec_all(0x1p-32f));
+    for (size_t i = 0; i < VECTORS; i++) {
+        ivec x = ivec_xor(ivec_count(index + (uint32_t)(i * LANES)), ivec_all(keys->first));
+        x = ivec_mul(ivec_xor(x, ivec_shift_16(x)), ivec_all(DITHER_FACTOR_1));
+        x = ivec_add(ivec_xor(x, ivec_shift_15(x)), ivec_all(keys->second));
+        x = ivec_mul(x, ivec_all(DITHER_FACTOR_2));
+        bits[i] = ivec_xor(x, ivec_shift_16(x));
+    }
 }
 
-/* keys are those of dither at index, NULL where numbers are rounded to nearest. */
+/* bits: what numbers are rounded by; NULL = to nearest. */
+LOOP void encode_i8_group(int8_t *codes, struct stretch block, size_t first,
+                          struct block_scale scale, const ivec *bits, bool feedback)
+{
+    vec a[VECTORS];
+    ivec integers[VECTORS];
+    load_sums(a, &block, first, feedback);
+    for (size_t i = 0; i < VECTORS; i++) {
+        vec quotient = vec_mul(a[i], vec_all(scale.inverse));
+        if (bits != NULL) {
+            quotient = vec_add(quotient, vec_mul(vec_of(bits[i]), vec_all(0x1p-32f)));
+        }
+        integers[i] = nearest(quotient);
+        keep_error(&block, first + i * LANES, a[i],
+                   vec_mul(vec_of(integers[i]), vec_all(scale.step)), feedback);
+    }
+    i8_store(codes + first, integers);
+}
+
 LOOP void encode_i8_block(int8_t *codes, struct stretch block, struct block_scale scale,
-                          const struct dither_keys *keys, uint32_t index, bool feedback)
+                          bool feedback)
 {
     for (size_t first = 0; first < CODE_BLOCK; first += CODE_GROUP) {
-        vec a[VECTORS];
-        ivec integers[VECTORS];
-        load_sums(a, &block, first, feedback);
+        encode_i8_group(codes, block, first, scale, NULL, feedback);
+    }
+}
+
+/* keys are those of dither at index. */
+LOOP void dither_i8_block(int8_t *codes, struct stretch block, struct block_scale scale,
+                          const struct dither_keys *keys, uint32_t index)
+{
+    for (size_t first = 0; first < CODE_BLOCK; first += 2 * CODE_GROUP) {
+        ivec bits[VECTORS];
+        dither_hashes(bits, keys, index + (uint32_t)first);
+        encode_i8_group(codes, block, first, scale, bits, false);
         for (size_t i = 0; i < VECTORS; i++) {
-            size_t at = first + i * LANES;
-            vec quotient = vec_mul(a[i], vec_all(scale.inverse));
-            if (keys != NULL) {
-                quotient = vec_add(quotient, dither_at(keys, index + (uint32_t)at));
-            }
-            integers[i] = nearest(quotient);
-            keep_error(&block, at, a[i], vec_mul(vec_of(integers[i]), vec_all(scale.step)),
-                       feedback);
+            bits[i] = ivec_lower_16(bits[i]);
         }
-        i8_store(codes + first, integers);
+        encode_i8_group(codes, block, first + CODE_GROUP, scale, bits, false);
     }
 }
 
@@ -282,8 +305,11 @@ LOOP size_t encode_i8_blocks(int8_t *codes, float *steps, const struct stretch *
         }
         struct block_scale scale = block_scale_of(float_of(largest_of(largest)));
         steps[first / CODE_BLOCK] = scale.step;
-        encode_i8_block(codes + first, block, scale, dither == NULL ? NULL : &keys,
-                        (uint32_t)here.index, feedback);
+        if (dither == NULL) {
+            encode_i8_block(codes + first, block, scale, feedback);
+        } else {
+            dither_i8_block(codes + first, block, scale, &keys, (uint32_t)here.index);
+        }
     }
     return wild;
 }

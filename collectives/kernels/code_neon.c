@@ -97,6 +97,11 @@ static inline ivec ivec_shift_15(ivec a)
     return vshrq_n_u32(a, 15);
 }
 
+static inline ivec ivec_lower_16(ivec a)
+{
+    return vshlq_n_u32(a, 16);
+}
+
 static inline ivec magnitude_of(vec a)
 {
     return vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x7fffffff));

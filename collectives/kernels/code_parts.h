@@ -75,8 +75,7 @@ static inline struct dither_keys dither_keys_of(const struct dither *dither)
 
 /* lowbias32, a bijection found by search for the least bias (Wellons: Prospecting for hash
  * functions, 2018), with a second key between its rounds, so that two seeds do not merely permute
- * each other's numbers. Its last step is left out: that only improves the lower bits, and numbers
- * are made of the upper ones. */
+ * each other's numbers. */
 #define DITHER_FACTOR_1 0x7feb352du
 #define DITHER_FACTOR_2 0x846ca68bu
 
@@ -85,7 +84,17 @@ static inline uint32_t dither_bits(const struct dither_keys *keys, uint32_t inde
     uint32_t x = index ^ keys->first;
     x = (x ^ x >> 16) * DITHER_FACTOR_1;
     x = (x ^ x >> 15) + keys->second;
-    return x * DITHER_FACTOR_2;
+    x *= DITHER_FACTOR_2;
+    return x ^ x >> 16;
+}
+
+/* Elements i and i + CODE_GROUP of a block share one hash, where i has no such bit: the first takes
+ * all of it, the other its lower 16 bits. 16 are plenty for codes of 8, and hashing is most of the
+ * work. Signed, in 2^32 steps. index is that of the block's first element. */
+static inline int32_t dither_of(const struct dither_keys *keys, uint32_t index, uint32_t i)
+{
+    uint32_t bits = dither_bits(keys, index + (i & ~(uint32_t)CODE_GROUP));
+    return (int32_t)((i & CODE_GROUP) == 0 ? bits : bits << 16);
 }
 
 #endif

@@ -149,7 +149,7 @@ static void encode_block_dithered(int8_t *codes, const struct stretch *in, struc
 {
     for (size_t i = 0; i < in->count; i++) {
         float a = sum_at(in, i);
-        float u = (float)(int32_t)dither_bits(keys, index + (uint32_t)i) * 0x1p-32f;
+        float u = (float)dither_of(keys, index, (uint32_t)i) * 0x1p-32f;
         codes[i] = (int8_t)(is_wild(a) ? WILD_I8 : clamp(nearest(a * scale.inverse + u)));
     }
 }
