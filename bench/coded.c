@@ -92,17 +92,17 @@ static double run_once(struct meter *meter, const struct job *job, const float *
     return seconds;
 }
 
-/* As the steps of a program do it by default. */
-static float *make_residual(const struct meter *meter, const struct job *job)
+/* As the steps of a program do it by default; in memory like that of the values. Empty where there
+ * is no feedback. */
+static struct buffer make_residual(const struct meter *meter, const struct job *job)
 {
     struct ww_codec_facts facts = WW_CODEC_FACTS_INIT;
     if (ww_codec_describe(meter->options->codec, &facts) != WW_OK || !facts.feeds_back) {
-        return NULL;
+        return (struct buffer){.kind = MEMORY_MALLOC};
     }
-    float *residual = calloc(job->shape.count + 1, sizeof(*residual));
-    if (residual == NULL) {
-        team_fail(&meter->world, "no memory for the residuals of %zu elements", job->shape.count);
-    }
+    struct buffer residual = buffer_open(&meter->world, meter->context, meter->options->memory,
+                                         job->shape.count * sizeof(float));
+    memset(residual.memory, 0, residual.bytes);
     return residual;
 }
 
@@ -152,7 +152,8 @@ struct figures coded_measure(struct meter *meter, const struct job *job, bool in
                 job->subject.type, job->subject.op, job->bytes, options->codec,
                 in_place ? "in place" : "out of place");
     float *pool = make_pool(meter);
-    float *residual = make_residual(meter, job);
+    struct buffer errors = make_residual(meter, job);
+    float *residual = (float *)(void *)errors.memory;
     struct figures figures = {.checked = options->checks > 0, .lossy = true};
     figures.error = first_error(meter, job, pool, in_place, residual);
     double warm_s = warm_up(meter, job, pool, in_place, residual);
@@ -170,7 +171,7 @@ struct figures coded_measure(struct meter *meter, const struct job *job, bool in
     figures.algorithm_gbps = (double)job->bytes / figures.seconds / 1e9;
     figures.bus_gbps = figures.algorithm_gbps * options->collective->bus_factor(meter->world.size);
     meter->jobs_done++;
-    free(residual);
+    buffer_close(meter->context, &errors);
     free(pool);
     return figures;
 }
