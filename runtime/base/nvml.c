@@ -3,6 +3,7 @@
 #include "internal/nvml.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -30,11 +31,21 @@ static void find_symbols(struct nvml *nvml)
     find_symbol(nvml->library, "nvmlDeviceGetTotalEnergyConsumption", &nvml->energy);
 }
 
+/* A process that found none need not search again for each of its contexts. */
+static atomic_bool is_absent;
+
 bool nvml_load(struct nvml *nvml, const char *library)
 {
-    const char *name = library == NULL ? NVML_LIBRARY : library;
-    *nvml = (struct nvml){.library = dlopen(name, RTLD_NOW | RTLD_LOCAL)};
+    bool usual = library == NULL;
+    *nvml = (struct nvml){.library = NULL};
+    if (usual && atomic_load(&is_absent)) {
+        return false;
+    }
+    nvml->library = dlopen(usual ? NVML_LIBRARY : library, RTLD_NOW | RTLD_LOCAL);
     if (nvml->library == NULL) {
+        if (usual) {
+            atomic_store(&is_absent, true);
+        }
         return false;
     }
     find_symbols(nvml);
