@@ -324,6 +324,24 @@ static bool read_audit(struct parser *parser, const json_t *object)
                        &audit->unexplained);
 }
 
+/* Some writers say -1 where nothing is known. */
+static double known_joules(double joules)
+{
+    return joules < 0 ? (double)NAN : joules;
+}
+
+static bool read_energy(struct parser *parser, const json_t *object)
+{
+    struct ledger *ledger = parser->ledger;
+    bool read = read_number(parser, json_object_get(object, "energy_j"), "energy_j", false,
+                            &ledger->energy_j) &&
+                read_number(parser, json_object_get(object, "gpu_energy_j"), "gpu_energy_j", false,
+                            &ledger->gpu_energy_j);
+    ledger->energy_j = known_joules(ledger->energy_j);
+    ledger->gpu_energy_j = known_joules(ledger->gpu_energy_j);
+    return read;
+}
+
 static bool read_summary(struct parser *parser, const json_t *object)
 {
     struct ledger *ledger = parser->ledger;
@@ -337,11 +355,7 @@ static bool read_summary(struct parser *parser, const json_t *object)
                        &ledger->dense_s) &&
            read_number(parser, json_object_get(object, "coded_s"), "coded_s", false,
                        &ledger->coded_s) &&
-           read_number(parser, json_object_get(object, "energy_j"), "energy_j", false,
-                       &ledger->energy_j) &&
-           read_number(parser, json_object_get(object, "gpu_energy_j"), "gpu_energy_j", false,
-                       &ledger->gpu_energy_j) &&
-           read_audit(parser, json_object_get(object, "audit"));
+           read_energy(parser, object) && read_audit(parser, json_object_get(object, "audit"));
 }
 
 /* ---- Lines ------------------------------------------------------------------------------------*/

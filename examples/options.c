@@ -81,7 +81,9 @@ static const struct argp_option rows[] = {
     {"checkpoint-every", KEY_CHECKPOINT_EVERY, "N", 0, "Steps between two checkpoints (100)", 0},
     {"resume", KEY_RESUME, NULL, 0,
      "Go on from the newest checkpoint in DIR; begin where there is none. One of another --size, "
-     "--optimizer, --seed, --batch or --local-steps is refused: exit code 4",
+     "--optimizer, --seed, --batch, --local-steps, --fragments, --outer or --outer-codec is "
+     "refused, "
+     "and one with --staleness where there is none, or the reverse: exit code 4",
      0},
     {NULL, 0, NULL, 0, "Local steps", 2},
     {"local-steps", KEY_LOCAL_STEPS, "H", 0,

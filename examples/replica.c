@@ -361,12 +361,15 @@ static enum exit_code refuse_load(const struct replica *replica)
 {
     const struct options *options = replica->options;
     if (ww_rank(replica->context) == 0) {
-        fprintf(stderr,
-                "train: the checkpoint in %s does not fit --size %s --local-steps %llu --fragments "
-                "%d: %s; give the options that it was saved with, or another folder\n",
-                options->checkpoint, options->size->name,
-                (unsigned long long)options->outer.local_steps, options->outer.fragments,
-                ww_last_error(replica->context));
+        fprintf(
+            stderr,
+            "train: the checkpoint in %s does not fit --size %s --staleness %d --local-steps %llu "
+            "--fragments %d --outer %s --outer-codec %s on %d ranks: %s; give the options that "
+            "it was saved with, or another folder\n",
+            options->checkpoint, options->size->name, options->staleness,
+            (unsigned long long)options->outer.local_steps, options->outer.fragments,
+            options->outer.nesterov ? "nesterov" : "sgd", options->outer.codec,
+            ww_size(replica->context), ww_last_error(replica->context));
     }
     return EXIT_ENVIRONMENT;
 }

@@ -30,6 +30,7 @@ struct run {
 
 /* The figures of the last line. */
 struct summary {
+    size_t begin; /* the step that a resumed job goes on behind */
     double first; /* held-out losses */
     double last;
     double start_s;
@@ -156,9 +157,13 @@ static void print_outer(const struct run *run)
 
 static void print_tail(const struct run *run, const struct summary *summary)
 {
-    size_t steps = run->options.steps;
+    size_t last = run->options.steps;
+    size_t steps = last > summary->begin ? last - summary->begin : 0; /* of this job */
     if (!is_first(run)) {
         return;
+    }
+    if (steps == 0) {
+        printf("step %zu was reached before: there is nothing left to train; ", summary->begin);
     }
     printf("held-out loss %.4f -> %.4f in %zu steps, %.1f s", summary->first, summary->last, steps,
            MPI_Wtime() - summary->start_s);
@@ -319,6 +324,7 @@ static enum exit_code train(struct run *run)
         printf("held-out loss %.4f before the first step\n", summary.first);
         fflush(stdout);
     }
+    summary.begin = begin;
     summary.last = summary.first; /* where nothing is left to do */
     for (size_t step = begin + 1; code == EXIT_DONE && step <= run->options.steps; step++) {
         code = one_step(run, step, &summary);

@@ -35,6 +35,11 @@ void checkpoint_detach_all(struct ww_context *context)
     }
 }
 
+bool checkpoint_has(struct ww_context *context, const char *name)
+{
+    return *find(context, name) != NULL;
+}
+
 enum ww_status checkpoint_attach(struct ww_context *context, const struct attachment *wanted)
 {
     struct attachment **at = find(context, wanted->name);

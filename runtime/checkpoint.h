@@ -70,6 +70,7 @@ void checkpoint_detach_all(struct ww_context *context);
 
 /* Takes `wanted` in, or out again where its data is NULL, by its name. WW_OK, WW_NO_MEMORY. */
 enum ww_status checkpoint_attach(struct ww_context *context, const struct attachment *wanted);
+bool checkpoint_has(struct ww_context *context, const char *name);
 
 /* checkpoint_fold.c: what other ranks than these attached, section by section; all ranks call it.
  * shards[count] are those that this rank reads, 0 where it reads for counters alone. Damage breaks

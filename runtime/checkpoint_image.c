@@ -59,8 +59,8 @@ static enum fault name_difference(const struct shard *shard, const uint8_t *ours
                                   const uint8_t *theirs, size_t their_count, struct reason *reason)
 {
     for (size_t i = 0; i < our_count || i < their_count; i++) {
-        char here[320] = "no tensor there";
-        char there[320] = "no tensor there";
+        char here[320] = "absent";
+        char there[320] = "absent";
         if (i < our_count && i < their_count &&
             memcmp(ours + i * LAYOUT_BYTES, theirs + i * LAYOUT_BYTES, LAYOUT_BYTES) == 0) {
             continue;

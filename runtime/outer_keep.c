@@ -103,6 +103,23 @@ void outer_forget(struct ww_outer *outer)
     outer->kept.counts = NULL;
 }
 
+/* What has these names already is somebody else's. */
+static enum ww_status check_names(struct ww_outer *outer)
+{
+    for (int part = 0; part < PARTS; part++) {
+        struct attachment wanted = part_of(outer, (enum part)part);
+        if (checkpoint_has(outer->context, wanted.name)) {
+            outer->kept.name[0] = '\0';
+            return context_fail(outer->context,
+                                log_failure(WW_BAD_ARGUMENT,
+                                            "%s: \"%s\" is attached already; give what is kept a "
+                                            "name of its own",
+                                            call, wanted.name));
+        }
+    }
+    return WW_OK;
+}
+
 enum ww_status ww_outer_keep(struct ww_outer *outer, const char *name)
 {
     if (outer == NULL) {
@@ -125,6 +142,7 @@ enum ww_status ww_outer_keep(struct ww_outer *outer, const char *name)
         return context_fail(outer->context, log_failure(WW_NO_MEMORY, "%s: no memory", call));
     }
     snprintf(outer->kept.name, sizeof outer->kept.name, "%s", name);
+    status = check_names(outer);
     for (int part = 0; part < PARTS && status == WW_OK; part++) {
         struct attachment wanted = part_of(outer, (enum part)part);
         status = checkpoint_attach(outer->context, &wanted); /* vectors that are not there: none */

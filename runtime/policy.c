@@ -341,7 +341,10 @@ static enum policy_news forget(struct policy *policy)
 {
     struct policy_window *window = &policy->window;
     uint64_t fresh = window->fresh_uses;
-    remember(policy, &window->saving, (double)(window->home_uses - fresh));
+    window->blocks -= 2; /* those that did not fit */
+    struct interval known = saving_of(window);
+    window->blocks += 2;
+    remember(policy, &known, (double)(window->home_uses - fresh));
     shorten(window, 2);
     window->home_uses = fresh;
     policy->surprises = 0;

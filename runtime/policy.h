@@ -9,12 +9,12 @@
  *     race     (where there is a choice) one unit after the other tries all arms, forward and back
  *              so that drift cancels; those that are clearly slower drop out; what is left is the
  *              unit's home. Dense stays home unless another arm is faster beyond the noise.
- *     probe    home, dense, dense, home: the pairs tell what the homes save. The first use behind
- *              a change is not counted: caches and connections are used to another way.
+ *     probe    home, three dense, two home: they tell what the homes save. The first use behind a
+ *              change is not counted: caches and connections are used to another way.
  *     rest     all at home, for as long as makes probing cost less than the budget.
  *
  * Where the interval of the saving includes zero, all homes become dense. When probes differ from
- * what was known twice in a row by more than 15 %, everything begins anew. */
+ * what was known twice in a row by more than 15 % and more than chance, everything begins anew. */
 #ifndef RUNTIME_POLICY_H
 #define RUNTIME_POLICY_H
 

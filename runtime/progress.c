@@ -145,15 +145,17 @@ void progress_wake(struct progress_thread *thread)
     }
 }
 
-void progress_relieve(struct progress_thread *thread)
+unsigned progress_relieve(struct progress_thread *thread)
 {
     atomic_fetch_add(&thread->relieved, 1);
+    return atomic_load(&thread->calls);
 }
 
-void progress_resume(struct progress_thread *thread, bool moves)
+/* What came meanwhile found the thread at rest, and may have come behind the caller's last look. */
+void progress_resume(struct progress_thread *thread, unsigned calls, bool moves)
 {
     atomic_fetch_sub(&thread->relieved, 1);
-    if (moves) {
+    if (moves || atomic_load(&thread->calls) != calls) {
         progress_wake(thread);
     }
 }

@@ -37,9 +37,9 @@ void progress_stop(struct progress_thread *thread);
 /* Tells the thread that there is something to do. Cheap while it is awake. */
 void progress_wake(struct progress_thread *thread);
 
-/* Between the two the caller advances the steps by itself, and the thread rests. moves: something
- * may still be on its way. */
-void progress_relieve(struct progress_thread *thread);
-void progress_resume(struct progress_thread *thread, bool moves);
+/* Between the two the caller advances the steps by itself, and the thread rests. calls: what the
+ * first gave; moves: something may still be on its way. */
+unsigned progress_relieve(struct progress_thread *thread);
+void progress_resume(struct progress_thread *thread, unsigned calls, bool moves);
 
 #endif

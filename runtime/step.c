@@ -377,17 +377,16 @@ static enum ww_status await(struct ww_context *context, const struct bucket *buc
 enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
                           atomic_int *state)
 {
-    enum ww_status latest = WW_OK;
+    enum ww_status latest = WW_PENDING; /* whoever never looked knows nothing of other buckets */
     if (state_of(state) == BUCKET_DONE) {
         return WW_OK;
     }
-    if (context->thread != NULL) {
-        progress_relieve(context->thread);
+    if (context->thread == NULL) {
+        return await(context, bucket, state, &latest);
     }
+    unsigned calls = progress_relieve(context->thread);
     enum ww_status status = await(context, bucket, state, &latest);
-    if (context->thread != NULL) {
-        progress_resume(context->thread, latest != WW_OK);
-    }
+    progress_resume(context->thread, calls, latest != WW_OK);
     return status;
 }
 

@@ -279,7 +279,7 @@ static void load_other_model(const struct ww_world *world, void *shared)
     struct stage *stage = shared;
     static const char *const first[] = {"first", "premier", "first", "first"};
     static const size_t shapes[][2] = {{100, 60}, {100, 60}, {60, 100}, {100, 60}};
-    static const char *const words[] = {"tensor 1 is no tensor there here and \"bias\" f32[300]",
+    static const char *const words[] = {"tensor 1 is absent here and \"bias\" f32[300]",
                                         "tensor 0 is \"premier\" f32[100 60] here and \"first\"",
                                         "\"first\" f32[60 100] here and \"first\" f32[100 60]",
                                         "\"first\" f64[100 60] here and \"first\" f32[100 60]"};

@@ -240,6 +240,12 @@ static void misuse(const struct ww_world *world, void *shared)
                       "a name that is longer than the sections of a file can hold, by far"),
         WW_BAD_ARGUMENT);
     check_status(ww_outer_keep(NULL, "outer"), WW_BAD_ARGUMENT);
+    static float taken[1];
+    check_status(
+        ww_checkpoint_attach(site.context, "a.momentum", taken, sizeof taken, WW_KEEP_COMMON),
+        WW_OK);
+    check_status(ww_outer_keep(site.outer, "a"), WW_BAD_ARGUMENT);
+    check_words(ww_last_error(site.context), "\"a.momentum\" is attached already", NULL);
     check_status(ww_outer_keep(site.outer, "another name"), WW_OK);
     check_status(ww_checkpoint_save(site.context, stage->folder), WW_OK);
     ww_outer_destroy(site.outer); /* what it had attached is gone with it */
