@@ -82,8 +82,7 @@ static const struct argp_option rows[] = {
     {"resume", KEY_RESUME, NULL, 0,
      "Go on from the newest checkpoint in DIR; begin where there is none. One of another --size, "
      "--optimizer, --seed, --batch, --local-steps, --fragments, --outer or --outer-codec is "
-     "refused, "
-     "and one with --staleness where there is none, or the reverse: exit code 4",
+     "refused, and one with --staleness where there is none, or the reverse: exit code 4",
      0},
     {NULL, 0, NULL, 0, "Local steps", 2},
     {"local-steps", KEY_LOCAL_STEPS, "H", 0,

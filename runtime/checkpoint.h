@@ -51,8 +51,7 @@ struct attachment_owner {
     void (*take)(void *self); /* everything was loaded */
 };
 
-/* How many ranks' numbers become those of another number of ranks: as the program may ask for, or
- */
+/* How many ranks' numbers become those of another number of ranks: as enum ww_keep has it, or */
 #define KEEP_MOST ((enum ww_keep)(WW_KEEP_SHARE + 1)) /* u64: all get the largest of all */
 
 struct attachment {

@@ -71,7 +71,6 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
     return savings(&anything, 1, WW_EVIDENCE_INSUFFICIENT);
 }
 
-/* Without probes residuals are handed on for the program's own reasons. */
 /* A progress thread hands over under the backward pass: only what the caller was kept by counts. */
 uint64_t ledger_handover_ns(const struct ww_context *context)
 {
@@ -80,6 +79,7 @@ uint64_t ledger_handover_ns(const struct ww_context *context)
     return spent_ns < kept_ns ? spent_ns : kept_ns;
 }
 
+/* Without probes residuals are handed on for the program's own reasons. */
 static uint64_t charge_ns(const struct ww_context *context)
 {
     const struct ledger *ledger = &context->ledger;

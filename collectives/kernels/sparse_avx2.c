@@ -171,30 +171,6 @@ static inline bool word_sum(const struct choosing *run, const struct streams *st
     return true;
 }
 
-static inline size_t words_sum(const struct choosing *run, size_t first, size_t words, float *sums,
-                               uint64_t *hits, bool has_momentum)
-{
-    const struct streams streams = streams_of(run->in, run->momentum);
-    size_t word = 0;
-    while (word < words && word_sum(run, &streams, first + word * TILE_WORD,
-                                    sums + word * TILE_WORD, &hits[word], has_momentum)) {
-        word++;
-    }
-    return word;
-}
-
-static size_t sum_plain(const struct choosing *run, size_t first, size_t words, float *sums,
-                        uint64_t *hits)
-{
-    return words_sum(run, first, words, sums, hits, false);
-}
-
-static size_t sum_momentum(const struct choosing *run, size_t first, size_t words, float *sums,
-                           uint64_t *hits)
-{
-    return words_sum(run, first, words, sums, hits, true);
-}
-
 /* bf16 codes of finite a, one in each lane. */
 static inline __m256i codes_of(__m256 a)
 {
@@ -229,32 +205,12 @@ static inline void vec_take(struct choosing *run, float *sums, size_t i, unsigne
     _mm256_storeu_ps(sums, _mm256_sub_ps(a, sent));
 }
 
-static void many_take(struct choosing *run, size_t first, size_t words, float *sums,
-                      const uint64_t *hits)
-{
-    for (size_t at = 0; at < words * TILE_WORD; at += LANES) {
-        unsigned mask = hits[at / TILE_WORD] >> at % TILE_WORD & 0xff;
-        vec_take(run, sums + at, first + at, mask);
-        if (run->momentum != NULL) {
-            momentum_take(run->momentum, first + at, mask);
-        }
-    }
-}
-
-static size_t choose_avx2(uint16_t *offsets, uint16_t *codes, const struct stretch *in,
-                          uint32_t threshold, struct momentum *momentum, size_t *wild)
-{
-    struct choosing run = {.offsets = offsets, .codes = codes, .in = in, .momentum = momentum};
-    run.threshold = threshold < SPARSE_KEY_INFINITY ? threshold : SPARSE_KEY_INFINITY;
-    tiles_choose(&run, momentum == NULL ? sum_plain : sum_momentum, many_take);
-    *wild = run.wild;
-    return run.chosen;
-}
+#include "kernels/sparse_choose.h"
 
 void sparse_kernels_avx2(struct sparse_kernels *kernels)
 {
     kernels->keys = keys_avx2;
-    kernels->choose = choose_avx2;
+    kernels->choose = choose;
 }
 #else
 void sparse_kernels_avx2(struct sparse_kernels *kernels)

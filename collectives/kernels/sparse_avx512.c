@@ -129,30 +129,6 @@ static inline bool word_sum(const struct choosing *run, const struct streams *st
     return true;
 }
 
-static inline size_t words_sum(const struct choosing *run, size_t first, size_t words, float *sums,
-                               uint64_t *hits, bool has_momentum)
-{
-    const struct streams streams = streams_of(run->in, run->momentum);
-    size_t word = 0;
-    while (word < words && word_sum(run, &streams, first + word * TILE_WORD,
-                                    sums + word * TILE_WORD, &hits[word], has_momentum)) {
-        word++;
-    }
-    return word;
-}
-
-static size_t sum_plain(const struct choosing *run, size_t first, size_t words, float *sums,
-                        uint64_t *hits)
-{
-    return words_sum(run, first, words, sums, hits, false);
-}
-
-static size_t sum_momentum(const struct choosing *run, size_t first, size_t words, float *sums,
-                           uint64_t *hits)
-{
-    return words_sum(run, first, words, sums, hits, true);
-}
-
 /* bf16 codes of finite a, one in each lane. */
 static inline __m512i codes_of(__m512 a)
 {
@@ -166,8 +142,9 @@ static inline __m512i codes_of(__m512 a)
 }
 
 /* Appends the lanes that were hit, and takes what they send from the sums. */
-static inline void vec_take(struct choosing *run, float *sums, size_t i, __mmask16 hit)
+static inline void vec_take(struct choosing *run, float *sums, size_t i, unsigned mask)
 {
+    const __mmask16 hit = (__mmask16)mask;
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m512 a = _mm512_loadu_ps(sums);
     __m512i offsets = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)i));
@@ -182,32 +159,12 @@ static inline void vec_take(struct choosing *run, float *sums, size_t i, __mmask
     _mm512_storeu_ps(sums, _mm512_mask_sub_ps(a, hit, a, _mm512_castsi512_ps(upper)));
 }
 
-static void many_take(struct choosing *run, size_t first, size_t words, float *sums,
-                      const uint64_t *hits)
-{
-    for (size_t at = 0; at < words * TILE_WORD; at += LANES) {
-        __mmask16 hit = (__mmask16)(hits[at / TILE_WORD] >> at % TILE_WORD);
-        vec_take(run, sums + at, first + at, hit);
-        if (run->momentum != NULL) {
-            momentum_take(run->momentum, first + at, hit);
-        }
-    }
-}
-
-static size_t choose_avx512(uint16_t *offsets, uint16_t *codes, const struct stretch *in,
-                            uint32_t threshold, struct momentum *momentum, size_t *wild)
-{
-    struct choosing run = {.offsets = offsets, .codes = codes, .in = in, .momentum = momentum};
-    run.threshold = threshold < SPARSE_KEY_INFINITY ? threshold : SPARSE_KEY_INFINITY;
-    tiles_choose(&run, momentum == NULL ? sum_plain : sum_momentum, many_take);
-    *wild = run.wild;
-    return run.chosen;
-}
+#include "kernels/sparse_choose.h"
 
 void sparse_kernels_avx512(struct sparse_kernels *kernels)
 {
     kernels->keys = keys_avx512;
-    kernels->choose = choose_avx512;
+    kernels->choose = choose;
 }
 #else
 void sparse_kernels_avx512(struct sparse_kernels *kernels)

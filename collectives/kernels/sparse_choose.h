@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * sparse_choose.h: choosing in two goes, for loops over vectors; a variant includes it once. The
+ * first makes the sums of a tile, stores all of them, and a bit for each that is chosen; it has no
+ * branch that depends on them. The second reads the bits while the tile is in the cache, and takes
+ * what is chosen out of it. Which elements these are cannot be predicted: a branch on each block
+ * would stop, every few blocks, the loads that are on their way.
+ *
+ * Takes  LANES
+ *        word_sum(run, streams, i, sums, hits, has_momentum)
+ *                the sums of a word of elements from i on, and its momentum: sums[] = a, u[] = what
+ *                takes the place of values, *hits = a bit for each a whose key is >= threshold;
+ *                false, and nothing stored, where one is not finite
+ *        vec_take(run, sums, i, hit)
+ *                appends the lanes of a vec that are hit, and takes what they send from the sums
+ * Makes  choose, as struct sparse_kernels has it. */
+
+/* Stops ahead of a word in which one is not finite. Returns the words that are done. */
+static inline size_t words_sum(const struct choosing *run, size_t first, size_t words, float *sums,
+                               uint64_t *hits, bool has_momentum)
+{
+    const struct streams streams = streams_of(run->in, run->momentum);
+    size_t word = 0;
+    while (word < words && word_sum(run, &streams, first + word * TILE_WORD,
+                                    sums + word * TILE_WORD, &hits[word], has_momentum)) {
+        word++;
+    }
+    return word;
+}
+
+/* Two loops: only inlining makes straight code of has_momentum. */
+static size_t tile_sum(const struct choosing *run, size_t first, size_t words, float *sums,
+                       uint64_t *hits)
+{
+    return run->momentum == NULL ? words_sum(run, first, words, sums, hits, false)
+                                 : words_sum(run, first, words, sums, hits, true);
+}
+
+/* Takes by vecs what is chosen out of the sums. */
+static void many_take(struct choosing *run, size_t first, size_t words, float *sums,
+                      const uint64_t *hits)
+{
+    for (size_t at = 0; at < words * TILE_WORD; at += LANES) {
+        unsigned hit = (unsigned)(hits[at / TILE_WORD] >> at % TILE_WORD) & ((1u << LANES) - 1);
+        vec_take(run, sums + at, first + at, hit);
+        for (; run->momentum != NULL && hit != 0; hit &= hit - 1) {
+            momentum_discard(run->momentum, first + at + (size_t)__builtin_ctz(hit));
+        }
+    }
+}
+
+static void tiles_choose(struct choosing *run)
+{
+    const size_t count = run->in->count;
+    float aside[TILE_ELEMENTS];
+    uint64_t hits[TILE_WORDS];
+    size_t i = 0;
+    while (count - i >= TILE_WORD) {
+        size_t words = (count - i) / TILE_WORD;
+        words = words < TILE_WORDS ? words : TILE_WORDS;
+        float *sums = run->in->next == NULL ? aside : run->in->next + i;
+        size_t done = tile_sum(run, i, words, sums, hits);
+        if (hits_count(hits, done) < done * TILE_WORD / TILE_SHARE_MANY) {
+            few_take(run, i, done, sums, hits);
+        } else {
+            many_take(run, i, done, sums, hits);
+        }
+        i += done * TILE_WORD;
+        for (size_t end = done < words ? i + TILE_WORD : i; i < end; i++) {
+            sparse_choose_one(run, i);
+        }
+    }
+    for (; i < count; i++) {
+        sparse_choose_one(run, i);
+    }
+}
+
+static size_t choose(uint16_t *offsets, uint16_t *codes, const struct stretch *in,
+                     uint32_t threshold, struct momentum *momentum, size_t *wild)
+{
+    struct choosing run = {.offsets = offsets, .codes = codes, .in = in, .momentum = momentum};
+    run.threshold = threshold < SPARSE_KEY_INFINITY ? threshold : SPARSE_KEY_INFINITY;
+    tiles_choose(&run);
+    *wild = run.wild;
+    return run.chosen;
+}
