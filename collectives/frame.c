@@ -59,8 +59,7 @@ static const float *floats(const uint8_t *memory)
 
 /* ---- Encoding ----------------------------------------------------------------------------- */
 
-/* Ranks draw different random numbers. */
-static uint64_t seed_of(const struct run *run)
+uint64_t run_seed(const struct run *run)
 {
     return run->request.coding.seed ^
            ((uint64_t)run->request.plan->rank + 1) * UINT64_C(0x9e3779b97f4a7c15);
@@ -87,7 +86,7 @@ void frame_encode(struct workspace *space, struct run *run, struct place *place,
     size_t offset = run_vector_offset(run, place, source);
     struct momentum momentum = {.factor = coding->momentum_factor};
     struct encode_input in = {.stretch = {.values = floats(from.memory), .count = from.count},
-                              .dither = {.seed = seed_of(run), .index = offset}};
+                              .dither = {.seed = run_seed(run), .index = offset}};
     if (coding->residual != NULL) {
         in.stretch.residual = coding->residual + offset;
         in.stretch.next = coding->next + offset;

@@ -126,7 +126,7 @@ static enum ww_status advance_place(struct workspace *space, struct run *run, st
 
 /* ---- Running one collective ------------------------------------------------------------- */
 
-static void place_segment(struct run *run, struct place *place)
+void run_place_segment(struct run *run, struct place *place)
 {
     bool last = run->next_segment + 1 == run->slicing.segments;
     place->busy = true;
@@ -177,7 +177,7 @@ enum ww_status run_advance(struct run *run, struct workspace *space)
         struct place *place = &run->places[index];
         index = next_place(run, index);
         if (s >= run->next_segment) {
-            place_segment(run, place);
+            run_place_segment(run, place);
         }
         enum ww_status status = place->busy ? advance_segment(run, place, space) : WW_OK;
         if (status < 0) {

@@ -152,6 +152,9 @@ size_t frame_codec_bytes(const struct codec_spec *spec, size_t segment);
 /* Bytes of a message with a frame of so many elements; 0 where frames differ in length. */
 size_t frame_message_bytes(const struct codec_spec *spec, size_t count);
 
+/* Of what encoding draws: ranks draw different random numbers. */
+uint64_t run_seed(const struct run *run);
+
 /* Encodes source 0 of the action. */
 void frame_encode(struct workspace *space, struct run *run, struct place *place,
                   const struct action *action);
@@ -190,6 +193,9 @@ void run_announced(struct run *run, struct workspace *space, const struct kernel
  * first_tag    of the tags that belong to this run's places */
 void run_prepare(struct run *run, const struct run_request *request, const struct kernels *kernels,
                  uint8_t *scratch, size_t place_bytes, int first_tag);
+
+/* The next segment comes to this place. */
+void run_place_segment(struct run *run, struct place *place);
 
 /* Takes all segments as far as they go: WW_OK when the collective is done, WW_PENDING, an error. */
 enum ww_status run_advance(struct run *run, struct workspace *space);

@@ -6,7 +6,6 @@
 
 #include "call.h"
 #include "context.h"
-#include "internal/memory.h"
 #include "internal/vote.h"
 
 #define NAME_BYTES 128
@@ -247,7 +246,7 @@ static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *
 {
     bucket->memory_bytes = bucket->count * ww_type_bytes(bucket->type);
     if (bucket->memory_bytes > 0 && context->settings.values.staleness == 0) {
-        bucket->memory = memory_reserve(bucket->memory_bytes);
+        bucket->memory = context->vectors.reserve(context->vectors.self, bucket->memory_bytes);
         if (bucket->memory == NULL) {
             return log_failure(WW_NO_MEMORY, "no memory for a bucket of %zu bytes (\"%s\" ...)",
                                bucket->memory_bytes, bucket->tensors[0]->name);
@@ -277,6 +276,14 @@ enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket)
     return status == WW_OK ? engine_reserve(context->steps.engine, &bucket->request) : status;
 }
 
+static bool reserve_pieces(struct pieces *pieces, size_t count)
+{
+    pieces->into = calloc(count, sizeof *pieces->into);
+    pieces->from = calloc(count, sizeof *pieces->from);
+    pieces->bytes = calloc(count, sizeof *pieces->bytes);
+    return pieces->into != NULL && pieces->from != NULL && pieces->bytes != NULL;
+}
+
 enum ww_status buckets_create(struct ww_context *context)
 {
     enum ww_status status = WW_OK;
@@ -286,7 +293,7 @@ enum ww_status buckets_create(struct ww_context *context)
     context->order = calloc(count, sizeof *context->order);
     context->order_offered = calloc(count, sizeof *context->order_offered);
     if (context->by_bucket == NULL || context->buckets == NULL || context->order == NULL ||
-        context->order_offered == NULL) {
+        context->order_offered == NULL || !reserve_pieces(&context->pieces, count)) {
         return log_failure(WW_NO_MEMORY, "no memory for the buckets of %zu tensors", count);
     }
     struct ww_tensor **place = context->by_bucket;
@@ -308,10 +315,14 @@ void buckets_destroy(struct ww_context *context)
 {
     delayed_destroy(context);
     for (int i = 0; i < context->bucket_count; i++) {
-        memory_release(context->buckets[i].memory, context->buckets[i].memory_bytes);
+        struct bucket *bucket = &context->buckets[i];
+        context->vectors.release(context->vectors.self, bucket->memory, bucket->memory_bytes);
     }
     coding_destroy(context);
     free(context->by_bucket);
+    free(context->pieces.into);
+    free(context->pieces.from);
+    free(context->pieces.bytes);
     free(context->buckets);
     free(context->order);
     free(context->order_offered);
@@ -356,8 +367,9 @@ static void *common_memory(const struct bucket *bucket)
     return (void *)start;
 }
 
-void bucket_gather(struct bucket *bucket)
+void bucket_gather(struct ww_context *context, struct bucket *bucket)
 {
+    struct pieces *pieces = &context->pieces;
     size_t element_bytes = ww_type_bytes(bucket->type);
     bucket->values = common_memory(bucket);
     bucket->apart = bucket->values == NULL && bucket->memory != NULL;
@@ -365,28 +377,32 @@ void bucket_gather(struct bucket *bucket)
         return;
     }
     bucket->values = bucket->memory;
+    pieces->count = bucket->tensor_count;
     for (int i = 0; i < bucket->tensor_count; i++) {
         struct ww_tensor *tensor = bucket->tensors[i];
-        uint8_t *into = (uint8_t *)bucket->memory + tensor->offset * element_bytes;
-        if (was_started(tensor) && tensor->count > 0) {
-            memcpy(into, tensor->values, tensor->count * element_bytes);
-        } else {
-            memset(into, 0, tensor->count * element_bytes);
-        }
+        pieces->into[i] = (uint8_t *)bucket->memory + tensor->offset * element_bytes;
+        pieces->from[i] = was_started(tensor) && tensor->count > 0 ? tensor->values : NULL;
+        pieces->bytes[i] = tensor->count * element_bytes;
     }
+    context->vectors.copy(context->vectors.self, pieces);
 }
 
-void bucket_scatter(struct bucket *bucket)
+void bucket_scatter(struct ww_context *context, struct bucket *bucket)
 {
+    struct pieces *pieces = &context->pieces;
     if (!bucket->apart) {
         return;
     }
     size_t element_bytes = ww_type_bytes(bucket->type);
+    pieces->count = 0;
     for (int i = 0; i < bucket->tensor_count; i++) {
         struct ww_tensor *tensor = bucket->tensors[i];
         if (tensor->values != NULL && tensor->count > 0) {
-            memcpy(tensor->values, (uint8_t *)bucket->values + tensor->offset * element_bytes,
-                   tensor->count * element_bytes);
+            int piece = pieces->count++;
+            pieces->into[piece] = tensor->values;
+            pieces->from[piece] = (uint8_t *)bucket->values + tensor->offset * element_bytes;
+            pieces->bytes[piece] = tensor->count * element_bytes;
         }
     }
+    context->vectors.copy(context->vectors.self, pieces);
 }

@@ -18,7 +18,6 @@
 
 #include "context.h"
 #include "internal/clock.h"
-#include "internal/cpu.h"
 #include "internal/memory.h"
 
 #define WARMUP_DENSITY 0.25 /* Lin et al., Deep Gradient Compression, 2018, section 3.3 */
@@ -138,11 +137,11 @@ static bool may_feed_back(const struct ww_context *context, const struct bucket 
     return some && bucket->count > 0 && context->world.size > 1;
 }
 
-static enum ww_status reserve_pair(float **pair, size_t count)
+static enum ww_status reserve_pair(const struct vectors *vectors, float **pair, size_t count)
 {
     for (int i = 0; i < 2 && count > 0; i++) {
         if (pair[i] == NULL) {
-            pair[i] = memory_reserve(count * sizeof *pair[i]);
+            pair[i] = vectors->reserve(vectors->self, count * sizeof *pair[i]);
         }
         if (pair[i] == NULL) {
             return log_failure(WW_NO_MEMORY, "no memory for what encoding leaves of %zu elements",
@@ -184,10 +183,10 @@ enum ww_status coding_reserve(struct ww_context *context)
     free(offset);
     enum ww_status status = WW_OK;
     if (places.residuals) {
-        status = reserve_pair(coding->residuals, coding->count);
+        status = reserve_pair(&context->vectors, coding->residuals, coding->count);
     }
     if (places.momenta && status == WW_OK) {
-        status = reserve_pair(coding->momenta, coding->count);
+        status = reserve_pair(&context->vectors, coding->momenta, coding->count);
     }
     return status;
 }
@@ -195,9 +194,11 @@ enum ww_status coding_reserve(struct ww_context *context)
 void coding_destroy(struct ww_context *context)
 {
     struct coding_state *coding = &context->coding;
+    const struct vectors *vectors = &context->vectors;
     for (int i = 0; i < 2; i++) {
-        memory_release(coding->residuals[i], coding->count * sizeof *coding->residuals[i]);
-        memory_release(coding->momenta[i], coding->count * sizeof *coding->momenta[i]);
+        size_t bytes = coding->count * sizeof(float);
+        vectors->release(vectors->self, coding->residuals[i], bytes);
+        vectors->release(vectors->self, coding->momenta[i], bytes);
     }
 }
 
@@ -206,9 +207,9 @@ void coding_destroy(struct ww_context *context)
 static void scale_values(const struct ww_context *context, const struct bucket *bucket,
                          void *values, double scale)
 {
-    const void *source = values;
+    const struct vectors *vectors = &context->vectors;
     if (bucket->type == WW_F32 || bucket->type == WW_F64) {
-        context->kernels.reduce[bucket->type][WW_SUM](values, &source, 1, bucket->count, scale);
+        vectors->scale(vectors->self, bucket->type, values, bucket->count, scale);
     }
 }
 
@@ -231,11 +232,9 @@ static void note_handover(struct ww_context *context, uint64_t since_ns)
 static void hand_on(struct ww_context *context, struct bucket *bucket, int reads, void *values)
 {
     const float *kept = context->coding.residuals[reads] + bucket->coding.offset;
-    const void *sources[] = {values, kept};
+    const struct vectors *vectors = &context->vectors;
     uint64_t since_ns = clock_now_ns();
-    unsigned before = cpu_exact_begin();
-    context->kernels.reduce[WW_F32][WW_SUM](values, sources, 2, bucket->count, 1.0);
-    cpu_exact_end(before);
+    vectors->add(vectors->self, values, kept, bucket->count);
     note_handover(context, since_ns);
 }
 
@@ -262,7 +261,7 @@ static void use_residuals(struct ww_context *context, struct bucket *bucket, int
     bool same = kept->now.holders == holders;
     if (!same || kept->now.settled == 0) {
         uint64_t since_ns = clock_now_ns();
-        memset(next, 0, bucket->count * sizeof *next);
+        context->vectors.zero(context->vectors.self, next, bucket->count * sizeof *next);
         note_handover(context, since_ns);
     }
     kept->now.settled = same;
@@ -401,7 +400,7 @@ static void clip(struct ww_context *context, struct ww_report *report)
         struct bucket *bucket = &context->buckets[i];
         if (bucket->count > 0) {
             scale_values(context, bucket, bucket->values, limit / report->gradient_norm);
-            bucket_scatter(bucket);
+            bucket_scatter(context, bucket);
         }
     }
 }

@@ -532,6 +532,7 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
     pthread_mutex_init(&made->error_lock, NULL);
     pthread_mutex_init(&made->allocations_lock, NULL);
     kernels_init(&made->kernels);
+    made->vectors = vectors_of_host(&made->kernels);
     status = take_world(made, world);
     if (status == WW_OK) {
         status = set_up(made, config);

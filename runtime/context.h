@@ -19,6 +19,7 @@
 #include "preempt.h"
 #include "progress.h"
 #include "topology.h"
+#include "vectors.h"
 
 /* One way through the fabric, used by whoever holds its lock. Buckets have one, single calls the
  * other, so that neither has to agree on an order with the other. */
@@ -107,6 +108,7 @@ struct bucket {
     int tensor_count;
     size_t count;
     void *memory; /* reserved when there are several tensors; pages appear with the first use */
+    struct device_bucket *on_device; /* what a GPU keeps of it; NULL = it is not on one */
     size_t memory_bytes;
     int unit;          /* of the ledger's policy; where the codec follows the context's */
     uint64_t start_ns; /* when it left */
@@ -201,6 +203,8 @@ struct ww_context {
     struct selector *selector;
     int32_t *votes; /* [size] for agreements while the context is made */
     struct kernels kernels;
+    struct vectors vectors; /* of the steps */
+    struct device *device;  /* the GPU that gradients lie on, see device.h; NULL = the host's memory */
     struct lane steps;
     struct lane calls;
     struct ww_traffic calls_since[WW_LEVELS_MAX]; /* before the program's first call ... */
@@ -222,6 +226,7 @@ struct ww_context {
     int tensor_count;
     bool committed;
     struct ww_tensor **by_bucket; /* [tensor_count] */
+    struct pieces pieces;         /* room for that many; guarded by the steps' lane */
     struct bucket *buckets;
     int bucket_count;
     struct coding_state coding;
@@ -258,8 +263,8 @@ enum ww_status buckets_agree(struct ww_context *context);
 enum ww_status buckets_create(struct ww_context *context);
 void buckets_destroy(struct ww_context *context);
 void buckets_reset(struct ww_context *context);
-void bucket_gather(struct bucket *bucket);
-void bucket_scatter(struct bucket *bucket);
+void bucket_gather(struct ww_context *context, struct bucket *bucket);
+void bucket_scatter(struct ww_context *context, struct bucket *bucket);
 
 /* Chooses how a bucket travels, and reserves what that needs; the lane is locked. */
 enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket);

@@ -241,7 +241,8 @@ enum ww_status delayed_await(struct ww_context *context, bool all)
     return status;
 }
 
-static void take_parcel(struct bucket *bucket, const struct parcel *parcel)
+static void take_parcel(struct ww_context *context, struct bucket *bucket,
+                        const struct parcel *parcel)
 {
     bucket->values = parcel->memory;
     bucket->apart = parcel->memory != NULL;
@@ -251,7 +252,7 @@ static void take_parcel(struct bucket *bucket, const struct parcel *parcel)
     bucket->start_ns = parcel->start_ns;
     bucket->ready_ns = parcel->ready_ns;
     bucket->done_ns = parcel->done_ns;
-    bucket_scatter(bucket);
+    bucket_scatter(context, bucket);
 }
 
 uint64_t delayed_take(struct ww_context *context, int *staleness)
@@ -260,7 +261,7 @@ uint64_t delayed_take(struct ww_context *context, int *staleness)
     uint64_t step = delayed->oldest;
     for (int i = 0; i < context->bucket_count; i++) {
         struct bucket *bucket = &context->buckets[i];
-        take_parcel(bucket, parcel_of(context, bucket, step));
+        take_parcel(context, bucket, parcel_of(context, bucket, step));
     }
     *staleness = (int)(step - 1 - step_of(context, step)->taken);
     pthread_mutex_lock(&context->steps.lock);

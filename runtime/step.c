@@ -75,7 +75,7 @@ static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_sta
     if (bucket == NULL || !engine_has_room(context->steps.engine)) {
         return false;
     }
-    bucket_gather(bucket);
+    bucket_gather(context, bucket);
     struct run_request request = request_of(context, bucket);
     coding_launch(context, bucket, step->terms, &request);
     *status = engine_start(context->steps.engine, &request, &bucket->number);
@@ -102,7 +102,7 @@ static void finish_buckets(struct ww_context *context, uint64_t *now_ns)
         left--;
         if (engine_done(context->steps.engine, bucket->number)) {
             bucket->times = step_take_times(context, &bucket->request, bucket->number);
-            bucket_scatter(bucket);
+            bucket_scatter(context, bucket);
             if (ledger_wants_times(context)) {
                 bucket->done_ns = clock_now_ns();
             }

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * nccl.c: messages and collectives between GPUs by NCCL.
+ *
+ * Communicators block, because those that do not start a thread for every group of calls. A call
+ * only waits while ranks connect, the first time they speak to each other; whoever finds out that a
+ * rank is gone aborts from another thread, and the call returns. Making the communicator is what
+ * nobody can abort: a thread of its own does it, and is left behind where it does not come back. */
+#include "internal/nccl.h"
+
+#include <dlfcn.h>
+#include <nccl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal/clock.h"
+#include "internal/gpu.h"
+#include "internal/log.h"
+
+#define NS_PER_S 1e9
+#define ABORT_PATIENCE_NS UINT64_C(1000000000) /* for a call that may come out by itself */
+#define VERSION_LEAST 21400
+
+/* ---- The library ------------------------------------------------------------------------ */
+
+static struct {
+    void *library;
+    ncclResult_t (*get_version)(int *version);
+    ncclResult_t (*get_unique_id)(ncclUniqueId *id);
+    ncclResult_t (*init)(ncclComm_t *comm, int size, ncclUniqueId id, int rank,
+                         ncclConfig_t *config);
+    ncclResult_t (*finalize)(ncclComm_t comm);
+    ncclResult_t (*destroy)(ncclComm_t comm);
+    ncclResult_t (*abort)(ncclComm_t comm);
+    ncclResult_t (*async_error)(ncclComm_t comm, ncclResult_t *error);
+    const char *(*error_string)(ncclResult_t result);
+    const char *(*last_error)(ncclComm_t comm);
+    ncclResult_t (*group_start)(void);
+    ncclResult_t (*group_end)(void);
+    ncclResult_t (*send)(const void *from, size_t count, ncclDataType_t type, int peer,
+                         ncclComm_t comm, cudaStream_t stream);
+    ncclResult_t (*receive)(void *into, size_t count, ncclDataType_t type, int peer,
+                            ncclComm_t comm, cudaStream_t stream);
+    ncclResult_t (*all_reduce)(const void *input, void *output, size_t count, ncclDataType_t type,
+                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);
+    ncclResult_t (*reduce_scatter)(const void *input, void *output, size_t count,
+                                   ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+                                   cudaStream_t stream);
+    ncclResult_t (*all_gather)(const void *input, void *output, size_t count, ncclDataType_t type,
+                               ncclComm_t comm, cudaStream_t stream);
+    ncclResult_t (*broadcast)(const void *input, void *output, size_t count, ncclDataType_t type,
+                              int root, ncclComm_t comm, cudaStream_t stream);
+} library;
+static int library_version;
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const struct {
+    const char *name;
+    void *function; /* points to a function's pointer in `library` */
+} symbols[] = {
+    {"ncclGetVersion", &library.get_version},
+    {"ncclGetUniqueId", &library.get_unique_id},
+    {"ncclCommInitRankConfig", &library.init},
+    {"ncclCommFinalize", &library.finalize},
+    {"ncclCommDestroy", &library.destroy},
+    {"ncclCommAbort", &library.abort},
+    {"ncclCommGetAsyncError", &library.async_error},
+    {"ncclGetErrorString", &library.error_string},
+    {"ncclGetLastError", &library.last_error},
+    {"ncclGroupStart", &library.group_start},
+    {"ncclGroupEnd", &library.group_end},
+    {"ncclSend", &library.send},
+    {"ncclRecv", &library.receive},
+    {"ncclAllReduce", &library.all_reduce},
+    {"ncclReduceScatter", &library.reduce_scatter},
+    {"ncclAllGather", &library.all_gather},
+    {"ncclBroadcast", &library.broadcast},
+};
+
+/* POSIX says that a function's address may be read out of dlsym's. */
+static bool find_symbols(void *handle, char *why, size_t bytes)
+{
+    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
+        void *symbol = dlsym(handle, symbols[i].name);
+        if (symbol == NULL) {
+            snprintf(why, bytes, "it has no %s: NCCL 2.14 or later is needed", symbols[i].name);
+            return false;
+        }
+        memcpy(symbols[i].function, &symbol, sizeof symbol);
+    }
+    return true;
+}
+
+static int load(const char *name, char *why, size_t bytes)
+{
+    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    int version = 0;
+    if (handle == NULL) {
+        const char *trouble = dlerror();
+        snprintf(why, bytes, "%s", trouble == NULL ? "it cannot be loaded" : trouble);
+        return 0;
+    }
+    if (!find_symbols(handle, why, bytes)) {
+        dlclose(handle);
+        return 0;
+    }
+    if (library.get_version(&version) != ncclSuccess || version < VERSION_LEAST) {
+        snprintf(why, bytes, "it is version %d, and %d or later is needed", version, VERSION_LEAST);
+        dlclose(handle);
+        return 0;
+    }
+    library.library = handle;
+    return version;
+}
+
+int nccl_load(const char *name, char *why, size_t bytes)
+{
+    pthread_mutex_lock(&library_lock);
+    if (library_version == 0) {
+        library_version = load(name == NULL ? NCCL_LIBRARY : name, why, bytes);
+    }
+    int version = library_version;
+    pthread_mutex_unlock(&library_lock);
+    return version;
+}
+
+/* ---- One communicator ------------------------------------------------------------------- */
+
+struct nccl {
+    ncclComm_t comm;
+    pthread_mutex_t lock; /* around every call on comm */
+    atomic_bool aborted;
+};
+
+static enum ww_status failure(struct nccl *nccl, ncclResult_t result, const char *what)
+{
+    const char *detail = library.last_error(nccl->comm);
+    bool says = detail != NULL && detail[0] != '\0';
+    bool twice = says && strstr(detail, "Duplicate GPU") != NULL;
+    const char *remedy = twice ? "; give each rank a GPU of its own" : "";
+    return log_failure(twice ? WW_UNSUPPORTED : WW_TRANSPORT_FAILED, "NCCL: %s failed: %s%s%.300s%s",
+                       what, library.error_string(result), says ? ": " : "", says ? detail : "",
+                       remedy);
+}
+
+static enum ww_status aborted(void)
+{
+    return log_failure(WW_TRANSPORT_FAILED, "NCCL: the ranks gave up");
+}
+
+/* Calls begin so and end by `finish`. */
+static bool begin(struct nccl *nccl)
+{
+    pthread_mutex_lock(&nccl->lock);
+    return !atomic_load(&nccl->aborted);
+}
+
+static enum ww_status finish(struct nccl *nccl, bool whole, ncclResult_t result, const char *what)
+{
+    bool over = !whole || atomic_load(&nccl->aborted);
+    enum ww_status status = over                    ? aborted()
+                            : result == ncclSuccess ? WW_OK
+                                                    : failure(nccl, result, what);
+    pthread_mutex_unlock(&nccl->lock);
+    return status;
+}
+
+/* ---- Connecting ------------------------------------------------------------------------- */
+
+/* What rank 0 tells the others; `well` = it could make an id. */
+struct greeting {
+    ncclUniqueId id;
+    int64_t well;
+};
+
+static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
+{
+    const struct ww_world *world = setup->world;
+    struct greeting own = {.well = 1};
+    struct greeting *all = calloc((size_t)world->size, sizeof *all);
+    ncclResult_t made = world->rank == 0 ? library.get_unique_id(&own.id) : ncclSuccess;
+    own.well = made == ncclSuccess;
+    /* Without memory this rank cannot even take part in the exchange. */
+    if (all == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the greetings of %d ranks", world->size);
+    }
+    enum ww_status status = WW_OK;
+    if (world->all_gather(world->self, &own, all, sizeof own) != 0) {
+        status = log_failure(WW_TRANSPORT_FAILED, "the world's all_gather failed");
+    } else if (!all[0].well) {
+        status = log_failure(WW_TRANSPORT_FAILED, "NCCL: rank 0 could not make an id for %d ranks%s%s",
+                             world->size, made != ncclSuccess ? ": " : "",
+                             made != ncclSuccess ? library.error_string(made) : "");
+    }
+    *id = all[0].id;
+    free(all);
+    return status;
+}
+
+/* A communicator in the making; whoever of the two threads leaves last frees it. */
+struct connecting {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool done;
+    bool left; /* nobody waits for it any more */
+    ncclComm_t comm;
+    ncclResult_t result;
+    ncclUniqueId id;
+    int device;
+    int size;
+    int rank;
+};
+
+static void connecting_destroy(struct connecting *self)
+{
+    pthread_mutex_destroy(&self->lock);
+    pthread_cond_destroy(&self->changed);
+    free(self);
+}
+
+static void *connect_ranks(void *argument)
+{
+    struct connecting *self = argument;
+    ncclComm_t comm = NULL;
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    ncclResult_t result = ncclInvalidUsage;
+    log_set_rank(self->rank);
+    if (gpu_use(self->device) == WW_OK) {
+        result = library.init(&comm, self->size, self->id, self->rank, &config);
+    }
+    pthread_mutex_lock(&self->lock);
+    self->comm = comm;
+    self->result = result;
+    self->done = true;
+    bool left = self->left;
+    pthread_cond_signal(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+    if (left) {
+        connecting_destroy(self);
+    }
+    return NULL;
+}
+
+/* The time after so many seconds, on the clock of conditions. */
+static struct timespec time_after(double seconds)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    double whole = seconds < 1e9 ? (double)(int64_t)seconds : 1e9;
+    time.tv_sec += (time_t)whole;
+    time.tv_nsec += seconds < 1e9 ? (long)((seconds - whole) * NS_PER_S) : 0;
+    time.tv_sec += time.tv_nsec / 1000000000;
+    time.tv_nsec %= 1000000000;
+    return time;
+}
+
+static enum ww_status await_ranks(struct connecting *self, double timeout_s)
+{
+    struct timespec until = time_after(timeout_s);
+    int failure = 0;
+    pthread_mutex_lock(&self->lock);
+    while (!self->done && failure == 0) {
+        failure = pthread_cond_timedwait(&self->changed, &self->lock, &until);
+    }
+    bool done = self->done;
+    self->left = !done;
+    pthread_mutex_unlock(&self->lock);
+    return done ? WW_OK
+                : log_failure(WW_TIMED_OUT,
+                              "NCCL: connecting %d ranks did not come to an end within %.3g s: does "
+                              "NCCL find a network between them (NCCL_DEBUG=INFO tells)?",
+                              self->size, timeout_s);
+}
+
+static enum ww_status connect_all(const struct nccl_setup *setup, const ncclUniqueId *id,
+                                  struct nccl *nccl)
+{
+    pthread_t thread;
+    struct connecting *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for NCCL");
+    }
+    self->id = *id;
+    self->device = setup->device;
+    self->size = setup->world->size;
+    self->rank = setup->world->rank;
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->changed, NULL);
+    int trouble = pthread_create(&thread, NULL, connect_ranks, self);
+    if (trouble != 0) {
+        connecting_destroy(self);
+        return log_failure(WW_NO_MEMORY, "no thread to connect NCCL's ranks: %s",
+                           strerror(trouble));
+    }
+    enum ww_status status = await_ranks(self, setup->timeout_s);
+    if (status != WW_OK) {
+        pthread_detach(thread);
+        return status;
+    }
+    pthread_join(thread, NULL);
+    nccl->comm = self->comm;
+    status = self->result == ncclSuccess ? WW_OK
+                                         : failure(nccl, self->result, "connecting the ranks");
+    connecting_destroy(self);
+    return status;
+}
+
+enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl)
+{
+    ncclUniqueId id;
+    struct nccl *made = calloc(1, sizeof *made);
+    *nccl = NULL;
+    enum ww_status status = share_id(setup, &id);
+    if (made == NULL && status == WW_OK) {
+        status = log_failure(WW_NO_MEMORY, "no memory for NCCL");
+    }
+    if (status == WW_OK) {
+        pthread_mutex_init(&made->lock, NULL);
+        status = connect_all(setup, &id, made);
+    }
+    if (status != WW_OK) {
+        free(made);
+        return status;
+    }
+    *nccl = made;
+    return WW_OK;
+}
+
+/* A call that waits for a rank which is gone never comes out by itself: it is aborted under its
+ * feet, as NCCL allows. */
+void nccl_abort(struct nccl *nccl)
+{
+    if (atomic_exchange(&nccl->aborted, true)) {
+        return;
+    }
+    bool locked = pthread_mutex_trylock(&nccl->lock) == 0;
+    for (uint64_t since_ns = clock_now_ns();
+         !locked && clock_now_ns() - since_ns < ABORT_PATIENCE_NS;) {
+        sched_yield();
+        locked = pthread_mutex_trylock(&nccl->lock) == 0;
+    }
+    library.abort(nccl->comm);
+    if (locked) {
+        pthread_mutex_unlock(&nccl->lock);
+    }
+}
+
+void nccl_close(struct nccl *nccl)
+{
+    if (nccl == NULL) {
+        return;
+    }
+    if (!atomic_load(&nccl->aborted)) {
+        library.finalize(nccl->comm);
+        library.destroy(nccl->comm);
+    }
+    pthread_mutex_destroy(&nccl->lock);
+    free(nccl);
+}
+
+enum ww_status nccl_look(struct nccl *nccl)
+{
+    ncclResult_t result = ncclSuccess;
+    if (pthread_mutex_trylock(&nccl->lock) != 0) {
+        return WW_OK; /* a call is inside: it will tell */
+    }
+    if (!atomic_load(&nccl->aborted)) {
+        library.async_error(nccl->comm, &result);
+    }
+    bool well = result == ncclSuccess || result == ncclInProgress;
+    enum ww_status status = well ? WW_OK : failure(nccl, result, "work");
+    pthread_mutex_unlock(&nccl->lock);
+    return status;
+}
+
+/* ---- Enqueueing ------------------------------------------------------------------------- */
+
+static const ncclDataType_t types[WW_TYPE_COUNT] = {
+    [WW_F32] = ncclFloat32,   [WW_F64] = ncclFloat64, [WW_F16] = ncclFloat16,
+    [WW_BF16] = ncclBfloat16, [WW_I32] = ncclInt32,   [WW_I64] = ncclInt64,
+};
+
+static const ncclRedOp_t ops[WW_OP_COUNT] = {
+    [WW_SUM] = ncclSum,
+    [WW_MEAN] = ncclSum,
+    [WW_MIN] = ncclMin,
+    [WW_MAX] = ncclMax,
+};
+
+bool nccl_suits(enum ww_type type, enum ww_op op)
+{
+    bool whole = type == WW_I32 || type == WW_I64;
+    bool sum = op == WW_SUM || op == WW_MEAN;
+    return whole || (sum && (type == WW_F32 || type == WW_F64));
+}
+
+enum ww_status nccl_post(struct nccl *nccl, const struct ww_message *messages, int count,
+                         void *stream)
+{
+    bool whole = begin(nccl);
+    ncclResult_t result = whole ? library.group_start() : ncclSuccess;
+    ncclResult_t posted = ncclSuccess;
+    for (int i = 0; whole && result == ncclSuccess && posted == ncclSuccess && i < count; i++) {
+        const struct ww_message *message = &messages[i];
+        posted = message->kind == WW_SEND
+                     ? library.send(message->memory, message->bytes, ncclUint8, message->peer,
+                                    nccl->comm, stream)
+                     : library.receive(message->memory, message->bytes, ncclUint8, message->peer,
+                                       nccl->comm, stream);
+    }
+    if (whole && result == ncclSuccess) {
+        result = library.group_end();
+    }
+    bool odd = posted != ncclSuccess && posted != ncclInProgress;
+    return finish(nccl, whole, odd ? posted : result, "a round of messages");
+}
+
+enum ww_status nccl_all_reduce(struct nccl *nccl, const void *input, void *output, size_t count,
+                               enum ww_type type, enum ww_op op, void *stream)
+{
+    bool whole = begin(nccl);
+    ncclResult_t result = whole ? library.all_reduce(input, output, count, types[type], ops[op],
+                                                     nccl->comm, stream)
+                                : ncclSuccess;
+    return finish(nccl, whole, result, "an all-reduce");
+}
+
+enum ww_status nccl_reduce_scatter(struct nccl *nccl, const void *input, void *output, size_t count,
+                                   enum ww_type type, enum ww_op op, void *stream)
+{
+    bool whole = begin(nccl);
+    ncclResult_t result = whole ? library.reduce_scatter(input, output, count, types[type], ops[op],
+                                                         nccl->comm, stream)
+                                : ncclSuccess;
+    return finish(nccl, whole, result, "a reduce-scatter");
+}
+
+enum ww_status nccl_all_gather(struct nccl *nccl, const void *input, void *output, size_t count,
+                               enum ww_type type, void *stream)
+{
+    bool whole = begin(nccl);
+    ncclResult_t result = whole ? library.all_gather(input, output, count, types[type], nccl->comm,
+                                                     stream)
+                                : ncclSuccess;
+    return finish(nccl, whole, result, "an all-gather");
+}
+
+enum ww_status nccl_broadcast(struct nccl *nccl, void *values, size_t count, enum ww_type type,
+                              int root, void *stream)
+{
+    bool whole = begin(nccl);
+    ncclResult_t result = whole ? library.broadcast(values, values, count, types[type], root,
+                                                    nccl->comm, stream)
+                                : ncclSuccess;
+    return finish(nccl, whole, result, "a broadcast");
+}
