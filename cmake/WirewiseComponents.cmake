@@ -4,7 +4,7 @@
 # A component without a transport is looked for, so that the table can tell, and not used.
 # Whoever adds runtime/transport/ucx.c or nccl.c turns its line ON.
 set(WIREWISE_UCX_TRANSPORT OFF)
-set(WIREWISE_NCCL_TRANSPORT OFF)
+set(WIREWISE_NCCL_TRANSPORT ON) # its header is what is needed: the library is loaded at run time
 
 # Imported targets must reach a project that takes this one in by add_subdirectory.
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
@@ -89,13 +89,18 @@ endmacro()
 macro(wirewise_find_nccl)
     find_path(NCCL_INCLUDE_DIR nccl.h HINTS $ENV{NCCL_HOME} $ENV{CUDA_HOME} /usr/local/cuda
               PATH_SUFFIXES include)
-    find_library(NCCL_LIBRARY nccl HINTS $ENV{NCCL_HOME} $ENV{CUDA_HOME} /usr/local/cuda
-                 PATH_SUFFIXES lib64 lib)
-    mark_as_advanced(NCCL_INCLUDE_DIR NCCL_LIBRARY)
-    if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
+    mark_as_advanced(NCCL_INCLUDE_DIR)
+    if(NCCL_INCLUDE_DIR)
         wirewise_header_version(nccl_version ${NCCL_INCLUDE_DIR}/nccl.h NCCL_MAJOR NCCL_MINOR
                                 NCCL_PATCH)
         set(found "NCCL ${nccl_version}")
+    endif()
+endmacro()
+
+macro(wirewise_find_cuda)
+    find_package(CUDAToolkit QUIET)
+    if(CUDAToolkit_FOUND)
+        set(found "CUDA ${CUDAToolkit_VERSION}")
     endif()
 endmacro()
 
@@ -132,6 +137,7 @@ macro(wirewise_find_xxhash)
 endmacro()
 
 set(WIREWISE_MPI_TRANSPORT ON)
+set(WIREWISE_CUDA_TRANSPORT OFF)
 set(WIREWISE_HWLOC_TRANSPORT ON) # not a transport, but used
 set(WIREWISE_JANSSON_TRANSPORT ON) # likewise
 set(WIREWISE_XXHASH_TRANSPORT ON) # likewise
@@ -183,6 +189,7 @@ endmacro()
 wirewise_summary(component asked found "used for")
 wirewise_component(MPI)
 wirewise_component(UCX)
+wirewise_component(CUDA)
 wirewise_component(NCCL)
 wirewise_component(HWLOC)
 wirewise_component(JANSSON)

@@ -461,6 +461,11 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
         engine->space.moves++;
         return;
     }
+    if (run->request.elsewhere) {
+        run->state = RUN_DONE;
+        engine->space.moves++;
+        return;
+    }
     struct run_request request = run->request;
     choose_way(engine, &request, number);
     size_t index = run_index(engine, number);
@@ -594,6 +599,18 @@ uint64_t engine_told(const struct engine *engine, int *ranks)
     *ranks = 1;
     bool sees = engine->status == WW_OK && engine->board != NULL;
     return sees ? board_told(engine->board, ranks) : engine->told;
+}
+
+void engine_call_roll(struct engine *engine)
+{
+    if (engine->status == WW_OK) {
+        gate_call_roll(engine->gate, true);
+    }
+}
+
+int engine_unanswered(const struct engine *engine, int *ranks, int most)
+{
+    return engine->status == WW_OK ? gate_unanswered(engine->gate, ranks, most) : 0;
 }
 
 enum ww_wait engine_wait(const struct engine *engine)

@@ -88,6 +88,10 @@ struct run_request {
     uint32_t label;
     struct coding coding; /* spec equal on all ranks */
 
+    /* Ranks only agree on it here: what is agreed on travels another way. The plan names the
+     * collective. Equal on all ranks. */
+    bool elsewhere;
+
     /* The values travel with the announcement (engine_announced_bytes); the plan only names the
      * collective. Equal on all ranks, as the plans are. */
     bool with_announcement;
@@ -173,6 +177,11 @@ uint64_t engine_told(const struct engine *engine, int *ranks);
  * whatever moves: waiting anew begins when it changes. */
 enum ww_wait engine_wait(const struct engine *engine);
 uint64_t engine_moves(const struct engine *engine);
+
+/* Asks all ranks, while nothing is under way, whether they are there; and which did not answer
+ * until now, up to `most`: how many there are. A rank answers when it advances. */
+void engine_call_roll(struct engine *engine);
+int engine_unanswered(const struct engine *engine, int *ranks, int most);
 
 /* Makes the engine fail now: tells the peers why, and closes the fabric, so that the callers'
  * memory is theirs again. The first failure stays. Returns it. */

@@ -146,9 +146,9 @@ enum ww_status enqueue_reserve(struct enqueuer *enqueuer, const struct run_reque
         status = grow_memory(enqueuer, &enqueuer->scratch, &enqueuer->scratch_bytes,
                              run_scratch_bytes(request));
     }
-    return status == WW_OK ? grow_memory(enqueuer, &enqueuer->codec_memory, &enqueuer->codec_bytes,
-                                         codec_bytes)
-                           : status;
+    return status == WW_OK
+               ? grow_memory(enqueuer, &enqueuer->codec_memory, &enqueuer->codec_bytes, codec_bytes)
+               : status;
 }
 
 /* ---- Local actions ---------------------------------------------------------------------- */
@@ -156,15 +156,15 @@ enum ww_status enqueue_reserve(struct enqueuer *enqueuer, const struct run_reque
 static enum ww_status launched(int error, const char *what)
 {
     return error == 0 ? WW_OK
-                      : log_failure(WW_TRANSPORT_FAILED, "%s cannot be enqueued on the GPU: error %d",
-                                    what, error);
+                      : log_failure(WW_TRANSPORT_FAILED,
+                                    "%s cannot be enqueued on the GPU: error %d", what, error);
 }
 
 static enum ww_status copy(const struct walk *walk, void *into, const void *from, size_t bytes)
 {
-    return into == from ? WW_OK
-                        : launched(cuda_copy_pieces(&into, &from, &bytes, 1, walk->stream),
-                                   "a copy");
+    return into == from
+               ? WW_OK
+               : launched(cuda_copy_pieces(&into, &from, &bytes, 1, walk->stream), "a copy");
 }
 
 static bool is_framed(const struct walk *walk, const struct slice *slice)
@@ -290,7 +290,8 @@ static enum ww_status post(const struct walk *walk, const struct action *actions
         }
         messages[filled++] = message;
         if (message.kind == WW_SEND) {
-            struct ww_traffic *traffic = &walk->tally->traffic[walk->tally->peer_level[message.peer]];
+            struct ww_traffic *traffic =
+                &walk->tally->traffic[walk->tally->peer_level[message.peer]];
             traffic->data_bytes += message.bytes;
             traffic->data_messages++;
         }

@@ -34,7 +34,8 @@ enum ww_status enqueue_reserve(struct enqueuer *enqueuer, const struct run_reque
 
 /* Enqueues the collective; its memory is the GPU's, as residuals are, and stays in use until the
  * stream has come past it. notes as in cuda.h, may be NULL. sent[levels] grows by the bytes of
- * messages, by peer_level. WW_OK, or what post or a launch returned: the stream is of no use then. */
+ * messages, by peer_level. WW_OK, or what post or a launch returned: the stream is of no use then.
+ */
 struct enqueue_tally {
     const uint8_t *peer_level;
     struct ww_traffic *traffic;

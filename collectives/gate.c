@@ -114,6 +114,8 @@ static void print_codec(const struct signature *signature, char *text, size_t by
 int signature_print(const struct signature *signature, char *text, size_t bytes)
 {
     static const char *const ops[] = {" (sum)", " (mean)", " (min)", " (max)", ""};
+    static const char *const ways[] = {[SIGNATURE_WITH_VALUES] = ", its values in the announcement",
+                                       [SIGNATURE_ELSEWHERE] = ", in memory of GPUs"};
     char root[32] = "";
     char label[64] = "";
     char codec[48];
@@ -141,6 +143,9 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
     if (signature->label == GATE_LABEL_PREEMPTION) {
         return snprintf(text, bytes, "whether anybody was told to go (ww_preempted)");
     }
+    if (signature->label == GATE_LABEL_ATTACH) {
+        return snprintf(text, bytes, "a GPU for its context (ww_cuda_attach)");
+    }
     bool outer = signature->label == GATE_LABEL_OUTER;
     if (signature->root >= 0) {
         snprintf(root, sizeof root, " from root %d", signature->root);
@@ -152,14 +157,14 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
                  (unsigned long long)signature->step);
     }
     print_codec(signature, codec, sizeof codec);
-    return snprintf(text, bytes, "%s of %llu %s%s%s%s%s%s",
-                    signature->collective < COLLECTIVE_COUNT
-                        ? collective_names[signature->collective]
-                        : "unknown collective",
-                    (unsigned long long)signature->count,
-                    signature->type < WW_TYPE_COUNT ? type_names[signature->type] : "unknown type",
-                    signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root,
-                    codec, label, signature->with_values ? ", its values in the announcement" : "");
+    return snprintf(
+        text, bytes, "%s of %llu %s%s%s%s%s%s",
+        signature->collective < COLLECTIVE_COUNT ? collective_names[signature->collective]
+                                                 : "unknown collective",
+        (unsigned long long)signature->count,
+        signature->type < WW_TYPE_COUNT ? type_names[signature->type] : "unknown type",
+        signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root, codec, label,
+        signature->way > 0 && signature->way <= SIGNATURE_ELSEWHERE ? ways[signature->way] : "");
 }
 
 static const char *host_of(const struct gate *gate, int rank)
@@ -645,6 +650,17 @@ void gate_call_roll(struct gate *gate, bool at_gate)
             .kind = MESSAGE_ROLL_CALL, .number = gate->passed, .waits_for = gate->waits_for};
         post_to_all(gate, &gate->roll_call);
     }
+}
+
+int gate_unanswered(const struct gate *gate, int *ranks, int most)
+{
+    int count = 0;
+    for (int i = 0; i < gate->peer_count; i++) {
+        if (!gate->peers[i].answered && count++ < most) {
+            ranks[count - 1] = gate->peers[i].rank;
+        }
+    }
+    return count;
 }
 
 static bool somebody_waits_for(const struct gate *gate, int rank)

@@ -87,6 +87,9 @@ void gate_waits_for(struct gate *gate, int rank);
  * next need not answer; at the gate that may be all that it ever said. */
 void gate_call_roll(struct gate *gate, bool at_gate);
 
+/* After a roll call: the ranks that did not answer, up to `most` of them; how many there are. */
+int gate_unanswered(const struct gate *gate, int *ranks, int most);
+
 /* After a roll call: a rank that is silent and that somebody waits for; -1 when there is none, or
  * when the gate is not direct and cannot know. */
 int gate_silent(const struct gate *gate);

@@ -290,7 +290,9 @@ struct signature run_signature(const struct run_request *request)
                               .op = (uint16_t)request->op,
                               .root = request->root,
                               .label = request->label,
-                              .with_values = request->with_announcement,
+                              .way = request->elsewhere           ? SIGNATURE_ELSEWHERE
+                                     : request->with_announcement ? SIGNATURE_WITH_VALUES
+                                                                  : 0,
                               .codec = (uint32_t)request->coding.spec.kind +
                                        (request->coding.spec.fixed ? SIGNATURE_FIXED : 0) +
                                        (request->coding.asked_dense ? SIGNATURE_DENSE : 0),

@@ -15,23 +15,27 @@
 #define GATE_LABEL_PREEMPTION (UINT32_MAX - 5)
 #define GATE_LABEL_DRAIN (UINT32_MAX - 6)
 #define GATE_LABEL_OUTER (UINT32_MAX - 7)
+#define GATE_LABEL_ATTACH (UINT32_MAX - 8)
+
+#define SIGNATURE_WITH_VALUES 1 /* the values travel with the announcement */
+#define SIGNATURE_ELSEWHERE 2   /* they are memory of GPUs */
 
 #define SIGNATURE_FIXED 256U
 #define SIGNATURE_DENSE 512U
 
 /* What must be the same on all ranks. No padding: compared as bytes. */
 struct signature {
-    uint64_t count;       /* elements (per rank for reduce-scatter and all-gather) */
-    uint64_t step;        /* of the trainer; 0 for single calls */
-    uint16_t collective;  /* enum collective */
-    uint16_t type;        /* enum ww_type */
-    uint16_t op;          /* enum ww_op; WW_OP_COUNT where there is none */
-    uint16_t with_values; /* 1: the values travel with the announcement */
-    int32_t root;         /* -1 where there is none */
-    uint32_t label;       /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
-    uint32_t codec;       /* enum codec_kind, plus SIGNATURE_FIXED, and SIGNATURE_DENSE
-                             where the program asked for a dense step */
-    float density;        /* of the codec */
+    uint64_t count;      /* elements (per rank for reduce-scatter and all-gather) */
+    uint64_t step;       /* of the trainer; 0 for single calls */
+    uint16_t collective; /* enum collective */
+    uint16_t type;       /* enum ww_type */
+    uint16_t op;         /* enum ww_op; WW_OP_COUNT where there is none */
+    uint16_t way;        /* SIGNATURE_..., 0 = by the plan */
+    int32_t root;        /* -1 where there is none */
+    uint32_t label;      /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
+    uint32_t codec;      /* enum codec_kind, plus SIGNATURE_FIXED, and SIGNATURE_DENSE
+                            where the program asked for a dense step */
+    float density;       /* of the codec */
 };
 
 /* "all_reduce of 1024 f32 (mean), bucket 2 of step 7". Returns what snprintf does. */

@@ -6,6 +6,7 @@
 
 #include "call.h"
 #include "context.h"
+#include "device.h"
 #include "internal/vote.h"
 
 #define NAME_BYTES 128
@@ -245,6 +246,10 @@ static void fuse(struct ww_context *context)
 static enum ww_status reserve_bucket(struct ww_context *context, struct bucket *bucket)
 {
     bucket->memory_bytes = bucket->count * ww_type_bytes(bucket->type);
+    if (context->device != NULL) {
+        enum ww_status status = context->device->ops->add_bucket(context->device, bucket);
+        return status == WW_OK ? bucket_plan(context, bucket) : status;
+    }
     if (bucket->memory_bytes > 0 && context->settings.values.staleness == 0) {
         bucket->memory = context->vectors.reserve(context->vectors.self, bucket->memory_bytes);
         if (bucket->memory == NULL) {
@@ -272,6 +277,10 @@ enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket)
         .root = -1,
         .label = (uint32_t)bucket->index + 1,
         .coding = {.spec = spec, .asked_dense = context->coding.dense_next}};
+    if (device_enqueues(context)) {
+        return context->device->ops->plan(context->device, &wish, bucket->count, &spec,
+                                          &bucket->request);
+    }
     enum ww_status status = shelf_fill(context->steps.shelf, &choice, 0, &bucket->request);
     return status == WW_OK ? engine_reserve(context->steps.engine, &bucket->request) : status;
 }
@@ -316,6 +325,10 @@ void buckets_destroy(struct ww_context *context)
     delayed_destroy(context);
     for (int i = 0; i < context->bucket_count; i++) {
         struct bucket *bucket = &context->buckets[i];
+        if (context->device != NULL) {
+            context->device->ops->remove_bucket(context->device, bucket);
+            continue;
+        }
         context->vectors.release(context->vectors.self, bucket->memory, bucket->memory_bytes);
     }
     coding_destroy(context);
@@ -367,14 +380,30 @@ static void *common_memory(const struct bucket *bucket)
     return (void *)start;
 }
 
-void bucket_gather(struct ww_context *context, struct bucket *bucket)
+/* On a GPU memory is reserved for those buckets only that need it: there it is scarce. */
+static bool has_memory(struct ww_context *context, struct bucket *bucket)
+{
+    const struct vectors *vectors = &context->vectors;
+    if (bucket->memory == NULL && bucket->memory_bytes > 0) {
+        bucket->memory = vectors->reserve(vectors->self, bucket->memory_bytes);
+    }
+    return bucket->memory != NULL || bucket->memory_bytes == 0;
+}
+
+enum ww_status bucket_gather(struct ww_context *context, struct bucket *bucket)
 {
     struct pieces *pieces = &context->pieces;
     size_t element_bytes = ww_type_bytes(bucket->type);
-    bucket->values = common_memory(bucket);
+    bool staged = context->device != NULL && context->device->staged;
+    bucket->values = staged ? NULL : common_memory(bucket);
+    if (bucket->values == NULL && !has_memory(context, bucket)) {
+        return log_failure(WW_NO_MEMORY, "no memory for a bucket of %zu bytes (\"%s\" ...)",
+                           bucket->memory_bytes, bucket->tensors[0]->name);
+    }
     bucket->apart = bucket->values == NULL && bucket->memory != NULL;
-    if (!bucket->apart) {
-        return;
+    if (!bucket->apart || staged) { /* its values were staged when they were ready */
+        bucket->values = bucket->apart ? bucket->memory : bucket->values;
+        return WW_OK;
     }
     bucket->values = bucket->memory;
     pieces->count = bucket->tensor_count;
@@ -384,7 +413,8 @@ void bucket_gather(struct ww_context *context, struct bucket *bucket)
         pieces->from[i] = was_started(tensor) && tensor->count > 0 ? tensor->values : NULL;
         pieces->bytes[i] = tensor->count * element_bytes;
     }
-    context->vectors.copy(context->vectors.self, pieces);
+    context->copier.copy(context->copier.self, pieces);
+    return WW_OK;
 }
 
 void bucket_scatter(struct ww_context *context, struct bucket *bucket)
@@ -404,5 +434,5 @@ void bucket_scatter(struct ww_context *context, struct bucket *bucket)
             pieces->bytes[piece] = tensor->count * element_bytes;
         }
     }
-    context->vectors.copy(context->vectors.self, pieces);
+    context->copier.copy(context->copier.self, pieces);
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "device.h"
 #include "internal/clock.h"
 #include "internal/cpu.h"
 
@@ -24,6 +25,7 @@ struct call {
     bool takes_in;             /* the residual goes into this rank's input and is zero then */
     bool chooses;              /* "auto" */
     struct auto_call *chooser; /* NULL = the codec is the caller's */
+    bool on_device;            /* its memory is that of the context's GPU */
     bool seeded;               /* else seeds count the calls */
     uint64_t seed;
 };
@@ -130,15 +132,19 @@ static enum ww_status plan_call(struct ww_context *context, const struct call *c
     bool forced = call->collective == COLLECTIVE_ALL_REDUCE && context->forced.algorithm != NULL &&
                   choice_suits(&context->forced, call->type);
     bool coded = call->codec.kind != CODEC_NONE;
-    struct choice choice = coded    ? selector_choose_coded(context->selector, &call->codec, false)
-                           : forced ? context->forced
-                                    : selector_choose(context->selector, &wish);
     *request = (struct run_request){.count = call->count,
                                     .type = call->type,
                                     .op = call->op,
                                     .root = call->root,
                                     .label = call->label,
                                     .coding = {.spec = call->codec}};
+    if (call->on_device) {
+        return context->device->ops->plan(context->device, &wish, call->count, &call->codec,
+                                          request);
+    }
+    struct choice choice = coded    ? selector_choose_coded(context->selector, &call->codec, false)
+                           : forced ? context->forced
+                                    : selector_choose(context->selector, &wish);
     enum ww_status status = shelf_fill(context->calls.shelf, &choice, root, request);
     return status == WW_OK ? engine_reserve(context->calls.engine, request) : status;
 }
@@ -150,7 +156,8 @@ static bool is_latest(const struct latest_call *latest, const struct call *call)
     return latest->known && latest->collective == call->collective &&
            request->count == call->count && request->type == call->type &&
            request->op == call->op && request->root == call->root &&
-           request->label == call->label && codec_spec_same(&request->coding.spec, &call->codec);
+           request->label == call->label && request->elsewhere == call->on_device &&
+           codec_spec_same(&request->coding.spec, &call->codec);
 }
 
 static enum ww_status prepare(struct ww_context *context, const struct call *call)
@@ -167,7 +174,7 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
     latest->request.input = call->input;
     latest->request.output = call->output;
     bool feeds_back = call->codec.kind != CODEC_NONE && call->feeds_back;
-    float *residual = feeds_back ? call->residual : NULL;
+    float *residual = feeds_back && !call->on_device ? call->residual : NULL;
     latest->request.coding.residual = residual;
     latest->request.coding.next = residual;
     latest->request.coding.seed = call->seeded ? call->seed : context->calls_made;
@@ -232,7 +239,7 @@ static enum ww_status run(struct ww_context *context, const struct call *call, u
     if (status != WW_OK) {
         return status;
     }
-    if (call->takes_in && call->count > 0) {
+    if (call->takes_in && call->count > 0 && !call->on_device) {
         *other_ns += take_in_residual(context, call);
     }
     status = await_room(context, engine);
@@ -241,6 +248,10 @@ static enum ww_status run(struct ww_context *context, const struct call *call, u
     }
     if (status == WW_OK) {
         status = finish(context, engine, request->with_announcement);
+    }
+    if (status == WW_OK && call->on_device) {
+        struct device_call agreed = {request, call->residual, call->takes_in};
+        status = context->device->ops->run_call(context->device, &agreed);
     }
     context->calls_made += status == WW_OK && call->label == 0;
     if (status == WW_OK && engine_is_tuned(request)) {
@@ -535,4 +546,52 @@ enum ww_status ww_broadcast(struct ww_context *context, void *values, size_t cou
                                         .type = type,
                                         .op = WW_OP_COUNT,
                                         .root = root});
+}
+
+/* ---- On a GPU --------------------------------------------------------------------------- */
+
+static enum ww_status check_device(struct ww_context *context, const struct call *call)
+{
+    enum ww_status status = context_check(context, call->name);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (context->device == NULL) {
+        status = log_failure(WW_BAD_STATE, "%s: the context has no GPU: call ww_cuda_attach",
+                             call->name);
+    } else if (atomic_load(&context->step.open)) {
+        status = log_failure(WW_BAD_STATE,
+                             "%s was called inside of a step, whose buckets are on their way in an "
+                             "order of their own: end it before",
+                             call->name);
+    }
+    return status == WW_OK ? WW_OK : context_fail(context, status);
+}
+
+enum ww_status call_on_device(struct ww_context *context, const struct call_on_device *asked)
+{
+    struct call call = {.name = asked->name,
+                        .collective = asked->collective,
+                        .input = asked->input,
+                        .output = asked->output,
+                        .count = asked->count,
+                        .type = asked->type,
+                        .op = asked->op,
+                        .root = asked->root,
+                        .residual = asked->residual,
+                        .feeds_back = asked->residual != NULL};
+    struct codec_spec spec = {.kind = CODEC_NONE};
+    enum ww_status status = check_device(context, &call);
+    if (status == WW_OK && asked->codec != NULL) {
+        status = check_coded(context, &call, asked->codec, &spec);
+    }
+    if (status != WW_OK) {
+        return status;
+    }
+    bool coded = context->world.size > 1 && asked->count > 0;
+    call.codec = coded ? spec : call.codec;
+    call.codec.fixed = call.codec.fixed || call.codec.kind == CODEC_TOPK;
+    call.takes_in = asked->residual != NULL && call.codec.kind == CODEC_NONE;
+    call.on_device = true;
+    return make(context, &call);
 }

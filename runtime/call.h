@@ -10,6 +10,21 @@
  * A failure breaks the context. */
 enum ww_status call_meet(struct ww_context *context, const char *name, uint32_t label);
 
+/* A call on memory of the context's GPU, as the program made it. */
+struct call_on_device {
+    const char *name;
+    enum collective collective;
+    const void *input;
+    void *output;
+    size_t count;
+    enum ww_type type;
+    enum ww_op op;     /* WW_OP_COUNT where nothing is reduced */
+    int root;          /* -1 where there is none */
+    const char *codec; /* NULL = it is not encoded */
+    float *residual;   /* NULL = no error feedback */
+};
+enum ww_status call_on_device(struct ww_context *context, const struct call_on_device *asked);
+
 /* For whom a call is made: the name that begins sentences, and what ranks at another place are told
  * apart by, GATE_LABEL_... */
 struct call_purpose {

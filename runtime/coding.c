@@ -17,6 +17,7 @@
 #include <wirewise/tools.h>
 
 #include "context.h"
+#include "device.h"
 #include "internal/clock.h"
 #include "internal/memory.h"
 
@@ -70,6 +71,7 @@ struct codec_spec coding_spec(const struct ww_context *context, const struct buc
     struct codec_spec spec = compare_codec(context, bucket);
     if (spec.kind == CODEC_TOPK) {
         spec.density = warm_density(context, spec.density);
+        spec.fixed = spec.fixed || device_enqueues(context); /* a stream cannot wait for lengths */
     }
     return spec;
 }

@@ -109,6 +109,7 @@ static const struct row rows[] = {
      .help = "site/rack/rail of the host, rack/rail or rail; empty = found out (Slurm)"},
     {TEXT(shape), .shared = true,
      .help = "imitate hosts and slower wires: hosts=2,rate=1gbit,latency=20us; empty = no"},
+    {TEXT(nccl), .help = "NCCL's library, for gradients on GPUs: a file, auto, or none"},
     {FIELD(discover), .kind = KIND_BOOL, .shared = true, .names = bool_names,
      .help = "one rank per host looks at its machine first, for up to a second"},
 };

@@ -21,6 +21,7 @@ struct settings {
     char host[64];
     char place[64];
     char shape[96];
+    char nccl[1024];
     char calibration_file[1024];
     enum config_origin origins[CONFIG_ROWS_MAX]; /* by row of the table */
 };

@@ -9,6 +9,7 @@
 
 #include "call.h"
 #include "checkpoint.h"
+#include "device.h"
 #include "internal/clock.h"
 #include "internal/cpu.h"
 #include "internal/fabrics.h"
@@ -60,6 +61,9 @@ static bool break_steps(struct ww_context *context, enum ww_status status, const
     if (whole) {
         engine_fail(context->steps.engine, status, log_last_error());
         keep_sentence(context, status);
+        if (context->device != NULL) {
+            context->device->ops->abort(context->device);
+        }
     }
     if (locks) {
         pthread_mutex_unlock(&context->steps.lock);
@@ -481,6 +485,9 @@ static void free_tensors(struct ww_context *context)
 static void tear_down(struct ww_context *context, bool failed)
 {
     progress_stop(context->thread);
+    if (context->device != NULL) {
+        context->device->ops->rest(context->device);
+    }
     preempt_end(&context->preemption);
     checkpoint_detach_all(context);
     autos_destroy(&context->autos);
@@ -491,6 +498,9 @@ static void tear_down(struct ww_context *context, bool failed)
     shelf_destroy(context->calls.shelf);
     selector_destroy(context->selector);
     buckets_destroy(context);
+    if (context->device != NULL) {
+        context->device->ops->destroy(context->device, failed);
+    }
     free_tensors(context);
     allocations_end(context);
     shape_destroy(context->shape);
@@ -533,6 +543,7 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
     pthread_mutex_init(&made->allocations_lock, NULL);
     kernels_init(&made->kernels);
     made->vectors = vectors_of_host(&made->kernels);
+    made->copier = copier_of_host();
     status = take_world(made, world);
     if (status == WW_OK) {
         status = set_up(made, config);
@@ -556,6 +567,14 @@ static void warn_of_abandoned(const struct ww_context *context)
     }
 }
 
+/* What is under way on a GPU comes to its end, while somebody looks after it. */
+static bool has_settled(struct ww_context *context)
+{
+    struct device *device = context->device;
+    enum ww_status status = device == NULL ? WW_OK : device->ops->settle(device);
+    return status == WW_OK || context_break(context, status, NULL) == WW_OK;
+}
+
 void ww_context_destroy(struct ww_context *context)
 {
     if (context == NULL) {
@@ -567,7 +586,7 @@ void ww_context_destroy(struct ww_context *context)
     progress_stop(context->thread);
     context->thread = NULL;
     warn_of_abandoned(context);
-    bool failed = atomic_load(&context->failure) != WW_OK ||
+    bool failed = atomic_load(&context->failure) != WW_OK || !has_settled(context) ||
                   call_meet(context, "ww_context_destroy", GATE_LABEL_FAREWELL) != WW_OK;
     tear_down(context, failed);
 }

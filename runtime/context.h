@@ -204,7 +204,9 @@ struct ww_context {
     int32_t *votes; /* [size] for agreements while the context is made */
     struct kernels kernels;
     struct vectors vectors; /* of the steps */
-    struct device *device;  /* the GPU that gradients lie on, see device.h; NULL = the host's memory */
+    struct copier copier;   /* of tensors */
+    struct device
+        *device; /* the GPU that gradients lie on, see device.h; NULL = the host's memory */
     struct lane steps;
     struct lane calls;
     struct ww_traffic calls_since[WW_LEVELS_MAX]; /* before the program's first call ... */
@@ -263,7 +265,7 @@ enum ww_status buckets_agree(struct ww_context *context);
 enum ww_status buckets_create(struct ww_context *context);
 void buckets_destroy(struct ww_context *context);
 void buckets_reset(struct ww_context *context);
-void bucket_gather(struct ww_context *context, struct bucket *bucket);
+enum ww_status bucket_gather(struct ww_context *context, struct bucket *bucket);
 void bucket_scatter(struct ww_context *context, struct bucket *bucket);
 
 /* Chooses how a bucket travels, and reserves what that needs; the lane is locked. */

@@ -5,15 +5,26 @@
 #include <string.h>
 
 #include "context.h"
+#include "device.h"
 #include "internal/clock.h"
 
 #define NS_PER_S 1e9
 #define MIB 1048576.0
 #define DENSE_BYTES 4 /* the yardstick is fp32 */
 
+/* What a lane sent so far, and what its collectives sent between GPUs. */
+static void count_lane(const struct ww_context *context, bool calls, uint64_t *planned,
+                       struct ww_traffic *traffic)
+{
+    engine_counters(calls ? context->calls.engine : context->steps.engine, planned, traffic);
+    if (context->device != NULL) {
+        context->device->ops->count(context->device, calls, traffic, planned);
+    }
+}
+
 void report_begin(struct ww_context *context)
 {
-    engine_counters(context->steps.engine, context->step.planned, context->step.traffic);
+    count_lane(context, false, context->step.planned, context->step.traffic);
 }
 
 static void count_tensors(struct ww_context *context, struct ww_report *report)
@@ -32,13 +43,13 @@ static void count_tensors(struct ww_context *context, struct ww_report *report)
 }
 
 /* Bytes per level that an engine counted beyond `traffic` and `planned`. */
-static void fill_levels(const struct ww_context *context, const struct engine *engine,
+static void fill_levels(const struct ww_context *context, bool calls,
                         const struct ww_traffic *since, const uint64_t *planned_since,
                         struct ww_report *report)
 {
     struct ww_traffic traffic[WW_LEVELS_MAX];
     uint64_t planned[WW_LEVELS_MAX];
-    engine_counters(engine, planned, traffic);
+    count_lane(context, calls, planned, traffic);
     report->size = context->world.size;
     report->levels = context->topology.levels;
     for (int level = 0; level < report->levels; level++) {
@@ -61,7 +72,9 @@ static void note_communication(struct ww_context *context, struct ww_report *rep
         step->communication_ns += now_ns - step->moving_since_ns;
         step->moving_since_ns = now_ns;
     }
-    report->communication_s = (double)step->communication_ns / NS_PER_S;
+    if (!device_enqueues(context)) {
+        report->communication_s = (double)step->communication_ns / NS_PER_S;
+    }
     if (delayed_is_on(context)) {
         step->communication_ns = 0;
     }
@@ -71,7 +84,7 @@ void report_counters(struct ww_context *context, struct ww_report *report)
 {
     struct step *step = &context->step;
     pthread_mutex_lock(&context->steps.lock);
-    fill_levels(context, context->steps.engine, step->traffic, step->planned, report);
+    fill_levels(context, false, step->traffic, step->planned, report);
     ledger_collect(context, report);
     note_communication(context, report);
     if (delayed_is_on(context)) { /* what moves from now on, other steps' too, is told next time */
@@ -103,8 +116,7 @@ enum ww_status ww_calls_report(struct ww_context *context, struct ww_report *rep
                                                  "is inside the same context"));
     }
     struct ww_report made = WW_REPORT_INIT;
-    fill_levels(context, context->calls.engine, context->calls_since, context->calls_planned_since,
-                &made);
+    fill_levels(context, true, context->calls_since, context->calls_planned_since, &made);
     made.step = context->calls_made;
     pthread_mutex_unlock(&context->calls.lock);
     *report = made;

@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "context.h"
+#include "device.h"
 #include "internal/clock.h"
 
 #define NS_PER_S 1e9
@@ -67,17 +68,36 @@ static struct bucket *next_ready(struct ww_context *context)
     return bucket_state(bucket) == BUCKET_READY ? bucket : NULL;
 }
 
+/* Gradients that are staged come a little later than their GPU's calls. */
+static bool has_values(struct ww_context *context, struct bucket *bucket, enum ww_status *status)
+{
+    struct device *device = context->device;
+    enum ww_status looked = device == NULL ? WW_OK : device->ops->look_ready(device, bucket);
+    *status = looked < 0 ? looked : *status;
+    return looked == WW_OK;
+}
+
 /* Lets the next bucket of the order leave; false when it is not ready or there is no room. */
 static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_status *status)
 {
     struct step *step = &context->step;
     struct bucket *bucket = next_ready(context);
-    if (bucket == NULL || !engine_has_room(context->steps.engine)) {
+    if (bucket == NULL || !engine_has_room(context->steps.engine) ||
+        !has_values(context, bucket, status)) {
         return false;
     }
-    bucket_gather(context, bucket);
-    struct run_request request = request_of(context, bucket);
-    coding_launch(context, bucket, step->terms, &request);
+    struct run_request request;
+    if (device_enqueues(context)) { /* its values are touched once all ranks have agreed */
+        request = bucket->request;
+        request.step = step->number;
+    } else {
+        *status = bucket_gather(context, bucket);
+        if (*status != WW_OK) {
+            return false;
+        }
+        request = request_of(context, bucket);
+        coding_launch(context, bucket, step->terms, &request);
+    }
     *status = engine_start(context->steps.engine, &request, &bucket->number);
     if (*status != WW_OK) {
         return false;
@@ -87,6 +107,23 @@ static bool launch_next(struct ww_context *context, uint64_t now_ns, enum ww_sta
     bucket->start_ns = now_ns;
     atomic_store_explicit(&bucket->state, BUCKET_MOVING, memory_order_relaxed);
     return true;
+}
+
+/* On a GPU, in the order in which they left: streams of all ranks have the same one. */
+static enum ww_status enqueue_buckets(struct ww_context *context, uint64_t *now_ns)
+{
+    struct step *step = &context->step;
+    enum ww_status status = WW_OK;
+    for (int i = step->launched - step->moving; status == WW_OK && i < step->launched; i++) {
+        struct bucket *bucket = &context->buckets[context->order[i]];
+        if (!engine_done(context->steps.engine, bucket->number)) {
+            break;
+        }
+        status = context->device->ops->run_bucket(context->device, bucket);
+        step_note_arrival(context, now_ns);
+        atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
+    }
+    return status;
 }
 
 /* Hands results back. Launched buckets that still move are few: the engine has few runs. */
@@ -131,13 +168,17 @@ static bool is_ready(struct ww_context *context)
     return delayed_is_on(context) ? delayed_is_ready(context) : next_ready(context) != NULL;
 }
 
-static void finish(struct ww_context *context, uint64_t *now_ns)
+static enum ww_status finish(struct ww_context *context, uint64_t *now_ns)
 {
+    if (device_enqueues(context)) {
+        return enqueue_buckets(context, now_ns);
+    }
     if (delayed_is_on(context)) {
         delayed_finish(context, now_ns);
     } else {
         finish_buckets(context, now_ns);
     }
+    return WW_OK;
 }
 
 static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_ns)
@@ -151,7 +192,8 @@ static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_n
         step_note_pulse(context);
     }
     if (context->step.moving > 0) {
-        finish(context, now_ns);
+        enum ww_status finished = finish(context, now_ns);
+        status = finished < 0 ? finished : status;
     }
     /* What found no room before may find it now: whoever progresses must come again. */
     return status == WW_OK && is_ready(context) ? WW_PENDING : status;
@@ -219,8 +261,13 @@ static enum ww_status check_handover(struct ww_tensor *tensor, const void *value
     return WW_OK;
 }
 
-static void complete(struct ww_context *context, struct bucket *bucket)
+static enum ww_status complete(struct ww_context *context, struct bucket *bucket)
 {
+    struct device *device = context->device;
+    enum ww_status status = device == NULL ? WW_OK : device->ops->note_ready(device, bucket);
+    if (status != WW_OK) {
+        return context_break(context, status, NULL);
+    }
     bucket->ready_rank = atomic_fetch_add_explicit(&context->step.ready_count, 1,
                                                    memory_order_relaxed);
     if (delayed_is_on(context)) {
@@ -234,6 +281,7 @@ static void complete(struct ww_context *context, struct bucket *bucket)
     if (context->thread != NULL) {
         progress_wake(context->thread);
     }
+    return WW_OK;
 }
 
 /* The last tensor of a bucket makes it ready. */
@@ -249,7 +297,10 @@ static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum ten
     }
     atomic_store_explicit(&tensor->state, state, memory_order_release);
     if (atomic_fetch_sub_explicit(&bucket->missing, 1, memory_order_acq_rel) == 1) {
-        complete(context, bucket);
+        enum ww_status completed = complete(context, bucket);
+        if (completed != WW_OK) {
+            return context_fail(context, completed);
+        }
     }
     if (context->thread != NULL) {
         if (copies) {
@@ -409,6 +460,14 @@ static enum ww_status check_wait(const struct ww_context *context, const struct 
     return WW_OK;
 }
 
+/* What the program enqueues from now on finds the bucket's results. */
+static enum ww_status await_results_on_device(struct ww_context *context, struct bucket *bucket)
+{
+    struct device *device = context->device;
+    enum ww_status status = device == NULL ? WW_OK : device->ops->await_bucket(device, bucket);
+    return status == WW_OK ? WW_OK : context_break(context, status, NULL);
+}
+
 enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
 {
     if (tensor == NULL) {
@@ -430,11 +489,14 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
                                                  "the same bucket, was neither started nor skipped",
                                                  tensor->name, missing->name));
     }
-    if (bucket_state(tensor->bucket) == BUCKET_DONE) {
+    if (bucket_state(tensor->bucket) == BUCKET_DONE && context->device == NULL) {
         return WW_OK;
     }
     uint64_t since = clock_now_ns();
     status = step_await(context, tensor->bucket, &tensor->bucket->state);
+    if (status == WW_OK) {
+        status = await_results_on_device(context, tensor->bucket);
+    }
     note_exposed(context, since, clock_now_ns());
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
@@ -560,8 +622,23 @@ static enum ww_status await_own(struct ww_context *context)
     for (int i = 0; i < context->bucket_count && status == WW_OK; i++) {
         struct bucket *bucket = &context->buckets[context->order[i]];
         status = step_await(context, bucket, &bucket->state);
+        if (status == WW_OK) {
+            status = await_results_on_device(context, bucket);
+        }
     }
     return status;
+}
+
+/* Steps that are compared with each other are timed to their end on the GPU. */
+static enum ww_status end_on_device(struct ww_context *context, struct ww_report *report)
+{
+    struct device *device = context->device;
+    bool times = context->ledger.compares && policy_times(&context->ledger.policy);
+    enum ww_status status = times ? device->ops->settle(device) : WW_OK;
+    if (status == WW_OK) {
+        status = device->ops->end_step(device, report);
+    }
+    return status == WW_OK ? WW_OK : context_break(context, status, NULL);
 }
 
 /* What found no room before, or came last, shall leave before the program computes again. */
@@ -644,6 +721,9 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     struct ww_report made = WW_REPORT_INIT;
     uint64_t since = clock_now_ns();
     status = await_results(context, &made);
+    if (status == WW_OK && context->device != NULL) {
+        status = end_on_device(context, &made);
+    }
     atomic_store_explicit(&context->step.open, false, memory_order_release);
     if (status == WW_OK) {
         account(context, &made);

@@ -25,6 +25,11 @@ struct vectors {
     void (*zero)(void *self, void *values, size_t bytes);
     void (*add)(void *self, float *into, const float *more, size_t count); /* into = into + more */
     void (*scale)(void *self, enum ww_type type, void *values, size_t count, double factor);
+    void *self;
+};
+
+/* How tensors come together in buckets, and apart. */
+struct copier {
     void (*copy)(void *self, const struct pieces *pieces);
     void *self;
 };
@@ -33,5 +38,6 @@ struct kernels;
 
 /* Of the host; kernels outlive it. */
 struct vectors vectors_of_host(const struct kernels *kernels);
+struct copier copier_of_host(void);
 
 #endif

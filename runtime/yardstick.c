@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "device.h"
 #include "internal/clock.h"
 #include "internal/memory.h"
 
@@ -19,6 +20,10 @@ static enum ww_status dense_request(struct ww_context *context, const struct buc
                                     .op = context->settings.values.gradient_op,
                                     .root = -1,
                                     .label = (uint32_t)bucket->index + 1};
+    if (device_enqueues(context)) {
+        struct codec_spec none = {.kind = CODEC_NONE};
+        return context->device->ops->plan(context->device, &wish, bucket->count, &none, request);
+    }
     return shelf_fill(context->steps.shelf, &choice, 0, request);
 }
 
@@ -58,6 +63,9 @@ void yardstick_price(struct ww_context *context)
     struct interval *model = &context->ledger.model;
     const struct wires *wires = &context->wires;
     *model = (struct interval){0, 0, 0};
+    if (device_enqueues(context)) {
+        return; /* the wires that were measured are the host's */
+    }
     bool alone = !context->ledger.overlaps; /* else who hides what is anybody's guess */
     if (!context->ledger.compares || !alone || wires->link[wires->levels - 1].source < COST_GIVEN) {
         return;

@@ -30,13 +30,13 @@ struct cuda_head {
 
 /* What a run's kernels came across, in device memory. Kernels add to it (atomically). */
 struct cuda_notes {
-    int32_t wild_rank;        /* lowest rank named so far, INT32_MAX = none: encoding and decoding
-                                 lower it, and heads that are written later carry it */
-    uint32_t damaged;         /* frames that cannot come from encode */
-    unsigned long long wild;  /* elements encoded here that were not finite */
-    unsigned long long chosen;/* elements that travel */
-    double given;             /* where asked for: squares of what was encoded, residuals included */
-    double left;              /* ... of the residuals that this left */
+    int32_t wild_rank;         /* lowest rank named so far, INT32_MAX = none: encoding and decoding
+                                  lower it, and heads that are written later carry it */
+    uint32_t damaged;          /* frames that cannot come from encode */
+    unsigned long long wild;   /* elements encoded here that were not finite */
+    unsigned long long chosen; /* elements that travel */
+    double given; /* where asked for: squares of what was encoded, residuals included */
+    double left;  /* ... of the residuals that this left */
 };
 
 /* The stream is a cudaStream_t. See kernels.h for reductions; ways <= CUDA_SOURCES_MAX. */
@@ -73,9 +73,9 @@ int cuda_decode_sum(const struct cuda_sum *sum, void *stream);
 
 /* Top-k with a threshold, for frames of no fixed length and for choosing a threshold once for many
  * steps: one pass as sparse_kernels.choose does on every SPARSE_CHUNK, in order. next may not be
- * residual. counts[chunks]: how many each chunk chose; offsets and codes have `room` entries for each
- * chunk, at most SPARSE_CHUNK; a chunk that chose more than fits keeps those behind in next, so
- * that nothing is lost. */
+ * residual. counts[chunks]: how many each chunk chose; offsets and codes have `room` entries for
+ * each chunk, at most SPARSE_CHUNK; a chunk that chose more than fits keeps those behind in next,
+ * so that nothing is lost. */
 struct cuda_choice {
     struct stretch in;
     uint32_t threshold;
@@ -93,19 +93,20 @@ size_t cuda_threshold_room(size_t count);
 int cuda_threshold(const struct stretch *in, double share, uint32_t *threshold, void *room,
                    void *stream);
 
-/* Adds the sum of squares to *sum and how many values are not finite to *wild (device memory, either
- * may be NULL), in one pass; the same bits for the same count on every GPU of one model, whatever
- * the number of calls. fp32 and fp64. room: cuda_squares_room bytes. */
+/* Adds the sum of squares to *sum and how many values are not finite to *wild (device memory,
+ * either may be NULL), in one pass; the same bits for the same count on every GPU of one model,
+ * whatever the number of calls. fp32 and fp64. room: cuda_squares_room bytes. */
 size_t cuda_squares_room(size_t count);
 int cuda_squares(enum ww_type type, const void *values, size_t count, double *sum,
                  unsigned long long *wild, void *room, void *stream);
 
-/* values[i] = fl(values[i] * factor), fp32 and fp64; factor in device memory where `at` is not NULL. */
+/* values[i] = fl(values[i] * factor), fp32 and fp64; factor in device memory where `at` is not
+ * NULL. */
 int cuda_scale(enum ww_type type, void *values, size_t count, double factor, const double *at,
                void *stream);
 
-/* Copies many pieces at once, for fusing tensors: into[i][bytes[i]] = from[i]; from[i] NULL = zeros.
- * Pieces do not overlap. Arrays of the host. */
+/* Copies many pieces at once, for fusing tensors: into[i][bytes[i]] = from[i]; from[i] NULL =
+ * zeros. Pieces do not overlap. Arrays of the host. */
 int cuda_copy_pieces(void *const *into, const void *const *from, const size_t *bytes, int count,
                      void *stream);
 

@@ -24,7 +24,8 @@ void gpu_name(int device, char *text, size_t bytes);
 void gpu_address(int device, char *text, size_t bytes);
 
 /* Memory of the GPU, contents undefined, aligned to 256; and memory of the host that it reads and
- * writes at full speed. 0 bytes give NULL. Freeing waits for work under way. WW_OK, WW_NO_MEMORY. */
+ * writes at full speed. 0 bytes give NULL. Freeing waits for work under way. WW_OK, WW_NO_MEMORY.
+ */
 enum ww_status gpu_alloc(size_t bytes, void **memory);
 void gpu_free(void *memory);
 enum ww_status gpu_alloc_pinned(size_t bytes, void **memory);
@@ -46,7 +47,6 @@ enum ww_status gpu_copy(void *into, const void *from, size_t bytes, void *stream
 enum ww_status gpu_zero(void *into, size_t bytes, void *stream);
 enum ww_status gpu_record(void *event, void *stream);
 enum ww_status gpu_stream_await(void *stream, void *event); /* the stream waits, not the caller */
-enum ww_status gpu_call(void (*function)(void *self), void *self, void *stream);
 
 /* WW_OK once everything before the event is done, WW_PENDING, or WW_TRANSPORT_FAILED. */
 enum ww_status gpu_event_look(void *event);

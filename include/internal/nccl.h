@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * nccl.h: NVIDIA's collectives, loaded when the program runs: the same library works where there
  * are none. One communicator among all ranks of a world. Whatever is enqueued here is enqueued by
- * all ranks in the same order; streams are cudaStream_t. Bytes of messages are equal on both ends. */
+ * all ranks in the same order; streams are cudaStream_t. Bytes of messages are equal on both ends.
+ */
 #ifndef INTERNAL_NCCL_H
 #define INTERNAL_NCCL_H
 

@@ -67,8 +67,8 @@ struct ww_world {
     int size;            /* >= 1 */
 
     /* Gathers `bytes` from every rank into all[size * bytes], in rank order; 0 = success.
-     * Called by all ranks, only inside ww_context_create and ww_tensors_commit, on the thread that
-     * makes the call. May be NULL when size is 1. */
+     * Called by all ranks, only inside ww_context_create, ww_tensors_commit and ww_cuda_attach, on
+     * the thread that makes the call. May be NULL when size is 1. */
     int (*all_gather)(void *self, const void *mine, void *all, size_t bytes);
     void *self; /* handed to all_gather and to the transport */
 
@@ -126,7 +126,7 @@ enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
  * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
- * on all but timeout_s, progress, mpi_quiet, log_level, host, place and calibration_file: a
+ * on all but timeout_s, progress, mpi_quiet, log_level, host, place, nccl and calibration_file: a
  * difference is WW_MISMATCH in ww_context_create, named. */
 struct ww_config {
     size_t struct_bytes;       /* sizeof(struct ww_config), set by WW_CONFIG_INIT */
@@ -200,13 +200,16 @@ struct ww_config {
      * Times are of that imitation, and rank 0 says so in a warning. NULL or "" = wires as they are;
      * refused where there are several real hosts */
     const char *shape;
+
+    const char *nccl; /* for gradients on GPUs (wirewise/cuda.h): file or name of NCCL's library;
+                         "auto" = libnccl.so.2, "none" = through the host's memory */
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
             0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, true, 0, "none", WW_PROBE_AUTO, 0, \
-            false, NULL, (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL                            \
+            false, NULL, (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL, "auto"                    \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
@@ -431,6 +434,9 @@ struct ww_report {
     int slowest_rank; /* the one waited for the longest in this step; -1 = nobody, or unknown */
     double ledger_s;  /* what comparing cost: more than a usual step, for a probe */
     struct ww_savings saved;
+    uint64_t timed_step;  /* on a GPU: the step that communication_s, encoded, chosen and wild are
+                             of, the latest one it had finished; 0 = none since the report before,
+                             or gradients are not on one */
     double residual_norm; /* L2, of what error feedback keeps here, when it was last looked at;
                              -1 = never, or none is kept */
     double captured;      /* the share of squares that was sent then; -1 likewise */
@@ -438,8 +444,8 @@ struct ww_report {
 #define WW_REPORT_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0, 0,  \
-            0, 0, 0, 0, -1, -1, 0, 0, "", false, 0, 0, 0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, -1, \
-            -1                                                                                     \
+            0, 0, 0, 0, -1, -1, 0, 0, "", false, 0, 0, 0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, 0,  \
+            -1, -1                                                                                 \
     }
 
 /* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor

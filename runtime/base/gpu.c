@@ -13,7 +13,8 @@ enum ww_status gpu_status(int error, const char *what)
         return WW_OK;
     }
     return log_failure(WW_TRANSPORT_FAILED, "%s failed: %s (%s)", what,
-                       cudaGetErrorString((cudaError_t)error), cudaGetErrorName((cudaError_t)error));
+                       cudaGetErrorString((cudaError_t)error),
+                       cudaGetErrorName((cudaError_t)error));
 }
 
 static enum ww_status memory_status(cudaError_t error, const char *what, size_t bytes)
@@ -160,11 +161,6 @@ enum ww_status gpu_record(void *event, void *stream)
 enum ww_status gpu_stream_await(void *stream, void *event)
 {
     return gpu_status((int)cudaStreamWaitEvent(stream, event, 0), "waiting for an event");
-}
-
-enum ww_status gpu_call(void (*function)(void *self), void *self, void *stream)
-{
-    return gpu_status((int)cudaLaunchHostFunc(stream, function, self), "a call of the host");
 }
 
 static enum ww_status look(cudaError_t error, const char *what)

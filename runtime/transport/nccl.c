@@ -142,9 +142,9 @@ static enum ww_status failure(struct nccl *nccl, ncclResult_t result, const char
     bool says = detail != NULL && detail[0] != '\0';
     bool twice = says && strstr(detail, "Duplicate GPU") != NULL;
     const char *remedy = twice ? "; give each rank a GPU of its own" : "";
-    return log_failure(twice ? WW_UNSUPPORTED : WW_TRANSPORT_FAILED, "NCCL: %s failed: %s%s%.300s%s",
-                       what, library.error_string(result), says ? ": " : "", says ? detail : "",
-                       remedy);
+    return log_failure(twice ? WW_UNSUPPORTED : WW_TRANSPORT_FAILED,
+                       "NCCL: %s failed: %s%s%.300s%s", what, library.error_string(result),
+                       says ? ": " : "", says ? detail : "", remedy);
 }
 
 static enum ww_status aborted(void)
@@ -192,9 +192,9 @@ static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
     if (world->all_gather(world->self, &own, all, sizeof own) != 0) {
         status = log_failure(WW_TRANSPORT_FAILED, "the world's all_gather failed");
     } else if (!all[0].well) {
-        status = log_failure(WW_TRANSPORT_FAILED, "NCCL: rank 0 could not make an id for %d ranks%s%s",
-                             world->size, made != ncclSuccess ? ": " : "",
-                             made != ncclSuccess ? library.error_string(made) : "");
+        status = log_failure(
+            WW_TRANSPORT_FAILED, "NCCL: rank 0 could not make an id for %d ranks%s%s", world->size,
+            made != ncclSuccess ? ": " : "", made != ncclSuccess ? library.error_string(made) : "");
     }
     *id = all[0].id;
     free(all);
@@ -269,11 +269,12 @@ static enum ww_status await_ranks(struct connecting *self, double timeout_s)
     bool done = self->done;
     self->left = !done;
     pthread_mutex_unlock(&self->lock);
-    return done ? WW_OK
-                : log_failure(WW_TIMED_OUT,
-                              "NCCL: connecting %d ranks did not come to an end within %.3g s: does "
-                              "NCCL find a network between them (NCCL_DEBUG=INFO tells)?",
-                              self->size, timeout_s);
+    return done
+               ? WW_OK
+               : log_failure(WW_TIMED_OUT,
+                             "NCCL: connecting %d ranks did not come to an end within %.3g s: does "
+                             "NCCL find a network between them (NCCL_DEBUG=INFO tells)?",
+                             self->size, timeout_s);
 }
 
 static enum ww_status connect_all(const struct nccl_setup *setup, const ncclUniqueId *id,

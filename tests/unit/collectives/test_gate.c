@@ -450,7 +450,7 @@ Test(gate, signatures_read_like_a_wish)
          "all_gather of 0 bf16"},
         {{.collective = 77, .type = 88, .op = 99, .root = -1},
          "unknown collective of 0 unknown type (unknown op)"},
-        {{.count = 1, .op = WW_SUM, .root = -1, .with_values = 1},
+        {{.count = 1, .op = WW_SUM, .root = -1, .way = SIGNATURE_WITH_VALUES},
          "all_reduce of 1 f32 (sum), its values in the announcement"},
         {{.label = GATE_LABEL_FAREWELL}, "the end of its context (ww_context_destroy)"},
         {{.label = GATE_LABEL_LAYOUT}, "the layout of its tensors (ww_tensors_commit)"},

@@ -53,7 +53,16 @@ static void *take(size_t count, size_t bytes)
 void trainer_begin(struct trainer *trainer, const struct ww_world *world,
                    const struct ww_config *config)
 {
+    trainer_begin_with(trainer, world, config, NULL);
+}
+
+void trainer_begin_with(struct trainer *trainer, const struct ww_world *world,
+                        const struct ww_config *config, void (*prepare)(struct ww_context *context))
+{
     *trainer = (struct trainer){.context = world_context(world, config)};
+    if (prepare != NULL) {
+        prepare(trainer->context);
+    }
     for (int t = 0; t < TRAINER_TENSORS; t++) {
         char name[16];
         snprintf(name, sizeof name, "t%d", t);

@@ -32,6 +32,11 @@ struct ww_config trainer_config(const struct ww_world *world, const char *codec,
 
 void trainer_begin(struct trainer *trainer, const struct ww_world *world,
                    const struct ww_config *config);
+
+/* prepare, unless NULL, is called with the context before tensors are added. */
+void trainer_begin_with(struct trainer *trainer, const struct ww_world *world,
+                        const struct ww_config *config,
+                        void (*prepare)(struct ww_context *context));
 void trainer_end(struct trainer *trainer);
 
 size_t trainer_count(int tensor);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * end.h: a context's GPU, as the files of this folder share it. */
+#ifndef DEVICE_END_H
+#define DEVICE_END_H
+
+#include <pthread.h>
+
+#include "device.h"
+#include "enqueue.h"
+#include "internal/gpu.h"
+#include "internal/nccl.h"
+
+/* Steps whose times are kept until the GPU has finished them. */
+#define MARKED_STEPS 4
+
+/* Events around one collective on the GPU. */
+struct mark {
+    void *begin;
+    void *end;
+    uint64_t step;             /* or call, counted from 1; 0 = never used */
+    _Atomic uint64_t begun_ns; /* when the watch saw that it had begun; 0 = not yet */
+};
+
+/* What a GPU keeps of a bucket. */
+struct device_bucket {
+    void *ready;                     /* its values are there: in the program's stream, or staged */
+    struct mark marks[MARKED_STEPS]; /* by step modulo that */
+    struct cuda_notes *notes;        /* [MARKED_STEPS] on the GPU; NULL = never encoded */
+    struct cuda_notes *told;         /* [MARKED_STEPS] as the host reads them, pinned */
+    size_t encoded[MARKED_STEPS];    /* elements that this rank encoded */
+};
+
+/* What was sent by steps, and by calls. */
+struct device_traffic {
+    struct ww_traffic sent[WW_LEVELS_MAX];
+    uint64_t planned[WW_LEVELS_MAX];
+};
+
+struct device_end {
+    struct device base;
+    int gpu;
+    void *program;     /* the program's stream */
+    void *stream;      /* the runtime's, for steps */
+    void *place;       /* an event that tells how far the program's stream is */
+    struct nccl *nccl; /* NULL = one rank, or staged */
+    enum ww_status
+        trouble;          /* the first one of what cannot return any; guarded by the steps' lane */
+    pthread_mutex_t lock; /* of plans and of what enqueues */
+    struct topology topology; /* the context's, without memory that ranks see in each other */
+    struct selector *selector;
+    struct shelf *shelf;
+    struct enqueuer *enqueuer;
+    struct device_traffic steps;
+    struct device_traffic calls;
+    uint64_t told_step;       /* the latest one whose times were told */
+    struct cuda_notes *blank; /* on the GPU: what notes are before a run */
+
+    /* Single calls. */
+    struct mark call;
+    float *next; /* [next_count] of residuals */
+    size_t next_count;
+    void *staging; /* [staging_bytes] pinned, where calls are staged */
+    size_t staging_bytes;
+
+    struct watcher *watcher;
+};
+
+static inline struct device_end *end_of(struct device *device)
+{
+    return (struct device_end *)device; /* its first member */
+}
+
+/* The GPU is current between the two; returns which one was. */
+int end_enter(const struct device_end *end);
+void end_leave(const struct device_end *end, int before);
+
+enum ww_status mark_create(struct mark *mark);
+void mark_finish(struct mark *mark);
+
+/* attach.c: enqueues a collective that all ranks agreed on. */
+enum ww_status end_run(struct device_end *end, const struct run_request *request,
+                       struct cuda_notes *notes, struct device_traffic *traffic, void *stream);
+
+/* bucket.c and call.c: slots of struct device_ops. */
+enum ww_status end_add_bucket(struct device *device, struct bucket *bucket);
+void end_remove_bucket(struct device *device, struct bucket *bucket);
+enum ww_status end_note_ready(struct device *device, struct bucket *bucket);
+enum ww_status end_look_ready(struct device *device, struct bucket *bucket);
+enum ww_status end_run_bucket(struct device *device, struct bucket *bucket);
+enum ww_status end_await_bucket(struct device *device, struct bucket *bucket);
+enum ww_status end_end_step(struct device *device, struct ww_report *report);
+enum ww_status end_run_call(struct device *device, const struct device_call *call);
+
+/* vectors.c: of the GPU. Where gradients are staged only the copier is used: their residuals are
+ * the host's. */
+struct vectors end_vectors(struct device_end *end);
+struct copier end_copier(struct device_end *end);
+
+/* watch.c: a thread that finds out that the GPU does not go on, or that a rank failed, while the
+ * program waits for the GPU. WW_OK, WW_NO_MEMORY. wake: something was enqueued. */
+enum ww_status watcher_start(struct device_end *end);
+void watcher_stop(struct watcher *watcher); /* NULL is fine */
+
+/* Waits for the program's stream. */
+enum ww_status end_settle(struct device *device);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * watch.c: looks after the GPU while the program waits for it. A collective that has begun and does
+ * not end, an error that NCCL found, a peer's bad news: whatever it is breaks the context, which
+ * aborts what is under way, so that no stream hangs without a name. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "end.h"
+#include "internal/clock.h"
+
+#define NS_PER_S 1e9
+#define LOOK_EVERY_NS 20000000
+#define ROLL_CALL_NS UINT64_C(1000000000) /* ranks look every LOOK_EVERY_NS, unless they are busy  \
+                                           */
+#define NAMED_MOST 4
+
+struct watcher {
+    struct device_end *end;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool ending;
+    bool hears; /* it may use the host's fabric */
+};
+
+/* Sleeps for a moment; false when it is over. */
+static bool pause_watch(struct watcher *self)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_EVERY_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&self->lock);
+    while (!self->ending && pthread_cond_timedwait(&self->wake, &self->lock, &until) == 0) {
+        continue;
+    }
+    bool goes_on = !self->ending;
+    pthread_mutex_unlock(&self->lock);
+    return goes_on;
+}
+
+/* Takes in what peers say, and answers them. */
+static enum ww_status hear(struct watcher *self)
+{
+    uint64_t now_ns = clock_now_ns();
+    enum ww_status status = self->hears ? step_advance(self->end->base.context, &now_ns) : WW_OK;
+    return status < 0 ? status : WW_OK;
+}
+
+/* ---- What does not end ------------------------------------------------------------------ */
+
+/* True when a collective began so long ago; *status tells what its events say. */
+static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_status *status)
+{
+    uint64_t now_ns = clock_now_ns();
+    if (mark->step == 0 || *status < 0) {
+        return false;
+    }
+    enum ww_status ended = gpu_event_look(mark->end);
+    enum ww_status begun = ended == WW_PENDING ? gpu_event_look(mark->begin) : ended;
+    *status = begun < 0 ? begun : ended < 0 ? ended : *status;
+    if (ended != WW_PENDING || begun != WW_OK) {
+        atomic_store(&mark->begun_ns, 0);
+        return false;
+    }
+    uint64_t since_ns = atomic_load(&mark->begun_ns);
+    if (since_ns == 0) {
+        atomic_store(&mark->begun_ns, now_ns);
+        return false;
+    }
+    return (double)(now_ns - since_ns) / NS_PER_S > end->base.context->settings.values.timeout_s;
+}
+
+/* Who does not answer; "" = everybody does, or nobody can be asked. */
+static void call_roll(struct watcher *self, char *text, size_t bytes)
+{
+    struct ww_context *context = self->end->base.context;
+    int ranks[NAMED_MOST];
+    int count = 0;
+    size_t used = 0;
+    text[0] = '\0';
+    if (!self->hears) {
+        return;
+    }
+    pthread_mutex_lock(&context->steps.lock);
+    engine_call_roll(context->steps.engine);
+    pthread_mutex_unlock(&context->steps.lock);
+    uint64_t since_ns = clock_now_ns();
+    while (clock_now_ns() - since_ns < ROLL_CALL_NS && hear(self) == WW_OK && pause_watch(self)) {
+        continue;
+    }
+    pthread_mutex_lock(&context->steps.lock);
+    count = engine_unanswered(context->steps.engine, ranks, NAMED_MOST);
+    pthread_mutex_unlock(&context->steps.lock);
+    for (int i = 0; i < count && i < NAMED_MOST && used < bytes; i++) {
+        const char *host = context->topology.host_name[context->topology.host_of[ranks[i]]];
+        used += (size_t)snprintf(text + used, bytes - used, "%srank %d (%s)",
+                                 i == 0 ? ": no answer from " : ", ", ranks[i], host);
+    }
+    if (count > NAMED_MOST && used < bytes) {
+        snprintf(text + used, bytes - used, " and %d more", count - NAMED_MOST);
+    }
+}
+
+static enum ww_status tell_stuck(struct watcher *self, const struct bucket *bucket, uint64_t number)
+{
+    const struct ww_context *context = self->end->base.context;
+    char what[160];
+    char who[256];
+    if (bucket == NULL) {
+        snprintf(what, sizeof what, "single call %llu", (unsigned long long)number);
+    } else {
+        snprintf(what, sizeof what, "bucket %d of step %llu (\"%.60s\" ...)", bucket->index,
+                 (unsigned long long)number, bucket->tensors[0]->name);
+    }
+    call_roll(self, who, sizeof who);
+    enum ww_status failure = atomic_load(&context->failure);
+    return failure != WW_OK
+               ? failure
+               : log_failure(WW_TIMED_OUT,
+                             "%s began on the GPU and did not end within %.3g s (timeout_s)%s",
+                             what, context->settings.values.timeout_s, who);
+}
+
+static enum ww_status look_for_stuck(struct watcher *self)
+{
+    struct device_end *end = self->end;
+    struct ww_context *context = end->base.context;
+    enum ww_status status = WW_OK;
+    if (is_stuck(end, &end->call, &status)) {
+        return tell_stuck(self, NULL, end->call.step);
+    }
+    for (int i = 0; context->committed && i < context->bucket_count && status == WW_OK; i++) {
+        struct device_bucket *kept = context->buckets[i].on_device;
+        for (int m = 0; m < MARKED_STEPS; m++) {
+            if (is_stuck(end, &kept->marks[m], &status)) {
+                return tell_stuck(self, &context->buckets[i], kept->marks[m].step);
+            }
+        }
+    }
+    return status;
+}
+
+/* ---- Thread ----------------------------------------------------------------------------- */
+
+static enum ww_status look(struct watcher *self)
+{
+    struct device_end *end = self->end;
+    enum ww_status status = end->nccl == NULL ? WW_OK : nccl_look(end->nccl);
+    if (status == WW_OK) {
+        status = hear(self);
+    }
+    return status == WW_OK ? look_for_stuck(self) : status;
+}
+
+static void *run(void *argument)
+{
+    struct watcher *self = argument;
+    struct ww_context *context = self->end->base.context;
+    log_set_rank(context->world.rank);
+    end_enter(self->end);
+    while (pause_watch(self)) {
+        if (atomic_load(&context->failure) != WW_OK) {
+            continue;
+        }
+        enum ww_status status = look(self);
+        if (status != WW_OK) {
+            context_break(context, status, NULL);
+        }
+    }
+    return NULL;
+}
+
+enum ww_status watcher_start(struct device_end *end)
+{
+    struct watcher *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to watch a GPU");
+    }
+    self->end = end;
+    self->hears = context_thread_trouble(end->base.context, false) == NULL;
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->wake, NULL);
+    int failure = pthread_create(&self->thread, NULL, run, self);
+    if (failure != 0) {
+        free(self);
+        return log_failure(WW_NO_MEMORY, "no thread to watch a GPU: %s", strerror(failure));
+    }
+    end->watcher = self;
+    return WW_OK;
+}
+
+void watcher_stop(struct watcher *watcher)
+{
+    if (watcher == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&watcher->lock);
+    watcher->ending = true;
+    pthread_cond_signal(&watcher->wake);
+    pthread_mutex_unlock(&watcher->lock);
+    pthread_join(watcher->thread, NULL);
+    pthread_mutex_destroy(&watcher->lock);
+    pthread_cond_destroy(&watcher->wake);
+    free(watcher);
+}
+
+/* The watch finds out what goes wrong meanwhile; the aborted stream ends, with a failure known. */
+enum ww_status end_settle(struct device *device)
+{
+    struct device_end *end = end_of(device);
+    struct ww_context *context = device->context;
+    struct patience patience = {.crowded = context->crowded};
+    int before = end_enter(end);
+    enum ww_status status = gpu_stream_look(end->program);
+    while (status == WW_PENDING && atomic_load(&context->failure) == WW_OK) {
+        patience_spend(&patience, (struct pulse){WW_WAIT_NETWORK, 0});
+        status = gpu_stream_look(end->program);
+    }
+    end_leave(end, before);
+    enum ww_status failure = atomic_load(&context->failure);
+    return failure != WW_OK ? failure : status;
+}

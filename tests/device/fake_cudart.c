@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * fake_cudart.c: the calls of CUDA's runtime that gpu.c makes, for tests without a GPU. Memory of
+ * the GPU is the host's, and what is enqueued is done at once. A test can let events never come. */
+#include "fake_cudart.h"
+
+#include <cuda_runtime_api.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define GPUS 2
+
+static _Thread_local int current;
+static atomic_bool never_ends;
+static const void *_Atomic hosts_memory;
+static atomic_long allocations;
+static atomic_long allocations_left = -1;
+
+void fake_cuda_never_ends(bool never)
+{
+    atomic_store(&never_ends, never);
+}
+
+void fake_cuda_hosts(const void *memory)
+{
+    atomic_store(&hosts_memory, memory);
+}
+
+long fake_cuda_allocations(void)
+{
+    return atomic_load(&allocations);
+}
+
+void fake_cuda_allocations_left(long count)
+{
+    atomic_store(&allocations_left, count);
+}
+
+struct event {
+    bool begins; /* the first of a pair, by the order of making: it always comes */
+    double time_s;
+};
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = GPUS;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    current = device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int *device)
+{
+    *device = current;
+    return cudaSuccess;
+}
+
+#undef cudaGetDeviceProperties
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device)
+{
+    memset(properties, 0, sizeof *properties);
+    memcpy(properties->name, "fake GPU", sizeof "fake GPU");
+    return device < GPUS ? cudaSuccess : cudaErrorInvalidDevice;
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
+{
+    (void)device;
+    strncpy(text, "0000:01:00.0", (size_t)bytes);
+    return cudaSuccess;
+}
+
+/* What a GPU's memory holds at first is anything but zeros. */
+static cudaError_t allocate(void **memory, size_t bytes)
+{
+    if (atomic_load(&allocations_left) >= 0 && atomic_fetch_sub(&allocations_left, 1) <= 0) {
+        atomic_store(&allocations_left, 0);
+        return cudaErrorMemoryAllocation;
+    }
+    *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
+    if (*memory == NULL) {
+        return cudaErrorMemoryAllocation;
+    }
+    memset(*memory, 0xa5, bytes);
+    atomic_fetch_add(&allocations, 1);
+    return cudaSuccess;
+}
+
+static cudaError_t give_back(void *memory)
+{
+    atomic_fetch_sub(&allocations, memory != NULL);
+    free(memory);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **memory, size_t bytes)
+{
+    return allocate(memory, bytes);
+}
+
+cudaError_t cudaFree(void *memory)
+{
+    return give_back(memory);
+}
+
+cudaError_t cudaMallocHost(void **memory, size_t bytes)
+{
+    return allocate(memory, bytes);
+}
+
+cudaError_t cudaFreeHost(void *memory)
+{
+    return give_back(memory);
+}
+
+cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, const void *memory)
+{
+    bool host = memory == atomic_load(&hosts_memory);
+    *attributes = (struct cudaPointerAttributes){.type = host ? cudaMemoryTypeUnregistered
+                                                              : cudaMemoryTypeDevice};
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *most)
+{
+    *least = 0;
+    *most = -1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int priority)
+{
+    (void)flags;
+    (void)priority;
+    *stream = malloc(1);
+    return *stream == NULL ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    free(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
+{
+    (void)stream;
+    (void)event;
+    (void)flags;
+    return cudaSuccess;
+}
+
+static cudaError_t whether_ended(void)
+{
+    return atomic_load(&never_ends) ? cudaErrorNotReady : cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream)
+{
+    (void)stream;
+    return whether_ended();
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    (void)stream;
+    return cudaSuccess;
+}
+
+static atomic_uint timed_events;
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
+{
+    struct event *made = calloc(1, sizeof *made);
+    bool timed = flags == cudaEventDefault;
+    made->begins = timed && atomic_fetch_add(&timed_events, 1) % 2 == 0;
+    *event = (cudaEvent_t)(void *)made;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    free(event);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    (void)stream;
+    ((struct event *)(void *)event)->time_s = now_s();
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    const struct event *asked = (struct event *)(void *)event;
+    return asked->begins ? cudaSuccess : whether_ended();
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
+{
+    const struct event *first = (struct event *)(void *)from;
+    const struct event *last = (struct event *)(void *)to;
+    *milliseconds = (float)((last->time_s - first->time_s) * 1e3);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *into, const void *from, size_t bytes, enum cudaMemcpyKind kind,
+                            cudaStream_t stream)
+{
+    (void)kind;
+    (void)stream;
+    memmove(into, from, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *into, int value, size_t bytes, cudaStream_t stream)
+{
+    (void)stream;
+    memset(into, value, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void)
+{
+    return cudaSuccess;
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    return error == cudaErrorMemoryAllocation ? "out of memory" : "an error of the fake GPU";
+}
+
+const char *cudaGetErrorName(cudaError_t error)
+{
+    return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "cudaErrorFake";
+}

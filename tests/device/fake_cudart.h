@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * fake_cudart.h: what tests tell the fake GPU. */
+#ifndef DEVICE_FAKE_CUDART_H
+#define DEVICE_FAKE_CUDART_H
+
+#include <stdbool.h>
+
+/* From now on collectives begin and never end. */
+void fake_cuda_never_ends(bool never);
+
+/* This address is no GPU's; any other one is GPU 0's. */
+void fake_cuda_hosts(const void *memory);
+
+/* Pieces of memory that were not given back; and how many more there are, -1 = any number. */
+long fake_cuda_allocations(void);
+void fake_cuda_allocations_left(long count);
+
+#endif

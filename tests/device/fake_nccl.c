@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * fake_nccl.c: a libnccl.so for ranks that are threads of one process, whose GPUs are fake:
+ * messages are copied, collectives summed in the order of the ranks. What does not match is an
+ * error, as it would be a hang. */
+#include <nccl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RANKS_MAX 16
+#define GROUP_MAX 256
+
+struct letter {
+    struct letter *next;
+    size_t bytes;
+    unsigned char data[];
+};
+
+struct world {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int size;
+    int joined;
+    int left;
+    bool aborted;
+    struct letter *boxes[RANKS_MAX][RANKS_MAX]; /* from, to */
+    const void *inputs[RANKS_MAX];
+    size_t counts[RANKS_MAX];
+    int arrived;
+    unsigned round;
+};
+
+struct ncclComm {
+    struct world *world;
+    int rank;
+};
+
+struct pending {
+    bool sends;
+    void *memory;
+    size_t bytes;
+    int peer;
+    ncclComm_t comm;
+};
+static _Thread_local struct pending group[GROUP_MAX];
+static _Thread_local int group_count;
+static _Thread_local int group_depth;
+
+static const size_t type_bytes[] = {
+    [ncclInt8] = 1,   [ncclUint8] = 1,   [ncclInt32] = 4,   [ncclUint32] = 4,  [ncclInt64] = 8,
+    [ncclUint64] = 8, [ncclFloat16] = 2, [ncclFloat32] = 4, [ncclFloat64] = 8, [ncclBfloat16] = 2};
+
+ncclResult_t ncclGetVersion(int *version)
+{
+    *version = 22809;
+    return ncclSuccess;
+}
+
+ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
+{
+    struct world *world = calloc(1, sizeof *world);
+    pthread_mutex_init(&world->lock, NULL);
+    pthread_cond_init(&world->changed, NULL);
+    memset(id, 0, sizeof *id);
+    memcpy(id->internal, &world, sizeof world);
+    return ncclSuccess;
+}
+
+ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id, int rank,
+                                    ncclConfig_t *config)
+{
+    struct world *world;
+    (void)config;
+    memcpy(&world, id.internal, sizeof world);
+    *comm = malloc(sizeof **comm);
+    (*comm)->world = world;
+    (*comm)->rank = rank;
+    pthread_mutex_lock(&world->lock);
+    world->size = size;
+    world->joined++;
+    pthread_cond_broadcast(&world->changed);
+    while (world->joined < size && !world->aborted) {
+        pthread_cond_wait(&world->changed, &world->lock);
+    }
+    pthread_mutex_unlock(&world->lock);
+    return ncclSuccess;
+}
+
+static void leave(ncclComm_t comm)
+{
+    struct world *world = comm->world;
+    pthread_mutex_lock(&world->lock);
+    bool last = ++world->left == world->size;
+    pthread_mutex_unlock(&world->lock);
+    if (last) {
+        for (int i = 0; i < RANKS_MAX * RANKS_MAX; i++) {
+            struct letter **box = &world->boxes[i / RANKS_MAX][i % RANKS_MAX];
+            while (*box != NULL) {
+                struct letter *letter = *box;
+                *box = letter->next;
+                free(letter);
+            }
+        }
+        free(world);
+    }
+    free(comm);
+}
+
+ncclResult_t ncclCommFinalize(ncclComm_t comm)
+{
+    (void)comm;
+    return ncclSuccess;
+}
+
+ncclResult_t ncclCommDestroy(ncclComm_t comm)
+{
+    leave(comm);
+    return ncclSuccess;
+}
+
+ncclResult_t ncclCommAbort(ncclComm_t comm)
+{
+    struct world *world = comm->world;
+    pthread_mutex_lock(&world->lock);
+    world->aborted = true;
+    pthread_cond_broadcast(&world->changed);
+    pthread_mutex_unlock(&world->lock);
+    leave(comm);
+    return ncclSuccess;
+}
+
+ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error)
+{
+    (void)comm;
+    *error = ncclSuccess;
+    return ncclSuccess;
+}
+
+const char *ncclGetErrorString(ncclResult_t result)
+{
+    return result == ncclInvalidUsage ? "invalid usage" : "unhandled system error";
+}
+
+const char *ncclGetLastError(ncclComm_t comm)
+{
+    (void)comm;
+    return "the fake NCCL found that calls do not match";
+}
+
+/* ---- Messages --------------------------------------------------------------------------- */
+
+static void send_letter(const struct pending *message)
+{
+    struct world *world = message->comm->world;
+    struct letter *letter = malloc(sizeof *letter + message->bytes);
+    letter->next = NULL;
+    letter->bytes = message->bytes;
+    memcpy(letter->data, message->memory, message->bytes);
+    struct letter **end = &world->boxes[message->comm->rank][message->peer];
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = letter;
+    pthread_cond_broadcast(&world->changed);
+}
+
+static ncclResult_t receive_letter(const struct pending *message)
+{
+    struct world *world = message->comm->world;
+    struct letter **box = &world->boxes[message->peer][message->comm->rank];
+    while (*box == NULL && !world->aborted) {
+        pthread_cond_wait(&world->changed, &world->lock);
+    }
+    if (*box == NULL) {
+        return ncclSystemError;
+    }
+    struct letter *letter = *box;
+    *box = letter->next;
+    bool fits = letter->bytes == message->bytes;
+    memcpy(message->memory, letter->data, fits ? message->bytes : 0);
+    free(letter);
+    return fits ? ncclSuccess : ncclInvalidUsage;
+}
+
+ncclResult_t ncclGroupStart(void)
+{
+    group_depth++;
+    return ncclSuccess;
+}
+
+ncclResult_t ncclGroupEnd(void)
+{
+    ncclResult_t result = ncclSuccess;
+    if (--group_depth > 0 || group_count == 0) {
+        return ncclSuccess;
+    }
+    struct world *world = group[0].comm->world;
+    pthread_mutex_lock(&world->lock);
+    for (int i = 0; i < group_count; i++) {
+        if (group[i].sends) {
+            send_letter(&group[i]);
+        }
+    }
+    for (int i = 0; i < group_count && result == ncclSuccess; i++) {
+        if (!group[i].sends) {
+            result = receive_letter(&group[i]);
+        }
+    }
+    pthread_mutex_unlock(&world->lock);
+    group_count = 0;
+    return result;
+}
+
+static ncclResult_t note(bool sends, void *memory, size_t bytes, int peer, ncclComm_t comm)
+{
+    if (group_count == GROUP_MAX || group_depth == 0) {
+        return ncclInvalidUsage;
+    }
+    group[group_count++] = (struct pending){sends, memory, bytes, peer, comm};
+    return ncclSuccess;
+}
+
+ncclResult_t ncclSend(const void *from, size_t count, ncclDataType_t type, int peer,
+                      ncclComm_t comm, cudaStream_t stream)
+{
+    (void)stream;
+    return note(true, (void *)(uintptr_t)from, count * type_bytes[type], peer, comm);
+}
+
+ncclResult_t ncclRecv(void *into, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream)
+{
+    (void)stream;
+    return note(false, into, count * type_bytes[type], peer, comm);
+}
+
+/* ---- Collectives ------------------------------------------------------------------------ */
+
+/* Until all ranks are here. */
+static bool meet(struct world *world)
+{
+    unsigned round = world->round;
+    if (++world->arrived == world->size) {
+        world->arrived = 0;
+        world->round++;
+        pthread_cond_broadcast(&world->changed);
+    }
+    while (world->round == round && !world->aborted) {
+        pthread_cond_wait(&world->changed, &world->lock);
+    }
+    return world->round != round;
+}
+
+#define FOLD(ctype)                                                                                \
+    static void fold_##ctype(void *into, const void *from, size_t count, ncclRedOp_t op)           \
+    {                                                                                              \
+        ctype *a = into;                                                                           \
+        const ctype *b = from;                                                                     \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            ctype less = a[i] < b[i] ? a[i] : b[i];                                                \
+            ctype more = a[i] < b[i] ? b[i] : a[i];                                                \
+            a[i] = op == ncclSum ? (ctype)(a[i] + b[i]) : op == ncclMin ? less : more;             \
+        }                                                                                          \
+    }
+FOLD(float)
+FOLD(double)
+FOLD(uint32_t)
+FOLD(uint64_t)
+FOLD(int32_t)
+FOLD(int64_t)
+
+static void fold(ncclDataType_t type, void *into, const void *from, size_t count, ncclRedOp_t op)
+{
+    bool sum = op == ncclSum; /* which wraps */
+    switch (type) {
+    case ncclFloat32:
+        fold_float(into, from, count, op);
+        break;
+    case ncclFloat64:
+        fold_double(into, from, count, op);
+        break;
+    case ncclInt32:
+        (sum ? fold_uint32_t : fold_int32_t)(into, from, count, op);
+        break;
+    case ncclInt64:
+        (sum ? fold_uint64_t : fold_int64_t)(into, from, count, op);
+        break;
+    default:
+        abort();
+    }
+}
+
+/* Everybody shows its input; `made` bytes are this rank's from offset `first` of what all inputs
+ * come to. */
+struct show {
+    const void *input;
+    size_t bytes; /* of the input: alike on all ranks */
+    bool folds;
+    bool joins; /* inputs behind one another */
+    int root;   /* whose input it is, where it neither folds nor joins */
+    size_t first;
+    void *output;
+    size_t made;
+    ncclDataType_t type;
+    ncclRedOp_t op;
+};
+
+static void make(const struct world *world, const struct show *show, unsigned char *result)
+{
+    size_t each = type_bytes[show->type];
+    const unsigned char *first = world->inputs[show->folds ? 0 : show->root];
+    if (show->joins) {
+        for (int rank = 0; rank < world->size; rank++) {
+            memcpy(result + (size_t)rank * show->bytes, world->inputs[rank], show->bytes);
+        }
+        return;
+    }
+    memcpy(result, first + show->first, show->made);
+    for (int rank = 1; show->folds && rank < world->size; rank++) {
+        const unsigned char *input = world->inputs[rank];
+        fold(show->type, result, input + show->first, show->made / each, show->op);
+    }
+}
+
+static ncclResult_t collect(ncclComm_t comm, const struct show *show)
+{
+    struct world *world = comm->world;
+    unsigned char *result = malloc(show->made + 1);
+    pthread_mutex_lock(&world->lock);
+    world->inputs[comm->rank] = show->input;
+    world->counts[comm->rank] = show->bytes;
+    bool whole = meet(world);
+    bool alike = true;
+    for (int rank = 0; whole && rank < world->size; rank++) {
+        alike = alike && world->counts[rank] == show->bytes;
+    }
+    if (whole && alike) {
+        make(world, show, result);
+    }
+    whole = whole && meet(world); /* nobody writes while somebody reads */
+    if (whole && alike) {
+        memcpy(show->output, result, show->made);
+    }
+    pthread_mutex_unlock(&world->lock);
+    free(result);
+    return !alike ? ncclInvalidUsage : whole ? ncclSuccess : ncclSystemError;
+}
+
+ncclResult_t ncclAllReduce(const void *input, void *output, size_t count, ncclDataType_t type,
+                           ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
+{
+    size_t bytes = count * type_bytes[type];
+    (void)stream;
+    return collect(comm, &(struct show){.input = input,
+                                        .bytes = bytes,
+                                        .folds = true,
+                                        .output = output,
+                                        .made = bytes,
+                                        .type = type,
+                                        .op = op});
+}
+
+ncclResult_t ncclReduceScatter(const void *input, void *output, size_t count, ncclDataType_t type,
+                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
+{
+    size_t bytes = count * type_bytes[type];
+    (void)stream;
+    return collect(comm, &(struct show){.input = input,
+                                        .bytes = bytes * (size_t)comm->world->size,
+                                        .folds = true,
+                                        .first = bytes * (size_t)comm->rank,
+                                        .output = output,
+                                        .made = bytes,
+                                        .type = type,
+                                        .op = op});
+}
+
+ncclResult_t ncclAllGather(const void *input, void *output, size_t count, ncclDataType_t type,
+                           ncclComm_t comm, cudaStream_t stream)
+{
+    size_t bytes = count * type_bytes[type];
+    (void)stream;
+    return collect(comm, &(struct show){.input = input,
+                                        .bytes = bytes,
+                                        .joins = true,
+                                        .output = output,
+                                        .made = bytes * (size_t)comm->world->size,
+                                        .type = type});
+}
+
+ncclResult_t ncclBroadcast(const void *input, void *output, size_t count, ncclDataType_t type,
+                           int root, ncclComm_t comm, cudaStream_t stream)
+{
+    size_t bytes = count * type_bytes[type];
+    (void)stream;
+    return collect(comm, &(struct show){.input = input,
+                                        .bytes = bytes,
+                                        .root = root,
+                                        .output = output,
+                                        .made = bytes,
+                                        .type = type});
+}

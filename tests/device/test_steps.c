@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_steps.c: steps whose gradients lie on a (fake) GPU: they give what the host gives, and lose
+ * nothing. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include <wirewise/cuda.h>
+#include <wirewise/tools.h>
+
+#include "fake_cudart.h"
+#include "trainer.h"
+
+static void begin(void)
+{
+    capture_start();
+    setenv("WIREWISE_NCCL", FAKE_NCCL, 1);
+}
+
+static void end(void)
+{
+    trainer_finish_capture();
+    cr_expect_eq(fake_cuda_allocations(), 0, "%ld pieces of the GPU's memory were not given back",
+                 fake_cuda_allocations());
+}
+
+TestSuite(device_steps, .init = begin, .fini = end);
+
+#define STEPS 6
+
+static void attach(struct ww_context *context)
+{
+    check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
+}
+
+/* How ranks train, and where what came of it is put: [steps][tensors] of rank 0. */
+struct course {
+    const char *codec;
+    int ranks_per_host;
+    const char *nccl;
+    bool on_device;
+    enum ww_op op;
+    const char *algorithm;
+    float *results;
+    uint64_t sent_bytes;
+    uint64_t network_bytes;
+    uint64_t planned_bytes;
+};
+
+static size_t results_count(void)
+{
+    size_t count = 0;
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        count += trainer_count(t);
+    }
+    return count;
+}
+
+static void keep(const struct trainer *trainer, int step, struct course *course)
+{
+    float *into = course->results + (size_t)step * results_count();
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        memcpy(into, trainer->values[t], trainer_count(t) * sizeof *into);
+        into += trainer_count(t);
+    }
+    course->sent_bytes = trainer->report.sent_bytes;
+    int last = trainer->report.levels - 1;
+    course->network_bytes = trainer->report.level[last].sent_bytes;
+    course->planned_bytes = trainer->report.level[last].planned_bytes;
+}
+
+static void train(const struct ww_world *world, void *shared)
+{
+    struct course *course = shared;
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, course->codec, course->ranks_per_host);
+    config.gradient_op = course->op;
+    config.algorithm = course->algorithm == NULL ? "auto" : course->algorithm;
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, course->on_device ? attach : NULL);
+    for (int step = 0; step < STEPS; step++) {
+        trainer_step(&trainer);
+        if (world->rank == 0) {
+            keep(&trainer, step, course);
+        }
+    }
+    trainer_end(&trainer);
+}
+
+static const char *const codecs_tried[] = {"none", "fp16", "bf16", "int8", "topk:0.05:fixed"};
+#define CODECS (sizeof codecs_tried / sizeof codecs_tried[0])
+
+/* Sums of small integers are exact in any order, so both ways round the same values. */
+Test(device_steps, give_what_the_host_gives, .timeout = 120)
+{
+    size_t bytes = STEPS * results_count() * sizeof(float);
+    float *host = malloc(bytes);
+    float *device = malloc(bytes);
+    for (size_t c = 0; c < CODECS; c++) {
+        for (int size = 1; size <= 5; size++) {
+            struct course course = {.codec = codecs_tried[c], .results = host, .op = WW_SUM};
+            world_run(size, train, &course);
+            course.results = device;
+            course.on_device = true;
+            world_run(size, train, &course);
+            cr_expect_arr_eq(host, device, bytes, "%s among %d ranks", codecs_tried[c], size);
+        }
+    }
+    free(host);
+    free(device);
+}
+
+Test(device_steps, divide_for_a_mean)
+{
+    size_t bytes = STEPS * results_count() * sizeof(float);
+    float *host = malloc(bytes);
+    float *device = malloc(bytes);
+    struct course course = {.codec = "none", .results = host, .op = WW_MEAN};
+    world_run(4, train, &course);
+    course.results = device;
+    course.on_device = true;
+    world_run(4, train, &course);
+    cr_expect_arr_eq(host, device, bytes);
+    free(host);
+    free(device);
+}
+
+/* Two ranks on each of two hosts, or three hosts and uneven ones: dense inside, encoded between. */
+Test(device_steps, encode_between_hosts_only)
+{
+    static const struct {
+        const char *codec;
+        double share; /* of what dense owners send to another host; these frames are small */
+    } cases[] = {{"fp16", 0.578}, {"bf16", 0.558}, {"int8", 0.33}, {"topk:0.05:fixed", 0.118}};
+    float *results = malloc(STEPS * results_count() * sizeof(float));
+    struct course dense = {.codec = "none",
+                           .ranks_per_host = 2,
+                           .results = results,
+                           .op = WW_SUM,
+                           .on_device = true,
+                           .algorithm = "hierarchical"};
+    world_run(4, train, &dense);
+    cr_expect_eq(dense.network_bytes, dense.planned_bytes);
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        struct course course = dense;
+        course.codec = cases[c].codec;
+        course.algorithm = NULL;
+        world_run(4, train, &course);
+        double share = (double)course.network_bytes / (double)dense.network_bytes;
+        cr_expect(share > 0.95 * cases[c].share && share < 1.05 * cases[c].share,
+                  "%s sends %.3f of dense bytes between hosts", cases[c].codec, share);
+        cr_expect_eq(course.network_bytes, course.planned_bytes, "%s", cases[c].codec);
+    }
+    free(results);
+}
+
+static void train_with_pauses(const struct ww_world *world, void *shared)
+{
+    const char *codec = shared;
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, codec, 2);
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, attach);
+    for (int step = 0; step < 4; step++) {
+        trainer_step(&trainer);
+    }
+    trainer_discard(&trainer);
+    check_status(ww_step_codec(trainer.context, "topk:0.2"), WW_OK);
+    trainer_step(&trainer);
+    check_status(ww_step_codec(trainer.context, codec), WW_OK);
+    trainer_step(&trainer);
+    trainer_settle(&trainer);
+    trainer_end(&trainer);
+}
+
+/* Residuals live on the GPU; changes of codec and steps that are taken back lose nothing. Of small
+ * integers these codecs send exact values, so their sums are exact, too. */
+Test(device_steps, lose_nothing)
+{
+    static char exact[][20] = {"fp16", "bf16", "topk:0.05", "topk:0.5:fixed"};
+    for (size_t c = 0; c < sizeof exact / sizeof exact[0]; c++) {
+        for (int size = 2; size <= 5; size++) {
+            world_run(size, train_with_pauses, exact[c]);
+        }
+    }
+}
+
+Test(device_steps, are_staged_without_nccl)
+{
+    size_t bytes = STEPS * results_count() * sizeof(float);
+    float *host = malloc(bytes);
+    float *device = malloc(bytes);
+    setenv("WIREWISE_NCCL", "none", 1);
+    for (size_t c = 0; c < CODECS; c++) {
+        struct course course = {.codec = codecs_tried[c], .results = host, .op = WW_SUM};
+        world_run(3, train, &course);
+        course.results = device;
+        course.on_device = true;
+        world_run(3, train, &course);
+        cr_expect_arr_eq(host, device, bytes, "%s", codecs_tried[c]);
+        expect_line(WW_LOG_WARN, "staged through the host's memory");
+    }
+    free(host);
+    free(device);
+}
+
+/* ---- Reports ---------------------------------------------------------------------------- */
+
+static void look_at_reports(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "topk:0.05", 0);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, attach);
+    check(strstr(ww_cuda_describe(trainer.context), "NCCL 2.28.9 on fake GPU") != NULL, "%s",
+          ww_cuda_describe(trainer.context));
+    for (int step = 1; step <= 3; step++) {
+        trainer_step(&trainer);
+        const struct ww_report *report = &trainer.report;
+        check(report->timed_step == (uint64_t)step, "%llu of step %d",
+              (unsigned long long)report->timed_step, step);
+        check(report->communication_s > 0 && report->communication_s <= report->step_s, "%g of %g",
+              report->communication_s, report->step_s);
+        check(report->chosen > 0 && report->chosen < report->encoded / 10, "%llu of %llu",
+              (unsigned long long)report->chosen, (unsigned long long)report->encoded);
+        check(report->wild_rank == -1, "%d", report->wild_rank);
+    }
+    trainer_end(&trainer);
+}
+
+Test(device_steps, tell_what_the_gpu_did)
+{
+    world_run(2, look_at_reports, NULL);
+}
+
+static void give_nan(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, attach);
+    struct ww_report report = WW_REPORT_INIT;
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        for (size_t i = 0; i < trainer_count(t); i++) {
+            trainer.values[t][i] = 1;
+        }
+        trainer.values[t][3] = world->rank == 1 ? NAN : 1;
+        check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+    }
+    check_status(ww_step_end(trainer.context, &report), WW_OK);
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        check(isnan(trainer.values[t][3]), "%g", (double)trainer.values[t][3]);
+    }
+    check(report.wild_rank == 1, "rank %d is named", report.wild_rank);
+    trainer_end(&trainer);
+}
+
+Test(device_steps, name_the_rank_of_a_nan)
+{
+    world_run(3, give_nan, NULL);
+    while (capture_take(WW_LOG_WARN, "is not finite") != NULL) {
+        continue;
+    }
+}
+
+/* `auto` compares steps that are timed to their end on the GPU. */
+static void choose(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "auto", 0);
+    (void)shared;
+    config.codecs_allowed = "fp16,topk:0.05";
+    trainer_begin_with(&trainer, world, &config, attach);
+    for (int step = 0; step < 80; step++) {
+        trainer_step(&trainer);
+    }
+    check(trainer.report.saved.evidence != WW_EVIDENCE_MODELLED, "evidence %d",
+          (int)trainer.report.saved.evidence);
+    trainer_settle(&trainer);
+    trainer_end(&trainer);
+}
+
+Test(device_steps, are_chosen_for_by_time)
+{
+    world_run(2, choose, NULL);
+}
