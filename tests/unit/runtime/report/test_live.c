@@ -245,6 +245,29 @@ Test(live, energy_of_gpus_is_in_the_ledger_and_in_files)
     world_forgive();
 }
 
+/* A tick is a KiB sent and two received; four GPUs count them. */
+Test(live, what_gpus_sent_by_nvlink_is_in_the_ledger_and_in_files)
+{
+    struct plan_of_test plan;
+    setenv("FAKE_NVML_LINKS", "ticks,none,ticks,ticks", 1);
+    energy_of_gpus("none,none,none,none", &plan);
+    for (int rank = 0; rank < 2; rank++) {
+        const struct ww_audit *audit = &plan.read[rank].audit;
+        cr_expect(audit->linked);
+        cr_expect_geq(audit->nvlink_sent_bytes, 3 * 3 * 1024);
+        cr_expect_geq(audit->nvlink_received_bytes, 2 * audit->nvlink_sent_bytes);
+    }
+    const char *text = folder_read("run.jsonl");
+    json_t *end = line_json(text, line_count(text) - 1);
+    const json_t *told = json_object_get(json_object_get(end, "summary"), "audit");
+    schema_check(told, "Audit", NULL);
+    cr_expect_geq(integer(told, "nvlink_sent"), (json_int_t)plan.read[0].audit.nvlink_sent_bytes);
+    json_decref(end);
+    cr_expect_not_null(
+        strstr(folder_read("run.prom"), "\nwirewise_audit_nvlink_sent_bytes_total{"));
+    world_forgive();
+}
+
 Test(live, energy_of_gpus_that_do_not_count_it_is_not_known)
 {
     struct plan_of_test plan;
