@@ -199,17 +199,23 @@ prints "saved 0.0486 EUR (95 %: 0.0389 EUR to 0.0583 EUR) by time, with 90 Wh of
     --prices prices
 prints '"energy_of": "processors and GPUs"' gpus --json --prices prices
 prints '"gpu_energy_j": 324000' gpus --json
+prints "this host's GPUs sent 3 MiB and received 5 MiB through NVLink" gpus
+prints '"nvlink_sent": 3145728' gpus --json
+prints '"nvlink_received": 5242880' gpus --json
+prints '"nvlink_sent": null' int8 --json
 sed 's/"energy_j": 36000/"energy_j": null/' gpus >gpus-only
 prints "energy    90 Wh by this host's GPUs" gpus-only
 prints "energy 180 Wh, 9 Wh a step: GPUs, measured on this host, times hosts; processors are not" \
     gpus-only --prices prices
-sed 's/, "gpu_energy_j": null//' int8 >older
+sed 's/, "gpu_energy_j": null//; s/, "nvlink_[a-z]*": null//g' int8 >older
 prints "energy    10 Wh by this host's processors" older
 prints "energy 20 Wh, 1 Wh a step: processors, measured" older --prices prices
 prints '"gpu_energy_j": null' older --json
 prints '"energy_of": "processors"' older --json --prices prices
 sed 's/"gpu_energy_j": 324000/"gpu_energy_j": "much"/' gpus >wordy
 refuses 2 '"gpu_energy_j" is a text; a number is expected' wordy
+sed 's/"nvlink_sent": 3145728/"nvlink_sent": -1/' gpus >negative
+refuses 2 '"nvlink_sent"' negative
 prints "saved 0.0081 EUR (95 %: 0.00648 EUR to 0.00972 EUR) by time, with 9 Wh of energy" int8 \
     --prices prices
 prints "traffic not sent: 0.54 EUR against dense fp32, 0.14 EUR against dense 16 bit" int8 \

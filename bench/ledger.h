@@ -115,7 +115,9 @@ struct ledger_audit {
     double counted;
     double overhead;
     double unexplained; /* a share */
-    char *interface;    /* NULL = not told */
+    double nvlink_sent; /* bytes; older ledgers do not have it, nor the next */
+    double nvlink_received;
+    char *interface; /* NULL = not told */
 };
 
 struct ledger {

@@ -110,6 +110,8 @@ static void put_end(struct json *json, const struct ledger *ledger)
     json_text(json, "interface", audit->interface);
     put_whole(json, "overhead", audit->overhead);
     json_number(json, "unexplained", audit->unexplained);
+    put_whole(json, "nvlink_sent", audit->nvlink_sent);
+    put_whole(json, "nvlink_received", audit->nvlink_received);
     json_close_object(json);
 }
 

@@ -321,7 +321,11 @@ static bool read_audit(struct parser *parser, const json_t *object)
            read_number(parser, json_object_get(object, "overhead"), "overhead", true,
                        &audit->overhead) &&
            read_number(parser, json_object_get(object, "unexplained"), "unexplained", false,
-                       &audit->unexplained);
+                       &audit->unexplained) &&
+           read_number(parser, json_object_get(object, "nvlink_sent"), "nvlink_sent", true,
+                       &audit->nvlink_sent) &&
+           read_number(parser, json_object_get(object, "nvlink_received"), "nvlink_received", true,
+                       &audit->nvlink_received);
 }
 
 /* Some writers say -1 where nothing is known. */

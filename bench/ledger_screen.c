@@ -278,6 +278,14 @@ static void print_loss(const struct account *account, FILE *to)
     }
 }
 
+static void print_nvlink(const struct ledger_audit *audit, FILE *to)
+{
+    if (!isnan(audit->nvlink_sent) && !isnan(audit->nvlink_received)) {
+        fprintf(to, "%*sthis host's GPUs sent %s and received %s through NVLink\n", LABEL_WIDTH, "",
+                word_bytes(audit->nvlink_sent).text, word_bytes(audit->nvlink_received).text);
+    }
+}
+
 static void print_audit(const struct account *account, FILE *to)
 {
     const struct ledger_audit *audit = &account->ledger->audit;
@@ -292,6 +300,7 @@ static void print_audit(const struct account *account, FILE *to)
                     word_bytes(audit->counted).text, word_bytes(audit->overhead).text,
                     word_share(audit->unexplained).text);
         }
+        print_nvlink(audit, to);
     }
 }
 

@@ -91,12 +91,14 @@ write() {
         printf "{\"summary\": {%s, \"dense_s\": %s, \"coded_s\": %s, " \
             "\"staleness\": [20, 0, 0, 0, 0, 0, 0, 0, 0], " \
             "\"audit\": {\"claimed\": %d, \"counted\": %s, \"interface\": \"eth0\", " \
-            "\"overhead\": %d, \"unexplained\": %s}, " \
+            "\"overhead\": %d, \"unexplained\": %s, " \
+            "\"nvlink_sent\": %s, \"nvlink_received\": %s}, " \
             "\"energy_j\": %s, \"gpu_energy_j\": %s}}\n",
             members(20, 20, probes, is("slow"), saved, evidence),
             unknown ? "null" : is("loss") ? "0.03" : "0.1", unknown ? "null" : "0.05",
             13004000, unknown ? "null" : is("unexplained") ? "19000000" : "13700000", 592000,
             unknown ? "null" : is("unexplained") ? "0.415" : "0.008",
+            is("gpus") ? "3145728" : "null", is("gpus") ? "5242880" : "null",
             unknown ? "null" : "36000", is("gpus") ? "324000" : "null"
     }
     BEGIN {

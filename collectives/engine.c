@@ -50,6 +50,7 @@ struct engine {
     uint64_t told;             /* where there is no board */
     struct run_shape reserved; /* the latest that engine_reserve found room for */
     uint64_t planned[WW_LEVELS_MAX];
+    struct ww_traffic final_traffic[WW_LEVELS_MAX]; /* of a fabric that is closed */
 };
 
 /* Runs are used in turn, so that all ranks use the same one for a collective. */
@@ -235,9 +236,15 @@ enum ww_status engine_reserve(struct engine *engine, const struct run_request *r
 
 /* ---- Starting --------------------------------------------------------------------------- */
 
+/* A peer gave up, and nothing is left that it had done. */
+static bool is_abandoned(const struct engine *engine)
+{
+    return engine->oldest == engine->started && gate_has_news(engine->gate);
+}
+
 bool engine_has_room(struct engine *engine)
 {
-    if (engine->status != WW_OK) {
+    if (engine->status != WW_OK || is_abandoned(engine)) {
         return true; /* engine_start will say so */
     }
     return engine->started - engine->oldest < engine->run_count && gate_has_room(engine->gate);
@@ -289,8 +296,9 @@ enum ww_status engine_fail(struct engine *engine, enum ww_status status, const c
 {
     if (engine->status == WW_OK) {
         engine->status = status;
-        gate_report_failure(engine->gate, status, sentence);
+        gate_report_failure(engine->gate, engine->oldest, status, sentence);
         await_peers_leave(engine);
+        engine->space.transport->counters(engine->space.fabric, engine->final_traffic);
         close_fabric(engine, true);
     }
     return engine->status;
@@ -403,6 +411,9 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
     if (engine->status != WW_OK) {
         return engine->status;
     }
+    if (is_abandoned(engine)) {
+        return engine_fail(engine, gate_hear(engine->gate), log_last_error());
+    }
     struct run *run = &engine->runs[run_index(engine, engine->started)];
     run->request = *request;
     enum ww_status status = announce(engine, run);
@@ -422,7 +433,7 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
 static enum ww_status pass_gate(struct engine *engine)
 {
     uint64_t passed;
-    enum ww_status status = gate_advance(engine->gate, &passed);
+    enum ww_status status = gate_advance(engine->gate, engine->oldest, &passed);
     if (status == WW_OK && passed > engine->passed) {
         engine->passed = passed;
         engine->space.moves++;
@@ -627,16 +638,16 @@ void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
                      struct ww_traffic *traffic)
 {
     size_t levels = (size_t)engine->topology->levels;
-    memset(planned_bytes, 0, levels * sizeof *planned_bytes);
-    memset(traffic, 0, levels * sizeof *traffic);
+    memcpy(planned_bytes, engine->planned, levels * sizeof *planned_bytes);
     if (engine->status == WW_OK) {
-        memcpy(planned_bytes, engine->planned, levels * sizeof *planned_bytes);
         engine->space.transport->counters(engine->space.fabric, traffic);
-        for (size_t level = 0; level < levels; level++) {
-            traffic[level].data_bytes += engine->space.seen_traffic[level].data_bytes;
-            traffic[level].data_messages += engine->space.seen_traffic[level].data_messages;
-            planned_bytes[level] += engine->space.framed[level];
-        }
+    } else {
+        memcpy(traffic, engine->final_traffic, levels * sizeof *traffic);
+    }
+    for (size_t level = 0; level < levels; level++) {
+        traffic[level].data_bytes += engine->space.seen_traffic[level].data_bytes;
+        traffic[level].data_messages += engine->space.seen_traffic[level].data_messages;
+        planned_bytes[level] += engine->space.framed[level];
     }
 }
 

@@ -142,7 +142,9 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
 
 /* Advances everything under way as far as it goes without waiting. now_ns 0 = the caller does not
  * know the time: timeouts are not looked at this time.
- * Returns WW_OK when nothing is under way any more, WW_PENDING, or the failure; a failure stays. */
+ * Returns WW_OK when nothing is under way any more, WW_PENDING, or the failure; a failure stays. A
+ * peer's failure is told by what can no longer be done: not before all that was done there is done
+ * here, as far as it still comes, and not while nothing is under way. */
 enum ww_status engine_advance(struct engine *engine, uint64_t now_ns);
 
 /* True where a request names several ways, so that engine_learn has something to learn. */
@@ -197,7 +199,8 @@ struct slicing {
 struct slicing engine_slicing(const struct run_request *request);
 
 /* Totals since creation, [levels]: bytes sent by the plans, and traffic by the transport. Where
- * frames differ in length their own bytes count as planned. All zero after a failure. */
+ * frames differ in length their own bytes count as planned. After a failure, what they were then.
+ */
 void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
                      struct ww_traffic *traffic);
 

@@ -61,6 +61,7 @@ struct peer {
     struct signature *said; /* [ahead] the latest of them, by number */
     unsigned char *values;  /* [ahead * GATE_VALUES_BYTES] that came with them; NULL in a star */
     bool answered;          /* the roll call */
+    bool gone;              /* it gave up, as the latest message says; nothing more will come */
     int waits_for;          /* as it said in a roll call */
     struct ww_flight flight;
     struct message incoming;
@@ -79,6 +80,8 @@ struct gate {
     enum ww_status status;
     uint64_t announced;
     uint64_t passed;
+    uint64_t limit;          /* collectives that whoever gave up had done: more will not be */
+    const struct peer *news; /* who says so; NULL = nobody */
     int depth;
     uint64_t ahead; /* a peer passes only what this rank announced, and announces depth more */
     struct signature *own;       /* [depth] by number */
@@ -227,8 +230,21 @@ static enum ww_status listen(struct gate *gate, struct peer *peer)
     return gate->transport->post(gate->fabric, GATE_TAG, true, &message, 1, &peer->flight);
 }
 
+/* What a rank had done before it gave up all others can do as well, and only then fail: what their
+ * callers see does not depend on who heard it first. */
 static enum ww_status hear_failure(struct gate *gate, struct peer *peer)
 {
+    peer->gone = true;
+    if (gate->news == NULL || peer->incoming.number < gate->limit) {
+        gate->limit = peer->incoming.number;
+        gate->news = peer;
+    }
+    return WW_PENDING;
+}
+
+static enum ww_status tell_news(const struct gate *gate)
+{
+    const struct peer *peer = gate->news;
     const struct message *news = &peer->incoming;
     char text[TEXT_BYTES];
     memcpy(text, news->text, sizeof text);
@@ -306,6 +322,9 @@ static bool is_awaited(const struct gate *gate, const struct peer *peer)
 /* The next thing that a peer said: WW_PENDING when there is none. */
 static enum ww_status hear_next(struct gate *gate, struct peer *peer)
 {
+    if (peer->gone) {
+        return WW_PENDING;
+    }
     enum ww_status status = gate->transport->poll(gate->fabric, &peer->flight);
     if (status == WW_OK) {
         status = take_in(gate, peer);
@@ -495,23 +514,38 @@ static enum ww_status hear_some(struct gate *gate)
 
 enum ww_status gate_hear(struct gate *gate)
 {
-    return gate->status == WW_OK ? fail(gate, hear_all(gate)) : gate->status;
+    enum ww_status status = gate->status;
+    if (status == WW_OK) {
+        status = hear_all(gate);
+    }
+    return fail(gate, status == WW_OK && gate->news != NULL ? tell_news(gate) : status);
 }
 
-enum ww_status gate_advance(struct gate *gate, uint64_t *passed)
+bool gate_has_news(const struct gate *gate)
+{
+    return gate->news != NULL;
+}
+
+static bool may_pass(struct gate *gate)
+{
+    return gate->passed < gate->limit && all_announced(gate) && outgoing_free(gate, &gate->verdict);
+}
+
+enum ww_status gate_advance(struct gate *gate, uint64_t done, uint64_t *passed)
 {
     enum ww_status status = gate->status;
     if (status == WW_OK) {
         status = hear_some(gate);
     }
-    while (status == WW_OK && all_announced(gate) && outgoing_free(gate, &gate->verdict)) {
+    while (status == WW_OK && may_pass(gate)) {
         status = pass(gate);
         if (status == WW_OK && !gate->on_board) {
             status = hear_awaited(gate);
         }
     }
     *passed = gate->passed;
-    return fail(gate, status);
+    bool hopeless = gate->announced > done && done >= gate->limit;
+    return fail(gate, status == WW_OK && hopeless ? tell_news(gate) : status);
 }
 
 bool gate_has_room(struct gate *gate)
@@ -683,22 +717,25 @@ int gate_silent(const struct gate *gate)
     return -1;
 }
 
-static void post_failure(struct gate *gate, enum ww_status status, const char *sentence)
+static void post_failure(struct gate *gate, uint64_t done, enum ww_status status,
+                         const char *sentence)
 {
     if (!outgoing_free(gate, &gate->failure)) {
         return; /* said already */
     }
-    gate->failure.message = (struct message){
-        .kind = MESSAGE_FAILED, .status = status, .number = gate->passed};
+    gate->failure.message = (struct message){.kind = MESSAGE_FAILED,
+                                             .status = status,
+                                             .number = done < gate->limit ? done : gate->limit};
     snprintf(gate->failure.message.text, TEXT_BYTES, "%s", sentence);
     post_to_all(gate, &gate->failure);
     gate->failure.under_way = true; /* once is enough, and its memory stays as it is */
 }
 
 /* The word goes first: who finds an announcement gone finds the reason. */
-void gate_report_failure(struct gate *gate, enum ww_status status, const char *sentence)
+void gate_report_failure(struct gate *gate, uint64_t done, enum ww_status status,
+                         const char *sentence)
 {
-    post_failure(gate, status, sentence);
+    post_failure(gate, done, status, sentence);
     if (gate->board != NULL) {
         /* What does not match lets nobody pass: peers may see it and judge for themselves. */
         bool mismatch = status == WW_MISMATCH;
@@ -770,6 +807,7 @@ enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
     made->on_board = board != NULL && board->complete;
     made->depth = depth;
     made->ahead = 2 * (uint64_t)depth;
+    made->limit = UINT64_MAX;
     made->waits_for = -1;
     enum ww_status status = allocate(made);
     if (status != WW_OK) {

@@ -63,11 +63,16 @@ const void *gate_values(const struct gate *gate, int rank, uint64_t number, size
 enum ww_status gate_announce(struct gate *gate, const struct signature *signature,
                              const struct luggage *luggage);
 
-/* Advances. *passed = how many collectives all ranks agreed on so far. WW_OK, or the failure: a
- * mismatch, a peer's bad news, the fabric's error. Never blocks. */
-enum ww_status gate_advance(struct gate *gate, uint64_t *passed);
+/* Advances. done: how many collectives are done here. *passed = how many all ranks agreed on so
+ * far. WW_OK, or the failure: a mismatch, the fabric's error, or a peer's bad news, once all is
+ * done here that was done there, and more was announced. Never blocks. */
+enum ww_status gate_advance(struct gate *gate, uint64_t done, uint64_t *passed);
 
-/* Takes in what peers said, now, whatever gate_advance would do. WW_OK, or the failure. */
+/* A peer gave up: what it had done may still be done here, nothing else passes. */
+bool gate_has_news(const struct gate *gate);
+
+/* Takes in what peers said, now, whatever gate_advance would do. WW_OK, or the failure: bad news
+ * whatever is done. */
 enum ww_status gate_hear(struct gate *gate);
 
 /* The ranks that the gate waits for: writes up to `most` and returns how many there are. */
@@ -94,7 +99,9 @@ int gate_unanswered(const struct gate *gate, int *ranks, int most);
  * when the gate is not direct and cannot know. */
 int gate_silent(const struct gate *gate);
 
-/* Tells the peers that this rank gave up, and why, so that they need not wait for their timeout. */
-void gate_report_failure(struct gate *gate, enum ww_status status, const char *sentence);
+/* Tells the peers that this rank gave up, why, and after how many collectives that were done, so
+ * that they need not wait for their timeout. */
+void gate_report_failure(struct gate *gate, uint64_t done, enum ww_status status,
+                         const char *sentence);
 
 #endif

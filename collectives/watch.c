@@ -13,6 +13,8 @@
 #define NAMED_MOST 4
 /* How long silent ranks have to answer a roll call; an error comes within a second of its time. */
 #define ROLL_CALL_NS UINT64_C(400000000)
+/* After a peer gave up, what it sent before may so long be still on its way. */
+#define NEWS_PATIENCE_NS UINT64_C(500000000)
 /* Ranks of a star wait so much longer for rank 0, which is the one to name the absent. */
 #define STAR_PATIENCE_NS UINT64_C(500000000)
 
@@ -131,6 +133,19 @@ static void begin(struct watch *watch, uint64_t now_ns)
     watch->roll_called = false;
 }
 
+/* True when nothing came in good time after a peer gave up. */
+static bool news_are_old(struct watch *watch, const struct watched *watched, uint64_t now_ns)
+{
+    if (!gate_has_news(watched->gate)) {
+        return false;
+    }
+    if (watch->news_ns == 0) {
+        watch->news_ns = now_ns;
+    }
+    uint64_t since_ns = watch->news_ns > watch->last_move_ns ? watch->news_ns : watch->last_move_ns;
+    return now_ns > since_ns + NEWS_PATIENCE_NS;
+}
+
 enum ww_status watch_look(struct watch *watch, const struct watched *watched, uint64_t moves,
                           uint64_t now_ns)
 {
@@ -138,6 +153,9 @@ enum ww_status watch_look(struct watch *watch, const struct watched *watched, ui
         watch->moves = moves;
         begin(watch, now_ns);
         return WW_PENDING;
+    }
+    if (news_are_old(watch, watched, now_ns)) {
+        return gate_hear(watched->gate);
     }
     uint64_t quiet_ns = now_ns > watch->last_move_ns ? now_ns - watch->last_move_ns : 0;
     warn_once(watch, watched, quiet_ns);

@@ -155,6 +155,10 @@ static void audit(struct ww_context *context, struct ww_audit *audit)
     pthread_mutex_unlock(&context->steps.lock);
     audit_read("", &now);
     audit_compare(&context->ledger.counted_since, &now, audit);
+    struct nvlink_bytes linked = {0, 0};
+    audit->linked = nvlink_meter_read(&context->ledger.nvlink_meter, &linked);
+    audit->nvlink_sent_bytes = linked.sent;
+    audit->nvlink_received_bytes = linked.received;
 }
 
 /* ---- Life ------------------------------------------------------------------------------- */
@@ -208,6 +212,7 @@ enum ww_status ledger_begin(struct ww_context *context)
     audit_read("", &ledger->counted_since);
     energy_read("", &ledger->energy_since);
     gpu_meter_open(&ledger->gpu_meter, NULL);
+    nvlink_meter_open(&ledger->nvlink_meter, NULL);
     ledger->energy_ns = clock_now_ns();
     enum ww_status status = yardstick_measure(context);
     if (status == WW_OK) {
@@ -604,6 +609,7 @@ void ledger_destroy(struct ww_context *context, enum ww_status failure)
         outputs_destroy(ledger->outputs, &totals);
     }
     gpu_meter_close(&ledger->gpu_meter);
+    nvlink_meter_close(&ledger->nvlink_meter);
     memory_release(ledger->shadow, ledger->shadow_bytes);
     free(ledger->times);
 }

@@ -11,6 +11,7 @@
 #include "policy.h"
 #include "report/audit.h"
 #include "report/gpu_energy.h"
+#include "report/nvlink.h"
 #include "report/outputs.h"
 
 /* What a bucket's dense plans send over each level. */
@@ -41,6 +42,7 @@ struct ledger {
     struct audit_counters counted_since;
     struct energy_counters energy_since; /* read at energy_ns, as the next */
     struct gpu_meter gpu_meter;
+    struct nvlink_meter nvlink_meter;
     uint64_t energy_ns;
     struct ww_report held; /* where results are delayed: of the latest step, for a line that comes
                               once it is known what was drained behind it; step 0 = none */

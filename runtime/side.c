@@ -66,12 +66,14 @@ enum ww_status side_run_request(struct ww_context *context, const struct run_req
     }
     while (status == WW_OK || status == WW_PENDING) {
         status = engine_advance(context->steps.engine, clock_now_ns());
-        if (status < 0 || engine_done(context->steps.engine, number)) {
-            break;
+        if (engine_done(context->steps.engine, number)) {
+            return WW_OK; /* whatever failed after it */
         }
-        pause_unlocked(context, &patience);
+        if (status >= 0) {
+            pause_unlocked(context, &patience);
+        }
     }
-    return status < 0 ? status : WW_OK;
+    return status;
 }
 
 static enum ww_status run(struct ww_context *context, const struct side_call *call)

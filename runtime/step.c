@@ -418,8 +418,8 @@ static enum ww_status await(struct ww_context *context, const struct bucket *buc
         if (turn % 64 == 63 && state_of(state) == BUCKET_READY && status >= 0) {
             status = check_patience(context, bucket, since);
         }
-        if (status < 0) {
-            return status;
+        if (status < 0) { /* of what came after it, perhaps */
+            return state_of(state) == BUCKET_DONE ? WW_OK : status;
         }
     }
     return WW_OK;

@@ -19,6 +19,22 @@ struct nvml_pci {
     char address[32];
 };
 
+/* A counter that is asked for by its number, as NVML has them since 2017. */
+#define NVML_FIELD_U64 3
+struct nvml_field {
+    unsigned id;
+    unsigned scope; /* of which part of the GPU: for links, one of them */
+    long long timestamp_us;
+    long long latency_us;
+    int type;    /* of the value: NVML_FIELD_U64 or another */
+    int failure; /* of this field alone, 0 = it was read */
+    union {
+        double f64;
+        unsigned long long u64;
+    } value;
+};
+_Static_assert(sizeof(struct nvml_field) == 40, "NVML fills an array of these");
+
 /* NULL where the library lacks a call. Those up to pci are there if nvml_is_usable says so. */
 struct nvml {
     void *library;
@@ -35,6 +51,7 @@ struct nvml {
     int (*pcie_generation)(void *device, unsigned *generation);
     int (*pcie_lanes)(void *device, unsigned *lanes);
     int (*energy)(void *device, unsigned long long *millijoules);
+    int (*fields)(void *device, int count, struct nvml_field *fields);
 };
 
 /* Loads the library of that name, NULL = NVML_LIBRARY, and finds what it has; calls nothing of it.

@@ -23,6 +23,11 @@ struct ww_audit {
                                 for every packet it counted; what a card cuts up itself counts as
                                 one. None for InfiniBand */
     double unexplained;      /* (counted - claimed - overhead) / claimed */
+    bool linked;             /* NVML counts what this host's GPUs send each other by NVLink. False:
+                                no NVML, GPU or link, or one stopped answering; then these are 0 */
+    uint64_t nvlink_sent_bytes; /* by all GPUs that NVML shows, for whatever program. Nothing
+                                   of it is in claimed_bytes, which leave the host */
+    uint64_t nvlink_received_bytes;
 };
 
 /* Totals since the context was made. */

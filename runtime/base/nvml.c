@@ -29,6 +29,7 @@ static void find_symbols(struct nvml *nvml)
     find_symbol(nvml->library, "nvmlDeviceGetMaxPcieLinkGeneration", &nvml->pcie_generation);
     find_symbol(nvml->library, "nvmlDeviceGetMaxPcieLinkWidth", &nvml->pcie_lanes);
     find_symbol(nvml->library, "nvmlDeviceGetTotalEnergyConsumption", &nvml->energy);
+    find_symbol(nvml->library, "nvmlDeviceGetFieldValues", &nvml->fields);
 }
 
 /* A process that found none need not search again for each of its contexts. */

@@ -288,15 +288,20 @@ static void emit_energy(struct emit *emit, const char *name, double joules)
     }
 }
 
+static void emit_known(struct emit *emit, const char *name, bool known, uint64_t count)
+{
+    if (known) {
+        emit_count(emit, name, count);
+    } else {
+        emit_null(emit, name);
+    }
+}
+
 static void emit_audit(const struct ww_audit *audit, struct emit *emit)
 {
     emit_open(emit, "audit", '{');
     emit_count(emit, "claimed", audit->claimed_bytes);
-    if (audit->counted) {
-        emit_count(emit, "counted", audit->counted_bytes);
-    } else {
-        emit_null(emit, "counted");
-    }
+    emit_known(emit, "counted", audit->counted, audit->counted_bytes);
     emit_text_most(emit, "interface", audit->interface, sizeof audit->interface);
     emit_count(emit, "overhead", audit->overhead_bytes);
     if (audit->counted) {
@@ -304,6 +309,8 @@ static void emit_audit(const struct ww_audit *audit, struct emit *emit)
     } else {
         emit_null(emit, "unexplained");
     }
+    emit_known(emit, "nvlink_sent", audit->linked, audit->nvlink_sent_bytes);
+    emit_known(emit, "nvlink_received", audit->linked, audit->nvlink_received_bytes);
     emit_close(emit, '}');
 }
 

@@ -149,6 +149,22 @@ static void put_energy(struct prometheus *metrics, const char *name, const char 
     }
 }
 
+static void put_nvlink(struct prometheus *metrics, const struct ww_audit *audit)
+{
+    static const struct {
+        const char *name;
+        const char *help;
+    } rows[] = {{"wirewise_audit_nvlink_sent_bytes_total",
+                 "Sent through NVLink by this host's GPUs, whoever used them."},
+                {"wirewise_audit_nvlink_received_bytes_total",
+                 "Received through NVLink by this host's GPUs, whoever used them."}};
+    const uint64_t counts[] = {audit->nvlink_sent_bytes, audit->nvlink_received_bytes};
+    for (size_t i = 0; audit->linked && i < LENGTH(rows); i++) {
+        metric_head(&metrics->file, rows[i].name, "counter", rows[i].help);
+        metric_count(&metrics->file, rows[i].name, &metrics->labels, NULL, counts[i]);
+    }
+}
+
 static void put_kernel(struct prometheus *metrics, const struct ww_ledger *totals)
 {
     const struct ww_audit *audit = &totals->audit;
@@ -163,6 +179,7 @@ static void put_kernel(struct prometheus *metrics, const struct ww_ledger *total
         put_gauge(metrics, "wirewise_audit_unexplained_ratio",
                   "Counted beyond claimed and framing, by claimed.", audit->unexplained);
     }
+    put_nvlink(metrics, audit);
     put_energy(metrics, "wirewise_energy_joules_total", "Taken by this host's processors.",
                totals->energy_j);
     put_energy(metrics, "wirewise_gpu_energy_joules_total", "Taken by this host's GPUs.",

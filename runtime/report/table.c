@@ -217,6 +217,13 @@ static void say_audit(struct page *page, const struct ww_ledger *ledger)
             amount((double)audit->counted_bytes).text, (int)sizeof audit->interface,
             audit->interface, amount((double)audit->overhead_bytes).text, 100 * audit->unexplained);
     }
+    if (audit->linked) {
+        say(page, "NVLink       %s sent and %s received by this host's GPUs, whoever used them\n",
+            amount((double)audit->nvlink_sent_bytes).text,
+            amount((double)audit->nvlink_received_bytes).text);
+    } else {
+        say(page, "NVLink       no GPU of this host counts any\n");
+    }
 }
 
 static void say_energy(struct page *page, const struct ww_ledger *ledger)

@@ -34,6 +34,16 @@ static void expect_no_complaint(const struct cluster *cluster)
     cr_expect_str_empty(sim_complaint(cluster->sim), "%s", sim_complaint(cluster->sim));
 }
 
+static void expect_all_fine(const struct cluster *cluster, const struct exercise *exercise)
+{
+    for (int rank = 0; rank < cluster->size; rank++) {
+        cr_expect_eq(cluster->members[rank].status, WW_OK, "rank %d: %s", rank,
+                     cluster->members[rank].sentence);
+    }
+    cr_expect_eq(exercise_wrong_rank(exercise), -1);
+    expect_no_complaint(cluster);
+}
+
 /* ---- Disagreement ---------------------------------------------------------------------------- */
 
 struct disagreement {
@@ -343,17 +353,58 @@ Test(faults, a_rank_that_gives_up_says_so_to_all)
     }
 }
 
-/* ---- Patience -------------------------------------------------------------------------------- */
-
-static void expect_all_fine(const struct cluster *cluster, const struct exercise *exercise)
+/* It gives up right after its part is done; the others hear of it while theirs is not. */
+static void run_late_failure(const struct cluster_options *options, const char *algorithm,
+                             bool announced)
 {
-    for (int rank = 0; rank < cluster->size; rank++) {
-        cr_expect_eq(cluster->members[rank].status, WW_OK, "rank %d: %s", rank,
-                     cluster->members[rank].sentence);
+    struct job job = job_of(COLLECTIVE_ALL_REDUCE, algorithm, announced ? 40 : 1000);
+    struct cluster_options suited = *options;
+    job.announced = announced;
+    cluster_options_suit(&suited, &job);
+    struct cluster *cluster = cluster_create(&suited);
+    struct exercise exercise = exercise_init(cluster, &job);
+    struct exercise next = exercise_init(cluster, &job);
+    exercise_start_all(&exercise);
+    for (int turn = 0; turn < 1000000 && cluster->members[1].status == WW_PENDING; turn++) {
+        cluster_run(cluster, 1e-7);
     }
-    cr_expect_eq(exercise_wrong_rank(exercise), -1);
-    expect_no_complaint(cluster);
+    cr_assert_eq(cluster->members[1].status, WW_OK);
+    engine_fail(cluster->members[1].engine, WW_BAD_STATE, "tensor \"bias\" was not started");
+    cr_expect(cluster_run(cluster, TIMEOUT_S + 2));
+    expect_all_fine(cluster, &exercise);
+    for (int rank = 0; rank < cluster->size; rank++) {
+        if (rank != 1) {
+            exercise_start(&next, rank);
+        }
+    }
+    cr_expect(cluster_run(cluster, TIMEOUT_S + 2));
+    for (int rank = 0; rank < cluster->size; rank++) {
+        if (rank != 1) {
+            expect_sentence(cluster, rank, WW_PEER_FAILED, "rank 1 ");
+        }
+    }
+    exercise_finish(&exercise);
+    exercise_finish(&next);
+    cluster_destroy(cluster);
 }
+
+Test(faults, what_a_rank_had_done_before_it_gave_up_is_done_by_all)
+{
+    static const int sizes[] = {2, 5, 20};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+            struct cluster_options options = fault_options(sizes[s], seed);
+            options.sim.eager_bytes = 512; /* its word stays, though nobody listens yet */
+            run_late_failure(&options, "ring", false);
+            run_late_failure(&options, "tree", false);
+            if (sizes[s] <= GATE_DIRECT_SIZE) {
+                run_late_failure(&options, "direct", true);
+            }
+        }
+    }
+}
+
+/* ---- Patience -------------------------------------------------------------------------------- */
 
 Test(faults, whatever_moves_may_take_longer_than_the_timeout)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "internal/clock.h"
 #include "world.h"
@@ -18,20 +19,32 @@ struct trainer {
     float values[3][4];
 };
 
-static void trainer_begin(struct trainer *trainer, const struct ww_world *world,
-                          enum ww_progress progress, double timeout_s)
+static struct ww_config trainer_config(enum ww_progress progress, double timeout_s)
 {
     struct ww_config config = world_config();
-    size_t count = 4;
     config.progress = progress;
     config.timeout_s = timeout_s;
     config.bucket_bytes = 1;
+    return config;
+}
+
+static void trainer_begin_as(struct trainer *trainer, const struct ww_world *world,
+                             const struct ww_config *config)
+{
+    size_t count = 4;
     memset(trainer, 0, sizeof *trainer);
-    trainer->context = world_context(world, &config);
+    trainer->context = world_context(world, config);
     check_status(ww_tensor_add(trainer->context, "a", WW_F32, 1, &count, &trainer->a), WW_OK);
     check_status(ww_tensor_add(trainer->context, "b", WW_F32, 1, &count, &trainer->b), WW_OK);
     check_status(ww_tensor_add(trainer->context, "c", WW_F32, 1, &count, &trainer->c), WW_OK);
     check_status(ww_tensors_commit(trainer->context), WW_OK);
+}
+
+static void trainer_begin(struct trainer *trainer, const struct ww_world *world,
+                          enum ww_progress progress, double timeout_s)
+{
+    struct ww_config config = trainer_config(progress, timeout_s);
+    trainer_begin_as(trainer, world, &config);
 }
 
 static void start_all(struct trainer *trainer)
@@ -174,6 +187,69 @@ Test(step_errors, a_tensor_that_was_forgotten_is_named_on_every_rank)
         for (int size = 2; size <= 4; size++) {
             world_run(size, forget_one, &kind);
             cr_expect_eq(world_forgive(), size);
+        }
+    }
+}
+
+struct late_hearing {
+    enum ww_progress progress;
+    bool two_hosts;
+    int looks; /* of rank 0 before anybody else begins: which of its looks are for bad news depends
+                  on how many there were */
+};
+
+/* Rank 1 ends step 5 and forgets b in step 6, before rank 0 asks for the end of step 5. */
+static void forget_in_the_next_step(const struct ww_world *world, void *shared)
+{
+    const struct late_hearing *hearing = shared;
+    struct trainer trainer;
+    struct ww_config config = trainer_config(hearing->progress, 60);
+    config.host = hearing->two_hosts && world->rank == 1 ? "b" : "a";
+    trainer_begin_as(&trainer, world, &config);
+    for (int step = 1; step <= 4; step++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        start_all(&trainer);
+        check_status(ww_step_end(trainer.context, NULL), WW_OK);
+    }
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    if (world->rank == 0) {
+        start_all(&trainer);
+        for (int look = 0; look < hearing->looks; look++) {
+            check_status(ww_progress(trainer.context), WW_OK);
+        }
+    }
+    world_meet(world);
+    if (world->rank == 1) {
+        start_all(&trainer);
+        check_status(ww_step_end(trainer.context, NULL), WW_OK);
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        check_status(ww_tensor_start(trainer.c, trainer.values[2]), WW_OK);
+        check_status(ww_step_end(trainer.context, NULL), WW_BAD_STATE);
+    }
+    world_meet(world);
+    if (world->rank == 0) {
+        nanosleep(&(struct timespec){0, 5000000}, NULL); /* a thread of its own may hear of it */
+        struct ww_report report = WW_REPORT_INIT;
+        check_status(ww_step_end(trainer.context, &report), WW_OK);
+        check(report.step == 5 && report.sent_bytes < 1000, "step %llu, %llu bytes",
+              (unsigned long long)report.step, (unsigned long long)report.sent_bytes);
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        start_while_whole(trainer.c, trainer.values[2], WW_PEER_FAILED);
+        start_while_whole(trainer.b, trainer.values[1], WW_PEER_FAILED);
+        start_while_whole(trainer.a, trainer.values[0], WW_PEER_FAILED);
+        check_status(ww_step_end(trainer.context, NULL), WW_PEER_FAILED);
+        check_words(ww_last_error(trainer.context), "neither started nor skipped in step 6");
+    }
+    ww_context_destroy(trainer.context);
+}
+
+Test(step_errors, a_step_that_a_rank_ended_before_it_failed_ends_well_on_all)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        for (int look = 0; look < 2 * 8; look++) {
+            struct late_hearing hearing = {(enum ww_progress)progress, look % 2 == 0, look / 2};
+            world_run(2, forget_in_the_next_step, &hearing);
+            cr_expect_eq(world_forgive(), 2);
         }
     }
 }

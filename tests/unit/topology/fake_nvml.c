@@ -10,7 +10,13 @@
  *     none        it does not count them, as before Volta; so do all where the variable is not set
  *     lost        it fell off the bus: it was there when it was asked for
  *     hidden      NVML counts it, but this process may not ask for it
- * Built with LACKS_ENERGY it is of a time before there was such a call. */
+ * FAKE_NVML_LINKS likewise has what each GPU counts on its links:
+ *     100:200     KiB sent and received since the driver was loaded
+ *     ticks       1 more sent and 2 more received at each reading of any GPU
+ *     none        it has no links; so do all where the variable is not set
+ *     odd         it counts something that is no integer
+ *     lost        as above
+ * Built with LACKS_ENERGY it is of a time before there were such calls. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +24,20 @@
 
 #ifdef LACKS_ENERGY
 #define nvmlDeviceGetTotalEnergyConsumption fake_nvml_energy
+#define nvmlDeviceGetFieldValues fake_nvml_fields
 #endif
 
 struct pci {
     char legacy[16];
     unsigned domain, bus, device, device_id, subsystem_id;
     char address[32];
+};
+
+struct field {
+    unsigned id, scope;
+    long long timestamp, latency;
+    int type, failure;
+    unsigned long long value;
 };
 
 int nvmlInit_v2(void);
@@ -38,6 +52,7 @@ int nvmlDeviceGetNvLinkRemoteDeviceType(void *device, unsigned link, int *type);
 int nvmlDeviceGetMaxPcieLinkGeneration(void *device, unsigned *generation);
 int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *lanes);
 int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules);
+int nvmlDeviceGetFieldValues(void *device, int count, struct field *fields);
 int fake_nvml_calls(int *inits, int *shutdowns);
 
 #define NOT_SUPPORTED 3
@@ -47,6 +62,7 @@ int fake_nvml_calls(int *inits, int *shutdowns);
 static atomic_int init_count;
 static atomic_int shutdown_count;
 static atomic_ullong ticks;
+static atomic_ullong link_ticks;
 
 static int numbers[4] = {0, 1, 2, 3};
 
@@ -56,10 +72,10 @@ static int is_like(const char *word)
     return like != NULL && strcmp(like, word) == 0;
 }
 
-/* The word of FAKE_NVML_ENERGY for a GPU. */
-static void energy_word(int gpu, char word[32])
+/* The word of a variable for a GPU. */
+static void word_of(const char *variable, int gpu, char word[32])
 {
-    const char *words = getenv("FAKE_NVML_ENERGY");
+    const char *words = getenv(variable);
     for (; words != NULL && gpu > 0; gpu--) {
         words = strchr(words, ',');
         words = words == NULL ? NULL : words + 1;
@@ -97,7 +113,7 @@ int nvmlDeviceGetCount_v2(unsigned *count)
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
 {
     char word[32];
-    energy_word((int)index, word);
+    word_of("FAKE_NVML_ENERGY", (int)index, word);
     *device = &numbers[index];
     return strcmp(word, "hidden") == 0 ? NO_PERMISSION : 0;
 }
@@ -169,7 +185,7 @@ int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *lanes)
 int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules)
 {
     char word[32];
-    energy_word(*(int *)device, word);
+    word_of("FAKE_NVML_ENERGY", *(int *)device, word);
     if (strcmp(word, "ticks") == 0) {
         *millijoules = ticks += 1000;
         return 0;
@@ -178,4 +194,38 @@ int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millij
         return IS_LOST;
     }
     return sscanf(word, "%llu", millijoules) == 1 ? 0 : NOT_SUPPORTED;
+}
+
+/* KiB by the number of the field: 138 sent, 139 received, of all links. */
+static int read_link(const char *word, struct field *field)
+{
+    unsigned long long counts[2];
+    if (field->scope != 0xffffffffu || (field->id != 138 && field->id != 139)) {
+        return 2;
+    }
+    field->type = strcmp(word, "odd") == 0 ? 0 : 3;
+    if (strcmp(word, "ticks") == 0) {
+        unsigned long long tick = field->id == 138 ? ++link_ticks : (unsigned long long)link_ticks;
+        counts[0] = tick;
+        counts[1] = 2 * tick;
+    } else if (strcmp(word, "odd") == 0) {
+        counts[0] = counts[1] = 1;
+    } else if (sscanf(word, "%llu:%llu", &counts[0], &counts[1]) != 2) {
+        return NOT_SUPPORTED;
+    }
+    field->value = counts[field->id - 138];
+    return 0;
+}
+
+int nvmlDeviceGetFieldValues(void *device, int count, struct field *fields)
+{
+    char word[32];
+    word_of("FAKE_NVML_LINKS", *(int *)device, word);
+    if (strcmp(word, "lost") == 0) {
+        return IS_LOST;
+    }
+    for (int i = 0; i < count; i++) {
+        fields[i].failure = read_link(word, &fields[i]);
+    }
+    return 0;
 }

@@ -209,7 +209,10 @@ struct ww_ledger run_totals(void)
                                      .interface = "eth0",
                                      .counted_bytes = 1060000,
                                      .overhead_bytes = 45606,
-                                     .unexplained = 0.0144};
+                                     .unexplained = 0.0144,
+                                     .linked = true,
+                                     .nvlink_sent_bytes = 3 << 20,
+                                     .nvlink_received_bytes = 5 << 20};
     totals.gpu_energy_j = 56789;
     return totals;
 }

@@ -176,7 +176,7 @@ Test(jsonl, what_is_not_known_is_null)
     struct ww_ledger totals = run_totals();
     totals.dense_s = totals.coded_s = 0;
     totals.energy_j = totals.gpu_energy_j = -1;
-    totals.audit.counted = false;
+    totals.audit.counted = totals.audit.linked = false;
     totals.saved.most_s = INFINITY;
     tell(outputs, &report, 2 * S);
     outputs_destroy(outputs, &totals);
@@ -200,6 +200,8 @@ Test(jsonl, what_is_not_known_is_null)
     cr_expect_str_eq(string(step, "evidence"), "insufficient");
     cr_expect(json_is_null(json_object_get(audit, "counted")));
     cr_expect(json_is_null(json_object_get(audit, "unexplained")));
+    cr_expect(json_is_null(json_object_get(audit, "nvlink_sent")));
+    cr_expect(json_is_null(json_object_get(audit, "nvlink_received")));
     json_decref(step);
     json_decref(end);
 }

@@ -29,6 +29,7 @@ Test(ledger_table, it_is_a_dozen_lines)
         "residual     norm 12.5; 97.1 % of the squares were sent\n"
         "audit        976.56 KiB claimed by 8 ranks, 1.01 MiB counted on eth0, 44.54 KiB framing; "
         "1.4 % unexplained\n"
+        "NVLink       3.00 MiB sent and 5.00 MiB received by this host's GPUs, whoever used them\n"
         "energy       1234 J by this host's processors, 5.679e+04 J by its GPUs\n";
     struct ww_ledger totals = run_totals();
     char text[4096];
@@ -108,6 +109,7 @@ Test(ledger_table, an_empty_ledger_prints)
     ww_ledger_print(&totals, text, sizeof text);
     cr_expect_not_null(strstr(text, "nothing left this host\n"), "%s", text);
     cr_expect_not_null(strstr(text, "nothing was encoded\n"), "%s", text);
+    cr_expect_not_null(strstr(text, "\nNVLink       no GPU of this host counts any\n"), "%s", text);
     ww_ledger_print(NULL, text, sizeof text);
     cr_expect_str_eq(text, "no ledger\n");
 }

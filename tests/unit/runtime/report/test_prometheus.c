@@ -176,11 +176,12 @@ Test(prometheus, what_is_not_known_is_not_there)
     totals.energy_j = totals.gpu_energy_j = -1;
     totals.residual_norm = -1;
     totals.captured = NAN;
-    totals.audit.counted = false;
+    totals.audit.counted = totals.audit.linked = false;
     totals.step_s = NAN;
     totals.level[1].name = NULL;
     const char *text = written(&run, &totals);
-    static const char *const absent[] = {"saved", "energy", "residual", "captured", "counted"};
+    static const char *const absent[] = {"saved",    "energy",  "residual",
+                                         "captured", "counted", "nvlink"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         cr_expect_null(strstr(text, absent[i]), "%s", absent[i]);
     }
