@@ -72,5 +72,6 @@ enum ww_status ww_env_world_create(const struct ww_env *env, struct ww_env_world
     world->size = met->size;
     world->all_gather = env_all_gather;
     world->self = met;
+    world->transport = env_network();
     return WW_OK;
 }

@@ -120,6 +120,10 @@ enum ww_status env_hear_failure(struct ww_env_world *env, const struct env_word 
 /* env_meet.c: all ranks find each other, or none does. Logged. */
 enum ww_status env_meet(struct ww_env_world *env, const struct env_launch *launch);
 
+/* What carries messages between hosts; NULL = nothing in this build. In env_ucx.c or
+ * env_no_ucx.c. */
+const struct ww_transport *env_network(void);
+
 /* env_gather.c: the world's all_gather. */
 int env_all_gather(void *self, const void *mine, void *all, size_t bytes);
 
