@@ -86,7 +86,7 @@ static void measure_resident(struct bench *bench)
 {
     const struct ww_world *world = &bench->meter.world;
     size_t most = resident_most();
-    double sharers = bench->options->over_mpi ? 1.0 : world->size;
+    double sharers = bench->options->processes ? 1.0 : world->size;
     double own = (double)most - sharers * (double)meter_touched(&bench->meter);
     double least = (double)most;
     team_combine(world, COMBINE_MIN, &least, 1);
@@ -150,7 +150,7 @@ static int conclude(struct bench *bench)
     report->end = time(NULL);
     report_judge(report);
     block_verdicts(bench->out, report);
-    block_resident(bench->out, &report->resident, bench->options->over_mpi ? 1 : report->size);
+    block_resident(bench->out, &report->resident, bench->options->processes ? 1 : report->size);
     table_close(bench->out, bench->options, report->failures, report_bus_gbps_mean(report));
     bool written = table_arrived(bench);
     written = (bench->out == NULL || publish(report)) && written;
@@ -218,7 +218,7 @@ static int run_rank(const struct ww_world *world, void *argument)
     struct bench bench = {
         .meter = {.options = options,
                   .world = *world,
-                  .leads = options->over_mpi || world->rank == 0},
+                  .leads = options->processes || world->rank == 0},
         .options = options,
         .out = world->rank == 0 ? stdout : NULL,
         .report = {.options = options, .size = world->size, .begin = time(NULL)},
@@ -258,12 +258,16 @@ int bench_command(int argc, char **argv)
     }
     /* -t is for processes alone, and a rank without peers needs no MPI. */
     bool alone = !options.launch.present || options.launch.size == 1;
-    options.over_mpi = options.versus_mpi || !alone;
+    options.over_mpi = options.versus_mpi || (!alone && !options.launch.env);
+    options.processes = options.over_mpi || !alone;
     if (options.launch.rank == 0) {
         progress_begin();
     }
     if (options.over_mpi) {
         return world_of_mpi(run_rank, &options);
+    }
+    if (options.processes) {
+        return world_of_env(run_rank, &options);
     }
     return world_of_threads(options.threads, run_rank, &options);
 }

@@ -15,21 +15,35 @@ static const struct {
     {"PMIX_RANK", NULL},
 };
 
+static bool is_set(const char *variable)
+{
+    const char *text = getenv(variable);
+    return text != NULL && *text != '\0';
+}
+
 static int number(const char *variable)
 {
     const char *text = variable != NULL ? getenv(variable) : NULL;
     return text != NULL ? atoi(text) : 0;
 }
 
+/* torchrun, and whoever sets the same by hand. */
+static bool is_launched_by_env(void)
+{
+    return is_set("RANK") && is_set("WORLD_SIZE");
+}
+
 /* srun gives its tasks a number, but no way to MPI where it was not asked for one: each would
- * measure itself alone. SLURM_STEP_NUM_TASKS is there for srun's tasks only. */
+ * measure itself alone, unless it is told where rank 0 is. SLURM_STEP_NUM_TASKS is there for srun's
+ * tasks only. */
 static struct launch launch_of_srun(void)
 {
     int size = number("SLURM_STEP_NUM_TASKS");
     if (size > 1 && getenv("SLURM_PROCID") != NULL) {
-        return (struct launch){true, number("SLURM_PROCID"), size, true};
+        bool env = is_set("WIREWISE_ADDRESS") || is_set("MASTER_ADDR");
+        return (struct launch){true, number("SLURM_PROCID"), size, env, !env};
     }
-    return (struct launch){false, 0, 1, false};
+    return (struct launch){false, 0, 1, false, false};
 }
 
 struct launch launch_read(void)
@@ -37,8 +51,11 @@ struct launch launch_read(void)
     for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++) {
         if (getenv(launchers[i].rank) != NULL) {
             return (struct launch){true, number(launchers[i].rank), number(launchers[i].size),
-                                   false};
+                                   false, false};
         }
+    }
+    if (is_launched_by_env()) {
+        return (struct launch){true, number("RANK"), number("WORLD_SIZE"), true, false};
     }
     return launch_of_srun();
 }

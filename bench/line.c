@@ -48,7 +48,7 @@ static void check_launcher(struct argp_state *state, const struct options *optio
         refuse(state,
                "srun started %d tasks but gave them no way to find each other by MPI, so each "
                "would measure itself alone; say srun --mpi=pmix (srun --mpi=list shows what "
-               "there is) or use mpirun",
+               "there is), use mpirun, or set MASTER_ADDR and MASTER_PORT for ranks without MPI",
                options->launch.size);
         return;
     }
@@ -84,6 +84,10 @@ static void check_predict(struct argp_state *state, const struct options *option
 
 static void check_versus(struct argp_state *state, const struct options *options)
 {
+    if (options->launch.env && options->launch.size > 1) {
+        refuse(state, "--versus mpi needs MPI's ranks, and these found each other without it (RANK "
+                      "and WORLD_SIZE are set); use mpirun");
+    }
     if (options->threads > 1) {
         refuse(state,
                "--versus mpi needs MPI's ranks, not threads: "

@@ -210,12 +210,14 @@ static const struct argp parser = {
     .args_doc = "[COLLECTIVE]",
     .doc = "Measures a collective over all ranks of the job and prints the table of nccl-tests, "
            "then what each call took."
-           "\vUnder mpirun or srun every process is a rank; alone, -t makes ranks of threads. "
-           "Figures are derived in bench/README.md and in wirewise(1).\n\n"
+           "\vUnder mpirun or srun every process is a rank, and so it is without MPI where RANK, "
+           "WORLD_SIZE, MASTER_ADDR and MASTER_PORT are set, as by torchrun; alone, -t makes ranks "
+           "of threads. Figures are derived in bench/README.md and in wirewise(1).\n\n"
            "  mpirun -n 4 wirewise bench -b 8 -e 64M -f 2\n"
            "  mpirun -n 2 wirewise bench --versus mpi -b 8 -e 64M -f 4 --plot versus.svg\n"
            "  srun --mpi=pmix -n 8 wirewise bench -J result.json -T 60\n"
            "  mpirun -n 2 wirewise bench -b 64M --expect-busbw 64M:2.5 || echo too slow\n"
+           "  torchrun --no-python --nproc-per-node 4 wirewise bench -b 8 -e 64M -f 2\n"
            "  wirewise bench broadcast -t 3 -d all -c 1\n\n"
            "Exit codes: 0 done, 1 wrong results, 2 unusable command line, 3 an expectation was "
            "not met, 4 MPI is needed and absent, 5 communication or system failure",

@@ -53,9 +53,10 @@ struct options {
     bool versus_mpi;
     bool predict;
     bool overhead;
-    bool corrupt;  /* spoil one bit of every result, to see the check find it */
-    bool over_mpi; /* the ranks are MPI's, not threads */
-    bool refused;  /* the line cannot be used; the sentence is printed */
+    bool corrupt;   /* spoil one bit of every result, to see the check find it */
+    bool processes; /* the ranks are processes, not threads */
+    bool over_mpi;  /* and MPI's */
+    bool refused;   /* the line cannot be used; the sentence is printed */
 };
 
 /* Reads the command line and nothing else; argv is borrowed for as long as *options is used.

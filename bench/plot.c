@@ -189,7 +189,7 @@ static void draw_title(FILE *to, const struct report *report)
     fprintf(to, "</text>\n<text x=\"%.1f\" y=\"50\" fill=\"#404040\">", LEFT);
     int hosts = places_host_count(report->places, report->size);
     fprintf(to, "%s, %d %s%s on ", options->collective->name, report->size,
-            options->over_mpi ? "rank" : "thread", report->size > 1 ? "s" : "");
+            options->processes ? "rank" : "thread", report->size > 1 ? "s" : "");
     if (hosts > 1) {
         fprintf(to, "%d hosts from ", hosts);
     }

@@ -51,7 +51,7 @@ static void put_machine(FILE *to, const struct report *report)
     csv_text(to, ww_version());
     csv_text(to, options->over_mpi ? report->mpi : "");
     put_count(to, (uint64_t)report->size);
-    csv_text(to, options->over_mpi ? "processes" : "threads");
+    csv_text(to, options->processes ? "processes" : "threads");
     put_count(to, (uint64_t)places_host_count(report->places, report->size));
     csv_text(to, first->host);
     put_count(to, (uint64_t)first->cores);

@@ -64,7 +64,7 @@ static void put_settings(struct json *json, const struct report *report)
     const struct options *options = report->options;
     json_open_object(json, "settings");
     json_text(json, "collective", options->collective->name);
-    json_text(json, "ranks_are", options->over_mpi ? "processes" : "threads");
+    json_text(json, "ranks_are", options->processes ? "processes" : "threads");
     json_count(json, "min_bytes", options->bytes_min);
     json_count(json, "max_bytes", options->bytes_max);
     json_count(json, "step_factor", (uint64_t)options->step_factor);

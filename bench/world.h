@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * world.h: the ways to get ranks: threads of this process, or the processes of an MPI job. */
+ * world.h: the ways to get ranks: threads of this process, the processes of an MPI job, or
+ * processes that the environment tells who they are. */
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
 
@@ -20,6 +21,11 @@ int world_of_threads(int size, rank_body *body, void *argument);
  * Returns the greatest exit code of all ranks; EXIT_NO_MPI, after a sentence, in a build without
  * MPI. */
 int world_of_mpi(rank_body *body, void *argument);
+
+/* Meets the ranks that RANK, WORLD_SIZE and their kin tell of, runs body as this process's one.
+ * Returns the greatest exit code of all ranks; EXIT_USAGE or EXIT_FAILED, after a sentence, where
+ * they did not meet. */
+int world_of_env(rank_body *body, void *argument);
 
 /* Ends all ranks at once, also those that wait inside a call. */
 void world_abort(int code) __attribute__((noreturn));

@@ -1,10 +1,9 @@
 # Components: AUTO uses what is there, ON fails without it, OFF leaves it out. Sets
 # WIREWISE_HAVE_<component> and prints, at the end of the configure step, one table of them.
 
-# A component without a transport is looked for, so that the table can tell, and not used.
-# Whoever adds runtime/transport/ucx.c or nccl.c turns its line ON.
-set(WIREWISE_UCX_TRANSPORT OFF)
-set(WIREWISE_NCCL_TRANSPORT ON) # its header is what is needed: the library is loaded at run time
+# A component that nothing uses is looked for, so that the table can tell, and left out.
+set(WIREWISE_UCX_TRANSPORT ON)
+set(WIREWISE_NCCL_TRANSPORT ON) # its header is needed; the library is loaded at run time
 
 # Imported targets must reach a project that takes this one in by add_subdirectory.
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
@@ -146,7 +145,7 @@ set(XXHASH_package "checkpoints get CRC-64; apt-get install libxxhash-dev")
 set(HWLOC_use "wirewise wires")
 set(JANSSON_use "wirewise report")
 set(MPI_use "transport mpi, <wirewise/mpi.h>")
-set(UCX_use "transport ucx")
+set(UCX_use "transport ucx, <wirewise/ucx.h>")
 set(NCCL_use "transport nccl")
 set(HWLOC_package "apt-get install libhwloc-dev pkg-config")
 set(JANSSON_package "apt-get install libjansson-dev pkg-config")

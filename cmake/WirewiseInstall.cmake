@@ -8,10 +8,17 @@ install(TARGETS wirewise_shared wirewise_archive EXPORT wirewise-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
-# <wirewise/mpi.h> is a promise that only a build with MPI can keep.
+# <wirewise/mpi.h> is a promise that only a build with MPI can keep; <wirewise/ucx.h> and
+# <wirewise/cuda.h> likewise.
 file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/wirewise/*.h)
 if(NOT WIREWISE_HAVE_MPI)
     list(REMOVE_ITEM headers ${PROJECT_SOURCE_DIR}/include/wirewise/mpi.h)
+endif()
+if(NOT WIREWISE_HAVE_CUDA)
+    list(REMOVE_ITEM headers ${PROJECT_SOURCE_DIR}/include/wirewise/cuda.h)
+endif()
+if(NOT WIREWISE_HAVE_UCX)
+    list(REMOVE_ITEM headers ${PROJECT_SOURCE_DIR}/include/wirewise/ucx.h)
 endif()
 install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wirewise)
 

@@ -44,6 +44,7 @@ look() {
     need libjansson-dev have_library jansson
     need libopenblas-dev have_library openblas
     need libxxhash-dev have_header xxhash.h
+    need libucx-dev have_library ucx
     if [ "$mode" = test ]; then
         need g++ have_command c++
         need libcriterion-dev have_library criterion

@@ -4,6 +4,7 @@
 #define COLLECTIVES_H
 
 #include "engine.h"
+#include "enqueue.h"
 #include "kernels/kernels.h"
 #include "plan.h"
 #include "select.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * config.c: the one table of settings: name, kind, limits, help. A new setting is a row here and
- * a field in struct ww_config. The only file of the library that reads WIREWISE_ variables. */
+ * a field in struct ww_config. The only file of the library that reads WIREWISE_ variables, but for
+ * those of a world from the environment (transport/env_launch.c). */
 #include "config.h"
 
 #include <ctype.h>
@@ -334,6 +335,13 @@ static int distance(const char *a, const char *b)
     return row[length];
 }
 
+/* Read by transport/env_launch.c; settings of a world, not of a context. */
+static bool is_of_world(const char *name)
+{
+    return strcmp(name, PREFIX "ADDRESS") == 0 || strcmp(name, PREFIX "JOB") == 0 ||
+           strcmp(name, PREFIX "ENV_TIMEOUT_S") == 0;
+}
+
 static void warn_unknown(const char *name)
 {
     char nearest[64] = "";
@@ -365,7 +373,9 @@ static void warn_about_environment(void)
         char name[64];
         if (strncmp(*entry, PREFIX, sizeof PREFIX - 1) == 0 && equals != NULL) {
             snprintf(name, sizeof name, "%.*s", (int)(equals - *entry), *entry);
-            warn_unknown(name);
+            if (!is_of_world(name)) {
+                warn_unknown(name);
+            }
         }
     }
 }

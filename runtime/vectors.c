@@ -4,9 +4,9 @@
 
 #include <string.h>
 
+#include "collectives.h"
 #include "internal/cpu.h"
 #include "internal/memory.h"
-#include "kernels/kernels.h"
 
 static void *reserve(void *self, size_t bytes)
 {

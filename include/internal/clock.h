@@ -4,6 +4,7 @@
 #define INTERNAL_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 #define CLOCK_NS_PER_S UINT64_C(1000000000)
 
@@ -12,6 +13,9 @@ uint64_t clock_now_ns(void);
 
 /* Seconds since 1970, UTC: for people who read files, not for measuring. */
 int64_t clock_utc_s(void);
+
+/* The time after so many seconds, on the clock by which pthread_cond_timedwait waits. */
+struct timespec clock_deadline(double seconds);
 
 /* Nanoseconds that the calling thread spent on a core so far. */
 uint64_t clock_core_ns(void);

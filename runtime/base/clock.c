@@ -33,3 +33,18 @@ uint64_t clock_core_ns(void)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     return (uint64_t)time.tv_sec * CLOCK_NS_PER_S + (uint64_t)time.tv_nsec;
 }
+
+struct timespec clock_deadline(double seconds)
+{
+    struct timespec time;
+    double most = seconds < 1e9 ? seconds : 1e9;
+    time_t whole = (time_t)most;
+    clock_gettime(CLOCK_REALTIME, &time);
+    time.tv_sec += whole;
+    time.tv_nsec += (long)((most - (double)whole) * (double)CLOCK_NS_PER_S);
+    if (time.tv_nsec >= (long)CLOCK_NS_PER_S) {
+        time.tv_nsec -= (long)CLOCK_NS_PER_S;
+        time.tv_sec++;
+    }
+    return time;
+}

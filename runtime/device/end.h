@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
+#include "collectives.h"
 #include "device.h"
-#include "enqueue.h"
 #include "internal/gpu.h"
 #include "internal/nccl.h"
 

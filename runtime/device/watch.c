@@ -2,17 +2,15 @@
  * watch.c: looks after the GPU while the program waits for it. A collective that has begun and does
  * not end, an error that NCCL found, a peer's bad news: whatever it is breaks the context, which
  * aborts what is under way, so that no stream hangs without a name. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "end.h"
 #include "internal/clock.h"
 
 #define NS_PER_S 1e9
-#define LOOK_EVERY_NS 20000000
-#define ROLL_CALL_NS UINT64_C(1000000000) /* ranks look every LOOK_EVERY_NS, unless they are busy  \
+#define LOOK_EVERY_S 0.02
+#define ROLL_CALL_NS UINT64_C(1000000000) /* ranks look every LOOK_EVERY_S, unless they are busy  \
                                            */
 #define NAMED_MOST 4
 
@@ -28,11 +26,7 @@ struct watcher {
 /* Sleeps for a moment; false when it is over. */
 static bool pause_watch(struct watcher *self)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += LOOK_EVERY_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = clock_deadline(LOOK_EVERY_S);
     pthread_mutex_lock(&self->lock);
     while (!self->ending && pthread_cond_timedwait(&self->wake, &self->lock, &until) == 0) {
         continue;

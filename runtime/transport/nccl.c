@@ -15,13 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "internal/clock.h"
 #include "internal/gpu.h"
 #include "internal/log.h"
 
-#define NS_PER_S 1e9
 #define ABORT_PATIENCE_NS UINT64_C(1000000000) /* for a call that may come out by itself */
 #define VERSION_LEAST 21400
 
@@ -245,22 +243,9 @@ static void *connect_ranks(void *argument)
     return NULL;
 }
 
-/* The time after so many seconds, on the clock of conditions. */
-static struct timespec time_after(double seconds)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    double whole = seconds < 1e9 ? (double)(int64_t)seconds : 1e9;
-    time.tv_sec += (time_t)whole;
-    time.tv_nsec += seconds < 1e9 ? (long)((seconds - whole) * NS_PER_S) : 0;
-    time.tv_sec += time.tv_nsec / 1000000000;
-    time.tv_nsec %= 1000000000;
-    return time;
-}
-
 static enum ww_status await_ranks(struct connecting *self, double timeout_s)
 {
-    struct timespec until = time_after(timeout_s);
+    struct timespec until = clock_deadline(timeout_s);
     int failure = 0;
     pthread_mutex_lock(&self->lock);
     while (!self->done && failure == 0) {

@@ -1,0 +1,843 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * ucx.c: a fabric over UCX's tagged messages; the only file that calls it.
+ *
+ * A fabric is a worker of its own, so fabrics do not hear each other; their addresses travel by the
+ * world's all_gather. A message carries its sender's rank and its tag, and UCX matches messages of
+ * one such number in the order in which they were posted. UCX's library is found at run time: a
+ * program that never needs it does not load it. */
+#include <wirewise/ucx.h>
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucp/api/ucp.h>
+
+#include <wirewise/transport.h>
+
+#include "internal/clock.h"
+#include "internal/log.h"
+
+#define UCP_LIBRARY "libucp.so.0"
+#define UCS_LIBRARY "libucs.so.0"
+
+/* How long close waits for peers that close as well, and for what is still to be sent. */
+#define CLOSE_NS (CLOCK_NS_PER_S / 5)
+#define CLOSE_FAILED_NS (CLOCK_NS_PER_S / 50)
+
+/* How long UCX may take to let go of what was taken back; it does so at once. */
+#define RELEASE_NS CLOCK_NS_PER_S
+
+#define CONTROL_BYTES_MAX 256
+
+/* UCX moves some ten kilobytes at a time; a poll moves what is there, within reason. */
+#define PROGRESS_STEPS 64
+
+#define GOODBYE_TAG WW_TRANSPORT_TAGS /* the first that no message has */
+#define TAG_BITS 32
+#define WHOLE_TAG UINT64_MAX
+
+/* ---- UCX's library -------------------------------------------------------------------------- */
+
+#define UCP_CALLS(X)                                                                               \
+    X(ucp_config_read)                                                                             \
+    X(ucp_config_release)                                                                          \
+    X(ucp_init_version)                                                                            \
+    X(ucp_cleanup)                                                                                 \
+    X(ucp_worker_create)                                                                           \
+    X(ucp_worker_destroy)                                                                          \
+    X(ucp_worker_get_address)                                                                      \
+    X(ucp_worker_release_address)                                                                  \
+    X(ucp_worker_progress)                                                                         \
+    X(ucp_ep_create)                                                                               \
+    X(ucp_ep_close_nbx)                                                                            \
+    X(ucp_tag_send_nbx)                                                                            \
+    X(ucp_tag_recv_nbx)                                                                            \
+    X(ucp_tag_recv_request_test)                                                                   \
+    X(ucp_request_check_status)                                                                    \
+    X(ucp_request_cancel)                                                                          \
+    X(ucp_request_free)
+
+/* What all fabrics of this process share. */
+static struct {
+    pthread_mutex_t lock;
+    bool loaded;
+    ucp_context_h context; /* while a fabric is open */
+    int fabrics;
+    __typeof__(ucs_status_string) *ucs_status_string;
+#define UCP_POINTER(name) __typeof__(name) *name;
+    UCP_CALLS(UCP_POINTER)
+#undef UCP_POINTER
+} ucx = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* POSIX says that a function's address may be read out of dlsym's. */
+static bool find_symbol(void *library, const char *name, void *function)
+{
+    void *symbol = dlsym(library, name);
+    memcpy(function, &symbol, sizeof symbol);
+    return symbol != NULL;
+}
+
+/* It stays loaded: it has threads' keys and handlers of its own. */
+static enum ww_status library_load(void)
+{
+    void *ucp = ucx.loaded ? NULL : dlopen(UCP_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *ucs = ucx.loaded ? NULL : dlopen(UCS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (ucx.loaded) {
+        return WW_OK;
+    }
+    if (ucp == NULL || ucs == NULL) {
+        return log_failure(WW_UNSUPPORTED,
+                           "UCX, which is to carry messages between hosts, cannot be loaded: %s; "
+                           "install it (Debian: libucx0)",
+                           dlerror());
+    }
+    bool whole = find_symbol(ucs, "ucs_status_string", &ucx.ucs_status_string);
+#define UCP_FIND(name) whole = find_symbol(ucp, #name, &ucx.name) && whole;
+    UCP_CALLS(UCP_FIND)
+#undef UCP_FIND
+    if (!whole) {
+        return log_failure(WW_UNSUPPORTED, "the UCX of this machine is older than 1.10, which is "
+                                           "the first that can carry messages between hosts");
+    }
+    ucx.loaded = true;
+    return WW_OK;
+}
+
+static enum ww_status context_create(int size)
+{
+    ucp_params_t params = {.field_mask = UCP_PARAM_FIELD_FEATURES |
+                                         UCP_PARAM_FIELD_ESTIMATED_NUM_EPS |
+                                         UCP_PARAM_FIELD_MT_WORKERS_SHARED,
+                           .features = UCP_FEATURE_TAG,
+                           .estimated_num_eps = (size_t)size,
+                           .mt_workers_shared = 1};
+    ucp_config_t *config = NULL;
+    ucs_status_t cause = ucx.ucp_config_read(NULL, NULL, &config);
+    if (cause == UCS_OK) {
+        cause = ucx.ucp_init_version(UCP_API_MAJOR, UCP_API_MINOR, &params, config, &ucx.context);
+        ucx.ucp_config_release(config);
+    }
+    return cause == UCS_OK ? WW_OK
+                           : log_failure(WW_TRANSPORT_FAILED, "UCX could not be initialised: %s",
+                                         ucx.ucs_status_string(cause));
+}
+
+/* One more fabric needs UCX. */
+static enum ww_status library_join(int size)
+{
+    pthread_mutex_lock(&ucx.lock);
+    enum ww_status status = library_load();
+    if (status == WW_OK && ucx.fabrics == 0) {
+        status = context_create(size);
+    }
+    ucx.fabrics += status == WW_OK;
+    pthread_mutex_unlock(&ucx.lock);
+    return status;
+}
+
+static void library_leave(void)
+{
+    pthread_mutex_lock(&ucx.lock);
+    if (--ucx.fabrics == 0) {
+        ucx.ucp_cleanup(ucx.context);
+        ucx.context = NULL;
+    }
+    pthread_mutex_unlock(&ucx.lock);
+}
+
+/* ---- The fabric ----------------------------------------------------------------------------- */
+
+/* One message. */
+struct piece {
+    void *request; /* UCX's; NULL = it is done */
+    enum ww_message_kind kind;
+    int peer;
+    size_t bytes;
+};
+
+/* A posted round. */
+struct flight {
+    struct piece *pieces;
+    unsigned char (*copies)[CONTROL_BYTES_MAX]; /* of control sends; index as in pieces */
+    int copies_capacity;
+    int tag;
+    int first; /* pieces before it are done */
+    int count; /* posted */
+    int capacity;
+    struct flight *next; /* of all flights of the fabric */
+    struct flight *next_free;
+};
+
+/* A rank that this one has to do with. */
+struct peer {
+    ucp_ep_h endpoint;   /* NULL = nothing was posted yet */
+    ucs_status_t cause;  /* why the connection ended; UCS_OK = it did not */
+    void *farewell;      /* the receive of the peer's goodbye; NULL = it has come */
+    void *own_farewell;  /* the send of ours */
+    unsigned char hello; /* what goodbyes carry: nothing */
+};
+
+struct fabric {
+    int rank;
+    int size;
+    int levels;
+    int host_levels;
+    const uint8_t *peer_level;
+    ucp_worker_h worker;
+    struct peer *peers;       /* [size] */
+    unsigned char *addresses; /* [size * address_bytes] of their workers */
+    size_t address_bytes;
+    struct flight *flights;
+    struct flight *free;
+    struct ww_traffic traffic[WW_LEVELS_MAX];
+};
+
+static ucp_tag_t tag_of(int sender, int tag)
+{
+    return (ucp_tag_t)(unsigned)sender << TAG_BITS | (ucp_tag_t)(unsigned)tag;
+}
+
+/* UCX tells it amid its progress, hence amid poll. */
+static void on_error(void *argument, ucp_ep_h endpoint, ucs_status_t cause)
+{
+    struct peer *peer = argument;
+    (void)endpoint;
+    peer->cause = cause;
+}
+
+static bool is_over(void *request)
+{
+    return request == NULL || ucx.ucp_request_check_status(request) != UCS_INPROGRESS;
+}
+
+/* A request is ours until it is freed, whatever became of it. */
+static void request_drop(void **request)
+{
+    if (*request != NULL) {
+        ucx.ucp_request_free(*request);
+        *request = NULL;
+    }
+}
+
+/* The peer said goodbye: that its connection ended is as it should be. */
+static bool has_left(struct peer *peer)
+{
+    ucp_tag_recv_info_t info;
+    if (peer->farewell != NULL && ucx.ucp_tag_recv_request_test(peer->farewell, &info) == UCS_OK) {
+        request_drop(&peer->farewell);
+    }
+    return peer->farewell == NULL;
+}
+
+static enum ww_status peer_lost(int rank, ucs_status_t cause)
+{
+    return log_failure(WW_PEER_FAILED, "rank %d is gone: UCX lost the connection to it: %s", rank,
+                       ucx.ucs_status_string(cause));
+}
+
+static void *peer_address(const struct fabric *fabric, int rank)
+{
+    return fabric->addresses + (size_t)rank * fabric->address_bytes;
+}
+
+/* Connects when the first message to or from a peer is posted; UCX does the rest while it makes
+ * progress. Who only receives connects too, or it would not hear that the sender is gone. */
+static enum ww_status peer_connect(struct fabric *fabric, int rank)
+{
+    struct peer *peer = &fabric->peers[rank];
+    if (peer->endpoint != NULL) {
+        return WW_OK;
+    }
+    ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
+                                            UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                                            UCP_EP_PARAM_FIELD_ERR_HANDLER,
+                              .address = peer_address(fabric, rank),
+                              .err_mode = UCP_ERR_HANDLING_MODE_PEER,
+                              .err_handler = {.cb = on_error, .arg = peer}};
+    ucs_status_t cause = ucx.ucp_ep_create(fabric->worker, &params, &peer->endpoint);
+    if (cause != UCS_OK) {
+        peer->endpoint = NULL;
+        return log_failure(WW_TRANSPORT_FAILED, "UCX cannot connect to rank %d: %s", rank,
+                           ucx.ucs_status_string(cause));
+    }
+    ucp_request_param_t nothing = {.op_attr_mask = UCP_OP_ATTR_FLAG_NO_IMM_CMPL};
+    void *request = ucx.ucp_tag_recv_nbx(fabric->worker, &peer->hello, 0, tag_of(rank, GOODBYE_TAG),
+                                         WHOLE_TAG, &nothing);
+    peer->farewell = UCS_PTR_IS_ERR(request) ? NULL : request;
+    return WW_OK;
+}
+
+/* ---- Flights -------------------------------------------------------------------------------- */
+
+static struct flight *flight_create(struct fabric *fabric)
+{
+    struct flight *flight = calloc(1, sizeof *flight);
+    if (flight == NULL) {
+        return NULL;
+    }
+    flight->next = fabric->flights;
+    fabric->flights = flight;
+    flight->next_free = fabric->free;
+    fabric->free = flight;
+    return flight;
+}
+
+static bool flight_grow(struct flight *flight, int count)
+{
+    struct piece *pieces = realloc(flight->pieces, (size_t)count * sizeof *pieces);
+    if (pieces == NULL) {
+        return false;
+    }
+    flight->pieces = pieces;
+    flight->capacity = count;
+    return true;
+}
+
+static bool flight_grow_copies(struct flight *flight, int count)
+{
+    void *copies = realloc(flight->copies, (size_t)count * sizeof *flight->copies);
+    if (copies == NULL) {
+        return false;
+    }
+    flight->copies = copies;
+    flight->copies_capacity = count;
+    return true;
+}
+
+/* The first free flight, grown when it is too small. NULL when there is no memory. */
+static struct flight *flight_take(struct fabric *fabric, int count, bool control)
+{
+    struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
+    if (flight == NULL || (count > flight->capacity && !flight_grow(flight, count)) ||
+        (control && count > flight->copies_capacity && !flight_grow_copies(flight, count))) {
+        return NULL;
+    }
+    fabric->free = flight->next_free;
+    flight->first = 0;
+    flight->count = 0;
+    return flight;
+}
+
+static void flight_give(struct fabric *fabric, struct flight *flight)
+{
+    flight->first = flight->count;
+    flight->next_free = fabric->free;
+    fabric->free = flight;
+}
+
+static enum ww_status piece_failed(const struct fabric *fabric, const struct flight *flight,
+                                   const struct piece *piece, ucs_status_t cause)
+{
+    const struct peer *peer = &fabric->peers[piece->peer];
+    if (peer->cause != UCS_OK) {
+        return peer_lost(piece->peer, peer->cause);
+    }
+    return log_failure(WW_TRANSPORT_FAILED, "UCX could not %s %zu bytes %s rank %d (tag %d): %s",
+                       piece->kind == WW_SEND ? "send" : "receive", piece->bytes,
+                       piece->kind == WW_SEND ? "to" : "from", piece->peer, flight->tag,
+                       ucx.ucs_status_string(cause));
+}
+
+/* A done receive must have brought all its bytes. */
+static enum ww_status piece_check(const struct flight *flight, const struct piece *piece,
+                                  size_t bytes)
+{
+    if (bytes != piece->bytes) {
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "rank %d sent %zu bytes with tag %d where %zu were expected: both ends "
+                           "must state the same size",
+                           piece->peer, bytes, flight->tag, piece->bytes);
+    }
+    return WW_OK;
+}
+
+static void *piece_start(struct fabric *fabric, const struct flight *flight, void *memory,
+                         const struct piece *piece)
+{
+    ucp_request_param_t params = {.op_attr_mask = 0};
+    if (piece->kind == WW_SEND) {
+        return ucx.ucp_tag_send_nbx(fabric->peers[piece->peer].endpoint, memory, piece->bytes,
+                                    tag_of(fabric->rank, flight->tag), &params);
+    }
+    /* Done at once or not, poll asks for the bytes that came. */
+    params.op_attr_mask = UCP_OP_ATTR_FLAG_NO_IMM_CMPL;
+    return ucx.ucp_tag_recv_nbx(fabric->worker, memory, piece->bytes,
+                                tag_of(piece->peer, flight->tag), WHOLE_TAG, &params);
+}
+
+static enum ww_status piece_post(struct fabric *fabric, struct flight *flight, bool control,
+                                 const struct ww_message *message)
+{
+    struct piece piece = {NULL, message->kind, message->peer, message->bytes};
+    void *memory = message->memory;
+    enum ww_status status = peer_connect(fabric, piece.peer);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (fabric->peers[piece.peer].cause != UCS_OK) {
+        return peer_lost(piece.peer, fabric->peers[piece.peer].cause);
+    }
+    if (control && piece.kind == WW_SEND && piece.bytes > 0) {
+        assert(piece.bytes <= CONTROL_BYTES_MAX);
+        memory = memcpy(flight->copies[flight->count], memory, piece.bytes);
+    }
+    void *request = piece_start(fabric, flight, memory, &piece);
+    if (UCS_PTR_IS_ERR(request)) {
+        return piece_failed(fabric, flight, &piece, UCS_PTR_STATUS(request));
+    }
+    piece.request = request;
+    flight->pieces[flight->count++] = piece;
+    return WW_OK;
+}
+
+static void count_send(struct fabric *fabric, const struct ww_message *message, bool control)
+{
+    struct ww_traffic *traffic = &fabric->traffic[fabric->peer_level[message->peer]];
+    if (control) {
+        traffic->control_bytes += message->bytes;
+    } else {
+        traffic->data_bytes += message->bytes;
+        traffic->data_messages++;
+    }
+}
+
+static enum ww_status kind_post(struct fabric *fabric, struct flight *flight, bool control,
+                                enum ww_message_kind kind, const struct ww_message *messages,
+                                int count)
+{
+    enum ww_status status = WW_OK;
+    for (int index = 0; status == WW_OK && index < count; index++) {
+        if (messages[index].kind == kind) {
+            status = piece_post(fabric, flight, control, &messages[index]);
+        }
+        if (messages[index].kind == kind && kind == WW_SEND) {
+            count_send(fabric, &messages[index], control);
+        }
+    }
+    return status;
+}
+
+/* WW_PENDING; or an error where the peer will never answer. */
+static enum ww_status piece_wait(struct fabric *fabric, const struct piece *piece)
+{
+    struct peer *peer = &fabric->peers[piece->peer];
+    return peer->cause == UCS_OK || has_left(peer) ? WW_PENDING
+                                                   : peer_lost(piece->peer, peer->cause);
+}
+
+static enum ww_status piece_test(struct fabric *fabric, struct flight *flight, struct piece *piece)
+{
+    ucp_tag_recv_info_t info = {.length = piece->bytes};
+    if (piece->request == NULL) {
+        return WW_OK;
+    }
+    ucs_status_t cause = piece->kind == WW_SEND
+                             ? ucx.ucp_request_check_status(piece->request)
+                             : ucx.ucp_tag_recv_request_test(piece->request, &info);
+    if (cause == UCS_INPROGRESS) {
+        return piece_wait(fabric, piece);
+    }
+    request_drop(&piece->request);
+    return cause == UCS_OK ? piece_check(flight, piece, info.length)
+                           : piece_failed(fabric, flight, piece, cause);
+}
+
+/* In order from the first piece that is not done: each is tested about once however many there are,
+ * and a flight is done only when its last one is. */
+static enum ww_status flight_test(struct fabric *fabric, struct flight *flight)
+{
+    for (; flight->first < flight->count; flight->first++) {
+        enum ww_status status = piece_test(fabric, flight, &flight->pieces[flight->first]);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    return WW_OK;
+}
+
+/* ---- Closing -------------------------------------------------------------------------------- */
+
+typedef bool fabric_question(struct fabric *fabric);
+
+/* Makes progress until it is so, or until the time is over. Returns whether it is so. */
+static bool wait_until(struct fabric *fabric, fabric_question *is_so, uint64_t end_ns)
+{
+    while (!is_so(fabric)) {
+        if (clock_now_ns() > end_ns) {
+            return false;
+        }
+        if (ucx.ucp_worker_progress(fabric->worker) == 0) {
+            sched_yield();
+        }
+    }
+    return true;
+}
+
+/* All that this rank has to say is said, and every peer that lives has said goodbye. */
+static bool all_have_parted(struct fabric *fabric)
+{
+    for (int rank = 0; rank < fabric->size; rank++) {
+        struct peer *peer = &fabric->peers[rank];
+        if (peer->endpoint != NULL && peer->cause == UCS_OK &&
+            !(is_over(peer->own_farewell) && has_left(peer))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sends are on their way; what comes from others is not waited for. */
+static bool all_is_sent(struct fabric *fabric)
+{
+    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+        for (int index = flight->first; index < flight->count; index++) {
+            const struct piece *piece = &flight->pieces[index];
+            if (piece->kind == WW_SEND && !is_over(piece->request)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool all_is_released(struct fabric *fabric)
+{
+    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+        for (int index = flight->first; index < flight->count; index++) {
+            if (!is_over(flight->pieces[index].request)) {
+                return false;
+            }
+        }
+    }
+    for (int rank = 0; rank < fabric->size; rank++) {
+        const struct peer *peer = &fabric->peers[rank];
+        if (!is_over(peer->farewell) || !is_over(peer->own_farewell)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void say_goodbye(struct fabric *fabric)
+{
+    ucp_request_param_t nothing = {.op_attr_mask = 0};
+    for (int rank = 0; rank < fabric->size; rank++) {
+        struct peer *peer = &fabric->peers[rank];
+        if (peer->endpoint != NULL && peer->cause == UCS_OK) {
+            void *request = ucx.ucp_tag_send_nbx(peer->endpoint, &peer->hello, 0,
+                                                 tag_of(fabric->rank, GOODBYE_TAG), &nothing);
+            peer->own_farewell = UCS_PTR_IS_ERR(request) ? NULL : request;
+        }
+    }
+}
+
+static void receives_cancel(struct fabric *fabric)
+{
+    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+        for (int index = flight->first; index < flight->count; index++) {
+            struct piece *piece = &flight->pieces[index];
+            if (piece->kind == WW_RECEIVE && !is_over(piece->request)) {
+                ucx.ucp_request_cancel(fabric->worker, piece->request);
+            }
+        }
+    }
+    for (int rank = 0; rank < fabric->size; rank++) {
+        if (!is_over(fabric->peers[rank].farewell)) {
+            ucx.ucp_request_cancel(fabric->worker, fabric->peers[rank].farewell);
+        }
+    }
+}
+
+/* By force: what is under way comes back, and nobody is waited for. */
+static void endpoints_close(struct fabric *fabric)
+{
+    ucp_request_param_t force = {.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS,
+                                 .flags = UCP_EP_CLOSE_FLAG_FORCE};
+    for (int rank = 0; rank < fabric->size; rank++) {
+        struct peer *peer = &fabric->peers[rank];
+        if (peer->endpoint == NULL) {
+            continue;
+        }
+        void *request = ucx.ucp_ep_close_nbx(peer->endpoint, &force);
+        uint64_t end_ns = clock_now_ns() + RELEASE_NS;
+        while (UCS_PTR_IS_PTR(request) && !is_over(request) && clock_now_ns() < end_ns) {
+            ucx.ucp_worker_progress(fabric->worker);
+        }
+        if (UCS_PTR_IS_PTR(request)) {
+            ucx.ucp_request_free(request);
+        }
+    }
+}
+
+static void requests_free(struct fabric *fabric)
+{
+    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+        for (int index = flight->first; index < flight->count; index++) {
+            request_drop(&flight->pieces[index].request);
+        }
+    }
+    for (int rank = 0; rank < fabric->size; rank++) {
+        request_drop(&fabric->peers[rank].farewell);
+        request_drop(&fabric->peers[rank].own_farewell);
+    }
+}
+
+static void fabric_free(struct fabric *fabric)
+{
+    while (fabric->flights != NULL) {
+        struct flight *flight = fabric->flights;
+        fabric->flights = flight->next;
+        free(flight->copies);
+        free(flight->pieces);
+        free(flight);
+    }
+    free(fabric->addresses);
+    free(fabric->peers);
+    free(fabric);
+}
+
+static void ucx_close(void *self, bool failed)
+{
+    struct fabric *fabric = self;
+    uint64_t end_ns = clock_now_ns() + (failed ? CLOSE_FAILED_NS : CLOSE_NS);
+    if (failed) {
+        wait_until(fabric, all_is_sent, end_ns); /* such as the words about what failed */
+    } else {
+        say_goodbye(fabric);
+        wait_until(fabric, all_have_parted, end_ns);
+    }
+    receives_cancel(fabric);
+    endpoints_close(fabric);
+    if (!wait_until(fabric, all_is_released, clock_now_ns() + RELEASE_NS)) {
+        log_warn("UCX did not let go of messages of a context that ended: keep the gradients or "
+                 "buffers handed to it until the program ends");
+        return; /* with all memory that it may still touch */
+    }
+    requests_free(fabric);
+    ucx.ucp_worker_destroy(fabric->worker);
+    library_leave();
+    fabric_free(fabric);
+}
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+/* What ranks tell each other of their workers, before the addresses themselves. */
+struct introduction {
+    int32_t status;
+    uint32_t address_bytes;
+};
+
+static enum ww_status gather(const struct ww_world *world, const void *mine, void *all,
+                             size_t bytes)
+{
+    if (world->size == 1) {
+        memcpy(all, mine, bytes);
+        return WW_OK;
+    }
+    int failure = world->all_gather(world->self, mine, all, bytes);
+    return failure == 0
+               ? WW_OK
+               : log_failure(WW_TRANSPORT_FAILED, "the world's all_gather returned %d", failure);
+}
+
+/* Every rank comes here, whatever it has to tell: else the others would wait for it. */
+static enum ww_status introduce(const struct ww_world *world, struct introduction own,
+                                size_t *address_bytes)
+{
+    struct introduction *all = calloc((size_t)world->size, sizeof *all);
+    if (all == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to hear of %d ranks", world->size);
+    }
+    enum ww_status status = gather(world, &own, all, sizeof own);
+    size_t most = 0;
+    for (int rank = 0; status == WW_OK && rank < world->size; rank++) {
+        most = all[rank].address_bytes > most ? all[rank].address_bytes : most;
+        if (all[rank].status != WW_OK && own.status == WW_OK) {
+            status = log_failure(WW_PEER_FAILED,
+                                 "rank %d could not open UCX: its own line tells why", rank);
+        }
+    }
+    free(all);
+    status = own.status != WW_OK ? (enum ww_status)own.status : status;
+    if (status == WW_OK) {
+        *address_bytes = most;
+    }
+    return status;
+}
+
+static enum ww_status worker_create(struct fabric *fabric)
+{
+    ucp_worker_params_t params = {.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE,
+                                  .thread_mode = UCS_THREAD_MODE_SERIALIZED};
+    ucs_status_t cause = ucx.ucp_worker_create(ucx.context, &params, &fabric->worker);
+    return cause == UCS_OK ? WW_OK
+                           : log_failure(WW_TRANSPORT_FAILED, "UCX could not make a worker: %s",
+                                         ucx.ucs_status_string(cause));
+}
+
+static enum ww_status addresses_gather(struct fabric *fabric, const struct ww_world *world,
+                                       const ucp_address_t *own, size_t own_bytes)
+{
+    unsigned char *padded = calloc(1, fabric->address_bytes);
+    fabric->addresses = calloc((size_t)world->size, fabric->address_bytes);
+    enum ww_status status = WW_OK;
+    if (padded == NULL || fabric->addresses == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory for the addresses of %d ranks", world->size);
+    } else {
+        memcpy(padded, own, own_bytes);
+        status = gather(world, padded, fabric->addresses, fabric->address_bytes);
+    }
+    free(padded);
+    return status;
+}
+
+/* Hears of all peers' workers. The worker is there, if `status` says so. */
+static enum ww_status meet(struct fabric *fabric, const struct ww_world *world,
+                           enum ww_status status)
+{
+    ucp_address_t *own = NULL;
+    size_t own_bytes = 0;
+    if (status == WW_OK) {
+        ucs_status_t cause = ucx.ucp_worker_get_address(fabric->worker, &own, &own_bytes);
+        status = cause == UCS_OK ? WW_OK
+                                 : log_failure(WW_TRANSPORT_FAILED, "UCX has no address: %s",
+                                               ucx.ucs_status_string(cause));
+    }
+    struct introduction introduction = {status, (uint32_t)own_bytes};
+    status = introduce(world, introduction, &fabric->address_bytes);
+    if (status == WW_OK) {
+        status = addresses_gather(fabric, world, own, own_bytes);
+    }
+    if (own != NULL) {
+        ucx.ucp_worker_release_address(fabric->worker, own);
+    }
+    return status;
+}
+
+static struct fabric *fabric_create(const struct ww_transport_setup *setup)
+{
+    struct fabric *made = calloc(1, sizeof *made);
+    struct peer *peers = calloc((size_t)setup->world->size, sizeof *peers);
+    if (made == NULL || peers == NULL) {
+        free(peers);
+        free(made);
+        return NULL;
+    }
+    made->rank = setup->world->rank;
+    made->size = setup->world->size;
+    made->levels = setup->levels;
+    made->host_levels = setup->host_levels;
+    made->peer_level = setup->peer_level;
+    made->peers = peers;
+    return made;
+}
+
+static enum ww_status ucx_open(const struct ww_transport_setup *setup, void **fabric)
+{
+    assert(setup->levels >= 1 && setup->levels <= WW_LEVELS_MAX);
+    struct fabric *made = fabric_create(setup);
+    size_t unused;
+    if (made == NULL) {
+        enum ww_status status = log_failure(WW_NO_MEMORY, "no memory for a fabric over UCX");
+        return introduce(setup->world, (struct introduction){status, 0}, &unused);
+    }
+    enum ww_status joined = library_join(made->size);
+    enum ww_status status = joined == WW_OK ? worker_create(made) : joined;
+    status = meet(made, setup->world, status);
+    if (status == WW_OK) {
+        *fabric = made;
+        return WW_OK;
+    }
+    if (made->worker != NULL) {
+        ucx.ucp_worker_destroy(made->worker);
+    }
+    if (joined == WW_OK) {
+        library_leave();
+    }
+    fabric_free(made);
+    return status;
+}
+
+/* ---- The fabric's slots --------------------------------------------------------------------- */
+
+static enum ww_wait messages_wait(const struct fabric *fabric, const struct ww_message *messages,
+                                  int count)
+{
+    for (int index = 0; index < count; index++) {
+        if (fabric->peer_level[messages[index].peer] >= fabric->host_levels) {
+            return WW_WAIT_NETWORK;
+        }
+    }
+    return WW_WAIT_MEMORY;
+}
+
+static enum ww_status ucx_post(void *self, int tag, bool control, const struct ww_message *messages,
+                               int count, struct ww_flight *posted)
+{
+    assert(tag >= 0 && tag < WW_TRANSPORT_TAGS);
+    struct fabric *fabric = self;
+    struct flight *flight = flight_take(fabric, count, control);
+    if (flight == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
+    }
+    flight->tag = tag;
+    /* Receives first: what arrives meanwhile needs no copy. */
+    enum ww_status status = kind_post(fabric, flight, control, WW_RECEIVE, messages, count);
+    if (status == WW_OK) {
+        status = kind_post(fabric, flight, control, WW_SEND, messages, count);
+    }
+    *posted = (struct ww_flight){flight, messages_wait(fabric, messages, count)};
+    return status;
+}
+
+static enum ww_status ucx_poll(void *self, struct ww_flight *posted)
+{
+    struct fabric *fabric = self;
+    struct flight *flight = posted->state;
+    for (int step = 0; step < PROGRESS_STEPS && ucx.ucp_worker_progress(fabric->worker) > 0;) {
+        step++;
+    }
+    enum ww_status status = flight_test(fabric, flight);
+    if (status == WW_OK) {
+        flight_give(fabric, flight);
+        posted->state = NULL;
+    }
+    return status;
+}
+
+static int ucx_waits_for(void *self, const struct ww_flight *posted)
+{
+    (void)self;
+    const struct flight *flight = posted->state;
+    return flight->first < flight->count ? flight->pieces[flight->first].peer : -1;
+}
+
+static void ucx_counters(void *self, struct ww_traffic *traffic)
+{
+    const struct fabric *fabric = self;
+    memcpy(traffic, fabric->traffic, (size_t)fabric->levels * sizeof *traffic);
+}
+
+static const struct ww_transport transport = {
+    .name = "ucx",
+    .yields_to_memory = true,
+    .thread_trouble = NULL, /* a worker may be used by any thread, one at a time */
+    .open = ucx_open,
+    .close = ucx_close,
+    .reserve = NULL, /* plain memory serves: UCX registers what it needs */
+    .release = NULL,
+    .post = ucx_post,
+    .poll = ucx_poll,
+    .waits_for = ucx_waits_for,
+    .counters = ucx_counters,
+};
+
+const struct ww_transport *ww_ucx_transport(void)
+{
+    return &transport;
+}
