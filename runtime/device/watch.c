@@ -10,8 +10,9 @@
 
 #define NS_PER_S 1e9
 #define LOOK_EVERY_S 0.02
-#define ROLL_CALL_NS UINT64_C(1000000000) /* ranks look every LOOK_EVERY_S, unless they are busy  \
-                                           */
+#define ROLL_CALL_NS                                                                               \
+    UINT64_C(1000000000) /* ranks look every LOOK_EVERY_S, unless they are busy                    \
+                          */
 #define NAMED_MOST 4
 
 struct watcher {
