@@ -70,10 +70,20 @@ function(wirewise_mpi_name result)
 endfunction()
 
 # Each sets `found` to what it found, or leaves it empty.
+
 macro(wirewise_find_mpi)
     find_package(MPI COMPONENTS C)
     if(MPI_C_FOUND)
         wirewise_mpi_name(found)
+    endif()
+endmacro()
+
+# The compiler and the static runtime, which runs where there is no GPU, too. Rules of our own call
+# it (WirewiseCuda.cmake): a project with the language CUDA links with C++'s library.
+macro(wirewise_find_cuda)
+    find_package(CUDAToolkit 12.1 QUIET) # arguments of kernels beyond 4 KiB
+    if(CUDAToolkit_FOUND AND CUDAToolkit_NVCC_EXECUTABLE AND TARGET CUDA::cudart_static)
+        set(found "CUDA ${CUDAToolkit_VERSION}")
     endif()
 endmacro()
 
@@ -135,10 +145,12 @@ set(WIREWISE_MPI_TRANSPORT ON)
 set(WIREWISE_HWLOC_TRANSPORT ON) # not a transport, but used
 set(WIREWISE_JANSSON_TRANSPORT ON) # likewise
 set(WIREWISE_XXHASH_TRANSPORT ON) # likewise
+set(WIREWISE_CUDA_TRANSPORT ON) # likewise
 set(XXHASH_use "checksums of checkpoints (else CRC-64)")
 set(XXHASH_package "checkpoints get CRC-64; apt-get install libxxhash-dev")
 set(HWLOC_use "wirewise wires")
 set(JANSSON_use "wirewise report")
+set(CUDA_use "kernels for GPUs")
 set(MPI_use "transport mpi, <wirewise/mpi.h>")
 set(UCX_use "transport ucx")
 set(NCCL_use "transport nccl")
@@ -146,6 +158,7 @@ set(HWLOC_package "apt-get install libhwloc-dev pkg-config")
 set(JANSSON_package "apt-get install libjansson-dev pkg-config")
 set(MPI_package "apt-get install libopenmpi-dev openmpi-bin")
 set(UCX_package "apt-get install libucx-dev pkg-config")
+set(CUDA_package "NVIDIA's archive has cuda-nvcc and cuda-cudart-dev, 12.1 or later")
 set(NCCL_package "apt-get install libnccl-dev (from NVIDIA's or the non-free archive)")
 
 macro(wirewise_component component)
@@ -184,6 +197,7 @@ wirewise_summary(component asked found "used for")
 wirewise_component(MPI)
 wirewise_component(UCX)
 wirewise_component(NCCL)
+wirewise_component(CUDA)
 wirewise_component(HWLOC)
 wirewise_component(JANSSON)
 wirewise_component(XXHASH)
