@@ -69,10 +69,20 @@ function(wirewise_mpi_name result)
 endfunction()
 
 # Each sets `found` to what it found, or leaves it empty.
+
 macro(wirewise_find_mpi)
     find_package(MPI COMPONENTS C)
     if(MPI_C_FOUND)
         wirewise_mpi_name(found)
+    endif()
+endmacro()
+
+# The compiler and the static runtime, which runs where there is no GPU, too. Rules of our own call
+# it (WirewiseCuda.cmake): a project with the language CUDA links with C++'s library.
+macro(wirewise_find_cuda)
+    find_package(CUDAToolkit 12.1 QUIET) # arguments of kernels beyond 4 KiB
+    if(CUDAToolkit_FOUND AND CUDAToolkit_NVCC_EXECUTABLE AND TARGET CUDA::cudart_static)
+        set(found "CUDA ${CUDAToolkit_VERSION}")
     endif()
 endmacro()
 
@@ -93,13 +103,6 @@ macro(wirewise_find_nccl)
         wirewise_header_version(nccl_version ${NCCL_INCLUDE_DIR}/nccl.h NCCL_MAJOR NCCL_MINOR
                                 NCCL_PATCH)
         set(found "NCCL ${nccl_version}")
-    endif()
-endmacro()
-
-macro(wirewise_find_cuda)
-    find_package(CUDAToolkit QUIET)
-    if(CUDAToolkit_FOUND)
-        set(found "CUDA ${CUDAToolkit_VERSION}")
     endif()
 endmacro()
 
@@ -136,21 +139,23 @@ macro(wirewise_find_xxhash)
 endmacro()
 
 set(WIREWISE_MPI_TRANSPORT ON)
-set(WIREWISE_CUDA_TRANSPORT OFF)
 set(WIREWISE_HWLOC_TRANSPORT ON) # not a transport, but used
 set(WIREWISE_JANSSON_TRANSPORT ON) # likewise
 set(WIREWISE_XXHASH_TRANSPORT ON) # likewise
+set(WIREWISE_CUDA_TRANSPORT ON) # likewise
 set(XXHASH_use "checksums of checkpoints (else CRC-64)")
 set(XXHASH_package "checkpoints get CRC-64; apt-get install libxxhash-dev")
 set(HWLOC_use "wirewise wires")
 set(JANSSON_use "wirewise report")
+set(CUDA_use "gradients on GPUs, <wirewise/cuda.h>")
 set(MPI_use "transport mpi, <wirewise/mpi.h>")
 set(UCX_use "transport ucx, <wirewise/ucx.h>")
-set(NCCL_use "transport nccl")
+set(NCCL_use "between GPUs; loaded at run time")
 set(HWLOC_package "apt-get install libhwloc-dev pkg-config")
 set(JANSSON_package "apt-get install libjansson-dev pkg-config")
 set(MPI_package "apt-get install libopenmpi-dev openmpi-bin")
 set(UCX_package "apt-get install libucx-dev pkg-config")
+set(CUDA_package "NVIDIA's archive has cuda-nvcc and cuda-cudart-dev, 12.1 or later")
 set(NCCL_package "apt-get install libnccl-dev (from NVIDIA's or the non-free archive)")
 
 macro(wirewise_component component)
@@ -188,8 +193,8 @@ endmacro()
 wirewise_summary(component asked found "used for")
 wirewise_component(MPI)
 wirewise_component(UCX)
-wirewise_component(CUDA)
 wirewise_component(NCCL)
+wirewise_component(CUDA)
 wirewise_component(HWLOC)
 wirewise_component(JANSSON)
 wirewise_component(XXHASH)

@@ -8,7 +8,11 @@ set(objects)
 foreach(room ${rooms})
     list(APPEND objects $<TARGET_OBJECTS:${room}>)
 endforeach()
-set(fabrics $<$<BOOL:${WIREWISE_HAVE_MPI}>:MPI::MPI_C>
+get_property(cuda_objects GLOBAL PROPERTY WIREWISE_CUDA_OBJECTS)
+set_source_files_properties(${cuda_objects} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+list(APPEND objects ${cuda_objects})
+set(fabrics $<$<BOOL:${WIREWISE_HAVE_CUDA}>:CUDA::cudart_static>
+            $<$<BOOL:${WIREWISE_HAVE_MPI}>:MPI::MPI_C>
             $<$<BOOL:${WIREWISE_HAVE_HWLOC}>:PkgConfig::HWLOC> ${CMAKE_DL_LIBS})
 
 # What a program needs to use the library in whatever form.
@@ -39,12 +43,19 @@ wirewise_library(wirewise_static)
 set_target_properties(wirewise_static PROPERTIES OUTPUT_NAME wirewise_rooms)
 target_link_libraries(wirewise_static PRIVATE Threads::Threads m ${fabrics})
 
+if(WIREWISE_HAVE_CUDA)
+    add_dependencies(wirewise_shared wirewise_cuda_kernels)
+    add_dependencies(wirewise_static wirewise_cuda_kernels)
+    list(APPEND rooms wirewise_cuda_kernels)
+    set(cuda_runtime ${CUDA_cudart_static_LIBRARY})
+endif()
+
 if(NOT CMAKE_LINKER OR NOT CMAKE_OBJCOPY)
     message(FATAL_ERROR "libwirewise.a needs ld and objcopy: install binutils")
 endif()
 set(merged ${PROJECT_BINARY_DIR}/wirewise.o)
 add_custom_command(OUTPUT ${merged}
-    COMMAND ${CMAKE_LINKER} -r -o ${merged} ${objects}
+    COMMAND ${CMAKE_LINKER} -r -o ${merged} ${objects} ${cuda_runtime}
     COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${merged}
     DEPENDS ${rooms} ${objects} COMMAND_EXPAND_LISTS VERBATIM
     COMMENT "Merging the rooms into one object")
@@ -55,6 +66,9 @@ set_target_properties(wirewise_archive PROPERTIES OUTPUT_NAME wirewise LINKER_LA
                       EXPORT_NAME static)
 # wirewise::fabrics is MPI in the language of the program; see wirewise-config.cmake.in.
 target_link_libraries(wirewise_archive INTERFACE Threads::Threads m ${CMAKE_DL_LIBS})
+if(WIREWISE_HAVE_CUDA)
+    target_link_libraries(wirewise_archive INTERFACE rt) # for CUDA's runtime, which is inside
+endif()
 if(WIREWISE_HAVE_HWLOC)
     target_link_libraries(wirewise_archive INTERFACE $<BUILD_INTERFACE:PkgConfig::HWLOC>
                           $<INSTALL_INTERFACE:$<LINK_ONLY:wirewise::hwloc>>)

@@ -29,8 +29,8 @@ if(NOT WIREWISE_SANITIZE)
 endif()
 
 # No contraction of a*b+c: results must not depend on the instruction set.
-set(WIREWISE_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-    -Wpointer-arith)
+set(WIREWISE_WARNINGS -Wall -Wextra -Wshadow -Wvla -Wpointer-arith
+    $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)
 function(wirewise_compile_options target)
     target_compile_options(${target} PRIVATE ${WIREWISE_WARNINGS} -ffp-contract=off
                            ${WIREWISE_HARDENING} $<$<BOOL:${WIREWISE_WERROR}>:-Werror>)

@@ -7,13 +7,13 @@
 #include "codecs/codec.h"
 #include "kernels/code_parts.h"
 
-static inline size_t layout_padded(size_t bytes)
+EVERYWHERE size_t layout_padded(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
 }
 
 /* Parts of `each` elements, the last of which may hold fewer. */
-static inline size_t layout_parts(size_t count, size_t each)
+EVERYWHERE size_t layout_parts(size_t count, size_t each)
 {
     return count / each + (count % each > 0);
 }
@@ -26,7 +26,7 @@ static inline bool layout_is_fixed(const struct codec_spec *spec)
 }
 
 /* Elements of the chunk that begins at first. */
-static inline size_t layout_chunk(size_t count, size_t first)
+EVERYWHERE size_t layout_chunk(size_t count, size_t first)
 {
     return count - first < CODEC_CHUNK ? count - first : CODEC_CHUNK;
 }

@@ -19,14 +19,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "codecs/layout.h"
 #include "codecs/selection.h"
-
-#define PART_BYTES 16
-
-enum form { FORM_LIST, FORM_BITMAP, FORM_DENSE, FORM_COUNT };
-#define FORM_SHIFT 24
-#define COUNT_MASK (((uint32_t)1 << FORM_SHIFT) - 1)
+#include "codecs/topk_layout.h"
 
 /* A sample for the threshold is expected to hit so many chosen elements: 4096 give 1.6 % of
  * standard deviation; where these cost more than a share of all elements, at least 2500: 2 %. */
@@ -35,60 +29,6 @@ enum form { FORM_LIST, FORM_BITMAP, FORM_DENSE, FORM_COUNT };
 #define SAMPLE_SHARE 32
 
 /* ---- Sizes ---- */
-
-static size_t size_min(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t parts_round(size_t bytes)
-{
-    return (bytes + PART_BYTES - 1) / PART_BYTES * PART_BYTES;
-}
-
-/* ceil(density * count), but never more than there are. */
-static size_t share_of(const struct codec_spec *spec, size_t count)
-{
-    double exact = (double)spec->density * (double)count;
-    size_t share = (size_t)exact;
-    return size_min(share + (exact > (double)share), count);
-}
-
-static size_t body_bytes(enum form form, size_t elements, size_t count)
-{
-    size_t codes_bytes = parts_round(count * sizeof(uint16_t));
-    switch (form) {
-    case FORM_LIST:
-        return 2 * codes_bytes;
-    case FORM_BITMAP:
-        return parts_round((elements + 7) / 8) + codes_bytes;
-    default:
-        return parts_round(elements * sizeof(uint16_t));
-    }
-}
-
-static enum form form_shortest(size_t elements, size_t count)
-{
-    enum form best = FORM_LIST;
-    for (enum form form = FORM_BITMAP; form < FORM_COUNT; form++) {
-        if (body_bytes(form, elements, count) < body_bytes(best, elements, count)) {
-            best = form;
-        }
-    }
-    return best;
-}
-
-static size_t heads_bytes(size_t count)
-{
-    return parts_round(layout_parts(count, CODEC_CHUNK) * sizeof(uint32_t));
-}
-
-/* The most that a chunk takes: with as many entries as there may be. */
-static size_t chunk_bytes_max(const struct codec_spec *spec, size_t elements)
-{
-    size_t entries = spec->fixed ? share_of(spec, elements) : elements;
-    return body_bytes(form_shortest(elements, entries), elements, entries);
-}
 
 static bool is_fixed(const struct codec_spec *spec)
 {

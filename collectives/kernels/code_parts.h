@@ -46,14 +46,16 @@ struct block_scale {
 
 /* inverse is not above 1 / step, one float below the rounded quotient: so code 1 is only taken
  * where a > step / 2, and a - s is exact by Sterbenz' lemma, as it is for all other codes. */
-static inline struct block_scale block_scale_of(float largest)
+EVERYWHERE struct block_scale block_scale_of(float largest)
 {
     if (largest < 0x1p-110f) {
-        return (struct block_scale){0.0f, 0.0f};
+        struct block_scale none = {0.0f, 0.0f};
+        return none;
     }
     float step = largest / 127.0f;
     step = step < CODE_STEP_MAX ? step : CODE_STEP_MAX;
-    return (struct block_scale){step, float_of(bits_of(1.0f / step) - 1)};
+    struct block_scale scale = {step, float_of(bits_of(1.0f / step) - 1)};
+    return scale;
 }
 
 /* Random bits are a hash of the index with two keys made of the seed. */
@@ -64,13 +66,14 @@ struct dither_keys {
 
 /* splitmix64's finaliser (Steele, Lea, Flood: Fast splittable pseudorandom number generators,
  * 2014, with Vigna's constants). */
-static inline struct dither_keys dither_keys_of(const struct dither *dither)
+EVERYWHERE struct dither_keys dither_keys_of(const struct dither *dither)
 {
     uint64_t z = (dither == NULL ? 0 : dither->seed) + 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     z ^= z >> 31;
-    return (struct dither_keys){(uint32_t)z, (uint32_t)(z >> 32)};
+    struct dither_keys keys = {(uint32_t)z, (uint32_t)(z >> 32)};
+    return keys;
 }
 
 /* lowbias32, a bijection found by search for the least bias (Wellons: Prospecting for hash
@@ -79,7 +82,7 @@ static inline struct dither_keys dither_keys_of(const struct dither *dither)
 #define DITHER_FACTOR_1 0x7feb352du
 #define DITHER_FACTOR_2 0x846ca68bu
 
-static inline uint32_t dither_bits(const struct dither_keys *keys, uint32_t index)
+EVERYWHERE uint32_t dither_bits(const struct dither_keys *keys, uint32_t index)
 {
     uint32_t x = index ^ keys->first;
     x = (x ^ x >> 16) * DITHER_FACTOR_1;
@@ -91,7 +94,7 @@ static inline uint32_t dither_bits(const struct dither_keys *keys, uint32_t inde
 /* Elements i and i + CODE_GROUP of a block share one hash, where i has no such bit: the first takes
  * all of it, the other its lower 16 bits. 16 are plenty for codes of 8, and hashing is most of the
  * work. Signed, in 2^32 steps. index is that of the block's first element. */
-static inline int32_t dither_of(const struct dither_keys *keys, uint32_t index, uint32_t i)
+EVERYWHERE int32_t dither_of(const struct dither_keys *keys, uint32_t index, uint32_t i)
 {
     uint32_t bits = dither_bits(keys, index + (i & ~(uint32_t)CODE_GROUP));
     return (int32_t)((i & CODE_GROUP) == 0 ? bits : bits << 16);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * cuda.h: the loops over elements on a GPU. Every function enqueues work on a stream and returns at
- * once: 0, or a cudaError_t. Vectors, frames, heads, notes and rooms are device memory, aligned as
- * said; structs and arrays of pointers are the host's, read during the call. Nothing allocates and
- * nothing waits. The same bits as scalar.c and codecs/ give, on every GPU. */
+ * cuda.h: the loops over elements on a GPU. Every function enqueues work on a stream of the current
+ * device and returns at once: 0, or a cudaError_t. Vectors, frames, heads, notes and rooms are
+ * device memory, aligned to their elements or as said; structs and arrays of pointers are the
+ * host's, read during the call. Nothing allocates and nothing waits. The same bits as scalar.c and
+ * codecs/ give, on every GPU: what Inf - Inf gives is x86's default NaN. Vectors that are aligned
+ * to 16 bytes are faster. */
 #ifndef KERNELS_CUDA_H
 #define KERNELS_CUDA_H
 
@@ -28,28 +30,34 @@ struct cuda_head {
     uint32_t reserved[2];
 };
 
-/* What a run's kernels came across, in device memory. Kernels add to it (atomically). */
+/* What a run's kernels came across, in device memory, aligned to 8. Kernels add to it (atomically).
+ * Only one stream may use it at a time. It begins as zeros, but for wild_rank. */
 struct cuda_notes {
-    int32_t wild_rank;         /* lowest rank named so far, INT32_MAX = none: encoding and decoding
-                                  lower it, and heads that are written later carry it */
-    uint32_t damaged;          /* frames that cannot come from encode */
+    /* Lowest rank named so far, INT32_MAX = none: encoding and decoding lower it. Heads may name
+     * any rank >= 0: whoever reads it looks whether there is one. */
+    int32_t wild_rank;
+    uint32_t damaged; /* not 0 = frames came that cannot come from encode; sums are undefined */
     unsigned long long wild;   /* elements encoded here that were not finite */
     unsigned long long chosen; /* elements that travel */
-    double given; /* where asked for: squares of what was encoded, residuals included */
-    double left;  /* ... of the residuals that this left */
+    double given;              /* where asked for: squares of what was encoded, with residuals */
+    double left;               /* ... and of the residuals that this left */
+    uint32_t wild_here;        /* the kernels' own, 0 between frames */
+    uint32_t turn;             /* likewise */
 };
 
-/* The stream is a cudaStream_t. See kernels.h for reductions; ways <= CUDA_SOURCES_MAX. */
+/* The stream is a cudaStream_t. See kernels.h for reductions; 1 <= ways <= CUDA_SOURCES_MAX. */
 int cuda_reduce(enum ww_type type, enum ww_op op, void *into, const void *const *from, int ways,
                 size_t count, double scale, void *stream);
 
-/* Encodes one frame of in->count elements, with its head. */
+/* Encodes one frame of in.count elements, with its head, whose wild_rank is -1 where all are
+ * finite. */
 struct cuda_encoding {
     struct codec_spec spec; /* not CODEC_NONE; CODEC_TOPK must be fixed */
-    struct stretch in;      /* next is another memory than residual */
-    struct dither dither;   /* int8 without residual */
+    struct stretch in;      /* next is other memory than residual and values; residual alone may be
+                               NULL, zeros, too */
+    struct dither dither;   /* int8 without next */
     void *frame;            /* aligned to 64, the head lies in the 16 bytes before it */
-    int rank;               /* named where elements are not finite, unless notes name a lower one */
+    int rank;               /* named where elements are not finite, unless notes name one */
     bool weighed;           /* fill given and left */
     struct cuda_notes *notes;
     void *room; /* cuda_encode_room bytes, aligned to 64, contents undefined */
@@ -57,8 +65,10 @@ struct cuda_encoding {
 size_t cuda_encode_room(const struct codec_spec *spec, size_t count);
 int cuda_encode(const struct cuda_encoding *encoding, void *stream);
 
-/* into[count] = scale * (sources in order): as frame.c's frame_reduce does, bit for bit. frames[i]
- * NULL = that source is plain[i], fp32 values; only source 0 may be plain, and may be `into`. */
+/* into[count] = scale * (sources in order): as frame.c's frame_reduce does, bit for bit. Frames are
+ * aligned to 64, behind their heads; frames[0] NULL = that source is `plain`, fp32 values, which
+ * may be `into`. Whatever the bytes of frames and heads are, nothing beyond frame_bytes_max is
+ * read. */
 struct cuda_sum {
     struct codec_spec spec;
     float *into;
@@ -87,26 +97,27 @@ struct cuda_choice {
 };
 int cuda_choose(const struct cuda_choice *choice, void *stream);
 
-/* The key above which about `share` of all |value + residual| lie, of a sample, into *threshold
- * (device memory). */
+/* The key at or above which about `share` of all |value + residual| lie, of a sample, into
+ * *threshold (device memory); at least 1. The same sample, and key, for the same data. room is
+ * aligned to 4. */
 size_t cuda_threshold_room(size_t count);
 int cuda_threshold(const struct stretch *in, double share, uint32_t *threshold, void *room,
                    void *stream);
 
 /* Adds the sum of squares to *sum and how many values are not finite to *wild (device memory,
- * either may be NULL), in one pass; the same bits for the same count on every GPU of one model,
- * whatever the number of calls. fp32 and fp64. room: cuda_squares_room bytes. */
+ * either may be NULL), in one pass; the same bits for the same values on every GPU, always. fp32
+ * and fp64. room: cuda_squares_room bytes, aligned to 8. */
 size_t cuda_squares_room(size_t count);
 int cuda_squares(enum ww_type type, const void *values, size_t count, double *sum,
                  unsigned long long *wild, void *room, void *stream);
 
-/* values[i] = fl(values[i] * factor), fp32 and fp64; factor in device memory where `at` is not
- * NULL. */
+/* values[i] = fl(values[i] * factor), where fp32 values take (float)factor; fp32 and fp64. The
+ * factor is *at, in device memory, where `at` is not NULL. */
 int cuda_scale(enum ww_type type, void *values, size_t count, double factor, const double *at,
                void *stream);
 
 /* Copies many pieces at once, for fusing tensors: into[i][bytes[i]] = from[i]; from[i] NULL =
- * zeros. Pieces do not overlap. Arrays of the host. */
+ * zeros. Pieces do not overlap, and need no alignment. Arrays of the host. */
 int cuda_copy_pieces(void *const *into, const void *const *from, const size_t *bytes, int count,
                      void *stream);
 

@@ -7,14 +7,16 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint32_t bits_of(float value)
+#include "kernels/everywhere.h"
+
+EVERYWHERE uint32_t bits_of(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-static inline float float_of(uint32_t bits)
+EVERYWHERE float float_of(uint32_t bits)
 {
     float value;
     memcpy(&value, &bits, sizeof value);
@@ -22,7 +24,7 @@ static inline float float_of(uint32_t bits)
 }
 
 /* f16 has a sign, 5 bits of exponent (bias 15) and 10 of fraction; fp32 has 8 (bias 127) and 23. */
-static inline float f16_widen(uint16_t half)
+EVERYWHERE float f16_widen(uint16_t half)
 {
     const uint32_t smallest_normal = (127 - 14) << 23;
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
@@ -38,7 +40,7 @@ static inline float f16_widen(uint16_t half)
 }
 
 /* To nearest, ties to even. A NaN stays one, quiet, with the upper bits of its payload. */
-static inline uint16_t f16_narrow(float a)
+EVERYWHERE uint16_t f16_narrow(float a)
 {
     const uint32_t infinity = 255u << 23;
     uint32_t sign = bits_of(a) >> 16 & 0x8000;
@@ -56,12 +58,12 @@ static inline uint16_t f16_narrow(float a)
     return (uint16_t)(sign | bits);
 }
 
-static inline float bf16_widen(uint16_t half)
+EVERYWHERE float bf16_widen(uint16_t half)
 {
     return float_of((uint32_t)half << 16);
 }
 
-static inline uint16_t bf16_narrow(float a)
+EVERYWHERE uint16_t bf16_narrow(float a)
 {
     uint32_t bits = bits_of(a);
     uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;

@@ -22,7 +22,7 @@ struct choosing {
     size_t wild;
 };
 
-static inline uint32_t sparse_key(float a)
+EVERYWHERE uint32_t sparse_key(float a)
 {
     uint32_t key = bits_of(a) & SPARSE_MAGNITUDE;
     return key < SPARSE_KEY_NAN ? key : SPARSE_KEY_NAN;
@@ -40,7 +40,7 @@ static inline float sparse_value(const struct stretch *in, const struct momentum
     return momentum == NULL ? in->values[i] : momentum->factor * momentum->u[i] + in->values[i];
 }
 
-static inline uint16_t sparse_code(float a)
+EVERYWHERE uint16_t sparse_code(float a)
 {
     uint32_t key = sparse_key(a);
     uint32_t sign = bits_of(a) >> 16 & 0x8000;

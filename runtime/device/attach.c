@@ -101,7 +101,9 @@ enum ww_status end_run(struct device_end *end, const struct run_request *request
     bool native = is_native(end, request);
     pthread_mutex_lock(&end->lock);
     enum ww_status status = native ? run_native(end, request, stream)
-                                   : enqueue_run(end->enqueuer, request, notes, &tally, stream);
+                                   : enqueue_run(end->enqueuer, request,
+                                                 notes != NULL ? notes : end->unread, &tally,
+                                                 stream);
     if (status == WW_OK) {
         count_planned(end, request, native, traffic);
     }
@@ -204,10 +206,11 @@ static enum ww_status make_blank(struct device_end *end)
 {
     struct cuda_notes blank = {.wild_rank = INT32_MAX};
     void *memory = NULL;
-    enum ww_status status = gpu_alloc(sizeof blank, &memory);
+    enum ww_status status = gpu_alloc(2 * sizeof blank, &memory);
     end->blank = memory;
-    if (status == WW_OK) {
-        status = gpu_copy(memory, &blank, sizeof blank, end->stream);
+    end->unread = end->blank + 1;
+    for (int i = 0; status == WW_OK && i < 2; i++) {
+        status = gpu_copy(end->blank + i, &blank, sizeof blank, end->stream);
     }
     return status == WW_OK ? gpu_stream_finish(end->stream) : status;
 }

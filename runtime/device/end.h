@@ -53,7 +53,8 @@ struct device_end {
     struct device_traffic steps;
     struct device_traffic calls;
     uint64_t told_step;       /* the latest one whose times were told */
-    struct cuda_notes *blank; /* on the GPU: what notes are before a run */
+    struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
+    struct cuda_notes *unread; /* ... and those that nobody asks for */
 
     /* Single calls. */
     struct mark call;

@@ -36,6 +36,10 @@ static double squares(const float *values, const float *more, size_t count)
 int cuda_encode(const struct cuda_encoding *encoding, void *stream)
 {
     struct encode_input in = {.stretch = encoding->in, .dither = encoding->dither};
+    if (in.stretch.residual == NULL && in.stretch.next != NULL) {
+        memset(in.stretch.next, 0, in.stretch.count * sizeof *in.stretch.next);
+        in.stretch.residual = in.stretch.next;
+    }
     struct encode_result result = {0, 0, 0};
     struct cuda_head *head = (struct cuda_head *)encoding->frame - 1;
     struct cuda_notes none = {.wild_rank = INT32_MAX};

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cuda_decode.cu: adds up frames of fp16, bf16 and int8 on a GPU, in the order and with the
+ * roundings of frame.c. */
+#include "kernels/cuda_code.cuh"
+
+#include "codecs/layout.h"
+
+#define THREADS 256
+#define GROUPS 4
+#define TILE ((size_t)THREADS * GROUPS * GROUP)
+
+#define EXPONENT_LIMIT 126
+#define NAN_I8 0x7fc00000u
+
+/* ---- Codecs: what a group of codes is, and what it stands for ------------------------------ */
+
+struct from_fp16 {
+    typedef uint2 codes;
+
+    /* The chunk's 1 / unit. */
+    static __device__ inline float factor_of(const uint8_t *frame, size_t first, bool *sound)
+    {
+        int exponent = ((const int16_t *)frame)[first / CODEC_CHUNK];
+        *sound = exponent >= -EXPONENT_LIMIT && exponent <= EXPONENT_LIMIT;
+        return float_of((uint32_t)(127 - (*sound ? exponent : 0)) << 23);
+    }
+    template <bool WHOLE>
+    static __device__ inline uint2 load(const uint8_t *codes, size_t first, size_t count)
+    {
+        return halves_load<WHOLE>((const uint16_t *)codes, first, count);
+    }
+    static __device__ inline float value_of(uint2 codes, int i, float factor)
+    {
+        uint16_t code = (uint16_t)((i < 2 ? codes.x : codes.y) >> (i % 2 * 16));
+        float value = f16_widen_one(code) * factor;
+        return value == value ? value : product_of(f16_widen(code), factor);
+    }
+};
+
+struct from_bf16 {
+    typedef uint2 codes;
+
+    static __device__ inline float factor_of(const uint8_t *, size_t, bool *sound)
+    {
+        *sound = true;
+        return 1.0f;
+    }
+    template <bool WHOLE>
+    static __device__ inline uint2 load(const uint8_t *codes, size_t first, size_t count)
+    {
+        return halves_load<WHOLE>((const uint16_t *)codes, first, count);
+    }
+    static __device__ inline float value_of(uint2 codes, int i, float)
+    {
+        uint32_t two = i < 2 ? codes.x : codes.y;
+        return float_of(i % 2 == 0 ? two << 16 : two & 0xffff0000u);
+    }
+};
+
+struct from_int8 {
+    typedef uint32_t codes;
+
+    /* The block's step. */
+    static __device__ inline float factor_of(const uint8_t *frame, size_t first, bool *sound)
+    {
+        float step = ((const float *)frame)[first / CODE_BLOCK];
+        *sound = step >= 0.0f && step <= CODE_STEP_MAX;
+        return *sound ? step : 0.0f;
+    }
+    template <bool WHOLE>
+    static __device__ inline uint32_t load(const uint8_t *codes, size_t first, size_t count)
+    {
+        return bytes_load<WHOLE>(codes, first, count);
+    }
+    static __device__ inline float value_of(uint32_t codes, int i, float factor)
+    {
+        int8_t code = (int8_t)(codes >> (i * 8));
+        return code == -128 ? float_of(NAN_I8) : (float)code * factor;
+    }
+};
+
+/* ---- Sums --------------------------------------------------------------------------------- */
+
+/* What a tile needs of one frame. Places behind the end take part with codes 0. */
+template <typename FROM> struct batch {
+    typename FROM::codes codes[GROUPS];
+    float factors[GROUPS];
+};
+
+static __device__ inline size_t place_of(int group)
+{
+    return blockIdx.x * TILE + (size_t)group * THREADS * GROUP + threadIdx.x * GROUP;
+}
+
+template <typename FROM, bool WHOLE>
+static __device__ inline void batch_load(struct batch<FROM> *batch, const struct sum_task &task,
+                                         const uint8_t *frame)
+{
+    bool all_sound = true;
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++) {
+        size_t first = place_of(group);
+        bool sound = true;
+        batch->factors[group] = 0.0f;
+        batch->codes[group] = FROM::template load<WHOLE>(frame + task.codes_offset, first,
+                                                         task.count);
+        if (WHOLE || first < task.count) {
+            batch->factors[group] = FROM::factor_of(frame, first, &sound);
+        }
+        all_sound = all_sound && sound;
+    }
+    if (!all_sound) {
+        atomicAdd(&task.notes->damaged, 1);
+    }
+}
+
+template <typename FROM, bool WHOLE>
+static __device__ inline void first_load(float sums[GROUPS][GROUP], const struct sum_task &task,
+                                         const uint8_t *frame)
+{
+    struct batch<FROM> batch;
+    if (task.plain != NULL) {
+#pragma unroll
+        for (int group = 0; group < GROUPS; group++) {
+            floats_load<WHOLE>(sums[group], task.plain, place_of(group), task.count);
+        }
+        return;
+    }
+    batch_load<FROM, WHOLE>(&batch, task, frame);
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++) {
+        for (int i = 0; i < GROUP; i++) {
+            float value = FROM::value_of(batch.codes[group], i, batch.factors[group]);
+            sums[group][i] = product_of(task.ways == 1 ? task.scale : 1.0f, value);
+        }
+    }
+}
+
+template <typename FROM, bool WHOLE, int MOST>
+static __device__ inline void tile_sum(const struct sum_task &task,
+                                       const struct frames<MOST> &frames)
+{
+    float sums[GROUPS][GROUP];
+    first_load<FROM, WHOLE>(sums, task, frames.of[0]);
+#pragma unroll 2
+    for (int way = 1; way < task.ways; way++) {
+        struct batch<FROM> batch;
+        batch_load<FROM, WHOLE>(&batch, task, frames.of[way]);
+#pragma unroll
+        for (int group = 0; group < GROUPS; group++) {
+            for (int i = 0; i < GROUP; i++) {
+                float value = FROM::value_of(batch.codes[group], i, batch.factors[group]);
+                sums[group][i] = sum_of(sums[group][i], value);
+            }
+        }
+    }
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++) {
+        for (int i = 0; i < GROUP && task.ways > 1 && task.scale != 1.0f; i++) {
+            sums[group][i] = product_of(sums[group][i], task.scale);
+        }
+        floats_store<WHOLE>(task.into, sums[group], place_of(group), task.count);
+    }
+}
+
+template <typename FROM, int MOST>
+static __global__ void __launch_bounds__(THREADS)
+    sum_kernel(ARGUMENT struct sum_task task, ARGUMENT struct frames<MOST> frames)
+{
+    heads_look<MOST>(task, frames);
+    if (task.aligned && (blockIdx.x + 1) * TILE <= task.count) {
+        tile_sum<FROM, true, MOST>(task, frames);
+    } else {
+        tile_sum<FROM, false, MOST>(task, frames);
+    }
+}
+
+template <typename FROM, int MOST>
+static int sum_launch(const struct sum_task &task, const void *const *from, void *stream)
+{
+    struct frames<MOST> frames = {
+    };
+    size_t tiles = layout_parts(task.count, TILE);
+    struct launch_shape shape = {tiles > 0 ? tiles : 1, THREADS, 1, stream};
+    for (int way = 0; way < task.ways; way++) {
+        frames.of[way] = (const uint8_t *)from[way];
+    }
+    return launch(shape, sum_kernel<FROM, MOST>, task, frames);
+}
+
+template <typename FROM>
+static int sum_ways(const struct sum_task &task, const void *const *from, void *stream)
+{
+    return task.ways <= FRAMES_FEW ? sum_launch<FROM, FRAMES_FEW>(task, from, stream)
+                                   : sum_launch<FROM, CUDA_SOURCES_MAX>(task, from, stream);
+}
+
+int cuda_fp16_sum(const struct sum_task &task, const void *const *frames, void *stream)
+{
+    struct sum_task fp16 = task;
+    fp16.codes_offset = (uint32_t)layout_padded(layout_parts(task.count, CODEC_CHUNK) *
+                                                sizeof(int16_t));
+    return sum_ways<from_fp16>(fp16, frames, stream);
+}
+
+int cuda_bf16_sum(const struct sum_task &task, const void *const *frames, void *stream)
+{
+    return sum_ways<from_bf16>(task, frames, stream);
+}
+
+int cuda_int8_sum(const struct sum_task &task, const void *const *frames, void *stream)
+{
+    struct sum_task int8 = task;
+    int8.codes_offset = (uint32_t)layout_padded(layout_parts(task.count, CODE_BLOCK) *
+                                                sizeof(float));
+    return sum_ways<from_int8>(int8, frames, stream);
+}
