@@ -164,7 +164,7 @@ static __device__ inline void tile_sum(const struct sum_task &task,
 }
 
 template <typename FROM, int MOST>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, 4)
     sum_kernel(ARGUMENT struct sum_task task, ARGUMENT struct frames<MOST> frames)
 {
     heads_look<MOST>(task, frames);

@@ -239,7 +239,7 @@ static __device__ inline void part_write(const struct part_values &values,
 }
 
 /* A chunk is a cluster. */
-static __global__ void __launch_bounds__(PART_THREADS)
+static __global__ void __launch_bounds__(PART_THREADS, 3)
     fp16_cluster_kernel(ARGUMENT struct encoding_task task)
 {
     SHARED(struct warp_values, mine);
@@ -262,7 +262,7 @@ static __global__ void __launch_bounds__(PART_THREADS)
 }
 
 /* Without clusters: a launch that only looks for the largest, and one that reads them. */
-static __global__ void __launch_bounds__(PART_THREADS)
+static __global__ void __launch_bounds__(PART_THREADS, 3)
     fp16_largest_kernel(ARGUMENT struct encoding_task task, uint32_t *room)
 {
     struct part_values values;
@@ -272,7 +272,7 @@ static __global__ void __launch_bounds__(PART_THREADS)
     }
 }
 
-static __global__ void __launch_bounds__(PART_THREADS)
+static __global__ void __launch_bounds__(PART_THREADS, 3)
     fp16_encode_kernel(ARGUMENT struct encoding_task task, const uint32_t *room)
 {
     struct part part = part_of_block(task);
@@ -388,7 +388,7 @@ static __device__ inline bool tile_is_whole(const struct encoding_task &task)
     return task.aligned && (blockIdx.x + 1) * TILE <= task.in.count;
 }
 
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, 4)
     bf16_encode_kernel(ARGUMENT struct encoding_task task)
 {
     struct tally tally = {0, 0, 0, 0};
@@ -509,7 +509,8 @@ static __device__ inline void int8_tile(const struct int8_task &task, struct tal
     }
 }
 
-static __global__ void __launch_bounds__(THREADS) int8_encode_kernel(ARGUMENT struct int8_task task)
+static __global__ void __launch_bounds__(THREADS, 4)
+    int8_encode_kernel(ARGUMENT struct int8_task task)
 {
     const struct encoding_task &all = task.task;
     struct tally tally = {0, 0, 0, 0};

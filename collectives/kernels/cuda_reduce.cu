@@ -275,7 +275,7 @@ static __device__ inline void tile_reduce(const struct reduction &task,
 }
 
 template <enum ww_op OP, typename TYPE, int MOST>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, 4)
     reduce_kernel_of(ARGUMENT struct reduction task, ARGUMENT struct sources<MOST> sources,
                      bool aligned)
 {

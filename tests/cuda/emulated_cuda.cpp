@@ -85,7 +85,19 @@ struct together {
 static struct together *now;
 static struct fiber *current;
 static void *scheduler;
-static std::vector<char *> stacks;
+
+/* Stacks that nobody uses. */
+static struct spare_stacks {
+    std::vector<char *> all;
+
+    ~spare_stacks()
+    {
+        for (char *stack : all) {
+            free(stack);
+        }
+    }
+} stacks;
+
 static void (*now_body)(const void *);
 static const void *now_argument;
 
@@ -158,11 +170,11 @@ extern "C" void emulated_fiber_main(void)
 /* A new stack looks as if emulated_switch had saved it at the beginning of emulated_fiber_main. */
 static void fiber_begin(struct fiber *fiber)
 {
-    if (stacks.empty()) {
-        stacks.push_back(static_cast<char *>(aligned_alloc(64, STACK_BYTES)));
+    if (stacks.all.empty()) {
+        stacks.all.push_back(static_cast<char *>(aligned_alloc(64, STACK_BYTES)));
     }
-    fiber->stack = stacks.back();
-    stacks.pop_back();
+    fiber->stack = stacks.all.back();
+    stacks.all.pop_back();
     void **top = reinterpret_cast<void **>(fiber->stack + STACK_BYTES) - 1;
     *top = nullptr; /* where it would return to; the stack is aligned as behind a call */
     *--top = reinterpret_cast<void *>(emulated_fiber_main);
@@ -183,7 +195,7 @@ static void fiber_run(struct fiber *fiber)
     emulated_switch(&scheduler, fiber->saved);
     behind_leaving();
     if (fiber->state == DONE) {
-        stacks.push_back(fiber->stack);
+        stacks.all.push_back(fiber->stack);
         fiber->stack = nullptr;
     }
 }
