@@ -17,8 +17,9 @@ struct ww_audit {
                                 ranks see each other's memory; else this rank's own */
     int ranks;               /* so many ranks' */
     bool counted;            /* a counter was readable, and what was claimed left through it */
-    char interface[32];      /* the one that sent the most: "eth0", "mlx5_0/1" */
-    uint64_t counted_bytes;  /* that it sent */
+    char interface[32];      /* the one that sent the most: "eth0", "mlx5_0/1"; with others where
+                                it cannot have carried it all: "mlx5_0/1 and 7 more" */
+    uint64_t counted_bytes;  /* that it sent, or they */
     uint64_t overhead_bytes; /* of these, framing: 66 bytes of Ethernet, IP and TCP with time stamps
                                 for every packet it counted; what a card cuts up itself counts as
                                 one. None for InfiniBand */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PATH_BYTES 1024
 #define LINE_BYTES 512
@@ -30,8 +31,8 @@ static bool read_number(const char *path, uint64_t *number)
 
 /* ---- Interfaces --------------------------------------------------------------------------- */
 
-static void add_interface(struct audit_counters *counters, const char *name, uint64_t sent_bytes,
-                          uint64_t sent_packets)
+static void add_interface(struct audit_counters *counters, const char *name, enum audit_kind kind,
+                          uint64_t sent_bytes, uint64_t sent_packets)
 {
     if (counters->count == AUDIT_INTERFACES_MAX) {
         return;
@@ -41,14 +42,24 @@ static void add_interface(struct audit_counters *counters, const char *name, uin
     size_t length = strnlen(name, room - 1);
     memcpy(to, name, length);
     to[length] = '\0';
+    counters->interface[counters->count].kind = kind;
     counters->interface[counters->count].sent_bytes = sent_bytes;
     counters->interface[counters->count].sent_packets = sent_packets;
     counters->count++;
 }
 
+/* A card has a device below it. */
+static enum audit_kind kind_of(const char *root, const char *name)
+{
+    char path[PATH_BYTES];
+    int length = snprintf(path, sizeof path, "%s/sys/class/net/%s/device", root, name);
+    bool card = length < (int)sizeof path && access(path, F_OK) == 0;
+    return card ? AUDIT_CARD : AUDIT_SOFTWARE;
+}
+
 /* "  eth0: 8 numbers of what came, then bytes and packets sent and 6 more"; the first two lines are
  * titles. */
-static void read_line(char *line, struct audit_counters *counters)
+static void read_line(const char *root, char *line, struct audit_counters *counters)
 {
     char *colon = strrchr(line, ':'); /* names may hold one */
     if (colon == NULL) {
@@ -59,7 +70,8 @@ static void read_line(char *line, struct audit_counters *counters)
     uint64_t packets;
     if (sscanf(colon + 1, "%*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &sent,
                &packets) == 2) {
-        add_interface(counters, line + strspn(line, " "), sent, packets);
+        const char *name = line + strspn(line, " ");
+        add_interface(counters, name, kind_of(root, name), sent, packets);
     }
 }
 
@@ -73,7 +85,7 @@ static void read_devices(const char *root, struct audit_counters *counters)
     }
     char line[LINE_BYTES];
     while (fgets(line, sizeof line, file) != NULL) {
-        read_line(line, counters);
+        read_line(root, line, counters);
     }
     fclose(file);
 }
@@ -93,7 +105,7 @@ static void read_ports(const char *root, const char *device, struct audit_counte
                               device, port->d_name, "port_xmit_data");
         snprintf(name, sizeof name, "%.60s/%s", device, port->d_name);
         if (port->d_name[0] != '.' && length < (int)sizeof path && read_number(path, &words)) {
-            add_interface(counters, name, words * INFINIBAND_UNIT, 0);
+            add_interface(counters, name, AUDIT_PORT, words * INFINIBAND_UNIT, 0);
         }
     }
     closedir(folder);
@@ -149,6 +161,11 @@ static struct sent sent_since(const struct audit_counters *since, const struct a
     return (struct sent){0, 0};
 }
 
+static bool is_loopback(const struct audit_counters *now, int interface)
+{
+    return strcmp(now->interface[interface].name, LOOPBACK) == 0;
+}
+
 /* A packet passes a container's interface, a bridge and the card: the largest is it, and a sum
  * would count it thrice. -1 = there is none. */
 static int busiest(const struct audit_counters *since, const struct audit_counters *now,
@@ -156,7 +173,7 @@ static int busiest(const struct audit_counters *since, const struct audit_counte
 {
     int found = -1;
     for (int i = 0; i < now->count; i++) {
-        if ((strcmp(now->interface[i].name, LOOPBACK) == 0) != loopback) {
+        if (is_loopback(now, i) != loopback) {
             continue;
         }
         struct sent here = sent_since(since, now, i);
@@ -166,6 +183,55 @@ static int busiest(const struct audit_counters *since, const struct audit_counte
         }
     }
     return found;
+}
+
+/* The busiest of a kind among those that are not taken; -1 = none of them sent anything. */
+static int next_rail(const struct audit_counters *since, const struct audit_counters *now,
+                     enum audit_kind kind, const bool *taken)
+{
+    int found = -1;
+    uint64_t most = 0;
+    for (int i = 0; i < now->count; i++) {
+        uint64_t bytes = sent_since(since, now, i).bytes;
+        if (!taken[i] && now->interface[i].kind == kind && !is_loopback(now, i) && bytes > most) {
+            found = i;
+            most = bytes;
+        }
+    }
+    return found;
+}
+
+/* Where the busiest one cannot have carried all that was claimed, others of its kind did: adds what
+ * they sent, until it is as much. Returns how many were added. */
+static int add_rails(const struct audit_counters *since, const struct audit_counters *now,
+                     int first, uint64_t claimed, struct sent *sent)
+{
+    bool taken[AUDIT_INTERFACES_MAX] = {false};
+    int added = 0;
+    int rail = first;
+    if (first < 0 || now->interface[first].kind == AUDIT_SOFTWARE) {
+        return 0;
+    }
+    taken[first] = true;
+    while (sent->bytes < claimed &&
+           (rail = next_rail(since, now, now->interface[first].kind, taken)) >= 0) {
+        struct sent more = sent_since(since, now, rail);
+        taken[rail] = true;
+        sent->bytes += more.bytes;
+        sent->packets += more.packets;
+        added++;
+    }
+    return added;
+}
+
+/* "eth0", or "mlx5_0/1 and 7 more". */
+static void name_rails(const char *first, unsigned char others, char *text, size_t bytes)
+{
+    if (others > 0) {
+        snprintf(text, bytes, "%.17s and %u more", first, others);
+    } else {
+        snprintf(text, bytes, "%s", first);
+    }
 }
 
 /* True when this interface, if there is one, carried half of what was claimed. */
@@ -180,11 +246,13 @@ void audit_compare(const struct audit_counters *since, const struct audit_counte
     uint64_t claimed = audit->claimed_bytes;
     struct sent sent = {0, 0};
     int chosen = busiest(since, now, false, &sent);
+    int others = add_rails(since, now, chosen, claimed, &sent);
     if (!carried(chosen, &sent, claimed)) {
         struct sent looped = {0, 0};
         int loopback = busiest(since, now, true, &looped);
         bool other = carried(loopback, &looped, claimed);
         chosen = other ? loopback : chosen;
+        others = other ? 0 : others;
         sent = other ? looped : sent;
     }
     audit->counted = carried(chosen, &sent, claimed);
@@ -193,7 +261,8 @@ void audit_compare(const struct audit_counters *since, const struct audit_counte
     audit->unexplained = 0;
     audit->interface[0] = '\0';
     if (chosen >= 0) {
-        memcpy(audit->interface, now->interface[chosen].name, sizeof audit->interface);
+        name_rails(now->interface[chosen].name, (unsigned char)others, audit->interface,
+                   sizeof audit->interface);
     }
     if (audit->counted) {
         audit->unexplained = ((double)sent.bytes - (double)claimed -

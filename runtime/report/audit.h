@@ -8,11 +8,16 @@
 
 #define AUDIT_INTERFACES_MAX 64
 
+/* Bytes that leave through one port or card have passed no other one; what passes an interface made
+ * by software (a bridge, a bond, the end of a container) mostly passes a card as well. */
+enum audit_kind { AUDIT_SOFTWARE, AUDIT_CARD, AUDIT_PORT };
+
 /* Counters at one moment. */
 struct audit_counters {
     int count;
     struct {
         char name[32];
+        enum audit_kind kind;
         uint64_t sent_bytes;
         uint64_t sent_packets; /* whose framing is in the bytes; 0 where it is not */
     } interface[AUDIT_INTERFACES_MAX];
@@ -22,8 +27,9 @@ struct audit_counters {
 void audit_read(const char *root, struct audit_counters *counters);
 
 /* Compares what was counted since `since` with what was claimed: fills all of *audit from
- * claimed_bytes and ranks. The loopback interface counts only where no other one sent half of what
- * was claimed. */
+ * claimed_bytes and ranks. The busiest interface counts; where it is a card or a port that sent
+ * less than was claimed, so do the next busiest of its kind (rails), until they sent as much. The
+ * loopback interface counts only where no others sent half of what was claimed. */
 void audit_compare(const struct audit_counters *since, const struct audit_counters *now,
                    struct ww_audit *audit);
 

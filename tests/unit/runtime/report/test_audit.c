@@ -92,6 +92,105 @@ Test(audit, the_busiest_interface_counts_and_lo_only_for_want_of_another)
     }
 }
 
+/* ---- Rails --------------------------------------------------------------------------------- */
+
+#define CARDS 3
+
+/* What three cards, three ports and a bond over the cards count. */
+struct rails {
+    uint64_t cards[CARDS], ports[CARDS], bond, lo;
+};
+
+static void write_rails(const struct rails *rails)
+{
+    char text[1024];
+    size_t used = (size_t)snprintf(text, sizeof text, TITLES);
+    static const char *const names[] = {"ens1", "ens2", "ens3", "bond0", "lo"};
+    for (int i = 0; i < CARDS + 2; i++) {
+        uint64_t sent = i < CARDS ? rails->cards[i] : i == CARDS ? rails->bond : rails->lo;
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "%s: 9 8 7 6 5 4 3 2 %llu %llu 0 0 0 0 0 0\n", names[i],
+                                 (unsigned long long)sent, (unsigned long long)sent / 100);
+    }
+    folder_write("proc/net/dev", text);
+    for (int i = 0; i < CARDS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "sys/class/net/ens%d/device/vendor", i + 1);
+        folder_write(name, "0x15b3\n");
+        snprintf(name, sizeof name, "mlx5_%d/ports/1", i);
+        write_port(name, rails->ports[i] / 4);
+    }
+}
+
+Test(audit, rails_add_up_until_they_carried_the_claim)
+{
+    static const struct {
+        struct rails sent;
+        uint64_t claimed;
+        bool counted;
+        const char *interface;
+        uint64_t counted_bytes, overhead_bytes;
+    } cases[] = {
+        {{.cards = {5000, 5100, 0}}, 9000, true, "ens2 and 1 more", 10100, 101 * 66},
+        {{.cards = {4000, 4100, 4200}}, 11000, true, "ens3 and 2 more", 12300, 123 * 66},
+        {{.cards = {9500, 300, 200}}, 9000, true, "ens1", 9500, 95 * 66}, /* others' traffic */
+        {{.cards = {5000, 5100, 0}, .bond = 10100}, 9000, true, "bond0", 10100, 101 * 66},
+        {{.cards = {4000, 100, 0}, .bond = 4100}, 8000, true, "bond0", 4100, 41 * 66},
+        {{.cards = {100, 0, 0}, .ports = {4000, 4000, 4000}},
+         11900,
+         true,
+         "mlx5_0/1 and 2 more",
+         12000,
+         0},
+        {{.cards = {3000, 2900, 0}, .ports = {0, 4, 0}},
+         5800,
+         true,
+         "ens1 and 1 more",
+         5900,
+         59 * 66},
+        {{.cards = {300, 200, 100}}, 9000, false, "ens1 and 2 more", 600, 0},
+        {{.cards = {300, 200, 100}, .lo = 9900}, 9000, true, "lo", 9900, 99 * 66},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct audit_counters since;
+        struct audit_counters now;
+        struct ww_audit audit = {.claimed_bytes = cases[i].claimed, .ranks = 1};
+        write_rails(&(struct rails){.lo = 0});
+        audit_read(folder_path(""), &since);
+        write_rails(&cases[i].sent);
+        audit_read(folder_path(""), &now);
+        cr_assert_eq(now.count, 2 * CARDS + 2);
+        audit_compare(&since, &now, &audit);
+        cr_expect_eq(audit.counted, cases[i].counted, "case %zu", i);
+        if (strncmp(audit.interface, "mlx5", 4) != 0) {
+            cr_expect_str_eq(audit.interface, cases[i].interface, "%s", audit.interface);
+        } else { /* folders have no order */
+            cr_expect_str_eq(strchr(audit.interface, '/'), strchr(cases[i].interface, '/'));
+        }
+        cr_expect_eq(audit.counted_bytes, cases[i].counted_bytes, "case %zu: %llu", i,
+                     (unsigned long long)audit.counted_bytes);
+        cr_expect_eq(audit.overhead_bytes, cases[i].overhead_bytes, "case %zu: %llu", i,
+                     (unsigned long long)audit.overhead_bytes);
+    }
+}
+
+Test(audit, the_names_of_rails_fit)
+{
+    struct audit_counters since = {.count = 2};
+    struct ww_audit audit = {.claimed_bytes = 100, .ranks = 1};
+    for (int i = 0; i < 2; i++) {
+        since.interface[i].kind = AUDIT_PORT;
+        snprintf(since.interface[i].name, sizeof since.interface[i].name, "%d%s", i,
+                 "23456789012345678901234567890");
+    }
+    struct audit_counters now = since;
+    now.interface[0].sent_bytes = 60;
+    now.interface[1].sent_bytes = 50;
+    audit_compare(&since, &now, &audit);
+    cr_expect_str_eq(audit.interface, "02345678901234567 and 1 more");
+    cr_expect_eq(audit.counted_bytes, 110);
+}
+
 Test(audit, missing_and_new_and_restarted_counters_count_nothing)
 {
     struct audit_counters since;
