@@ -634,12 +634,14 @@ static __global__ void __launch_bounds__(THREADS, 2)
     struct chunk chunk = chunk_of(choice.in, blockIdx.x, aligned);
     struct tally tally = {0, 0, 0, 0};
     size_t begin = (size_t)blockIdx.x * choice.room;
+    uint32_t threshold = choice.at == NULL ? choice.threshold : *choice.at;
+    threshold = threshold < SPARSE_KEY_INFINITY ? threshold : SPARSE_KEY_INFINITY;
     bits_clear(&room);
     chunk_walk(chunk, [&](uint32_t first, const float *a, const float *residual) {
         uint32_t bits = 0;
         group_keep(chunk, first, a, residual, &tally);
         for (uint32_t i = 0; i < GROUP; i++) {
-            bits |= (uint32_t)(key_bounded(a[i]) >= choice.threshold) << i;
+            bits |= (uint32_t)(key_bounded(a[i]) >= threshold) << i;
         }
         /* Threshold 0 chooses zeros too, but not those behind the end. */
         bits &= first + GROUP <= chunk.elements
@@ -663,7 +665,6 @@ static __global__ void __launch_bounds__(THREADS, 2)
 
 extern "C" int cuda_choose(const struct cuda_choice *choice, void *stream)
 {
-    struct cuda_choice bounded = *choice;
     const struct stretch *in = &choice->in;
     bool apart = in->next == NULL || (in->next != in->residual && in->next != in->values);
     bool aligned = is_aligned(in->values, 16) && is_aligned(in->residual, 16) &&
@@ -675,10 +676,7 @@ extern "C" int cuda_choose(const struct cuda_choice *choice, void *stream)
     if (in->count == 0) {
         return cudaSuccess;
     }
-    if (bounded.threshold > SPARSE_KEY_INFINITY) {
-        bounded.threshold = SPARSE_KEY_INFINITY;
-    }
-    return launch(shape, choose_kernel, bounded, aligned);
+    return launch(shape, choose_kernel, *choice, aligned);
 }
 
 /* ---- Finding a threshold ------------------------------------------------------------------ */
