@@ -47,6 +47,28 @@ static void open_context(struct bench *bench)
     }
 }
 
+/* The GPU of this rank becomes this thread's. Whatever else the context does is on it from here on.
+ */
+static void attach_gpu(struct bench *bench)
+{
+    struct meter *meter = &bench->meter;
+    const struct place *place = &bench->places[meter->world.rank];
+    const char *cause = NULL;
+    meter->device = device_open(place->gpu, &cause);
+    if (meter->device == NULL) {
+        team_fail(&meter->world, "GPU %d (%s) cannot be used: %s", place->gpu, place->gpu_name,
+                  cause);
+    }
+    enum ww_status status = device_attach(meter->device, meter->context);
+    if (status != WW_OK) {
+        team_fail(&meter->world, "the context could not be given GPU %d, %s: %s", place->gpu,
+                  ww_status_name(status), ww_last_error(meter->context));
+    }
+    snprintf(bench->report.gpu_way, sizeof(bench->report.gpu_way), "%s",
+             device_way(meter->context));
+    block_gpus(bench->out, &bench->report);
+}
+
 static void start_watchdog(struct bench *bench)
 {
     const struct ww_world *world = &bench->meter.world;
@@ -162,6 +184,9 @@ static int run_bench(struct bench *bench)
     struct meter *meter = &bench->meter;
     start_watchdog(bench);
     open_context(bench);
+    if (bench->options->on_gpu) {
+        attach_gpu(bench);
+    }
     meter_reserve(meter);
     keep_settings(bench);
     table_columns(bench->out);
@@ -171,12 +196,16 @@ static int run_bench(struct bench *bench)
     if (bench->options->versus_mpi) {
         bench_run_versus(bench);
     }
+    if (bench->options->versus_nccl) {
+        bench_run_versus_nccl(bench);
+    }
     if (bench->options->predict) {
         bench_run_ways(bench);
     }
     meter_stage(meter, "the end");
     meter_release(meter);
     ww_context_destroy(meter->context);
+    device_close(meter->device);
     bench_hide_progress(bench);
     int code = conclude(bench);
     if (meter->leads) {
@@ -224,14 +253,16 @@ static int run_rank(const struct ww_world *world, void *argument)
         .report = {.options = options, .size = world->size, .begin = time(NULL)},
     };
     if (!world_is_whole(options, world)) {
-        return EXIT_NO_MPI;
+        return EXIT_ABSENT;
     }
     if (!root_exists(options, world)) {
         return EXIT_USAGE;
     }
     int code = EXIT_USAGE;
-    bench.places = places_gather(world);
-    if (places_have_room(bench.places, world, options)) {
+    bench.places = places_gather(world, options);
+    if (!places_have_gpus(bench.places, world, options)) {
+        code = EXIT_ABSENT;
+    } else if (places_have_room(bench.places, world, options)) {
         code = EXIT_FAILED;
         if (files_are_possible(&bench)) {
             bench.report.places = bench.places;

@@ -62,6 +62,21 @@ static void put_call(FILE *out, const struct report *report, const struct record
     fprintf(out, "\n");
 }
 
+void block_gpus(FILE *out, const struct report *report)
+{
+    if (out == NULL) {
+        return;
+    }
+    int gpus = places_gpu_count(report->places, report->size);
+    fprintf(out, "# GPUs: %d, %s\n", gpus, report->gpu_way);
+    if (gpus < report->size) {
+        fprintf(out,
+                "# SHARED: %d ranks take turns on %d GPU%s, so times are of those turns and of the "
+                "host's memory, not of wires between GPUs\n",
+                report->size, gpus, gpus > 1 ? "s" : "");
+    }
+}
+
 void block_calls(FILE *out, const struct report *report)
 {
     if (out == NULL) {
@@ -69,6 +84,12 @@ void block_calls(FILE *out, const struct report *report)
     }
     fprintf(out, "#\n# Time per call on the slowest rank, in microseconds; ci: 95 %% confidence "
                  "interval of the median\n");
+    if (report->options->on_gpu) {
+        fprintf(out,
+                "# On GPUs each value is the mean of a batch of calls back to back, of at most "
+                "%d batches\n",
+                METER_BATCHES);
+    }
     fprintf(out,
             "# %12s  %8s  %6s  %6s  %12s  %6s  %5s  %10s  %6s  %6s  %7s  %9s  %9s  %9s  %9s  %9s  "
             "%9s  %9s  %9s\n",
@@ -99,6 +120,23 @@ void block_contests(FILE *out, const char *peer)
     fflush(out);
 }
 
+void block_contests_on_gpu(FILE *out, const char *peer)
+{
+    if (out == NULL) {
+        return;
+    }
+    fprintf(out,
+            "#\n# Versus ncclAllReduce of %s: in place, batches of calls back to back in turn, "
+            "medians in microseconds per call on the slowest rank;\n# nccl/ww: above 1 wirewise is "
+            "faster; ci: 95 %% confidence interval of the median of that ratio; extra: what a call "
+            "of ours takes more, median\n",
+            peer);
+    fprintf(out, "# %12s  %8s  %6s  %6s  %6s  %6s  %10s  %10s  %7s  %7s  %7s  %7s  %6s  %6s  %9s\n",
+            "size", "type", "redop", "memory", "rounds", "batch", "wirewise", "nccl", "nccl/ww",
+            "ci_low", "ci_high", "busbw", "#wrong", "note", "extra");
+    fflush(out);
+}
+
 static const char *ratio(double value, char *text, size_t bytes)
 {
     snprintf(text, bytes, isnan(value) ? "-" : "%.3f", value);
@@ -121,8 +159,13 @@ void block_contest(FILE *out, const struct contest_record *record)
             ratio(contest->ratio.median_low, texts[2], sizeof(texts[2])),
             ratio(contest->ratio.median_high, texts[3], sizeof(texts[3])), contest->bus_gbps);
     snprintf(texts[4], sizeof(texts[4]), "%g", (double)contest->wrong);
-    fprintf(out, "  %6s  %s\n", contest->checked ? texts[4] : "N/A",
-            contest->slower ? "slower" : "-");
+    const char *note = contest->slower ? "slower" : "-";
+    fprintf(out, "  %6s", contest->checked ? texts[4] : "N/A");
+    if (contest->memory == MEMORY_DEVICE) {
+        fprintf(out, "  %6s  %+9.2f\n", note, contest->extra.median * 1e6);
+    } else {
+        fprintf(out, "  %s\n", note);
+    }
     fflush(out);
 }
 

@@ -19,6 +19,12 @@ void block_calls(FILE *out, const struct report *report);
 void block_contests(FILE *out, const char *peer);
 void block_contest(FILE *out, const struct contest_record *record);
 
+/* The columns of contests with NCCL on a GPU. */
+void block_contests_on_gpu(FILE *out, const char *peer);
+
+/* How gradients travel between the ranks' GPUs, and whether ranks share one. */
+void block_gpus(FILE *out, const struct report *report);
+
 void block_marker(FILE *out, const struct marker *marker, int hosts);
 
 /* How much of a buffer of `bytes` lies on huge pages, on the rank that got least. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * buffer.c: malloc, huge pages, ww_alloc. */
+ * buffer.c: malloc, huge pages, ww_alloc, a GPU's memory. */
 #include "buffer.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "device.h"
 #include "team.h"
 
 #define HUGE_BYTES ((size_t)2 << 20)
@@ -22,6 +23,7 @@ const char *const memory_names[MEMORY_COUNT] = {
     [MEMORY_MALLOC] = "malloc",
     [MEMORY_HUGE] = "huge",
     [MEMORY_SHARED] = "shared",
+    [MEMORY_DEVICE] = "device",
 };
 
 static size_t round_up(size_t bytes, size_t unit)
@@ -110,6 +112,9 @@ struct buffer buffer_open(const struct ww_world *world, struct ww_context *conte
     case MEMORY_SHARED:
         buffer.memory = allocate_shared(context, buffer.bytes, &cause);
         break;
+    case MEMORY_DEVICE:
+        buffer.memory = device_alloc(buffer.bytes, &cause);
+        break;
     default:
         buffer.memory = malloc(buffer.bytes);
     }
@@ -130,6 +135,9 @@ void buffer_close(struct ww_context *context, struct buffer *buffer)
         break;
     case MEMORY_SHARED:
         ww_free(context, buffer->memory);
+        break;
+    case MEMORY_DEVICE:
+        device_free(buffer->memory);
         break;
     default:
         free(buffer->memory);

@@ -11,9 +11,11 @@ enum memory {
     MEMORY_MALLOC, /* as trainers have it today */
     MEMORY_HUGE,   /* mapped, aligned to 2 MiB, on huge pages where the kernel gives them */
     MEMORY_SHARED, /* ww_alloc: ranks of a host see it in each other */
-    MEMORY_COUNT
+    MEMORY_DEVICE, /* of this thread's GPU */
+    MEMORY_COUNT,
+    MEMORY_HOST_COUNT = MEMORY_DEVICE /* kinds of the host's memory */
 };
-extern const char *const memory_names[MEMORY_COUNT]; /* "malloc", "huge", "shared" */
+extern const char *const memory_names[MEMORY_COUNT]; /* "malloc", "huge", "shared", "device" */
 
 struct buffer {
     char *memory; /* aligned to 16 bytes at least */

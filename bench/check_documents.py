@@ -16,15 +16,15 @@ import xml.etree.ElementTree as ElementTree
 # Names that must be escaped wherever the command line is told: in XML, in JSON, in both.
 NAMES = ["r<&>\u00fc\"\\.json", "r<&>,.csv", "r<&>]]>\x01.svg"]
 SUMMARY = ["min", "p10", "median", "p90", "p99", "max", "mean", "median_low", "median_high"]
-TOP = ["schema", "wirewise", "mpi", "begin", "end", "arguments", "hosts", "ranks", "settings",
+TOP = ["schema", "wirewise", "mpi", "gpu", "begin", "end", "arguments", "hosts", "ranks", "settings",
        "library_settings", "results", "versus", "markers", "expectations", "out_of_bounds",
        "average_busbw_gbps", "resident_beyond_buffers"]
 RESULT = ["collective", "type", "op", "root", "bytes", "asked_bytes", "count", "placement",
-          "memory", "codec", "calls", "time_s", "call_s", "algbw_gbps", "busbw_gbps", "wrong",
+          "memory", "codec", "calls", "batch", "time_s", "call_s", "algbw_gbps", "busbw_gbps", "wrong",
           "wire_bytes", "encode_s", "decode_s", "nmse"]
 CONTEST = ["collective", "type", "op", "root", "bytes", "asked_bytes", "count", "placement",
            "memory", "peer", "peer_memory", "rounds", "batch", "call_s", "peer_call_s",
-           "peer_over_ours", "busbw_gbps", "peer_busbw_gbps", "wrong", "note"]
+           "peer_over_ours", "extra_s", "busbw_gbps", "peer_busbw_gbps", "wrong", "note"]
 failures = []
 
 
@@ -70,12 +70,15 @@ def check_json(document, rows, versus):
         wrong = "N/A" if result["wrong"] is None else "%g" % result["wrong"]
         expect(wrong == row[column + 3], "#wrong of row %d" % number)
     expect(len(document["versus"]) == versus, "%d contests" % len(document["versus"]))
-    expect(len(document["markers"]) == (2 if versus else 0), "markers")
+    on_gpu = document["settings"]["device"] == "cuda"
+    expect(len(document["markers"]) == (2 if versus and not on_gpu else 0), "markers")
+    expect((document["gpu"] is None) == (not on_gpu), "gpu")
     for contest in document["versus"]:
         expect(list(contest) == CONTEST, "fields of a contest: %s" % list(contest))
         check_summary(contest["call_s"], contest["rounds"])
         check_summary(contest["peer_call_s"], contest["rounds"])
         check_summary(contest["peer_over_ours"], contest["rounds"])
+        check_summary(contest["extra_s"], contest["rounds"])
         slower = contest["peer_over_ours"]["median"] * 1.05 < 1
         expect((contest["note"] == "slower") == slower, "note %s" % contest["note"])
 

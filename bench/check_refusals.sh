@@ -100,7 +100,17 @@ refuses 'only all_reduce of float' bench --codec fp16 -o max
 refuses 'neither --versus' bench --codec fp16 --predict
 refuses 'reduce_scatter' bench bcast
 refuses 'one collective' bench broadcast all_gather
-refuses 'known is mpi' bench --versus nccl
+refuses 'known are mpi and nccl' bench --versus gloo
+refuses 'say --device cuda' bench --versus nccl
+refuses 'known are host and cuda' bench --device tpu
+refuses 'NCCL wants a process for each rank' bench --device cuda -t 2
+refuses 'say --versus nccl' bench --device cuda --versus mpi
+refuses 'all_reduce only' bench broadcast --device cuda --versus nccl
+refuses 'neither --versus' bench --device cuda --versus nccl --codec int8
+refuses 'knows the ways in the host' bench --device cuda --predict
+refuses 'goes together with -n only' bench --device cuda --overhead
+refuses 'drop --memory malloc' bench --device cuda --memory malloc
+refuses 'no codec auto' bench --device cuda --codec auto
 refuses 'threads' bench --versus mpi -t 2
 refuses 'all_reduce only' bench broadcast --versus mpi
 if [ "${2:-}" = mpi ]; then

@@ -33,12 +33,12 @@ function check_wrong(text) {
     / warmup iters: [0-9]+ iters: [0-9]+ agg iters: 1 validation: [0-9]+ graph: 0 unalign: 0$/ {
     settings++
 }
-/^#  Rank +[0-9]+ Group +0 Pid +[0-9]+ on +[^ ]+ device +0 \[0000:00:00\] cpu$/ { ranks++ }
+/^#  Rank +[0-9]+ Group +0 Pid +[0-9]+ on +[^ ]+ device +[0-9]+ \[[0-9a-f:]+\] .+$/ { ranks++ }
 /^# Host [^ ]+: [0-9]+ ranks, [0-9]+ cores, .+, Linux / { hosts++ }
 /^# Resident beyond buffers: [0-9]+\.[0-9] MiB (on rank 0, most [0-9]+\.[0-9] MiB|in the one )/ {
     resident++
 }
-/^# +[0-9]+ .*(out_of|in)_place +(malloc|huge|shared) / {
+/^# +[0-9]+ .*(out_of|in)_place +(malloc|huge|shared|device) / {
     calls++
     if (NF != 20) complain(NF - 1 " columns about calls, expected 19")
     for (i = 13; i <= 18; i++)

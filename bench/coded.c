@@ -73,23 +73,35 @@ static double error_of(const struct meter *meter, const struct job *job, const f
     return squares > 0 ? errors / squares : 0;
 }
 
+static void call(const struct meter *meter, const struct job *job, char *input, char *output,
+                 float *residual)
+{
+    const struct call call = {input, output, job->shape.count, WW_F32, job->op, -1};
+    const char *codec = meter->options->codec;
+    enum ww_status status = meter->device == NULL
+                                ? ww_all_reduce_coded(meter->context, (const float *)(void *)input,
+                                                      (float *)(void *)output, call.count, call.op,
+                                                      codec, residual)
+                                : device_run_coded(meter->context, &call, codec, residual);
+    if (status != WW_OK) {
+        measure_fail(meter, job, status);
+    }
+}
+
 /* One call on new values; returns its seconds. */
 static double run_once(struct meter *meter, const struct job *job, const float *pool, bool in_place,
                        float *residual)
 {
-    float *output = (float *)(void *)meter->output.memory;
-    float *input = in_place ? output : (float *)(void *)meter->input.memory;
+    char *output = meter->output.memory;
+    char *input = in_place ? output : meter->input.memory;
     meter->round++;
-    fill(meter, pool, input, job->shape.count);
+    fill(meter, pool, (float *)(void *)meter_desk(meter, input), job->shape.count);
+    meter_put(meter, input, job->bytes);
     team_barrier(&meter->world);
     double begin = seconds_now();
-    enum ww_status status = ww_all_reduce_coded(meter->context, input, output, job->shape.count,
-                                                job->op, meter->options->codec, residual);
-    double seconds = seconds_now() - begin;
-    if (status != WW_OK) {
-        measure_fail(meter, job, status);
-    }
-    return seconds;
+    call(meter, job, input, output, residual);
+    meter_wait(meter);
+    return seconds_now() - begin;
 }
 
 /* As the steps of a program do it by default; in memory like that of the values. Empty where there
@@ -102,7 +114,7 @@ static struct buffer make_residual(const struct meter *meter, const struct job *
     }
     struct buffer residual = buffer_open(&meter->world, meter->context, meter->options->memory,
                                          job->shape.count * sizeof(float));
-    memset(residual.memory, 0, residual.bytes);
+    meter_set(meter, residual.memory, 0, residual.bytes);
     return residual;
 }
 
@@ -111,7 +123,8 @@ static double first_error(struct meter *meter, const struct job *job, const floa
                           bool in_place, float *residual)
 {
     run_once(meter, job, pool, in_place, residual);
-    double error = error_of(meter, job, pool, (const float *)(void *)meter->output.memory);
+    const char *output = meter_get(meter, meter->output.memory, job->bytes);
+    double error = error_of(meter, job, pool, (const float *)(void *)output);
     team_combine(&meter->world, COMBINE_MAX, &error, 1);
     return error;
 }
@@ -145,6 +158,77 @@ static double warm_up(struct meter *meter, const struct job *job, const float *p
     return seconds;
 }
 
+/* ---- Timing ---------------------------------------------------------------------------------- */
+
+/* Every call by itself, on new values; the mean. */
+static double time_calls(struct meter *meter, const struct job *job, const float *pool,
+                         bool in_place, float *residual, int calls)
+{
+    double mean = 0.0;
+    for (int i = 0; i < calls; i++) {
+        meter->seconds[i] = run_once(meter, job, pool, in_place, residual);
+        mean += meter->seconds[i] / calls;
+    }
+    return mean;
+}
+
+#define SLOT_BYTES ((size_t)256) /* where places for values begin */
+
+static size_t slot_stride(const struct job *job)
+{
+    size_t slots = (job->bytes + SLOT_BYTES - 1) / SLOT_BYTES;
+    return (slots > 0 ? slots : 1) * SLOT_BYTES;
+}
+
+/* Calls back to back on the GPU. In place each has its own copy of the values, as sums of sums
+ * would be other values. */
+static double time_batch(const struct meter *meter, const struct job *job, bool in_place,
+                         float *residual, int calls)
+{
+    size_t stride = slot_stride(job);
+    char *slot = meter->output.memory;
+    for (int i = 0; in_place && i < calls; i++) {
+        meter_copy(meter, slot + (size_t)i * stride, meter->input.memory, job->bytes);
+    }
+    meter_wait(meter);
+    team_barrier(&meter->world);
+    double begin = seconds_now();
+    for (int i = 0; i < calls; i++) {
+        char *output = slot + (in_place ? (size_t)i * stride : 0);
+        call(meter, job, in_place ? output : meter->input.memory, output, residual);
+    }
+    meter_wait(meter);
+    return (seconds_now() - begin) / calls;
+}
+
+static double time_batches(const struct meter *meter, const struct job *job, const float *pool,
+                           bool in_place, float *residual, const struct batches *batches)
+{
+    double mean = 0.0;
+    fill(meter, pool, (float *)(void *)meter_desk(meter, meter->input.memory), job->shape.count);
+    meter_put(meter, meter->input.memory, job->bytes);
+    for (int i = 0; i < batches->count; i++) {
+        meter->seconds[i] = time_batch(meter, job, in_place, residual, batches->calls);
+        mean += meter->seconds[i] / batches->count;
+    }
+    return mean;
+}
+
+static struct batches plan_batches(const struct meter *meter, const struct job *job, double seconds,
+                                   bool in_place)
+{
+    const struct options *options = meter->options;
+    if (meter->device == NULL) {
+        return (struct batches){measure_calls(options->budget_s / 2, seconds, options->iters), 1};
+    }
+    struct batches batches = measure_batches(options->budget_s / 2, seconds, options->iters);
+    size_t room = meter->output.bytes / slot_stride(job);
+    if (in_place && (size_t)batches.calls > room) {
+        batches.calls = room > 0 ? (int)room : 1;
+    }
+    return batches;
+}
+
 struct figures coded_measure(struct meter *meter, const struct job *job, bool in_place)
 {
     const struct options *options = meter->options;
@@ -157,17 +241,18 @@ struct figures coded_measure(struct meter *meter, const struct job *job, bool in
     struct figures figures = {.checked = options->checks > 0, .lossy = true};
     figures.error = first_error(meter, job, pool, in_place, residual);
     double warm_s = warm_up(meter, job, pool, in_place, residual);
-    figures.calls = measure_calls(options->budget_s / 2, warm_s, options->iters);
+    struct batches batches = plan_batches(meter, job, warm_s, in_place);
+    figures.calls = batches.count * batches.calls;
+    figures.batch = batches.calls;
     uint64_t before = measure_bytes_sent(meter, job);
-    for (int i = 0; i < figures.calls; i++) {
-        meter->seconds[i] = run_once(meter, job, pool, in_place, residual);
-        figures.seconds += meter->seconds[i] / figures.calls;
-    }
+    figures.seconds = meter->device == NULL
+                          ? time_calls(meter, job, pool, in_place, residual, figures.calls)
+                          : time_batches(meter, job, pool, in_place, residual, &batches);
     uint64_t sent = team_sum(&meter->world, measure_bytes_sent(meter, job) - before);
     figures.wire_bytes = sent / (uint64_t)figures.calls / (uint64_t)meter->world.size;
     team_combine(&meter->world, (enum combine)options->average, &figures.seconds, 1);
-    team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)figures.calls);
-    figures.per_call = summarize(meter->seconds, (size_t)figures.calls);
+    team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)batches.count);
+    figures.per_call = summarize(meter->seconds, (size_t)batches.count);
     figures.algorithm_gbps = (double)job->bytes / figures.seconds / 1e9;
     figures.bus_gbps = figures.algorithm_gbps * options->collective->bus_factor(meter->world.size);
     meter->jobs_done++;

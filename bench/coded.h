@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * coded.h: measures an all-reduce that travels encoded: on Gaussian values, new ones in every call,
- * filled outside of what is timed. */
+ * filled outside of what is timed. On a GPU calls are timed in batches, on the same values. */
 #ifndef BENCH_CODED_H
 #define BENCH_CODED_H
 

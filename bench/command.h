@@ -8,7 +8,7 @@ enum exit_code {
     EXIT_WRONG = 1,  /* a result differs from what it must be */
     EXIT_USAGE = 2,  /* the command line cannot be used */
     EXIT_UNMET = 3,  /* an expectation was not met */
-    EXIT_NO_MPI = 4, /* the run needs MPI and this build or this machine has none */
+    EXIT_ABSENT = 4, /* the run needs MPI or a GPU, and here is none */
     EXIT_FAILED = 5, /* communication, memory or the system failed */
     /* What `wirewise report --check` found, the gravest first: */
     EXIT_WILD = 10,        /* values that are not finite */

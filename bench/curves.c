@@ -90,7 +90,8 @@ static bool add_contest(struct curves *curves, const struct report *report,
     char ours[48];
     char peers[48];
     snprintf(ours, sizeof(ours), "versus, %s: wirewise", memory);
-    snprintf(peers, sizeof(peers), "versus, %s: MPI%s", memory,
+    snprintf(peers, sizeof(peers), "versus, %s: %s%s", memory,
+             report->options->versus_nccl ? "NCCL" : "MPI",
              contest->peer_memory != contest->memory ? " (malloc)" : "");
     int family = 2 + (int)contest->memory;
     return record->job.bytes == 0 ||

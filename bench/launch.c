@@ -15,6 +15,10 @@ static const struct {
     {"PMIX_RANK", NULL},
 };
 
+/* The rank among those of its host; torchrun's name comes first, as people set it by hand, too. */
+static const char *const locals[] = {"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
+                                     "SLURM_LOCALID"};
+
 static bool is_set(const char *variable)
 {
     const char *text = getenv(variable);
@@ -25,6 +29,16 @@ static int number(const char *variable)
 {
     const char *text = variable != NULL ? getenv(variable) : NULL;
     return text != NULL ? atoi(text) : 0;
+}
+
+static int local_rank(void)
+{
+    for (size_t i = 0; i < sizeof(locals) / sizeof(locals[0]); i++) {
+        if (is_set(locals[i]) && number(locals[i]) >= 0) {
+            return number(locals[i]);
+        }
+    }
+    return -1;
 }
 
 /* torchrun, and whoever sets the same by hand. */
@@ -41,21 +55,23 @@ static struct launch launch_of_srun(void)
     int size = number("SLURM_STEP_NUM_TASKS");
     if (size > 1 && getenv("SLURM_PROCID") != NULL) {
         bool env = is_set("WIREWISE_ADDRESS") || is_set("MASTER_ADDR");
-        return (struct launch){true, number("SLURM_PROCID"), size, env, !env};
+        return (struct launch){true, number("SLURM_PROCID"), size, local_rank(), env, !env};
     }
-    return (struct launch){false, 0, 1, false, false};
+    return (struct launch){false, 0, 1, -1, false, false};
 }
 
 struct launch launch_read(void)
 {
     for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++) {
         if (getenv(launchers[i].rank) != NULL) {
-            return (struct launch){true, number(launchers[i].rank), number(launchers[i].size),
-                                   false, false};
+            return (struct launch){
+                true, number(launchers[i].rank), number(launchers[i].size), local_rank(), false,
+                false};
         }
     }
     if (is_launched_by_env()) {
-        return (struct launch){true, number("RANK"), number("WORLD_SIZE"), true, false};
+        return (struct launch){true,         number("RANK"), number("WORLD_SIZE"),
+                               local_rank(), true,           false};
     }
     return launch_of_srun();
 }

@@ -9,6 +9,7 @@ struct launch {
     bool present;
     int rank;    /* 0 without a launcher */
     int size;    /* 1 without a launcher; 0 when the launcher does not tell */
+    int local;   /* rank on its host; -1 = the launcher does not tell */
     bool env;    /* the ranks find each other by the environment, without MPI */
     bool no_mpi; /* several ranks were started, but without what MPI needs to find the others */
 };

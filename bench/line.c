@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "device.h"
 #include "sweep.h"
 #include "words.h"
 #include "world.h"
@@ -67,10 +68,10 @@ static void check_overhead(struct argp_state *state, const struct options *optio
 {
     if (options->overhead &&
         (options->json_path != NULL || options->csv_path != NULL || options->plot_path != NULL ||
-         options->expectation_count > 0 || options->timeout_s > 0.0 || options->versus_mpi ||
-         options->predict)) {
+         options->expectation_count > 0 || options->timeout_s > 0.0 || options->versus != NULL ||
+         options->predict || options->on_gpu)) {
         refuse(state, "--overhead measures no sizes: it goes together with -n only, not with -J, "
-                      "--csv, --plot, --expect-busbw, --versus, --predict or -T");
+                      "--csv, --plot, --expect-busbw, --versus, --predict, --device or -T");
     }
 }
 
@@ -82,7 +83,7 @@ static void check_predict(struct argp_state *state, const struct options *option
     }
 }
 
-static void check_versus(struct argp_state *state, const struct options *options)
+static void check_versus_mpi(struct argp_state *state, const struct options *options)
 {
     if (options->launch.env && options->launch.size > 1) {
         refuse(state, "--versus mpi needs MPI's ranks, and these found each other without it (RANK "
@@ -111,6 +112,40 @@ static void check_versus(struct argp_state *state, const struct options *options
             refuse(state, "--versus mpi with -d %s -o %s -e %zu: %s", type->name, op->name,
                    options->bytes_max, why);
         }
+    }
+}
+
+static void check_versus_nccl(struct argp_state *state, const struct options *options)
+{
+    if (!options->on_gpu) {
+        refuse(state, "--versus nccl compares on GPUs: say --device cuda, too");
+    }
+    if (options->collective->outcome != OUTCOME_REDUCED) {
+        refuse(state, "--versus nccl compares all_reduce only, not %s", options->collective->name);
+    }
+}
+
+static void check_device(struct argp_state *state, const struct options *options)
+{
+    if (options->threads > device_threads_most) {
+        refuse(state,
+               "--device cuda with -t %d: NCCL wants a process for each rank; start %d with RANK, "
+               "WORLD_SIZE, MASTER_ADDR and MASTER_PORT set, as torchrun does, or by mpirun",
+               options->threads, options->threads);
+    }
+    if (options->versus_mpi) {
+        refuse(state, "--device cuda: MPI is a peer in the host's memory only; say --versus nccl");
+    }
+    if (options->predict) {
+        refuse(state, "--device cuda: --predict knows the ways in the host's memory only, not "
+                      "NCCL's");
+    }
+    if (strcmp(options->codec, "auto") == 0) {
+        refuse(state, "--device cuda: single calls on a GPU have no codec auto; name one");
+    }
+    if (options->memory_asked) {
+        refuse(state, "--device cuda: the buffers are the GPU's memory; drop --memory %s",
+               memory_names[options->memory]);
     }
 }
 
@@ -147,7 +182,7 @@ static void check_codec(struct argp_state *state, const struct options *options)
         refuse(state, "--codec %s: only all_reduce of float is encoded, with -o sum or avg",
                options->codec);
     }
-    if (options->versus_mpi || options->predict || options->overhead) {
+    if (options->versus != NULL || options->predict || options->overhead) {
         refuse(state, "--codec %s goes together with neither --versus, --predict nor --overhead",
                options->codec);
     }
@@ -162,7 +197,14 @@ void line_finish(struct argp_state *state, struct options *options)
     check_files(state, options);
     check_predict(state, options);
     if (options->versus_mpi) {
-        check_versus(state, options);
+        check_versus_mpi(state, options);
+    }
+    if (options->versus_nccl) {
+        check_versus_nccl(state, options);
+    }
+    if (options->on_gpu) {
+        check_device(state, options);
+        options->memory = MEMORY_DEVICE;
     }
     if (options->lossy) {
         check_codec(state, options);

@@ -28,13 +28,14 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < command_count; i++) {
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     }
-    fprintf(out, "\nOptions:\n"
-                 "  --help     prints this text; `wirewise COMMAND --help` explains a command\n"
-                 "  --version  prints the version of the library in use\n\n"
-                 "Exit codes: 0 done, 1 wrong results, 2 unusable command line,\n"
-                 "            3 an expectation was not met,\n"
-                 "            4 MPI is needed and absent, 5 communication or system failure,\n"
-                 "            10 to 15 what `wirewise report --check` found\n");
+    fprintf(out,
+            "\nOptions:\n"
+            "  --help     prints this text; `wirewise COMMAND --help` explains a command\n"
+            "  --version  prints the version of the library in use\n\n"
+            "Exit codes: 0 done, 1 wrong results, 2 unusable command line,\n"
+            "            3 an expectation was not met,\n"
+            "            4 MPI or a GPU is needed and absent, 5 communication or system failure,\n"
+            "            10 to 15 what `wirewise report --check` found\n");
 }
 
 static size_t least(size_t a, size_t b)

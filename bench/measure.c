@@ -2,8 +2,6 @@
  * measure.c: times one collective at one size, in one placement, and checks its result. */
 #include "measure.h"
 
-#include <string.h>
-
 #define CALLS_LEAST 3
 #define STALE 0xa5 /* what an output holds before the call */
 
@@ -50,9 +48,10 @@ static void fill(struct meter *meter, const struct job *job, bool in_place)
 {
     meter->round++;
     struct pattern pattern = pattern_of(meter, job);
-    memset(meter->output.memory, STALE, job->bytes);
-    pattern_fill(&pattern, meter->world.rank, 0, job->shape.input_count,
-                 input_of(meter, job, in_place));
+    char *input = input_of(meter, job, in_place);
+    meter_set(meter, meter->output.memory, STALE, job->bytes);
+    pattern_fill(&pattern, meter->world.rank, 0, job->shape.input_count, meter_desk(meter, input));
+    meter_put(meter, input, job->shape.input_count * ww_type_bytes(job->type));
 }
 
 static size_t count_wrong(const struct meter *meter, const struct job *job, const char *output)
@@ -78,7 +77,10 @@ static size_t count_wrong(const struct meter *meter, const struct job *job, cons
 
 static void run_once(const struct meter *meter, const struct job *job, const struct call *call)
 {
-    enum ww_status status = meter->options->collective->run(meter->context, call);
+    const struct collective *collective = meter->options->collective;
+    enum ww_status status = meter->device == NULL ? collective->run(meter->context, call)
+                                                  : device_run(meter->device, meter->context,
+                                                               collective->outcome, call);
     if (status != WW_OK) {
         measure_fail(meter, job, status);
     }
@@ -90,7 +92,8 @@ static uint64_t check(struct meter *meter, const struct job *job, bool in_place)
     fill(meter, job, in_place);
     struct call call = make_call(meter, job, in_place);
     run_once(meter, job, &call);
-    char *output = output_of(meter, job, in_place);
+    char *output = meter_get(meter, output_of(meter, job, in_place),
+                             job->shape.output_count * ww_type_bytes(job->type));
     if (meter->options->corrupt && meter->world.rank == meter->world.size - 1 &&
         job->shape.output_count > 0) {
         output[0] ^= 1;
@@ -108,6 +111,7 @@ static double warm_up(struct meter *meter, const struct job *job, const struct c
     for (int i = 0; i < options->warmup_iters || (i == 0 && options->budget_s > 0.0); i++) {
         double begin = seconds_now();
         run_once(meter, job, call);
+        meter_wait(meter);
         seconds = seconds_now() - begin;
         team_combine(&meter->world, COMBINE_MAX, &seconds, 1);
         spent += seconds;
@@ -135,6 +139,25 @@ static double time_calls(struct meter *meter, const struct job *job, const struc
     return (last - begin) / calls;
 }
 
+/* As nccl-tests does on GPUs: calls back to back in the stream, one wait at the end. Enqueueing
+ * one call and waiting for another overlap, so no single call can be timed. */
+static double time_batches(struct meter *meter, const struct job *job, const struct call *call,
+                           const struct batches *batches)
+{
+    double spent = 0.0;
+    for (int i = 0; i < batches->count; i++) {
+        team_barrier(&meter->world);
+        double begin = seconds_now();
+        for (int j = 0; j < batches->calls; j++) {
+            run_once(meter, job, call);
+        }
+        meter_wait(meter);
+        meter->seconds[i] = (seconds_now() - begin) / batches->calls;
+        spent += meter->seconds[i];
+    }
+    return spent / batches->count;
+}
+
 void measure_fail(const struct meter *meter, const struct job *job, enum ww_status status)
 {
     team_fail(&meter->world, "%s of %zu elements failed with %s: %s",
@@ -152,6 +175,13 @@ int measure_calls(double budget_s, double seconds, int most)
     return calls > least ? calls : least;
 }
 
+struct batches measure_batches(double budget_s, double seconds, int most)
+{
+    int calls = measure_calls(budget_s, seconds, most * METER_BATCHES);
+    bool few = calls < METER_BATCHES;
+    return (struct batches){few ? calls : METER_BATCHES, few ? 1 : calls / METER_BATCHES};
+}
+
 uint64_t measure_bytes_sent(const struct meter *meter, const struct job *job)
 {
     struct ww_report report = WW_REPORT_INIT;
@@ -160,6 +190,14 @@ uint64_t measure_bytes_sent(const struct meter *meter, const struct job *job)
         measure_fail(meter, job, status);
     }
     return report.sent_bytes;
+}
+
+static struct batches plan_batches(const struct meter *meter, double seconds)
+{
+    const struct options *options = meter->options;
+    return meter->device != NULL
+               ? measure_batches(options->budget_s / 2, seconds, options->iters)
+               : (struct batches){measure_calls(options->budget_s / 2, seconds, options->iters), 1};
 }
 
 struct figures measure(struct meter *meter, const struct job *job, bool in_place)
@@ -172,14 +210,17 @@ struct figures measure(struct meter *meter, const struct job *job, bool in_place
     double warm_s = warm_up(meter, job, &call);
 
     struct figures figures = {.checked = options->checks > 0};
-    figures.calls = measure_calls(options->budget_s / 2, warm_s, options->iters);
+    struct batches batches = plan_batches(meter, warm_s);
+    figures.calls = batches.count * batches.calls;
+    figures.batch = batches.calls;
     uint64_t before = measure_bytes_sent(meter, job);
-    figures.seconds = time_calls(meter, job, &call, figures.calls);
+    figures.seconds = meter->device == NULL ? time_calls(meter, job, &call, figures.calls)
+                                            : time_batches(meter, job, &call, &batches);
     uint64_t sent = team_sum(&meter->world, measure_bytes_sent(meter, job) - before);
     figures.wire_bytes = sent / (uint64_t)figures.calls / (uint64_t)meter->world.size;
     team_combine(&meter->world, (enum combine)options->average, &figures.seconds, 1);
-    team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)figures.calls);
-    figures.per_call = summarize(meter->seconds, (size_t)figures.calls);
+    team_combine(&meter->world, COMBINE_MAX, meter->seconds, (size_t)batches.count);
+    figures.per_call = summarize(meter->seconds, (size_t)batches.count);
     figures.algorithm_gbps = (double)job->bytes / figures.seconds / 1e9;
     figures.bus_gbps = figures.algorithm_gbps * options->collective->bus_factor(meter->world.size);
     for (int i = 0; i < options->checks && figures.wrong == 0; i++) {

@@ -109,7 +109,7 @@ int world_of_mpi(rank_body *body, void *argument)
     int given = MPI_THREAD_SINGLE;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &given) != MPI_SUCCESS) {
         fprintf(stderr, "wirewise bench: MPI_Init_thread failed; does `mpirun true` work?\n");
-        return EXIT_NO_MPI;
+        return EXIT_ABSENT;
     }
     int code = run_rank(body, argument);
     MPI_Allreduce(MPI_IN_PLACE, &code, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);

@@ -47,5 +47,5 @@ int world_of_mpi(rank_body *body, void *argument)
     }
     fprintf(stderr, "wirewise bench: this run needs MPI, and wirewise was built without it. "
                     "Build with -DWIREWISE_MPI=ON, or measure threads of one process with -t.\n");
-    return EXIT_NO_MPI;
+    return EXIT_ABSENT;
 }

@@ -17,6 +17,7 @@ enum {
     KEY_CODEC = 0x100,
     KEY_COLLECTIVE,
     KEY_VERSUS,
+    KEY_DEVICE,
     KEY_PREDICT,
     KEY_OVERHEAD,
     KEY_CORRUPT,
@@ -43,13 +44,18 @@ static const struct argp_option rows[] = {
     {"root", 'r', "RANK", 0, "who broadcasts (0)", 0},
     {"memory", KEY_MEMORY, "KIND", 0,
      "where the buffers lie: malloc, huge (2 MiB pages) or shared (ww_alloc) (malloc)", 0},
+    {"device", KEY_DEVICE, "WHERE", 0,
+     "whose memory the buffers are: host, or cuda: every rank, a process each, takes the GPU "
+     "LOCAL_RANK (else its rank) modulo their number (host)",
+     0},
     {"codec", KEY_CODEC, "SPEC", 0,
      "how values travel: none, fp16, bf16, int8, topk:0.01, topk:0.01:fixed, or auto: what is the "
      "fastest of those in WIREWISE_CODECS_ALLOWED; other than none: Gaussian values, and the mean "
      "square of the error in the place of #wrong (none)",
      0},
     {"nthreads", 't', "COUNT", 0, "without mpirun: ranks, as threads of this process (1)", 0},
-    {"ngpus", 'g', "COUNT", 0, "devices of a thread: 1, the CPU (1)", 0},
+    {"ngpus", 'g', "COUNT", 0, "devices of a thread: 1, the CPU or with --device cuda a GPU (1)",
+     0},
     {0, 0, 0, 0, "How it is measured", 3},
     {"iters", 'n', "COUNT", 0,
      "timed calls per size, out of place and in place (20; with --overhead 20000)", 0},
@@ -70,7 +76,9 @@ static const struct argp_option rows[] = {
      "longer; 0 = never (0)",
      0},
     {"versus", KEY_VERSUS, "PEER", 0,
-     "also run the peer, call by call in turn, on malloc'd, huge and shared memory: mpi", 0},
+     "also run the peer in turn: mpi, on malloc'd, huge and shared memory, or with --device cuda "
+     "nccl: NCCL's own all-reduce",
+     0},
     {"predict", KEY_PREDICT, 0, 0,
      "also run every way that the all-reduce can go, in turn, beside what is predicted for it", 0},
     {"overhead", KEY_OVERHEAD, 0, 0,
@@ -184,8 +192,10 @@ static error_t take(int key, char *text, struct argp_state *state)
         take_codec(state, text, options);
         return 0;
     case KEY_VERSUS:
-        take_only(state, "peer", text, "mpi");
-        options->versus_mpi = true;
+        take_versus(state, text, options);
+        return 0;
+    case KEY_DEVICE:
+        take_device(state, text, options);
         return 0;
     case KEY_PREDICT:
         options->predict = true;
@@ -218,9 +228,11 @@ static const struct argp parser = {
            "  srun --mpi=pmix -n 8 wirewise bench -J result.json -T 60\n"
            "  mpirun -n 2 wirewise bench -b 64M --expect-busbw 64M:2.5 || echo too slow\n"
            "  torchrun --no-python --nproc-per-node 4 wirewise bench -b 8 -e 64M -f 2\n"
-           "  wirewise bench broadcast -t 3 -d all -c 1\n\n"
+           "  wirewise bench broadcast -t 3 -d all -c 1\n"
+           "  torchrun --no-python --nproc-per-node 4 wirewise bench --device cuda -b 8 -e 1G -f 4 "
+           "--versus nccl\n\n"
            "Exit codes: 0 done, 1 wrong results, 2 unusable command line, 3 an expectation was "
-           "not met, 4 MPI is needed and absent, 5 communication or system failure",
+           "not met, 4 MPI or a GPU is needed and absent, 5 communication or system failure",
 };
 
 bool options_read(int argc, char **argv, struct options *options, int *code)

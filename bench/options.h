@@ -43,6 +43,8 @@ struct options {
     int threads;
     int devices;        /* per thread: 1 */
     enum memory memory; /* of the buffers behind the table */
+    bool memory_asked;  /* by --memory */
+    bool on_gpu;        /* --device cuda */
     const char *codec;
     bool lossy; /* it is not "none" */
     struct expectation expectations[EXPECTATIONS_MAX];
@@ -50,7 +52,9 @@ struct options {
     const char *json_path; /* NULL = not asked for */
     const char *csv_path;
     const char *plot_path;
+    const char *versus; /* the peer's name; NULL = none */
     bool versus_mpi;
+    bool versus_nccl;
     bool predict;
     bool overhead;
     bool corrupt;   /* spoil one bit of every result, to see the check find it */

@@ -197,6 +197,10 @@ static void draw_title(FILE *to, const struct report *report)
     fprintf(to, " (");
     svg_text(to, report->places[0].cpu, 64);
     fprintf(to, "), ");
+    if (report->gpu_way[0] != '\0') {
+        svg_text(to, report->gpu_way, 64);
+        fprintf(to, ", ");
+    }
     if (options->over_mpi) {
         svg_text(to, report->mpi, 64);
         fprintf(to, ", ");

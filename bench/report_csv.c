@@ -15,7 +15,7 @@ static const char head[] =
     "average,record,collective,type,op,root,bytes,asked_bytes,count,placement,memory,codec,"
     "peer_memory,calls,batch,time_s,min_s,p10_s,median_s,p90_s,p99_s,max_s,median_low_s,"
     "median_high_s,algbw_gbps,busbw_gbps,wrong,wire_bytes,encode_s,decode_s,ratio,ratio_low,"
-    "ratio_high,note,nmse\n";
+    "ratio_high,note,nmse,device,gpu,extra_s\n";
 
 static void put_number(FILE *to, double value)
 {
@@ -85,6 +85,14 @@ static void put_summary(FILE *to, const struct summary *summary)
     put_number(to, summary->median_high);
 }
 
+/* The last columns. */
+static void put_device(FILE *to, const struct report *report, const char *extra)
+{
+    csv_text(to, report->options->on_gpu ? "cuda" : "host");
+    csv_text(to, report->gpu_way);
+    fprintf(to, "%s\n", extra);
+}
+
 static void put_result(FILE *to, const struct report *report, const struct record *record,
                        bool in_place)
 {
@@ -97,7 +105,7 @@ static void put_result(FILE *to, const struct report *report, const struct recor
     csv_text(to, report->options->codec);
     csv_text(to, "");
     put_count(to, (uint64_t)figures->calls);
-    put_count(to, 1);
+    put_count(to, (uint64_t)figures->batch);
     put_number(to, figures->seconds);
     put_summary(to, &figures->per_call);
     put_number(to, figures->algorithm_gbps);
@@ -105,15 +113,16 @@ static void put_result(FILE *to, const struct report *report, const struct recor
     put_wrong(to, figures->checked && !figures->lossy, figures->wrong);
     put_count(to, figures->wire_bytes);
     if (figures->lossy) {
-        fprintf(to, ",,,,,,%.9g\n", figures->error);
+        fprintf(to, ",,,,,,%.9g,", figures->error);
     } else {
-        fputs("0,0,,,,,\n", to);
+        fputs("0,0,,,,,,", to);
     }
+    put_device(to, report, "");
 }
 
 /* One side of a contest. */
 struct side {
-    const char *name; /* "versus_wirewise", "versus_mpi" */
+    const char *name; /* "versus_wirewise", "versus_mpi", "versus_nccl" */
     const struct summary *times;
     enum memory memory;
     enum memory peer_memory;
@@ -143,7 +152,10 @@ static void put_side(FILE *to, const struct report *report, const struct contest
     put_number(to, contest->ratio.median);
     put_number(to, contest->ratio.median_low);
     put_number(to, contest->ratio.median_high);
-    fprintf(to, "%s,\n", side->ours && contest->slower ? "slower" : "");
+    fprintf(to, "%s,,", side->ours && contest->slower ? "slower" : "");
+    char extra[32];
+    snprintf(extra, sizeof(extra), "%.9g", contest->extra.median);
+    put_device(to, report, side->ours ? extra : "");
 }
 
 static void put_contest(FILE *to, const struct report *report, const struct contest_record *record)
@@ -151,8 +163,10 @@ static void put_contest(FILE *to, const struct report *report, const struct cont
     const struct contest *contest = &record->contest;
     const struct side ours = {"versus_wirewise",    &contest->ours,    contest->memory,
                               contest->peer_memory, contest->bus_gbps, true};
-    const struct side peers = {"versus_mpi",    &contest->peers,        contest->peer_memory,
-                               contest->memory, contest->peer_bus_gbps, false};
+    const char *peer = report->options->versus_nccl ? "versus_nccl" : "versus_mpi";
+    const struct side peers = {
+        peer, &contest->peers, contest->peer_memory, contest->memory, contest->peer_bus_gbps,
+        false};
     put_side(to, report, record, &ours);
     put_side(to, report, record, &peers);
 }

@@ -14,6 +14,7 @@ static void put_head(struct json *json, const struct report *report)
     json_text(json, "schema", REPORT_SCHEMA);
     json_text(json, "wirewise", ww_version());
     json_text(json, "mpi", report->options->over_mpi ? report->mpi : NULL);
+    json_text(json, "gpu", report->gpu_way[0] != '\0' ? report->gpu_way : NULL);
     report_time(report->begin, text, sizeof(text));
     json_text(json, "begin", text);
     report_time(report->end, text, sizeof(text));
@@ -45,6 +46,19 @@ static void put_hosts(struct json *json, const struct report *report)
     json_close_array(json);
 }
 
+static void put_gpu(struct json *json, const struct place *place)
+{
+    if (place->gpu < 0) {
+        json_null(json, "gpu");
+        return;
+    }
+    json_open_object(json, "gpu");
+    json_count(json, "number", (uint64_t)place->gpu);
+    json_text(json, "name", place->gpu_name);
+    json_text(json, "address", place->gpu_address);
+    json_close_object(json);
+}
+
 static void put_ranks(struct json *json, const struct report *report)
 {
     json_open_array(json, "ranks");
@@ -53,6 +67,7 @@ static void put_ranks(struct json *json, const struct report *report)
         json_count(json, "rank", (uint64_t)rank);
         json_text(json, "host", report->places[rank].host);
         json_count(json, "pid", (uint64_t)report->places[rank].pid);
+        put_gpu(json, &report->places[rank]);
         json_close_object(json);
     }
     json_close_array(json);
@@ -76,9 +91,10 @@ static void put_settings(struct json *json, const struct report *report)
     json_text(json, "average", averages[options->average]);
     json_number(json, "budget_s", options->budget_s);
     json_number(json, "timeout_s", options->timeout_s);
+    json_text(json, "device", options->on_gpu ? "cuda" : "host");
     json_text(json, "memory", memory_names[options->memory]);
     json_text(json, "codec", options->codec);
-    json_text(json, "versus", options->versus_mpi ? "mpi" : NULL);
+    json_text(json, "versus", options->versus);
     json_close_object(json);
 }
 
@@ -142,6 +158,7 @@ static void put_result(struct json *json, const struct report *report, const str
     json_text(json, "memory", memory_names[report->options->memory]);
     json_text(json, "codec", report->options->codec);
     json_count(json, "calls", (uint64_t)figures->calls);
+    json_count(json, "batch", (uint64_t)figures->batch);
     json_number(json, "time_s", figures->seconds);
     put_summary(json, "call_s", &figures->per_call);
     json_number(json, "algbw_gbps", figures->algorithm_gbps);
@@ -178,13 +195,14 @@ static void put_contest(struct json *json, const struct report *report,
     put_subject(json, report, &record->job);
     json_text(json, "placement", placement_name(true));
     json_text(json, "memory", memory_names[contest->memory]);
-    json_text(json, "peer", "mpi");
+    json_text(json, "peer", report->options->versus);
     json_text(json, "peer_memory", memory_names[contest->peer_memory]);
     json_count(json, "rounds", (uint64_t)contest->rounds);
     json_count(json, "batch", (uint64_t)contest->batch);
     put_summary(json, "call_s", &contest->ours);
     put_summary(json, "peer_call_s", &contest->peers);
     put_summary(json, "peer_over_ours", &contest->ratio);
+    put_summary(json, "extra_s", &contest->extra);
     json_number(json, "busbw_gbps", contest->bus_gbps);
     json_number(json, "peer_busbw_gbps", contest->peer_bus_gbps);
     put_wrong(json, contest->checked, contest->wrong);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * run_versus.c: the part of a run that --versus adds: every job in memory of every kind. */
+ * run_versus.c: the part of a run that --versus adds: every job in memory of every kind, or in that
+ * of a GPU. */
 #include <stdlib.h>
 
 #include "bench.h"
@@ -19,7 +20,7 @@ static void open_arenas(struct bench *bench)
 {
     struct meter *meter = &bench->meter;
     bench->arenas[MEMORY_MALLOC] = meter->output;
-    for (int kind = MEMORY_HUGE; kind < MEMORY_COUNT; kind++) {
+    for (int kind = MEMORY_HUGE; kind < MEMORY_HOST_COUNT; kind++) {
         bench->arenas[kind] = buffer_open(&meter->world, meter->context, (enum memory)kind,
                                           meter->output.bytes);
     }
@@ -28,24 +29,47 @@ static void open_arenas(struct bench *bench)
     block_huge_pages(bench->out, bench->arenas[MEMORY_HUGE].bytes, (size_t)huge_bytes);
 }
 
+static void run_contest(struct bench *bench, const struct job *job, const struct buffer *arena)
+{
+    const struct options *options = bench->options;
+    meter_stage(&bench->meter, "%s %s %s of %zu bytes in turn with %s, %s memory",
+                options->collective->name, job->subject.type, job->subject.op, job->bytes,
+                options->versus, memory_names[arena->kind]);
+    struct contest_record record = {.job = *job};
+    record.contest = versus_measure(&bench->meter, job, arena, bench->nccl);
+    bench->meter.jobs_done++;
+    if (!report_add_contest(&bench->report, &record)) {
+        team_fail(&bench->meter.world, "no memory for row %zu; take larger steps (-f)",
+                  bench->report.contest_count + 1);
+    }
+    bench_hide_progress(bench);
+    block_contest(bench->out, &record);
+}
+
 static void run_contests(void *self, const struct job *job)
 {
     struct bench *bench = self;
-    const struct options *options = bench->options;
-    for (int kind = 0; kind < MEMORY_COUNT; kind++) {
-        meter_stage(&bench->meter, "%s %s %s of %zu bytes in turn with MPI, %s memory",
-                    options->collective->name, job->subject.type, job->subject.op, job->bytes,
-                    memory_names[kind]);
-        struct contest_record record = {.job = *job};
-        record.contest = versus_measure(&bench->meter, job, &bench->arenas[kind]);
-        bench->meter.jobs_done++;
-        if (!report_add_contest(&bench->report, &record)) {
-            team_fail(&bench->meter.world, "no memory for row %zu; take larger steps (-f)",
-                      bench->report.contest_count + 1);
-        }
-        bench_hide_progress(bench);
-        block_contest(bench->out, &record);
+    for (int kind = 0; kind < MEMORY_HOST_COUNT; kind++) {
+        run_contest(bench, job, &bench->arenas[kind]);
     }
+}
+
+static void run_contest_on_gpu(void *self, const struct job *job)
+{
+    struct bench *bench = self;
+    run_contest(bench, job, &bench->meter.output);
+}
+
+void bench_run_versus_nccl(struct bench *bench)
+{
+    struct meter *meter = &bench->meter;
+    meter_stage(meter, "NCCL connects the ranks");
+    bench->nccl = nccl_peer_open(&meter->world, device_stream(meter->device));
+    bench_hide_progress(bench);
+    block_contests_on_gpu(bench->out, nccl_peer_name(bench->nccl));
+    sweep(bench->options, meter->world.size, run_contest_on_gpu, bench);
+    nccl_peer_close(bench->nccl);
+    bench->nccl = NULL;
 }
 
 void bench_run_versus(struct bench *bench)

@@ -39,8 +39,11 @@ void table_places(FILE *out, const struct place *places, int size)
     }
     fprintf(out, "# Using devices\n");
     for (int rank = 0; rank < size; rank++) {
-        fprintf(out, "#  Rank %2d Group %2d Pid %6d on %10s device %2d [%04x:%02x:%02x] %s\n", rank,
-                0, places[rank].pid, places[rank].host, 0, 0, 0, 0, "cpu");
+        const struct place *place = &places[rank];
+        bool gpu = place->gpu >= 0; /* an address's last part, the function, is not printed */
+        fprintf(out, "#  Rank %2d Group %2d Pid %6d on %10s device %2d [%.10s] %s\n", rank, 0,
+                place->pid, place->host, gpu ? place->gpu : 0,
+                gpu ? place->gpu_address : "0000:00:00", gpu ? place->gpu_name : "cpu");
     }
 }
 

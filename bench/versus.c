@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * versus.c: our all-reduce and MPI's in turn, so that both meet the same moods of the machine.
+ * versus.c: our all-reduce and a peer's in turn, so that both meet the same moods of the machine.
  * Before each round the values are written anew. Short calls are timed as a batch, each call on
  * a buffer of its own, as no clock can time one of them. */
 #include "versus.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "world.h"
 
-#define BATCH_S 100e-6 /* a batch takes about so long: the way out of a barrier takes 1 % of it */
+#define BATCH_S 100e-6   /* a batch takes about so long: the way out of a barrier takes 1 % of it */
+#define GPU_BATCH_S 2e-3 /* a GPU is waited for once in it */
 #define BATCH_MAX 1024
 #define LINE_BYTES 64
+#define GPU_LINE_BYTES 256
 #define SLOWER 1.05
 
 struct bout {
     struct meter *meter;
     const struct job *job;
+    struct nccl_peer *nccl; /* NULL = MPI is the peer */
     int batch;
     size_t stride; /* bytes from one buffer of a batch to the next */
     char *ours;    /* batch * stride bytes, where ours works ... */
@@ -26,25 +28,43 @@ struct bout {
 static void refill(const struct bout *bout, char *arena)
 {
     for (int i = 0; i < bout->batch; i++) {
-        memcpy(arena + (size_t)i * bout->stride, bout->meter->input.memory, bout->job->bytes);
+        meter_copy(bout->meter, arena + (size_t)i * bout->stride, bout->meter->input.memory,
+                   bout->job->bytes);
     }
+    meter_wait(bout->meter);
 }
 
 static void call_ours(const struct bout *bout, char *values)
 {
+    const struct meter *meter = bout->meter;
     const struct job *job = bout->job;
-    enum ww_status status = ww_all_reduce(bout->meter->context, values, values, job->shape.count,
-                                          job->type, job->op);
+    const struct call call = {values, values, job->shape.count, job->type, job->op, -1};
+    enum ww_status status = bout->nccl == NULL
+                                ? ww_all_reduce(meter->context, values, values, call.count,
+                                                call.type, call.op)
+                                : device_run(meter->device, meter->context, OUTCOME_REDUCED, &call);
     if (status != WW_OK) {
-        measure_fail(bout->meter, job, status);
+        measure_fail(meter, job, status);
     }
 }
 
 static void call_peer(const struct bout *bout, char *values)
 {
     const struct job *job = bout->job;
-    if (!mpi_all_reduce(values, job->shape.count, job->type, job->op)) {
-        team_fail(&bout->meter->world, "MPI_Allreduce of %zu elements failed", job->shape.count);
+    bool done = bout->nccl == NULL ? mpi_all_reduce(values, job->shape.count, job->type, job->op)
+                                   : nccl_peer_all_reduce(bout->nccl, values, job->shape.count,
+                                                          job->type, job->op);
+    if (!done) {
+        team_fail(&bout->meter->world, "%s of %zu elements failed",
+                  bout->nccl == NULL ? "MPI_Allreduce" : "ncclAllReduce", job->shape.count);
+    }
+}
+
+/* Both are waited for in the same way, so that only the calls differ. */
+static void finish(const struct bout *bout)
+{
+    if (bout->nccl != NULL && !device_finish(bout->meter->device)) {
+        team_fail(&bout->meter->world, "work on the GPU failed");
     }
 }
 
@@ -57,6 +77,7 @@ static double time_ours(const struct bout *bout)
     for (int i = 0; i < bout->batch; i++) {
         call_ours(bout, bout->ours + (size_t)i * bout->stride);
     }
+    finish(bout);
     return (seconds_now() - begin) / bout->batch;
 }
 
@@ -68,6 +89,7 @@ static double time_peer(const struct bout *bout)
     for (int i = 0; i < bout->batch; i++) {
         call_peer(bout, bout->peers + (size_t)i * bout->stride);
     }
+    finish(bout);
     return (seconds_now() - begin) / bout->batch;
 }
 
@@ -110,7 +132,7 @@ static struct pace choose_batch(struct bout *bout, size_t arena_bytes)
     double room = (double)(arena_bytes / bout->stride);
     struct pace pace = warm_up(bout);
     for (int guess = 0; guess < 2; guess++) {
-        double batch = BATCH_S / pace.faster;
+        double batch = (bout->nccl == NULL ? BATCH_S : GPU_BATCH_S) / pace.faster;
         batch = batch < BATCH_MAX ? batch : BATCH_MAX;
         batch = batch < room ? batch : room;
         bout->batch = batch > 1.0 ? (int)batch : 1;
@@ -128,12 +150,12 @@ static uint64_t check(const struct bout *bout, const struct pattern *pattern)
     const struct meter *meter = bout->meter;
     refill(bout, bout->ours);
     call_ours(bout, bout->ours);
+    char *result = meter_get(meter, bout->ours, bout->job->bytes);
     if (meter->options->corrupt && meter->world.rank == meter->world.size - 1 &&
         bout->job->bytes > 0) {
-        bout->ours[0] ^= 1;
+        result[0] ^= 1;
     }
-    return team_sum(&meter->world,
-                    pattern_wrong_sums(pattern, 0, bout->job->shape.count, bout->ours));
+    return team_sum(&meter->world, pattern_wrong_sums(pattern, 0, bout->job->shape.count, result));
 }
 
 static double bus_gbps(const struct bout *bout, double seconds)
@@ -154,11 +176,15 @@ static struct contest sum_up(const struct bout *bout, size_t rounds)
     struct contest contest = {
         .rounds = (int)rounds,
         .batch = bout->batch,
-        .ours = summarize(meter->seconds, rounds),
-        .peers = summarize(meter->peer_seconds, rounds),
         .ratio = summarize(meter->ratios, rounds),
         .checked = meter->options->checks > 0,
     };
+    for (size_t i = 0; i < rounds; i++) {
+        meter->ratios[i] = meter->seconds[i] - meter->peer_seconds[i];
+    }
+    contest.extra = summarize(meter->ratios, rounds);
+    contest.ours = summarize(meter->seconds, rounds); /* sorts: pairs are torn from here on */
+    contest.peers = summarize(meter->peer_seconds, rounds);
     contest.bus_gbps = bus_gbps(bout, contest.ours.median);
     contest.peer_bus_gbps = bus_gbps(bout, contest.peers.median);
     contest.slower = contest.ratio.median * SLOWER < 1.0;
@@ -166,19 +192,23 @@ static struct contest sum_up(const struct bout *bout, size_t rounds)
 }
 
 struct contest versus_measure(struct meter *meter, const struct job *job,
-                              const struct buffer *arena)
+                              const struct buffer *arena, struct nccl_peer *nccl)
 {
     const struct options *options = meter->options;
     struct pattern pattern = {job->type, job->op, meter->world.size, ++meter->round};
-    pattern_fill(&pattern, meter->world.rank, 0, job->shape.count, meter->input.memory);
+    char *input = meter->input.memory;
+    pattern_fill(&pattern, meter->world.rank, 0, job->shape.count, meter_desk(meter, input));
+    meter_put(meter, input, job->bytes);
 
-    size_t lines = (job->bytes + LINE_BYTES - 1) / LINE_BYTES;
+    size_t line_bytes = nccl == NULL ? LINE_BYTES : GPU_LINE_BYTES;
+    size_t lines = (job->bytes + line_bytes - 1) / line_bytes;
     bool apart = arena->kind == MEMORY_SHARED;
     struct bout bout = {
         .meter = meter,
         .job = job,
+        .nccl = nccl,
         .batch = 1,
-        .stride = (lines > 0 ? lines : 1) * LINE_BYTES,
+        .stride = (lines > 0 ? lines : 1) * line_bytes,
         .ours = arena->memory,
         .peers = apart ? meter->output.memory : arena->memory,
     };

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * versus.h: our all-reduce in place beside MPI_Allreduce in place. */
+ * versus.h: our all-reduce in place beside a peer's in place: MPI_Allreduce, or on a GPU
+ * ncclAllReduce. */
 #ifndef BENCH_VERSUS_H
 #define BENCH_VERSUS_H
 
 #include "measure.h"
+#include "nccl_peer.h"
 
 #define VERSUS_ARENA_BYTES ((size_t)1 << 20) /* least buffer: room for batches of short calls */
+#define VERSUS_GPU_ARENA_BYTES ((size_t)64 << 20) /* a GPU is waited for at the end of each */
 
 /* Ours and the peer's calls of one job, taken in turn. */
 struct contest {
@@ -16,6 +19,7 @@ struct contest {
     struct summary ours;  /* seconds per call on the slowest rank, a value per round */
     struct summary peers; /* the same */
     struct summary ratio; /* the peer's time / ours, round by round */
+    struct summary extra; /* seconds per call, ours - the peer's, round by round */
     double bus_gbps;      /* of our median */
     double peer_bus_gbps;
     bool checked;
@@ -24,8 +28,9 @@ struct contest {
 };
 
 /* Runs the job in memory of one kind, on `arena`, a buffer of that kind of at least job->bytes and
- * VERSUS_ARENA_BYTES; the malloc'd one is meter->output. */
+ * VERSUS_ARENA_BYTES; the malloc'd one is meter->output.
+ * nccl   the peer on a GPU, in its memory; NULL = MPI */
 struct contest versus_measure(struct meter *meter, const struct job *job,
-                              const struct buffer *arena);
+                              const struct buffer *arena, struct nccl_peer *nccl);
 
 #endif

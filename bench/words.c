@@ -128,7 +128,8 @@ void take_op(struct argp_state *state, const char *text, struct options *options
 
 void take_memory(struct argp_state *state, const char *text, struct options *options)
 {
-    for (int i = 0; i < MEMORY_COUNT; i++) {
+    options->memory_asked = true;
+    for (int i = 0; i < MEMORY_HOST_COUNT; i++) {
         if (strcmp(text, memory_names[i]) == 0) {
             options->memory = (enum memory)i;
             return;
@@ -187,10 +188,22 @@ void take_codec(struct argp_state *state, const char *text, struct options *opti
     options->lossy = facts.lossy;
 }
 
-void take_only(struct argp_state *state, const char *what, const char *text, const char *only)
+void take_versus(struct argp_state *state, const char *text, struct options *options)
 {
-    if (strcmp(text, only) != 0) {
-        refuse(state, "'%s': there is no such %s; known is %s", text, what, only);
+    options->versus_mpi = strcmp(text, "mpi") == 0;
+    options->versus_nccl = strcmp(text, "nccl") == 0;
+    if (!options->versus_mpi && !options->versus_nccl) {
+        refuse(state, "'%s': there is no such peer; known are mpi and nccl", text);
+        return;
+    }
+    options->versus = text;
+}
+
+void take_device(struct argp_state *state, const char *text, struct options *options)
+{
+    options->on_gpu = strcmp(text, "cuda") == 0;
+    if (!options->on_gpu && strcmp(text, "host") != 0) {
+        refuse(state, "--device %s: there is no such device; known are host and cuda", text);
     }
 }
 

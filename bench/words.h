@@ -27,8 +27,9 @@ void take_collective(struct argp_state *state, const char *text, struct options 
 void take_expectation(struct argp_state *state, const char *text, struct options *options);
 void take_codec(struct argp_state *state, const char *text, struct options *options);
 
-/* A word of which there is only one: `what` names its kind ("peer"). */
-void take_only(struct argp_state *state, const char *what, const char *text, const char *only);
+void take_versus(struct argp_state *state, const char *text, struct options *options);
+void take_device(struct argp_state *state, const char *text, struct options *options);
+
 /* A file name that is not empty. */
 void take_path(struct argp_state *state, const char *flag, const char *text, const char **path);
 

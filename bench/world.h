@@ -18,7 +18,7 @@ typedef int rank_body(const struct ww_world *world, void *argument);
 int world_of_threads(int size, rank_body *body, void *argument);
 
 /* Initialises MPI, runs body as this process's rank of MPI_COMM_WORLD, finalises MPI.
- * Returns the greatest exit code of all ranks; EXIT_NO_MPI, after a sentence, in a build without
+ * Returns the greatest exit code of all ranks; EXIT_ABSENT, after a sentence, in a build without
  * MPI. */
 int world_of_mpi(rank_body *body, void *argument);
 

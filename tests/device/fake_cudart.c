@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -77,8 +78,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
 
 cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
 {
-    (void)device;
-    strncpy(text, "0000:01:00.0", (size_t)bytes);
+    snprintf(text, (size_t)bytes, "0000:%02x:00.0", (unsigned)device + 1);
     return cudaSuccess;
 }
 
@@ -128,8 +128,8 @@ cudaError_t cudaFreeHost(void *memory)
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, const void *memory)
 {
     bool host = memory == atomic_load(&hosts_memory);
-    *attributes = (struct cudaPointerAttributes){.type = host ? cudaMemoryTypeUnregistered
-                                                              : cudaMemoryTypeDevice};
+    *attributes = (struct cudaPointerAttributes){
+        .type = host ? cudaMemoryTypeUnregistered : cudaMemoryTypeDevice, .device = current};
     return cudaSuccess;
 }
 
@@ -146,6 +146,11 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, i
     (void)priority;
     *stream = malloc(1);
     return *stream == NULL ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
+{
+    return cudaStreamCreateWithPriority(stream, flags, 0);
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)

@@ -8,7 +8,7 @@
 /* From now on collectives begin and never end. */
 void fake_cuda_never_ends(bool never);
 
-/* This address is no GPU's; any other one is GPU 0's. */
+/* This address is no GPU's; any other one is that of the caller's GPU. */
 void fake_cuda_hosts(const void *memory);
 
 /* Pieces of memory that were not given back; and how many more there are, -1 = any number. */
