@@ -55,7 +55,8 @@ static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_st
         return false;
     }
     enum ww_status ended = gpu_event_look(mark->end);
-    enum ww_status begun = ended == WW_PENDING ? gpu_event_look(mark->begin) : ended;
+    bool looks = ended == WW_PENDING && mark->begin != NULL;
+    enum ww_status begun = looks ? gpu_event_look(mark->begin) : WW_OK;
     *status = begun < 0 ? begun : ended < 0 ? ended : *status;
     if (ended != WW_PENDING || begun != WW_OK) {
         atomic_store(&mark->begun_ns, 0);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <mutex>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -350,6 +351,8 @@ void emulated_launch(const struct launch_shape *shape, void (*body)(const void *
                      const void *argument)
 {
     static bool backward;
+    static std::mutex one_at_a_time; /* ranks may be threads */
+    std::lock_guard<std::mutex> turn(one_at_a_time);
     if (shape->blocks < 1 || shape->blocks > 0x7fffffff || shape->threads < 1 ||
         shape->threads > THREADS_MOST || shape->cluster < 1 || shape->cluster > CLUSTER_MOST ||
         shape->blocks % shape->cluster != 0) {
