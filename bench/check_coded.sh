@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# check_coded.sh MOST COMMAND...: a table with a codec: the mean square of the error, in the place of
-# #wrong, is at most MOST in every row, and bytes were sent where there are several ranks.
+# check_coded.sh MOST COMMAND...: a table with a codec: the mean square of the error, in the place
+# of #wrong, is at most MOST in every row, and bytes were sent where there are several ranks.
 set -u
 most=$1
 shift

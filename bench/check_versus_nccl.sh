@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# check_versus_nccl.sh EXIT WRONG SIZES COMMAND...: the block of --versus nccl, a row per size. WRONG
-# is what #wrong must hold: 0, N/A, or + for more than none.
+# check_versus_nccl.sh EXIT WRONG SIZES COMMAND...: the block of --versus nccl, a row per size.
+# WRONG is what #wrong must hold: 0, N/A, or + for more than none.
 set -u
 expected=$1
 wrong=$2

@@ -5,9 +5,9 @@
 # every table) and a CSV, a JSON document and a plot for each run. Runs that do not fit into SECONDS
 # (100) are left out, and said so. NCCL is what WIREWISE_NCCL names, else libnccl.so.2.
 #
-# Where there are fewer GPUs than ranks these share one: NCCL takes that only from ranks of different
-# hosts, so each gets a name of its own, and they talk over the loopback device. Times are then those
-# of turns on one GPU and of sockets. With a GPU for every rank the ranks are left as they are.
+# Where there are fewer GPUs than ranks these share one: NCCL takes that only from ranks of
+# different hosts, so each gets a name of its own, and they talk over the loopback device. Times are
+# then those of turns on one GPU and of sockets. With a GPU for every rank nothing is set.
 # Exit: 0; 77 where no GPU can be used; 1 where a run failed, after all others.
 set -u
 if [ $# -lt 2 ]; then
@@ -23,6 +23,8 @@ port=$((20000 + $$ % 20000))
 bad=0
 export MASTER_ADDR=127.0.0.1 WIREWISE_CALIBRATION_FILE=none WIREWISE_ENV_TIMEOUT_S=30
 unset LOCAL_RANK
+here=$(cd "$(dirname "$wirewise")" && pwd) # where the library of a copied program lies, too
+export LD_LIBRARY_PATH=$here${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 : >"$log" || exit 1
 
 say()
@@ -36,8 +38,8 @@ tell_machine()
     date -u '+%Y-%m-%dT%H:%M:%SZ'
     uname -a
     nvidia-smi -L 2>&1
-    nvidia-smi --query-gpu=index,name,driver_version,pci.bus_id,clocks.sm,clocks.max.sm,power.limit \
-        --format=csv 2>&1
+    nvidia-smi --format=csv \
+        --query-gpu=index,name,driver_version,pci.bus_id,clocks.sm,clocks.max.sm,power.limit 2>&1
     nvidia-smi topo -m 2>&1
     grep -m 1 'model name' /proc/cpuinfo
     echo "cores: $(nproc 2>/dev/null)"
@@ -85,7 +87,7 @@ one()
     for ((rank = 0; rank < ranks; rank++)); do
         cat "$folder/out.$rank"
         rm -f "$folder/out.$rank"
-    done | tee -a "$log" | grep -v '^# .*\(out_of\|in\)_place ' # what single calls took is in the log only
+    done | tee -a "$log" | grep -v '^# .*\(out_of\|in\)_place ' # those lines are in the log only
     say "== $name: exit code $worst, at $SECONDS s"
     if [ "$worst" -ne 0 ]; then
         bad=1
@@ -103,15 +105,15 @@ fi
 
 # Seconds are those of one GPU that four ranks share, about. Results of up to 256 MiB are looked at
 # on 1 and 2 ranks; with 4, where that takes longer than measuring, on smaller ones of every type.
-all=(-b 8 -e 256M -f 2 --budget 0.4)
+all=(-b 4 -e 256M -f 4 --budget 0.4)
 some=(-b 16K -e 64M -f 8 -w 2 --budget 0.4)
-one versus_2 2 9 -b 8 -e 16M -f 8 --budget 0.6 --versus nccl
+one versus_2 2 12 -b 8 -e 16M -f 8 --budget 0.6 --versus nccl
 one dense_f32_2 2 15 "${all[@]}"
-one dense_f32_4 4 14 "${all[@]}" -c 0
+one dense_f32_4 4 13 "${all[@]}" -c 0
 one int8_4 4 8 "${some[@]}" --codec int8
 one topk_4 4 8 "${some[@]}" --codec topk:0.01
 one fp16_4 4 8 "${some[@]}" --codec fp16
-one dense_f32_1 1 6 -b 16 -e 256M -f 4 --budget 0.3
+one dense_f32_1 1 6 "${all[@]}"
 one bf16_4 4 6 "${some[@]}" -d bfloat16 -c 0
 one int8_2 2 6 "${some[@]}" --codec int8
 one topk_2 2 6 "${some[@]}" --codec topk:0.01
