@@ -72,6 +72,8 @@ struct block {
     std::vector<struct warp> warps;
     std::vector<struct region> regions;
     unsigned arrived; /* at __syncthreads */
+    bool any;         /* of those that have arrived */
+    bool any_before;  /* ... when last all had */
 };
 
 /* The blocks that run together. */
@@ -203,15 +205,18 @@ static void fiber_run(struct fiber *fiber)
 
 /* ---- Collectives -------------------------------------------------------------------------- */
 
-void __syncthreads(void)
+bool __syncthreads_or(bool mine)
 {
     struct block *block = current->block;
+    block->any = block->any || mine;
     if (++block->arrived < block->fibers.size()) {
         current->state = WAITS;
         leave(false);
-        return;
+        return block->any_before;
     }
     block->arrived = 0;
+    block->any_before = block->any;
+    block->any = false;
     for (struct warp &warp : block->warps) {
         if (warp.arrived != 0) {
             give_up("__syncthreads while lanes wait in", warp.kind);
@@ -220,6 +225,12 @@ void __syncthreads(void)
     for (struct fiber &fiber : block->fibers) {
         fiber.state = READY;
     }
+    return block->any_before;
+}
+
+void __syncthreads(void)
+{
+    __syncthreads_or(false);
 }
 
 const uint64_t *emulated_lanes(const char *kind, uint64_t value)
@@ -306,6 +317,7 @@ static void block_begin(struct block *block, const struct launch_shape *shape, u
     block->warps.assign((shape->threads + LANES - 1) / LANES, {});
     block->regions.clear();
     block->arrived = 0;
+    block->any = false;
     for (unsigned thread = 0; thread < shape->threads; thread++) {
         struct fiber *fiber = &block->fibers[thread];
         fiber->place = {{thread}, {index}, {shape->threads}, {(unsigned)shape->blocks}};
