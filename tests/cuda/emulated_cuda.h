@@ -236,13 +236,6 @@ template <typename T, typename U> static inline T atomicExch(T *at, U value)
     return before;
 }
 
-template <typename T, typename U, typename V> static inline T atomicCAS(T *at, U expected, V value)
-{
-    T before = *at;
-    *at = before == (T)expected ? (T)value : before;
-    return before;
-}
-
 static inline uint32_t atomicInc(uint32_t *at, uint32_t most)
 {
     uint32_t before = *at;
