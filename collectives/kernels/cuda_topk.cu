@@ -875,11 +875,28 @@ extern "C" int cuda_choose(const struct cuda_choice *choice, void *stream)
 /* Groups that are looked at: of 2^18 elements, one in a hundred is known to 2 %. */
 #define LOOKED_AT ((size_t)65536)
 
+/* Keys that a thread of a block looks at, for each digit. */
+#define KEYS_EACH 4
+
+/* A selection over many blocks: one launch for each digit. */
+struct selection {
+    uint32_t digits[DIGIT_COUNT][DIGITS]; /* how many keys have each, of those that began alike */
+    uint32_t found;                       /* the digits so far */
+    uint32_t above;                       /* keys that are greater because of them */
+    uint32_t turn;
+};
+
+/* Takes the sample, and makes the selection ready. */
 static __global__ void __launch_bounds__(THREADS)
-    sample_kernel(ARGUMENT struct stretch in, size_t groups, uint32_t *keys)
+    sample_kernel(ARGUMENT struct stretch in, size_t groups, uint32_t *keys,
+                  struct selection *selection)
 {
     size_t place = (size_t)blockIdx.x * THREADS + threadIdx.x;
     size_t all = layout_parts(in.count, GROUP);
+    for (size_t i = place; i < sizeof *selection / sizeof(uint32_t);
+         i += (size_t)gridDim.x * THREADS) {
+        ((uint32_t *)selection)[i] = 0;
+    }
     if (place >= groups) {
         return;
     }
@@ -889,23 +906,64 @@ static __global__ void __launch_bounds__(THREADS)
     for (size_t i = 0; i < GROUP; i++) {
         size_t at = group * GROUP + i;
         float residual = in.residual != NULL && at < in.count ? in.residual[at] : 0.0f;
-        keys[place * GROUP + i] = at < in.count ? key_bounded(in.values[at] + residual) : 0;
+        keys[i * groups + place] = at < in.count ? key_bounded(in.values[at] + residual) : 0;
     }
 }
 
+/* Adds the block's counts to those of all. True for the block that comes last, which has the sums
+ * in its room then. */
+static __device__ inline bool digits_merge(struct chunk_room *room, struct selection *selection,
+                                           uint32_t *digits)
+{
+    __syncthreads();
+    for (uint32_t i = threadIdx.x; i < DIGITS; i += THREADS) {
+        if (room->digits[i] > 0) {
+            atomicAdd(&digits[i], room->digits[i]);
+        }
+    }
+    __threadfence();
+    __syncthreads();
+    bool last = __syncthreads_or(threadIdx.x == 0 &&
+                                 atomicInc(&selection->turn, gridDim.x - 1) == gridDim.x - 1);
+    if (last) {
+        __threadfence();
+        for (uint32_t i = threadIdx.x; i < DIGITS; i += THREADS) {
+            room->digits[i] = digits[i];
+        }
+    }
+    return last;
+}
+
 static __global__ void __launch_bounds__(THREADS)
-    threshold_kernel(const uint32_t *keys, uint32_t count, uint32_t rank, uint32_t *threshold)
+    digit_kernel(const uint32_t *keys, uint32_t count, uint32_t rank, int digit,
+                 struct selection *selection, uint32_t *threshold)
 {
     SHARED(struct chunk_room, room);
-    uint32_t above;
-    uint32_t key = key_select(&room, rank, &above, [&](auto visit) {
-#pragma unroll 8
-        for (uint32_t i = threadIdx.x; i < count; i += THREADS) {
-            visit(keys[i]);
+    uint32_t shift = digit == 0 ? SHIFT_FIRST : digit == 1 ? SHIFT_FIRST - 11 : 0;
+    uint32_t width = digit == 0 ? 12 : digit == 1 ? 11 : SHIFT_FIRST - 11;
+    uint32_t found = selection->found;
+    uint32_t above = selection->above;
+    digits_clear(&room);
+#pragma unroll
+    for (uint32_t i = 0; i < KEYS_EACH; i++) {
+        uint32_t at = (blockIdx.x * KEYS_EACH + i) * THREADS + threadIdx.x;
+        uint32_t key = at < count ? keys[at] : 0;
+        /* Two shifts: one by 32 has no meaning. */
+        if (at < count && key >> shift >> (width - 1) >> 1 == found) {
+            atomicAdd(&room.digits[key >> shift & ((1u << width) - 1) & (DIGITS - 1)], 1);
         }
-    });
+    }
+    if (!digits_merge(&room, selection, selection->digits[digit])) {
+        return;
+    }
+    digit_find(&room, rank - above);
     if (threadIdx.x == 0) {
-        *threshold = key > 0 ? key : 1;
+        uint32_t key = found << (digit == 0 ? 0 : width) | room.digit;
+        selection->found = key;
+        selection->above = above + room.above;
+        if (digit == DIGIT_COUNT - 1) {
+            *threshold = key > 0 ? key : 1;
+        }
     }
 }
 
@@ -917,7 +975,7 @@ static size_t groups_looked_at(size_t count)
 
 extern "C" size_t cuda_threshold_room(size_t count)
 {
-    return groups_looked_at(count) * GROUP * sizeof(uint32_t);
+    return sizeof(struct selection) + groups_looked_at(count) * GROUP * sizeof(uint32_t);
 }
 
 extern "C" int cuda_threshold(const struct stretch *in, double share, uint32_t *threshold,
@@ -927,14 +985,18 @@ extern "C" int cuda_threshold(const struct stretch *in, double share, uint32_t *
     size_t looked_at = groups * GROUP < in->count ? groups * GROUP : in->count;
     double rank = share * (double)looked_at + 0.5;
     struct launch_shape shape = {layout_parts(groups, THREADS), THREADS, 1, stream};
-    struct launch_shape end = {1, THREADS, 1, stream};
-    uint32_t *keys = (uint32_t *)room;
+    struct launch_shape each = {layout_parts(groups * GROUP, THREADS * KEYS_EACH), THREADS, 1,
+                                stream};
+    struct selection *selection = (struct selection *)room;
+    uint32_t *keys = (uint32_t *)(selection + 1);
     if (in->count == 0 || !(share > 0)) {
         return cudaErrorInvalidValue;
     }
     rank = rank < 1 ? 1 : rank > (double)looked_at ? (double)looked_at : rank;
-    int status = launch(shape, sample_kernel, *in, groups, keys);
-    return status != cudaSuccess ? status
-                                 : launch(end, threshold_kernel, keys, (uint32_t)(groups * GROUP),
-                                          (uint32_t)rank, threshold);
+    int status = launch(shape, sample_kernel, *in, groups, keys, selection);
+    for (int digit = 0; digit < DIGIT_COUNT && status == cudaSuccess; digit++) {
+        status = launch(each, digit_kernel, keys, (uint32_t)(groups * GROUP), (uint32_t)rank, digit,
+                        selection, threshold);
+    }
+    return status;
 }
