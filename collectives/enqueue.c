@@ -190,7 +190,8 @@ static enum ww_status encode(const struct walk *walk, const struct action *actio
         .notes = walk->notes,
         .room = walk->enqueuer->codec_memory};
     if (coding->residual != NULL) {
-        bool fresh = coding->residual == coding->next; /* zeros, which kernels read while they write */
+        bool fresh = coding->residual ==
+                     coding->next; /* zeros, which kernels read while they write */
         job.in.residual = fresh ? NULL : coding->residual + offset;
         job.in.next = coding->next + offset;
     }

@@ -52,14 +52,14 @@ struct device_end {
     struct enqueuer *enqueuer;
     struct device_traffic steps;
     struct device_traffic calls;
-    uint64_t told_step;       /* the latest one whose times were told */
+    uint64_t told_step;        /* the latest one whose times were told */
     struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
     struct cuda_notes *unread; /* ... and those that nobody asks for */
 
     /* Single calls. An event costs as much as all else that is done for one, so there is one. */
     struct mark call;
     const void *latest[3]; /* input, output and residual that were looked at last */
-    float *next; /* [next_count] of residuals */
+    float *next;           /* [next_count] of residuals */
     size_t next_count;
     void *staging; /* [staging_bytes] pinned, where calls are staged */
     size_t staging_bytes;

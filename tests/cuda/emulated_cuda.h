@@ -214,8 +214,7 @@ template <typename T, typename U> static inline T atomicMin(T *at, U value)
     return before;
 }
 
-template <typename T, typename U, typename V>
-static inline T atomicCAS(T *at, U wanted, V value)
+template <typename T, typename U, typename V> static inline T atomicCAS(T *at, U wanted, V value)
 {
     T before = *at;
     *at = before == (T)wanted ? (T)value : before;
