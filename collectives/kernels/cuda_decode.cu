@@ -12,10 +12,15 @@
 #define EXPONENT_LIMIT 126
 #define NAN_I8 0x7fc00000u
 
-/* ---- Codecs: what a group of codes is, and what it stands for ------------------------------ */
+static_assert(CODEC_CHUNK % TILE == 0, "a tile lies in one chunk: one factor of fp16 is enough");
+
+/* ---- Codecs: what a group of codes is, and what it stands for ------------------------------
+ * value_of is exact. values_of is for whole groups, and makes any NaN of NaN; false = one may be
+ * missing. */
 
 struct from_fp16 {
     typedef uint2 codes;
+    static const int FACTORS = 1;
 
     /* The chunk's 1 / unit. */
     static __device__ inline float factor_of(const uint8_t *frame, size_t first, bool *sound)
@@ -32,13 +37,22 @@ struct from_fp16 {
     static __device__ inline float value_of(uint2 codes, int i, float factor)
     {
         uint16_t code = (uint16_t)((i < 2 ? codes.x : codes.y) >> (i % 2 * 16));
-        float value = f16_widen_one(code) * factor;
-        return value == value ? value : product_of(f16_widen(code), factor);
+        return product_of(f16_widen(code), factor);
+    }
+    static __device__ inline bool values_of(float values[GROUP], uint2 codes, float factor)
+    {
+        f16_widen_two(&values[0], codes.x);
+        f16_widen_two(&values[2], codes.y);
+        for (int i = 0; i < GROUP; i++) {
+            values[i] *= factor;
+        }
+        return true;
     }
 };
 
 struct from_bf16 {
     typedef uint2 codes;
+    static const int FACTORS = 1;
 
     static __device__ inline float factor_of(const uint8_t *, size_t, bool *sound)
     {
@@ -55,10 +69,18 @@ struct from_bf16 {
         uint32_t two = i < 2 ? codes.x : codes.y;
         return float_of(i % 2 == 0 ? two << 16 : two & 0xffff0000u);
     }
+    static __device__ inline bool values_of(float values[GROUP], uint2 codes, float factor)
+    {
+        for (int i = 0; i < GROUP; i++) {
+            values[i] = value_of(codes, i, factor);
+        }
+        return true;
+    }
 };
 
 struct from_int8 {
     typedef uint32_t codes;
+    static const int FACTORS = GROUPS;
 
     /* The block's step. */
     static __device__ inline float factor_of(const uint8_t *frame, size_t first, bool *sound)
@@ -77,6 +99,16 @@ struct from_int8 {
         int8_t code = (int8_t)(codes >> (i * 8));
         return code == -128 ? float_of(NAN_I8) : (float)code * factor;
     }
+    /* A byte with 128 added is put behind 2^23: a subtraction makes a number of it, which is
+     * cheaper than a conversion. -128 is then 0. */
+    static __device__ inline bool values_of(float values[GROUP], uint32_t codes, float factor)
+    {
+        uint32_t raised = codes ^ 0x80808080u;
+        for (int i = 0; i < GROUP; i++) {
+            values[i] = (byte_shifted(raised, i) - (0x1p23f + 128.0f)) * factor;
+        }
+        return ((raised - 0x01010101u) & ~raised & 0x80808080u) == 0;
+    }
 };
 
 /* ---- Sums --------------------------------------------------------------------------------- */
@@ -84,7 +116,7 @@ struct from_int8 {
 /* What a tile needs of one frame. Places behind the end take part with codes 0. */
 template <typename FROM> struct batch {
     typename FROM::codes codes[GROUPS];
-    float factors[GROUPS];
+    float factors[FROM::FACTORS]; /* one for all groups, or one for each */
 };
 
 static __device__ inline size_t place_of(int group)
@@ -100,10 +132,14 @@ static __device__ inline void batch_load(struct batch<FROM> *batch, const struct
 #pragma unroll
     for (int group = 0; group < GROUPS; group++) {
         size_t first = place_of(group);
-        bool sound = true;
-        batch->factors[group] = 0.0f;
         batch->codes[group] = FROM::template load<WHOLE>(frame + task.codes_offset, first,
                                                          task.count);
+    }
+#pragma unroll
+    for (int group = 0; group < FROM::FACTORS; group++) {
+        size_t first = place_of(group);
+        bool sound = true;
+        batch->factors[group] = 0.0f;
         if (WHOLE || first < task.count) {
             batch->factors[group] = FROM::factor_of(frame, first, &sound);
         }
@@ -114,52 +150,107 @@ static __device__ inline void batch_load(struct batch<FROM> *batch, const struct
     }
 }
 
+/* A group as frame.c adds it up, one element after the other. */
+template <typename FROM, bool WHOLE, int MOST>
+static __device__ inline void group_exact(const struct sum_task &task,
+                                          const struct frames<MOST> &frames, size_t first)
+{
+    float sums[GROUP];
+    int way = task.plain != NULL ? 1 : 0;
+    if (way == 1) {
+        floats_load<WHOLE>(sums, task.plain, first, task.count);
+    }
+#pragma unroll 1
+    for (; way < task.ways; way++) {
+        const uint8_t *frame = frames.of[way];
+        bool sound;
+        float factor = first < task.count ? FROM::factor_of(frame, first, &sound) : 0.0f;
+        auto codes = FROM::template load<WHOLE>(frame + task.codes_offset, first, task.count);
+        for (int i = 0; i < GROUP; i++) {
+            float value = FROM::value_of(codes, i, factor);
+            sums[i] = way == 0 ? value : sum_of(sums[i], value);
+        }
+    }
+    for (int i = 0; i < GROUP && task.scale != 1.0f; i++) {
+        sums[i] = product_of(sums[i], task.scale);
+    }
+    floats_store<WHOLE>(task.into, sums, first, task.count);
+}
+
+/* Adds one frame to the sums. False = a NaN may be missing. */
+template <typename FROM>
+static __device__ inline bool batch_add(float sums[GROUPS][GROUP], const struct batch<FROM> &batch)
+{
+    bool sound = true;
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++) {
+        float values[GROUP];
+        sound = sound &
+                FROM::values_of(values, batch.codes[group], batch.factors[group % FROM::FACTORS]);
+        for (int i = 0; i < GROUP; i++) {
+            sums[group][i] += values[i];
+        }
+    }
+    return sound;
+}
+
+/* Source 0. */
 template <typename FROM, bool WHOLE>
-static __device__ inline void first_load(float sums[GROUPS][GROUP], const struct sum_task &task,
+static __device__ inline bool first_load(float sums[GROUPS][GROUP], const struct sum_task &task,
                                          const uint8_t *frame)
 {
     struct batch<FROM> batch;
+    bool sound = true;
     if (task.plain != NULL) {
 #pragma unroll
         for (int group = 0; group < GROUPS; group++) {
             floats_load<WHOLE>(sums[group], task.plain, place_of(group), task.count);
         }
-        return;
+        return true;
     }
     batch_load<FROM, WHOLE>(&batch, task, frame);
 #pragma unroll
     for (int group = 0; group < GROUPS; group++) {
-        for (int i = 0; i < GROUP; i++) {
-            float value = FROM::value_of(batch.codes[group], i, batch.factors[group]);
-            sums[group][i] = product_of(task.ways == 1 ? task.scale : 1.0f, value);
-        }
+        sound = sound & FROM::values_of(sums[group], batch.codes[group],
+                                        batch.factors[group % FROM::FACTORS]);
     }
+    return sound;
 }
 
+static __device__ inline bool sums_scale(float sums[GROUPS][GROUP], float scale)
+{
+    bool sound = true;
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++) {
+        for (int i = 0; i < GROUP; i++) {
+            sums[group][i] = scale == 1.0f ? sums[group][i] : sums[group][i] * scale;
+            sound = sound & (sums[group][i] == sums[group][i]);
+        }
+    }
+    return sound;
+}
+
+/* What comes of a NaN is one: only where there is one at the end are its bits looked after. */
 template <typename FROM, bool WHOLE, int MOST>
 static __device__ inline void tile_sum(const struct sum_task &task,
                                        const struct frames<MOST> &frames)
 {
     float sums[GROUPS][GROUP];
-    first_load<FROM, WHOLE>(sums, task, frames.of[0]);
-#pragma unroll 2
+    bool sound = first_load<FROM, WHOLE>(sums, task, frames.of[0]);
+#pragma unroll(WHOLE ? 2 : 1)
     for (int way = 1; way < task.ways; way++) {
         struct batch<FROM> batch;
         batch_load<FROM, WHOLE>(&batch, task, frames.of[way]);
-#pragma unroll
-        for (int group = 0; group < GROUPS; group++) {
-            for (int i = 0; i < GROUP; i++) {
-                float value = FROM::value_of(batch.codes[group], i, batch.factors[group]);
-                sums[group][i] = sum_of(sums[group][i], value);
-            }
-        }
+        sound = batch_add<FROM>(sums, batch) & sound;
     }
+    sound = sums_scale(sums, task.scale) & sound;
 #pragma unroll
-    for (int group = 0; group < GROUPS; group++) {
-        for (int i = 0; i < GROUP && task.ways > 1 && task.scale != 1.0f; i++) {
-            sums[group][i] = product_of(sums[group][i], task.scale);
-        }
+    for (int group = 0; sound && group < GROUPS; group++) {
         floats_store<WHOLE>(task.into, sums[group], place_of(group), task.count);
+    }
+#pragma unroll 1
+    for (int group = 0; !sound && group < GROUPS; group++) {
+        group_exact<FROM, WHOLE, MOST>(task, frames, place_of(group));
     }
 }
 

@@ -36,6 +36,20 @@ static __device__ inline float f16_widen_one(uint16_t code)
     return value;
 }
 
+static __device__ inline void f16_widen_two(float into[2], uint32_t codes)
+{
+    asm("{ .reg .b16 low, high; mov.b32 {low, high}, %2; cvt.f32.f16 %0, low; "
+        "cvt.f32.f16 %1, high; }"
+        : "=f"(into[0]), "=f"(into[1])
+        : "r"(codes));
+}
+
+/* The byte of that place, 0 .. 3, in the last place of a float of 2^23. */
+static __device__ inline float byte_shifted(uint32_t bytes, int place)
+{
+    return __uint_as_float(__byte_perm(bytes, 0x4b000000, 0x7440 + place));
+}
+
 /* ---- Copies into shared memory that registers take no part in ------------------------------ */
 
 /* 16 bytes; both are aligned to as many. */

@@ -12,6 +12,7 @@
 /* f32, f16 and bf16 are reduced as fp32. */
 struct in_f32 {
     typedef float wide;
+    static const bool PAIRS = false;
 
     static __device__ inline float sum(float a, float b)
     {
@@ -45,22 +46,43 @@ struct of_f32 : in_f32 {
     }
 };
 
+/* Pairs are loaded and stored at once, where none is NaN: of NaN they make any NaN. */
 struct of_f16 : in_f32 {
     typedef uint16_t memory;
+    static const bool PAIRS = true;
+
+    static __device__ inline void pair_load(float into[2], uint32_t two)
+    {
+        f16_widen_two(into, two);
+    }
+    static __device__ inline uint32_t pair_store(float low, float high)
+    {
+        return f16_narrow_two(low, high);
+    }
 
     static __device__ inline float load(uint16_t a)
     {
-        float wide = f16_widen_one(a);
-        return wide == wide ? wide : f16_widen(a);
+        return f16_widen(a);
     }
     static __device__ inline uint16_t store(float a)
     {
-        return a == a ? (uint16_t)f16_narrow_two(a, 0.0f) : f16_narrow(a);
+        return f16_narrow(a);
     }
 };
 
 struct of_bf16 : in_f32 {
     typedef uint16_t memory;
+    static const bool PAIRS = true;
+
+    static __device__ inline void pair_load(float into[2], uint32_t two)
+    {
+        into[0] = float_of(two << 16);
+        into[1] = float_of(two & 0xffff0000u);
+    }
+    static __device__ inline uint32_t pair_store(float low, float high)
+    {
+        return bf16_narrow_two(low, high);
+    }
 
     static __device__ inline float load(uint16_t a)
     {
@@ -68,7 +90,7 @@ struct of_bf16 : in_f32 {
     }
     static __device__ inline uint16_t store(float a)
     {
-        return a == a ? (uint16_t)bf16_narrow_two(a, 0.0f) : bf16_narrow(a);
+        return bf16_narrow(a);
     }
 };
 
@@ -97,6 +119,7 @@ static __device__ inline double nan_of_f64(double left, double right)
 struct of_f64 {
     typedef double memory;
     typedef double wide;
+    static const bool PAIRS = false;
 
     static __device__ inline double load(double a)
     {
@@ -129,6 +152,7 @@ struct of_f64 {
 template <typename SIGNED, typename UNSIGNED> struct of_integer {
     typedef SIGNED memory;
     typedef SIGNED wide;
+    static const bool PAIRS = false;
 
     static __device__ inline SIGNED load(SIGNED a)
     {
@@ -229,6 +253,8 @@ static __device__ inline void vector_store(void *into, const struct vector<TYPE>
     }
 }
 
+/* ---- Tiles -------------------------------------------------------------------------------- */
+
 /* Vectors of a thread: as many as keep memory busy, with registers for their widened elements. */
 template <typename TYPE> struct tile {
     static const int LANES = vector<TYPE>::LANES;
@@ -274,6 +300,117 @@ static __device__ inline void tile_reduce(const struct reduction &task,
     }
 }
 
+/* ---- Pairs: what comes of a NaN is one, so only where there is one at the end are its bits
+ * looked after ------------------------------------------------------------------------------ */
+
+template <typename TYPE, bool WHOLE>
+static __device__ inline void pairs_load(float into[tile<TYPE>::VECTORS][tile<TYPE>::LANES],
+                                         const void *from, size_t first, size_t count)
+{
+    struct vector<TYPE> vectors[tile<TYPE>::VECTORS];
+#pragma unroll
+    for (int v = 0; v < tile<TYPE>::VECTORS; v++) {
+        size_t at = first + v * (size_t)THREADS * tile<TYPE>::LANES;
+        vectors[v] = vector_load<TYPE, WHOLE>(from, at, count);
+    }
+#pragma unroll
+    for (int v = 0; v < tile<TYPE>::VECTORS; v++) {
+#pragma unroll
+        for (int i = 0; i < tile<TYPE>::LANES; i += 2) {
+            uint32_t two;
+            memcpy(&two, &vectors[v].of[i], sizeof two);
+            TYPE::pair_load(&into[v][i], two);
+        }
+    }
+}
+
+/* One vector, element by element. */
+template <enum ww_op OP, typename TYPE, bool WHOLE, int MOST>
+static __device__ inline void vector_exact(const struct reduction &task,
+                                           const struct sources<MOST> &sources, size_t first)
+{
+    struct vector<TYPE> vector;
+    float sums[tile<TYPE>::LANES];
+#pragma unroll 1
+    for (int way = 0; way < task.ways; way++) {
+        vector = vector_load<TYPE, WHOLE>(sources.from[way], first, task.count);
+        for (int i = 0; i < tile<TYPE>::LANES; i++) {
+            float a = TYPE::load(vector.of[i]);
+            sums[i] = way == 0 ? a : combined<OP, TYPE>(sums[i], a);
+        }
+    }
+    for (int i = 0; i < tile<TYPE>::LANES; i++) {
+        float sum = task.scale == 1.0 ? sums[i] : TYPE::scaled(sums[i], task.scale);
+        vector.of[i] = TYPE::store(sum);
+    }
+    vector_store<TYPE, WHOLE>(task.into, vector, first, task.count);
+}
+
+template <typename TYPE, bool WHOLE>
+static __device__ inline void pairs_store(const struct reduction &task,
+                                          const float sums[tile<TYPE>::VECTORS][tile<TYPE>::LANES],
+                                          size_t first)
+{
+#pragma unroll
+    for (int v = 0; v < tile<TYPE>::VECTORS; v++) {
+        struct vector<TYPE> vector;
+#pragma unroll
+        for (int i = 0; i < tile<TYPE>::LANES; i += 2) {
+            uint32_t two = TYPE::pair_store(sums[v][i], sums[v][i + 1]);
+            memcpy(&vector.of[i], &two, sizeof two);
+        }
+        size_t at = first + v * (size_t)THREADS * tile<TYPE>::LANES;
+        vector_store<TYPE, WHOLE>(task.into, vector, at, task.count);
+    }
+}
+
+template <enum ww_op OP, typename TYPE, bool WHOLE, int MOST>
+static __device__ inline void pairs_reduce(const struct reduction &task,
+                                           const struct sources<MOST> &sources, size_t first)
+{
+    const int VECTORS = tile<TYPE>::VECTORS;
+    const int LANES = tile<TYPE>::LANES;
+    float scale = (float)task.scale;
+    float sums[VECTORS][LANES];
+    bool sound = true;
+    pairs_load<TYPE, WHOLE>(sums, sources.from[0], first, task.count);
+#pragma unroll 2
+    for (int way = 1; way < task.ways; way++) {
+        float more[VECTORS][LANES];
+        pairs_load<TYPE, WHOLE>(more, sources.from[way], first, task.count);
+        for (int i = 0; i < VECTORS * LANES; i++) {
+            float *sum = &sums[i / LANES][i % LANES];
+            float a = more[i / LANES][i % LANES];
+            *sum = OP == WW_MIN || OP == WW_MAX ? combined<OP, TYPE>(*sum, a) : *sum + a;
+        }
+    }
+    for (int i = 0; i < VECTORS * LANES; i++) {
+        float *sum = &sums[i / LANES][i % LANES];
+        *sum = task.scale == 1.0 ? *sum : *sum * scale;
+        sound = sound & (*sum == *sum);
+    }
+    if (sound) {
+        pairs_store<TYPE, WHOLE>(task, sums, first);
+        return;
+    }
+#pragma unroll 1
+    for (int v = 0; v < VECTORS; v++) {
+        size_t at = first + v * (size_t)THREADS * LANES;
+        vector_exact<OP, TYPE, WHOLE, MOST>(task, sources, at);
+    }
+}
+
+template <enum ww_op OP, typename TYPE, bool WHOLE, int MOST>
+static __device__ inline void any_reduce(const struct reduction &task,
+                                         const struct sources<MOST> &sources, size_t first)
+{
+    if constexpr (TYPE::PAIRS) {
+        pairs_reduce<OP, TYPE, WHOLE, MOST>(task, sources, first);
+    } else {
+        tile_reduce<OP, TYPE, WHOLE, MOST>(task, sources, first);
+    }
+}
+
 template <enum ww_op OP, typename TYPE, int MOST>
 static __global__ void __launch_bounds__(THREADS, 4)
     reduce_kernel_of(ARGUMENT struct reduction task, ARGUMENT struct sources<MOST> sources,
@@ -283,9 +420,9 @@ static __global__ void __launch_bounds__(THREADS, 4)
     size_t first = begin + threadIdx.x * tile<TYPE>::LANES - task.shift;
     bool inside = begin >= task.shift && begin + tile<TYPE>::ELEMENTS - task.shift <= task.count;
     if (aligned && inside) {
-        tile_reduce<OP, TYPE, true, MOST>(task, sources, first);
+        any_reduce<OP, TYPE, true, MOST>(task, sources, first);
     } else {
-        tile_reduce<OP, TYPE, false, MOST>(task, sources, first);
+        any_reduce<OP, TYPE, false, MOST>(task, sources, first);
     }
 }
 

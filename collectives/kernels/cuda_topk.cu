@@ -43,6 +43,8 @@
 #define SAMPLE_REACH ((DIGITS << SHIFT_OF_SAMPLE) - 1)
 #define DIGIT_NONE DIGITS
 
+#define KEY_NONE 0x80000000u /* above all */
+
 struct chunk_room {
     union {
         uint32_t digits[DIGITS]; /* how many keys have each */
@@ -509,21 +511,20 @@ static __device__ inline uint32_t guess_find(struct chunk_room *room, const stru
 static __device__ inline void batch_list(struct chunk_room *room, uint32_t begin,
                                          const struct batch &batch, uint32_t guess)
 {
-    uint32_t found = 0;
+    uint32_t found = 0; /* bits */
 #pragma unroll
     for (uint32_t i = 0; i < GROUPS * GROUP; i++) {
-        found += key_bounded(batch.a[i / GROUP][i % GROUP]) >= guess;
+        found |= key_of(batch.a[i / GROUP][i % GROUP]) >= guess ? 1u << i : 0;
     }
     if (found == 0) {
         return;
     }
-    uint32_t place = atomicAdd(&room->count, found);
+    uint32_t place = atomicAdd(&room->count, (uint32_t)__popc(found));
 #pragma unroll
     for (uint32_t i = 0; i < GROUPS * GROUP; i++) {
-        float a = batch.a[i / GROUP][i % GROUP];
-        bool listed = key_bounded(a) >= guess;
+        bool listed = (found >> i & 1) != 0;
         if (listed && place < CANDIDATES) {
-            room->sums[place] = bits_of(a);
+            room->sums[place] = bits_of(batch.a[i / GROUP][i % GROUP]);
             room->offsets[place] = (uint16_t)(place_of(begin, i / GROUP) + i % GROUP);
         }
         place += listed;
@@ -726,7 +727,7 @@ static __device__ inline uint32_t chosen_encode(struct chunk_room *room, const s
                                                 const struct body_plan &plan, uint8_t *body,
                                                 struct tally *tally)
 {
-    uint32_t guess = chunk.elements <= CANDIDATES ? 1 : SPARSE_KEY_NAN;
+    uint32_t guess = chunk.elements <= CANDIDATES ? 1 : KEY_NONE;
     if (guess > 1 && plan.rank > 0) {
         guess = guess_find(room, chunk, plan.rank);
     }

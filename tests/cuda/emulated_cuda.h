@@ -100,6 +100,17 @@ static inline float f16_widen_one(uint16_t code)
     return (code & 0x7fff) > 0x7c00 ? float_of(0x7fffffff) : f16_widen(code);
 }
 
+static inline void f16_widen_two(float into[2], uint32_t codes)
+{
+    into[0] = f16_widen_one((uint16_t)codes);
+    into[1] = f16_widen_one((uint16_t)(codes >> 16));
+}
+
+static inline float byte_shifted(uint32_t bytes, int place)
+{
+    return float_of(0x4b000000 | (bytes >> (place * 8) & 0xff));
+}
+
 static inline long long __double_as_longlong(double a)
 {
     long long bits;
