@@ -78,6 +78,10 @@ def main():
         print(f"  {label}: {own[name]:.0f} us with the sum and what is left, "
               f"{alone / own[name]:.1f} times as fast as torch.topk alone, "
               f"{whole / own[name]:.1f} times as fast as all of it")
+    selection = own["threshold"] + own["choose_alone"]
+    print(f"  selection alone: {selection:.0f} us with its threshold, "
+          f"{alone / selection:.1f} times as fast as torch.topk alone; exactly 1 % of each chunk "
+          f"{own['fixed']:.0f} us, {alone / own['fixed']:.1f} times")
     fresh = own["threshold"] + own["choose"]
     print(f"  threshold found anew: {fresh:.0f} us, {alone / fresh:.1f} and {whole / fresh:.1f} "
           "times as fast")

@@ -52,6 +52,7 @@ enum ww_status gpu_stream_await(void *stream, void *event); /* the stream waits,
 enum ww_status gpu_event_look(void *event);
 enum ww_status gpu_stream_look(void *stream);
 enum ww_status gpu_stream_finish(void *stream); /* the caller waits */
+bool gpu_stream_captures(void *stream);         /* it is being made into a graph */
 
 /* Between two timed events that are done. */
 double gpu_seconds(void *from, void *to);

@@ -183,6 +183,13 @@ enum ww_status gpu_stream_finish(void *stream)
     return gpu_status((int)cudaStreamSynchronize(stream), "work on the GPU");
 }
 
+bool gpu_stream_captures(void *stream)
+{
+    enum cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    cudaError_t error = cudaStreamIsCapturing(stream, &status);
+    return error != cudaSuccess || status != cudaStreamCaptureStatusNone;
+}
+
 double gpu_seconds(void *from, void *to)
 {
     float milliseconds = 0;

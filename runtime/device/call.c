@@ -74,17 +74,15 @@ static enum ww_status enqueue(struct device_end *end, const struct device_call *
     } else if (status == WW_OK && request.count > 0) {
         status = end_run(end, &request, NULL, &end->calls, end->program);
     }
-    return status == WW_OK ? gpu_record(end->call.end, end->program) : status;
+    return status;
 }
 
 enum ww_status end_run_call(struct device *device, const struct device_call *call)
 {
     struct device_end *end = end_of(device);
-    uint64_t number = end->call.step + 1;
     int before = end_enter(end);
     enum ww_status status = enqueue(end, call);
-    atomic_store(&end->call.begun_ns, 0);
-    end->call.step = number;
+    atomic_fetch_add(&end->calls_made, 1);
     end_leave(end, before);
     return status;
 }

@@ -56,8 +56,10 @@ struct device_end {
     struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
     struct cuda_notes *unread; /* ... and those that nobody asks for */
 
-    /* Single calls. An event costs as much as all else that is done for one, so there is one. */
+    /* Single calls. An event costs as much as all else that is done for one, so the watch marks the
+     * place of the latest one when it comes by. */
     struct mark call;
+    _Atomic uint64_t calls_made;
     const void *latest[3]; /* input, output and residual that were looked at last */
     float *next;           /* [next_count] of residuals */
     size_t next_count;

@@ -136,11 +136,26 @@ static enum ww_status tell_stuck(struct watcher *self, const struct bucket *buck
                              what, context->settings.values.timeout_s, who);
 }
 
+/* Unless the place of an earlier call is waited for, that of the latest one is. A stream that is
+ * being made into a graph must not be touched. */
+static enum ww_status mark_call(struct device_end *end)
+{
+    struct mark *mark = &end->call;
+    uint64_t made = atomic_load(&end->calls_made);
+    bool waits = atomic_load(&mark->begun_ns) != 0;
+    if (waits || made == mark->step || gpu_stream_captures(end->program)) {
+        return WW_OK;
+    }
+    enum ww_status status = gpu_record(mark->end, end->program);
+    mark->step = status == WW_OK ? made : mark->step;
+    return status;
+}
+
 static enum ww_status look_for_stuck(struct watcher *self)
 {
     struct device_end *end = self->end;
     struct ww_context *context = end->base.context;
-    enum ww_status status = WW_OK;
+    enum ww_status status = mark_call(end);
     if (is_stuck(end, &end->call, &status)) {
         return tell_stuck(self, NULL, end->call.step);
     }

@@ -34,6 +34,7 @@ struct bench {
     struct cuda_notes *notes;
     void *room;
     uint32_t *threshold;
+    bool alone;       /* of the values, without what was left before */
     double copy_rate; /* bytes read and written in a microsecond */
     /* What is timed. */
     struct codec_spec spec;
@@ -119,27 +120,39 @@ static void work_sum(void *argument, int turn, void *stream)
     gpu_check(cuda_decode_sum(&sum, stream), "cuda_decode_sum");
 }
 
-static void work_choose(void *argument, int turn, void *stream)
+static void choose(const struct bench *bench, const struct set *set, bool feeds_back, void *stream)
 {
-    const struct bench *bench = argument;
-    const struct set *set = set_of(bench, turn);
     size_t chunks = (bench->count + SPARSE_CHUNK - 1) / SPARSE_CHUNK;
     const uint32_t room = 2048;
-    struct cuda_choice choice = {.in = {set->values, set->residual, set->next, bench->count},
+    struct cuda_choice choice = {.in = {.values = set->values, .count = bench->count},
                                  .threshold = bench->key,
                                  .room = room,
                                  .counts = (uint32_t *)(void *)set->frame,
                                  .notes = bench->notes};
     choice.offsets = (uint16_t *)(choice.counts + chunks);
     choice.codes = choice.offsets + chunks * room;
+    if (feeds_back) {
+        choice.in.residual = set->residual;
+        choice.in.next = set->next;
+    }
     gpu_check(cuda_choose(&choice, stream), "cuda_choose");
+}
+
+static void work_choose(void *argument, int turn, void *stream)
+{
+    choose(argument, set_of(argument, turn), true, stream);
+}
+
+static void work_choose_alone(void *argument, int turn, void *stream)
+{
+    choose(argument, set_of(argument, turn), false, stream);
 }
 
 static void work_threshold(void *argument, int turn, void *stream)
 {
     const struct bench *bench = argument;
     const struct set *set = set_of(bench, turn);
-    struct stretch in = {set->values, set->residual, NULL, bench->count};
+    struct stretch in = {set->values, bench->alone ? NULL : set->residual, NULL, bench->count};
     gpu_check(cuda_threshold(&in, 0.01, bench->threshold, bench->room, stream), "cuda_threshold");
 }
 
@@ -354,14 +367,19 @@ static void print_chosen(const struct device *device)
     struct gpu_times threshold = row(&bench, "threshold", 0, work_threshold);
     device->get(&bench.key, bench.threshold, sizeof bench.key);
     struct gpu_times choose = row(&bench, "choose, error feedback", count * 12, work_choose);
+    bench.alone = true;
+    work_threshold(&bench, 0, device->stream);
+    device->get(&bench.key, bench.threshold, sizeof bench.key);
+    struct gpu_times alone = row(&bench, "choose", count * 4, work_choose_alone);
     bench.spec = spec_of("topk:0.01:fixed");
     bench.has_residual = true;
     struct gpu_times fixed = row(&bench, "topk:0.01:fixed, error feedback", count * 12.04,
                                  work_encode);
     bench.has_residual = false;
     struct gpu_times plain = row(&bench, "topk:0.01:fixed", count * 4.04, work_encode);
-    printf("chosen_us threshold %.1f choose %.1f fixed_feedback %.1f fixed %.1f\n",
-           threshold.row_us, choose.row_us, fixed.row_us, plain.row_us);
+    printf(
+        "chosen_us threshold %.1f choose %.1f choose_alone %.1f fixed_feedback %.1f fixed %.1f\n",
+        threshold.row_us, choose.row_us, alone.row_us, fixed.row_us, plain.row_us);
     bench_destroy(&bench);
 }
 
