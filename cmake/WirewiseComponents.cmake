@@ -82,7 +82,16 @@ endmacro()
 macro(wirewise_find_cuda)
     find_package(CUDAToolkit 12.1 QUIET) # arguments of kernels beyond 4 KiB
     if(CUDAToolkit_FOUND AND CUDAToolkit_NVCC_EXECUTABLE AND TARGET CUDA::cudart_static)
-        set(found "CUDA ${CUDAToolkit_VERSION}")
+        # It needs a compiler for C++ that it knows.
+        if(NOT DEFINED WIREWISE_NVCC_FAILS)
+            execute_process(COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} -std=c++17 -x cu -c /dev/null
+                                    -o ${PROJECT_BINARY_DIR}/nvcc_works.o
+                            RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+            set(WIREWISE_NVCC_FAILS "${failed}" CACHE INTERNAL "Status of nvcc")
+        endif()
+        if(WIREWISE_NVCC_FAILS EQUAL 0)
+            set(found "CUDA ${CUDAToolkit_VERSION}")
+        endif()
     endif()
 endmacro()
 

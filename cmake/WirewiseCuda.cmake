@@ -30,7 +30,8 @@ function(wirewise_cuda)
         get_filename_component(name ${source} NAME_WE)
         set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.cu.o)
         add_custom_command(OUTPUT ${object}
-            COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} ${WIREWISE_NVCC_OPTIONS} ${includes}
+            COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CUDAToolkit_NVCC_EXECUTABLE}
+                    ${WIREWISE_NVCC_OPTIONS} ${includes}
                     -MD -MF ${object}.d -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
             DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source} DEPFILE ${object}.d VERBATIM
             COMMENT "Building CUDA object ${name}.cu.o")

@@ -44,11 +44,11 @@ look() {
     need libjansson-dev have_library jansson
     need libopenblas-dev have_library openblas
     need libxxhash-dev have_header xxhash.h
-    need libucx-dev have_library ucx
     if [ "$mode" = test ]; then
         need g++ have_command c++
         need libcriterion-dev have_library criterion
         need libjansson-dev have_library jansson
+        need libucx-dev have_library ucx
         need libsimde-dev have_header simde/x86/avx512.h
         need binutils have_command nm
         need iproute2 have_root_command ip

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # check.sh: the trainer's tests. check.sh TRAIN MPIRUN CHECK, one of
 #     falls ranks_agree repeats resumes resumes_late refuses_checkpoints goes stale stale_quality
-#     local_steps schedules refuses help
+#     local_steps schedules refuses help without_mpi
 # Exit: 0 passed, 1 failed, 2 wrong use.
 set -uo pipefail
 
@@ -353,10 +353,27 @@ help() {
     [ "$(grep -cE 'wirewise [0-9]+\.[0-9]+\.[0-9]+' "$folder/out")" -eq 1 ] || fail "no version"
 }
 
+# Ranks from the environment train as those of mpirun do: the same losses.
+without_mpi() {
+    local rank port=$((12000 + $$ % 20000)) pids=()
+    must_train 2 --size small --steps 5 --quiet --log-losses "$folder/losses.mpi"
+    for rank in 0 1; do
+        RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port timeout -k 5 60 "$train" \
+            --size small --steps 5 --quiet --log-losses "$folder/losses.env" \
+            >"$folder/out.$rank" 2>"$folder/err.$rank" &
+        pids+=($!)
+    done
+    for rank in 0 1; do
+        wait "${pids[rank]}" || fail "rank $rank: $(cat "$folder/err.$rank")"
+    done
+    [ -s "$folder/out.0" ] && [ ! -s "$folder/out.1" ] || fail "rank 0 alone prints"
+    cmp "$folder/losses.mpi" "$folder/losses.env" || fail "other losses without MPI"
+}
+
 run=0
 case $check in
 falls | ranks_agree | repeats | resumes | resumes_late | refuses_checkpoints | goes | stale | \
-    stale_quality | refuses | local_steps | schedules | help) "$check" ;;
+    stale_quality | refuses | local_steps | schedules | help | without_mpi) "$check" ;;
 *)
     echo "check.sh: '$check' is no check" >&2
     exit 2

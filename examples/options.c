@@ -134,8 +134,8 @@ static const struct argp command = {
     rows,
     parse,
     "[TEXT...]",
-    "Trains a language model on text files, data parallel over the ranks that mpirun starts; every "
-    "gradient goes through wirewise.\v"
+    "Trains a language model on text files, data parallel over the ranks that mpirun starts, or "
+    "torchrun; every gradient goes through wirewise.\v"
     "Without TEXT it reads the licence texts in /usr/share/common-licenses. The last tenth of each "
     "file is held out.\n\n"
     "Exit codes: 0 done, 2 usage, 4 environment (texts, memory, settings, checkpoints), 5 "
@@ -501,7 +501,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static bool is_first_rank(void)
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "RANK",
                                         "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *rank = getenv(names[i]);

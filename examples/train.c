@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * train.c: trains a byte-level language model, data parallel over the ranks of an MPI job. */
+ * train.c: trains a byte-level language model, data parallel over the ranks of a job. */
 #include <errno.h>
 #include <math.h>
-#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wirewise/mpi.h>
+#include <time.h>
 
 #include "console.h"
 #include "local.h"
 #include "options.h"
+#include "ranks.h"
 #include "replica.h"
 #include "text.h"
 
@@ -43,6 +43,13 @@ struct summary {
 static bool is_first(const struct run *run)
 {
     return run->world.rank == 0;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 /* ---- Before the training: refuse what cannot work, on all ranks alike ---------------------- */
@@ -83,8 +90,7 @@ static bool open_losses(struct run *run, struct complaint *complaint)
 static bool all_ready(const struct run *run, bool ready, const struct complaint *complaint)
 {
     int mine = ready ? run->world.size : run->world.rank;
-    int first = 0;
-    MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    int first = ranks_least(&run->world, mine);
     if (first == run->world.rank) {
         fprintf(stderr, "train: rank %d: %s\n", first, complaint->text);
     }
@@ -166,7 +172,7 @@ static void print_tail(const struct run *run, const struct summary *summary)
         printf("step %zu was reached before: there is nothing left to train; ", summary->begin);
     }
     printf("held-out loss %.4f -> %.4f in %zu steps, %.1f s", summary->first, summary->last, steps,
-           MPI_Wtime() - summary->start_s);
+           seconds_now() - summary->start_s);
     if (summary->sent_bytes > 0 && summary->communication_s > 0) {
         double shown = fmin(1, summary->exposed_s / summary->communication_s);
         printf("; rank 0 sent %.1f MiB a step, %.0f %% of the communication was hidden",
@@ -255,7 +261,7 @@ static enum exit_code one_step(struct run *run, size_t step, struct summary *sum
     summary->communication_s += report.communication_s;
     summary->exposed_s += report.exposed_s;
     console_step(&run->console, step, loss, held_out, &report);
-    console_bar(&run->console, step, loss, MPI_Wtime() - summary->start_s);
+    console_bar(&run->console, step, loss, seconds_now() - summary->start_s);
     return EXIT_DONE;
 }
 
@@ -312,7 +318,7 @@ static enum exit_code keep(struct run *run, size_t step)
 
 static enum exit_code train(struct run *run)
 {
-    struct summary summary = {.start_s = MPI_Wtime()};
+    struct summary summary = {.start_s = seconds_now()};
     size_t begin = 0;
     print_head(run);
     enum exit_code code = find_start(run, &begin);
@@ -341,13 +347,6 @@ static enum exit_code train(struct run *run)
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
-/* The other ranks wait in a collective that this one will not join, so all are ended. */
-static void end_job(enum exit_code code)
-{
-    fflush(NULL);
-    MPI_Abort(MPI_COMM_WORLD, (int)code);
-}
-
 static enum exit_code close_losses(struct run *run, enum exit_code code)
 {
     if (run->losses == NULL) {
@@ -366,21 +365,20 @@ static enum exit_code close_losses(struct run *run, enum exit_code code)
 
 static enum exit_code run_training(struct run *run)
 {
-    enum ww_status status = ww_mpi_world(MPI_COMM_WORLD, &run->world);
-    if (status != WW_OK) {
-        fprintf(stderr, "train: ww_mpi_world: %s\n", ww_last_error(NULL));
-        end_job(EXIT_ENVIRONMENT);
+    if (!ranks_meet(&run->world)) {
+        ranks_abort(EXIT_ENVIRONMENT);
     }
     console_init(&run->console, &run->options, is_first(run));
     enum exit_code code = prepare(run);
     if (code == EXIT_DONE) {
         code = replica_create(&run->options, &run->text, &run->world, &run->replica);
         if (code != EXIT_DONE) {
-            end_job(code);
+            ranks_abort(code);
         }
         code = train(run);
+        /* The other ranks may wait in a collective that this one will not join: all are ended. */
         if ((code == EXIT_COMMUNICATION || code == EXIT_ENVIRONMENT) && !run->refused) {
-            end_job(code);
+            ranks_abort(code);
         }
     }
     code = close_losses(run, code);
@@ -396,11 +394,10 @@ int main(int argc, char **argv)
     if (errand == ERRAND_NONE) {
         return EXIT_DONE;
     }
-    int level = 0;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
+    ranks_begin(&argc, &argv);
     /* A refused rank still meets the others here: mpirun would otherwise end the job before the
      * first rank has said why. */
     enum exit_code code = errand == ERRAND_TRAIN ? run_training(&run) : EXIT_USAGE;
-    MPI_Finalize();
+    ranks_end();
     return (int)code;
 }

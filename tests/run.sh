@@ -74,7 +74,9 @@ run_tests() {
     return "$status"
 }
 
-no_components=(-DWIREWISE_MPI=OFF -DWIREWISE_UCX=OFF -DWIREWISE_NCCL=OFF -DWIREWISE_EXAMPLES=OFF)
+no_fabrics=(-DWIREWISE_MPI=OFF -DWIREWISE_UCX=OFF -DWIREWISE_EXAMPLES=OFF)
+# Kernels for GPUs know no sanitizer: for one kind of GPU they are compiled soonest.
+one_gpu=(-DWIREWISE_CUDA_ARCHITECTURES=90)
 # What the first part has judged already, whatever the build.
 seen_already='^(tidy|install|long)$'
 
@@ -92,13 +94,15 @@ whole_suite() {
 }
 
 bare_build() {
-    configure_and_build build-bare "${no_components[@]}" -DWIREWISE_HWLOC=OFF \
-        -DWIREWISE_JANSSON=OFF -DWIREWISE_XXHASH=OFF -DCMAKE_BUILD_TYPE=Release &&
+    configure_and_build build-bare "${no_fabrics[@]}" -DWIREWISE_CUDA=OFF -DWIREWISE_NCCL=OFF \
+        -DWIREWISE_HWLOC=OFF -DWIREWISE_JANSSON=OFF -DWIREWISE_XXHASH=OFF \
+        -DCMAKE_BUILD_TYPE=Release &&
         run_tests build-bare -LE "$seen_already"
 }
 
 address_and_undefined() {
-    configure_and_build build-asan "${no_components[@]}" -DWIREWISE_SANITIZE=address,undefined &&
+    configure_and_build build-asan "${no_fabrics[@]}" "${one_gpu[@]}" \
+        -DWIREWISE_SANITIZE=address,undefined &&
         ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
             run_tests build-asan -LE "$seen_already"
 }
@@ -125,7 +129,8 @@ thread_sanitizer() {
         skipped+=("build-tsan: everything (ThreadSanitizer does not run on this machine)")
         return 0
     fi
-    configure_and_build build-tsan "${no_components[@]}" -DWIREWISE_SANITIZE=thread || return 1
+    configure_and_build build-tsan "${no_fabrics[@]}" "${one_gpu[@]}" \
+        -DWIREWISE_SANITIZE=thread || return 1
     # Programs inherit the wish for fewer address bits from the shell that starts ctest.
     if [ -n "$prefix" ]; then
         ctest() { setarch -R ctest "$@"; }

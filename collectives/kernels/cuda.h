@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * cuda.h: the loops over elements on a GPU. Every function enqueues work on a stream of the current
  * device and returns at once: 0, or a cudaError_t. Vectors, frames, heads, notes and rooms are
- * device memory, aligned to their elements or as said; structs and arrays of pointers are the
- * host's, read during the call. Nothing allocates and nothing waits. The same bits as scalar.c and
- * codecs/ give, on every GPU: what Inf - Inf gives is x86's default NaN. Vectors that are aligned
- * to 16 bytes are faster. */
+ * device memory, aligned to their elements or as said; vectors that are aligned to 16 bytes are
+ * faster. Structs and arrays of pointers are the host's, read during the call. Nothing allocates
+ * and nothing waits, except that the runtime loads a kernel when it is first called, unless
+ * CUDA_MODULE_LOADING is EAGER.
+ * The same bits as scalar.c and codecs/ give, on every GPU; what Inf - Inf gives is x86's NaN. */
 #ifndef KERNELS_CUDA_H
 #define KERNELS_CUDA_H
 
@@ -89,6 +90,7 @@ int cuda_decode_sum(const struct cuda_sum *sum, void *stream);
 struct cuda_choice {
     struct stretch in;
     uint32_t threshold;
+    const uint32_t *at; /* the threshold, in device memory; NULL = it is `threshold` */
     uint32_t room;
     uint32_t *counts;
     uint16_t *offsets;

@@ -36,6 +36,23 @@ static __device__ inline float f16_widen_one(uint16_t code)
     return value;
 }
 
+/* ---- Copies into shared memory that registers take no part in ------------------------------ */
+
+/* 16 bytes; both are aligned to as many. */
+static __device__ inline void copy_ahead(void *into, const void *from)
+{
+    uint32_t address = (uint32_t)__cvta_generic_to_shared(into);
+    size_t source = __cvta_generic_to_global(from);
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(source)
+                 : "memory");
+}
+
+/* The thread's own copies are done, and it sees them; nobody else does yet. */
+static __device__ inline void copies_wait(void)
+{
+    asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
 /* ---- Clusters: blocks that run at the same time ------------------------------------------- */
 
 #define CLUSTER_CAPABILITY 9 /* of the device, at least */

@@ -290,6 +290,127 @@ static __global__ void __launch_bounds__(PART_THREADS, 3)
     part_write(values, task, part, largest);
 }
 
+/* ---- fp16 alone: nothing is added and nothing left over ------------------------------------ */
+
+/* Values wait in shared memory, of which there is more than of registers: more blocks are under
+ * way at once. */
+#define PLAIN_THREADS 256
+#define PLAIN_BLOCKS 6 /* of an SM: 32 KiB each */
+#define PLAIN_ELEMENTS (CODEC_CHUNK / PARTS)
+#define PLAIN_GROUPS (PLAIN_ELEMENTS / (PLAIN_THREADS * GROUP))
+#define PLAIN_WARPS (PLAIN_THREADS / WARP)
+
+struct alignas(16) plain_room {
+    float values[PLAIN_ELEMENTS];
+    uint32_t largest[PLAIN_WARPS];
+};
+
+/* Where a thread's group lies in its part: nobody else touches that. */
+static __device__ inline uint32_t plain_place(int group)
+{
+    return (group * PLAIN_THREADS + threadIdx.x) * GROUP;
+}
+
+template <bool WHOLE>
+static __device__ inline void plain_load(struct plain_room *room, const struct stretch &in)
+{
+    size_t begin = (size_t)blockIdx.x * PLAIN_ELEMENTS;
+#pragma unroll
+    for (int group = 0; group < PLAIN_GROUPS; group++) {
+        uint32_t first = plain_place(group);
+        if constexpr (WHOLE) {
+            copy_ahead(&room->values[first], in.values + begin + first);
+        } else {
+            floats_load<false>(&room->values[first], in.values, begin + first, in.count);
+        }
+    }
+    copies_wait();
+}
+
+/* The largest of the thread's, and of its warp's after that. */
+static __device__ inline uint32_t plain_largest(const struct plain_room &room, struct tally *tally)
+{
+    uint32_t largest = 0;
+#pragma unroll
+    for (int group = 0; group < PLAIN_GROUPS; group++) {
+        float a[GROUP];
+        floats_load<true>(a, room.values, plain_place(group), 0);
+        for (int i = 0; i < GROUP; i++) {
+            uint32_t key = key_of(a[i]);
+            tally->wild += key >= INFINITY_BITS;
+            largest = key < INFINITY_BITS && key > largest ? key : largest;
+        }
+    }
+    return __reduce_max_sync(ALL_LANES, largest);
+}
+
+template <bool WHOLE>
+static __device__ inline void plain_store(const struct plain_room &room,
+                                          const struct encoding_task &task, int exponent)
+{
+    uint16_t *codes = (uint16_t *)(task.frame + task.codes_offset);
+    size_t begin = (size_t)blockIdx.x * PLAIN_ELEMENTS;
+    float unit = power_of_two(exponent);
+#pragma unroll
+    for (int group = 0; group < PLAIN_GROUPS; group++) {
+        uint32_t first = plain_place(group);
+        float a[GROUP];
+        floats_load<true>(a, room.values, first, 0);
+        for (int i = 0; i < GROUP; i++) {
+            a[i] += 0.0f; /* -0 is encoded as 0 + -0 is */
+        }
+        halves_store<WHOLE>(codes, f16_codes_of(a, unit), begin + first, task.in.count);
+    }
+}
+
+/* All threads of the cluster get the largest of its warps. */
+static __device__ inline uint32_t cluster_largest(struct plain_room *room, uint32_t largest)
+{
+    uint32_t lane = threadIdx.x % WARP;
+    if (lane == 0) {
+        room->largest[threadIdx.x / WARP] = largest;
+    }
+    cluster_arrive();
+    cluster_wait();
+    for (uint32_t warp = lane; warp < PARTS * PLAIN_WARPS; warp += WARP) {
+        uint32_t found = cluster_load(&room->largest[warp % PLAIN_WARPS], warp / PLAIN_WARPS);
+        largest = found > largest ? found : largest;
+    }
+    return __reduce_max_sync(ALL_LANES, largest);
+}
+
+static __global__ void __launch_bounds__(PLAIN_THREADS, PLAIN_BLOCKS)
+    fp16_plain_kernel(ARGUMENT struct encoding_task task)
+{
+    SHARED(struct plain_room, room);
+    struct tally tally = {0, 0, 0, 0};
+    size_t chunk = blockIdx.x / PARTS;
+    bool whole = task.aligned && (size_t)(blockIdx.x + 1) * PLAIN_ELEMENTS <= task.in.count;
+    if (whole) {
+        plain_load<true>(&room, task.in);
+    } else {
+        plain_load<false>(&room, task.in);
+    }
+    uint32_t largest = cluster_largest(&room, plain_largest(room, &tally));
+    int exponent = f16_exponent_of(largest);
+    /* No block may end while another one still reads what it shares. */
+    cluster_arrive();
+    if (whole) {
+        plain_store<true>(room, task, exponent);
+    } else {
+        plain_store<false>(room, task, exponent);
+    }
+    if (blockIdx.x % PARTS == 0 && threadIdx.x == 0 && chunk * CODEC_CHUNK < task.in.count) {
+        ((int16_t *)task.frame)[chunk] = (int16_t)exponent;
+    }
+    padding_clear(task, layout_parts(task.in.count, CODEC_CHUNK) * sizeof(int16_t));
+    tally.chosen = blockIdx.x == 0 && threadIdx.x == 0 ? task.in.count : 0;
+    encoding_end(task, tally);
+    cluster_wait();
+}
+
+/* ---- Which of them ------------------------------------------------------------------------ */
+
 static size_t fp16_blocks(size_t count)
 {
     size_t chunks = layout_parts(count, CODEC_CHUNK);
@@ -316,6 +437,12 @@ int cuda_fp16_encode(struct encoding_task task, uint32_t *room, void *stream)
     struct launch_shape shape = {fp16_blocks(task.in.count), PART_THREADS, 1, stream};
     task.codes_offset = (uint32_t)layout_padded(layout_parts(task.in.count, CODEC_CHUNK) *
                                                 sizeof(int16_t));
+    bool plain = task.in.residual == NULL && task.in.next == NULL && !task.weighed;
+    if (has_clusters() && plain) {
+        shape.threads = PLAIN_THREADS;
+        shape.cluster = PARTS;
+        return launch(shape, fp16_plain_kernel, task);
+    }
     if (has_clusters()) {
         shape.cluster = PARTS;
         return launch(shape, fp16_cluster_kernel, task);

@@ -256,12 +256,15 @@ static __device__ inline void encoding_end(const struct encoding_task &task,
             atomicAdd(&notes->left, left);
         }
     }
-    __syncthreads();
+    bool any_wild = __syncthreads_or(tally.wild > 0);
     if (threadIdx.x == 0) {
         if (tally.chosen > 0) {
             atomicAdd(&notes->chosen, tally.chosen);
         }
-        __threadfence();
+        /* The head tells of nothing else: a block without them need not wait for its stores. */
+        if (any_wild) {
+            __threadfence();
+        }
         if (atomicInc(&notes->turn, gridDim.x - 1) == gridDim.x - 1) {
             __threadfence();
             head_write(task);

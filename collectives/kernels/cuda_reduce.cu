@@ -316,8 +316,10 @@ static int reduce_launch(struct reduction task, const void *const *from, void *s
 template <enum ww_op OP, typename TYPE>
 static int reduce_ways(const struct reduction &task, const void *const *from, void *stream)
 {
-    return task.ways <= SOURCES_FEW ? reduce_launch<OP, TYPE, SOURCES_FEW>(task, from, stream)
-                                    : reduce_launch<OP, TYPE, CUDA_SOURCES_MAX>(task, from, stream);
+    /* Least and largest are rare, and every kernel takes seconds to compile. */
+    const int few = OP == WW_SUM ? SOURCES_FEW : CUDA_SOURCES_MAX;
+    return task.ways <= few ? reduce_launch<OP, TYPE, few>(task, from, stream)
+                            : reduce_launch<OP, TYPE, CUDA_SOURCES_MAX>(task, from, stream);
 }
 
 template <typename TYPE>

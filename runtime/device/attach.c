@@ -100,10 +100,10 @@ enum ww_status end_run(struct device_end *end, const struct run_request *request
     }
     bool native = is_native(end, request);
     pthread_mutex_lock(&end->lock);
-    enum ww_status status = native ? run_native(end, request, stream)
-                                   : enqueue_run(end->enqueuer, request,
-                                                 notes != NULL ? notes : end->unread, &tally,
-                                                 stream);
+    enum ww_status status = native
+                                ? run_native(end, request, stream)
+                                : enqueue_run(end->enqueuer, request,
+                                              notes != NULL ? notes : end->unread, &tally, stream);
     if (status == WW_OK) {
         count_planned(end, request, native, traffic);
     }
@@ -222,7 +222,7 @@ static enum ww_status make_streams(struct device_end *end)
         status = gpu_stream_create(&end->stream);
     }
     if (status == WW_OK) {
-        status = mark_create(&end->call);
+        status = gpu_event_create(false, &end->call.end);
     }
     return status == WW_OK ? make_blank(end) : status;
 }

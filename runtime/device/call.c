@@ -65,8 +65,8 @@ static enum ww_status run_coded(struct device_end *end, struct run_request *requ
 static enum ww_status enqueue(struct device_end *end, const struct device_call *call)
 {
     struct run_request request = *call->request;
-    enum ww_status status = gpu_record(end->call.begin, end->program);
-    if (status == WW_OK && call->takes_in && request.count > 0) {
+    enum ww_status status = WW_OK;
+    if (call->takes_in && request.count > 0) {
         status = take_in(end, &request, call->residual);
     }
     if (status == WW_OK && request.coding.spec.kind != CODEC_NONE) {
@@ -203,9 +203,12 @@ static enum ww_status run_staged(struct device_end *end, const struct call_on_de
 /* Memory of another place is refused before anything is agreed on: it cannot be read. */
 static enum ww_status check_place(struct ww_context *context, const struct call_on_device *asked)
 {
-    const struct device_end *end = end_of(context->device);
+    struct device_end *end = end_of(context->device);
     const void *memory[] = {asked->input, asked->output, asked->residual};
     static const char *const roles[] = {"input", "output", "residual"};
+    if (memcmp(memory, end->latest, sizeof memory) == 0) {
+        return WW_OK; /* programs repeat themselves */
+    }
     for (size_t i = 0; i < 3 && asked->count > 0; i++) {
         int owner = memory[i] == NULL ? end->gpu : gpu_owner(memory[i]);
         if (owner != end->gpu) {
@@ -219,6 +222,7 @@ static enum ww_status check_place(struct ww_context *context, const struct call_
                                             owner < 0 ? "no GPU's" : where, end->gpu));
         }
     }
+    memcpy(end->latest, memory, asked->count > 0 ? sizeof memory : 0);
     return WW_OK;
 }
 

@@ -13,7 +13,7 @@
 /* Steps whose times are kept until the GPU has finished them. */
 #define MARKED_STEPS 4
 
-/* Events around one collective on the GPU. */
+/* Events around one collective on the GPU. Without `begin` it counts as begun. */
 struct mark {
     void *begin;
     void *end;
@@ -56,8 +56,9 @@ struct device_end {
     struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
     struct cuda_notes *unread; /* ... and those that nobody asks for */
 
-    /* Single calls. */
+    /* Single calls. An event costs as much as all else that is done for one, so there is one. */
     struct mark call;
+    const void *latest[3]; /* input, output and residual that were looked at last */
     float *next; /* [next_count] of residuals */
     size_t next_count;
     void *staging; /* [staging_bytes] pinned, where calls are staged */

@@ -55,7 +55,8 @@ static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_st
         return false;
     }
     enum ww_status ended = gpu_event_look(mark->end);
-    enum ww_status begun = ended == WW_PENDING ? gpu_event_look(mark->begin) : ended;
+    bool looks = ended == WW_PENDING && mark->begin != NULL;
+    enum ww_status begun = looks ? gpu_event_look(mark->begin) : WW_OK;
     *status = begun < 0 ? begun : ended < 0 ? ended : *status;
     if (ended != WW_PENDING || begun != WW_OK) {
         atomic_store(&mark->begun_ns, 0);
@@ -98,6 +99,21 @@ static void call_roll(struct watcher *self, char *text, size_t bytes)
     if (count > NAMED_MOST && used < bytes) {
         snprintf(text + used, bytes - used, " and %d more", count - NAMED_MOST);
     }
+}
+
+/* What NCCL found is a broken connection; whose it was is asked on the host. */
+static enum ww_status tell_failed(struct watcher *self, enum ww_status status)
+{
+    const struct ww_context *context = self->end->base.context;
+    char found[512];
+    char who[256];
+    snprintf(found, sizeof found, "%s", log_last_error());
+    call_roll(self, who, sizeof who);
+    enum ww_status failure = atomic_load(&context->failure);
+    if (failure != WW_OK || who[0] == '\0') {
+        return failure != WW_OK ? failure : status;
+    }
+    return log_failure(WW_PEER_FAILED, "%s%s", found, who);
 }
 
 static enum ww_status tell_stuck(struct watcher *self, const struct bucket *bucket, uint64_t number)
@@ -145,9 +161,10 @@ static enum ww_status look(struct watcher *self)
 {
     struct device_end *end = self->end;
     enum ww_status status = end->nccl == NULL ? WW_OK : nccl_look(end->nccl);
-    if (status == WW_OK) {
-        status = hear(self);
+    if (status != WW_OK) {
+        return tell_failed(self, status);
     }
+    status = hear(self);
     return status == WW_OK ? look_for_stuck(self) : status;
 }
 

@@ -164,13 +164,14 @@ static enum ww_status network_is_missing(const struct opening *opening)
     if (opening->far[0] >= 0) {
         return log_failure(WW_UNSUPPORTED,
                            "ranks %d and %d are on different hosts, and the world names no "
-                           "transport between hosts: make it with ww_mpi_world, or run all ranks "
-                           "on one host",
+                           "transport between hosts: make it with ww_mpi_world, or in a build with "
+                           "UCX with ww_env_world_create, or run all ranks on one host",
                            opening->far[0], opening->far[1]);
     }
     return log_failure(WW_UNSUPPORTED,
                        "shared memory is refused: %s; and the world names no transport that could "
-                       "take its place: make it with ww_mpi_world",
+                       "take its place: make it with ww_mpi_world, or in a build with UCX with "
+                       "ww_env_world_create",
                        opening->refusal);
 }
 

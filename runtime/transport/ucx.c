@@ -8,6 +8,7 @@
 #include <wirewise/ucx.h>
 
 #include <assert.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
@@ -32,12 +33,21 @@
 /* How long UCX may take to let go of what was taken back; it does so at once. */
 #define RELEASE_NS CLOCK_NS_PER_S
 
+/* Up to so many ranks all are connected when the fabric is opened. */
+#define MESH_MAX 64
+#define GREETING_NS (60 * CLOCK_NS_PER_S)
+
+/* Who waits so long for a peer wants to know whether it is there. */
+#define LONG_NS CLOCK_NS_PER_S
+
 #define CONTROL_BYTES_MAX 256
 
 /* UCX moves some ten kilobytes at a time; a poll moves what is there, within reason. */
 #define PROGRESS_STEPS 64
 
-#define GOODBYE_TAG WW_TRANSPORT_TAGS /* the first that no message has */
+/* Tags that no message has. */
+#define HELLO_TAG WW_TRANSPORT_TAGS
+#define GOODBYE_TAG (WW_TRANSPORT_TAGS + 1)
 #define TAG_BITS 32
 #define WHOLE_TAG UINT64_MAX
 
@@ -45,6 +55,8 @@
 
 #define UCP_CALLS(X)                                                                               \
     X(ucp_config_read)                                                                             \
+    X(ucp_config_modify)                                                                           \
+    X(ucp_config_print)                                                                            \
     X(ucp_config_release)                                                                          \
     X(ucp_init_version)                                                                            \
     X(ucp_cleanup)                                                                                 \
@@ -58,6 +70,8 @@
     X(ucp_tag_send_nbx)                                                                            \
     X(ucp_tag_recv_nbx)                                                                            \
     X(ucp_tag_recv_request_test)                                                                   \
+    X(ucp_tag_probe_nb)                                                                            \
+    X(ucp_tag_msg_recv_nbx)                                                                        \
     X(ucp_request_check_status)                                                                    \
     X(ucp_request_cancel)                                                                          \
     X(ucp_request_free)
@@ -68,6 +82,7 @@ static struct {
     bool loaded;
     ucp_context_h context; /* while a fabric is open */
     int fabrics;
+    struct fabric *abandoned;
     __typeof__(ucs_status_string) *ucs_status_string;
 #define UCP_POINTER(name) __typeof__(name) *name;
     UCP_CALLS(UCP_POINTER)
@@ -108,6 +123,44 @@ static enum ww_status library_load(void)
     return WW_OK;
 }
 
+static bool has_rdma(void)
+{
+    DIR *devices = opendir("/sys/class/infiniband");
+    const struct dirent *entry = NULL;
+    while (devices != NULL && (entry = readdir(devices)) != NULL && entry->d_name[0] == '.') {
+        continue;
+    }
+    if (devices != NULL) {
+        closedir(devices);
+    }
+    return entry != NULL;
+}
+
+/* Did nobody set UCX_RNDV_THRESH? */
+static bool threshold_is_free(const ucp_config_t *config)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *stream = open_memstream(&text, &bytes);
+    if (stream == NULL) {
+        return false;
+    }
+    ucx.ucp_config_print(config, stream, NULL, UCS_CONFIG_PRINT_CONFIG);
+    fclose(stream);
+    bool is_free = text != NULL && strstr(text, "UCX_RNDV_THRESH=auto\n") != NULL;
+    free(text);
+    return is_free;
+}
+
+/* Over TCP a message that asks for permission first wins nothing, and its question waits behind
+ * bulk data on the one socket between two hosts: at 1 Gbit/s that costs a fifth. */
+static void tune_for_tcp(ucp_config_t *config)
+{
+    if (!has_rdma() && threshold_is_free(config)) {
+        ucx.ucp_config_modify(config, "RNDV_THRESH", "inf");
+    }
+}
+
 static enum ww_status context_create(int size)
 {
     ucp_params_t params = {.field_mask = UCP_PARAM_FIELD_FEATURES |
@@ -119,6 +172,7 @@ static enum ww_status context_create(int size)
     ucp_config_t *config = NULL;
     ucs_status_t cause = ucx.ucp_config_read(NULL, NULL, &config);
     if (cause == UCS_OK) {
+        tune_for_tcp(config);
         cause = ucx.ucp_init_version(UCP_API_MAJOR, UCP_API_MINOR, &params, config, &ucx.context);
         ucx.ucp_config_release(config);
     }
@@ -166,6 +220,7 @@ struct flight {
     unsigned char (*copies)[CONTROL_BYTES_MAX]; /* of control sends; index as in pieces */
     int copies_capacity;
     int tag;
+    uint64_t begin_ns;
     int first; /* pieces before it are done */
     int count; /* posted */
     int capacity;
@@ -175,11 +230,17 @@ struct flight {
 
 /* A rank that this one has to do with. */
 struct peer {
-    ucp_ep_h endpoint;   /* NULL = nothing was posted yet */
-    ucs_status_t cause;  /* why the connection ended; UCS_OK = it did not */
-    void *farewell;      /* the receive of the peer's goodbye; NULL = it has come */
-    void *own_farewell;  /* the send of ours */
-    unsigned char hello; /* what goodbyes carry: nothing */
+    ucp_ep_h endpoint;  /* NULL = nothing was sent to it */
+    ucs_status_t cause; /* why the connection ended; UCS_OK = it did not */
+    bool known;         /* something was posted */
+    bool heard;         /* something came: it has a connection, and will say goodbye */
+    bool left;          /* it said goodbye: that its connection ends is as it should be */
+    void *greeting;     /* the receive of its hello */
+    void *own_greeting; /* the send of ours */
+    void *farewell;     /* the receive of its goodbye */
+    void *own_farewell; /* the send of ours */
+    void *closing;      /* the end of the connection */
+    unsigned char word; /* what hellos and goodbyes carry: nothing */
 };
 
 struct fabric {
@@ -195,6 +256,7 @@ struct fabric {
     struct flight *flights;
     struct flight *free;
     struct ww_traffic traffic[WW_LEVELS_MAX];
+    struct fabric *next; /* of those that are abandoned */
 };
 
 static ucp_tag_t tag_of(int sender, int tag)
@@ -224,14 +286,42 @@ static void request_drop(void **request)
     }
 }
 
-/* The peer said goodbye: that its connection ended is as it should be. */
 static bool has_left(struct peer *peer)
 {
     ucp_tag_recv_info_t info;
     if (peer->farewell != NULL && ucx.ucp_tag_recv_request_test(peer->farewell, &info) == UCS_OK) {
         request_drop(&peer->farewell);
+        peer->left = true;
     }
-    return peer->farewell == NULL;
+    return peer->left;
+}
+
+/* A word without bytes, to or from a peer. NULL when it is sent, or cannot be. */
+static void *word_send(struct fabric *fabric, int rank, int tag)
+{
+    struct peer *peer = &fabric->peers[rank];
+    ucp_request_param_t params = {.op_attr_mask = 0};
+    void *request = ucx.ucp_tag_send_nbx(peer->endpoint, &peer->word, 0, tag_of(fabric->rank, tag),
+                                         &params);
+    return UCS_PTR_IS_ERR(request) ? NULL : request;
+}
+
+static void *word_expect(struct fabric *fabric, int rank, int tag)
+{
+    ucp_request_param_t params = {.op_attr_mask = UCP_OP_ATTR_FLAG_NO_IMM_CMPL};
+    void *request = ucx.ucp_tag_recv_nbx(fabric->worker, &fabric->peers[rank].word, 0,
+                                         tag_of(rank, tag), WHOLE_TAG, &params);
+    return UCS_PTR_IS_ERR(request) ? NULL : request;
+}
+
+/* From the first message of a peer on its goodbye is waited for, whenever it comes. */
+static void peer_know(struct fabric *fabric, int rank)
+{
+    struct peer *peer = &fabric->peers[rank];
+    if (!peer->known) {
+        peer->farewell = word_expect(fabric, rank, GOODBYE_TAG);
+        peer->known = true;
+    }
 }
 
 static enum ww_status peer_lost(int rank, ucs_status_t cause)
@@ -245,8 +335,8 @@ static void *peer_address(const struct fabric *fabric, int rank)
     return fabric->addresses + (size_t)rank * fabric->address_bytes;
 }
 
-/* Connects when the first message to or from a peer is posted; UCX does the rest while it makes
- * progress. Who only receives connects too, or it would not hear that the sender is gone. */
+/* Connects when the first message to a peer is posted; UCX does the rest while it makes progress.
+ */
 static enum ww_status peer_connect(struct fabric *fabric, int rank)
 {
     struct peer *peer = &fabric->peers[rank];
@@ -265,10 +355,6 @@ static enum ww_status peer_connect(struct fabric *fabric, int rank)
         return log_failure(WW_TRANSPORT_FAILED, "UCX cannot connect to rank %d: %s", rank,
                            ucx.ucs_status_string(cause));
     }
-    ucp_request_param_t nothing = {.op_attr_mask = UCP_OP_ATTR_FLAG_NO_IMM_CMPL};
-    void *request = ucx.ucp_tag_recv_nbx(fabric->worker, &peer->hello, 0, tag_of(rank, GOODBYE_TAG),
-                                         WHOLE_TAG, &nothing);
-    peer->farewell = UCS_PTR_IS_ERR(request) ? NULL : request;
     return WW_OK;
 }
 
@@ -375,11 +461,12 @@ static enum ww_status piece_post(struct fabric *fabric, struct flight *flight, b
 {
     struct piece piece = {NULL, message->kind, message->peer, message->bytes};
     void *memory = message->memory;
-    enum ww_status status = peer_connect(fabric, piece.peer);
+    peer_know(fabric, piece.peer);
+    enum ww_status status = piece.kind == WW_SEND ? peer_connect(fabric, piece.peer) : WW_OK;
     if (status != WW_OK) {
         return status;
     }
-    if (fabric->peers[piece.peer].cause != UCS_OK) {
+    if (piece.kind == WW_SEND && fabric->peers[piece.peer].cause != UCS_OK) {
         return peer_lost(piece.peer, fabric->peers[piece.peer].cause);
     }
     if (control && piece.kind == WW_SEND && piece.bytes > 0) {
@@ -422,10 +509,18 @@ static enum ww_status kind_post(struct fabric *fabric, struct flight *flight, bo
     return status;
 }
 
-/* WW_PENDING; or an error where the peer will never answer. */
-static enum ww_status piece_wait(struct fabric *fabric, const struct piece *piece)
+/* WW_PENDING; or an error where the peer will never answer. Without a connection nobody hears that
+ * a peer is gone, so whoever waits long for one connects to it. */
+static enum ww_status piece_wait(struct fabric *fabric, const struct flight *flight,
+                                 const struct piece *piece)
 {
     struct peer *peer = &fabric->peers[piece->peer];
+    if (peer->endpoint == NULL && clock_now_ns() - flight->begin_ns > LONG_NS) {
+        enum ww_status status = peer_connect(fabric, piece->peer);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
     return peer->cause == UCS_OK || has_left(peer) ? WW_PENDING
                                                    : peer_lost(piece->peer, peer->cause);
 }
@@ -440,9 +535,10 @@ static enum ww_status piece_test(struct fabric *fabric, struct flight *flight, s
                              ? ucx.ucp_request_check_status(piece->request)
                              : ucx.ucp_tag_recv_request_test(piece->request, &info);
     if (cause == UCS_INPROGRESS) {
-        return piece_wait(fabric, piece);
+        return piece_wait(fabric, flight, piece);
     }
     request_drop(&piece->request);
+    fabric->peers[piece->peer].heard |= piece->kind == WW_RECEIVE && cause == UCS_OK;
     return cause == UCS_OK ? piece_check(flight, piece, info.length)
                            : piece_failed(fabric, flight, piece, cause);
 }
@@ -478,13 +574,15 @@ static bool wait_until(struct fabric *fabric, fabric_question *is_so, uint64_t e
     return true;
 }
 
-/* All that this rank has to say is said, and every peer that lives has said goodbye. */
+/* All that this rank has to say is said, and every peer that lives has said goodbye: a socket that
+ * is closed before everything is read takes away what the other end has not read yet. */
 static bool all_have_parted(struct fabric *fabric)
 {
     for (int rank = 0; rank < fabric->size; rank++) {
         struct peer *peer = &fabric->peers[rank];
-        if (peer->endpoint != NULL && peer->cause == UCS_OK &&
-            !(is_over(peer->own_farewell) && has_left(peer))) {
+        bool told = peer->cause != UCS_OK || is_over(peer->own_farewell);
+        bool parted = peer->cause != UCS_OK || !peer->heard || has_left(peer);
+        if (!told || !parted) {
             return false;
         }
     }
@@ -516,22 +614,24 @@ static bool all_is_released(struct fabric *fabric)
     }
     for (int rank = 0; rank < fabric->size; rank++) {
         const struct peer *peer = &fabric->peers[rank];
-        if (!is_over(peer->farewell) || !is_over(peer->own_farewell)) {
+        if (!is_over(peer->farewell) || !is_over(peer->own_farewell) || !is_over(peer->greeting) ||
+            !is_over(peer->own_greeting) || !is_over(peer->closing)) {
             return false;
         }
     }
     return true;
 }
 
+/* Also to those who were only heard: UCX does not bear a connection that ends half made. */
 static void say_goodbye(struct fabric *fabric)
 {
-    ucp_request_param_t nothing = {.op_attr_mask = 0};
     for (int rank = 0; rank < fabric->size; rank++) {
         struct peer *peer = &fabric->peers[rank];
+        if (peer->heard && peer->cause == UCS_OK) {
+            peer_connect(fabric, rank);
+        }
         if (peer->endpoint != NULL && peer->cause == UCS_OK) {
-            void *request = ucx.ucp_tag_send_nbx(peer->endpoint, &peer->hello, 0,
-                                                 tag_of(fabric->rank, GOODBYE_TAG), &nothing);
-            peer->own_farewell = UCS_PTR_IS_ERR(request) ? NULL : request;
+            peer->own_farewell = word_send(fabric, rank, GOODBYE_TAG);
         }
     }
 }
@@ -550,6 +650,28 @@ static void receives_cancel(struct fabric *fabric)
         if (!is_over(fabric->peers[rank].farewell)) {
             ucx.ucp_request_cancel(fabric->worker, fabric->peers[rank].farewell);
         }
+        if (!is_over(fabric->peers[rank].greeting)) {
+            ucx.ucp_request_cancel(fabric->worker, fabric->peers[rank].greeting);
+        }
+    }
+}
+
+/* What came and nobody asked for: UCX would warn of it. Its bytes stay where they are. */
+static void strays_drop(struct fabric *fabric)
+{
+    ucp_tag_message_h stray;
+    ucp_tag_recv_info_t info;
+    ucp_request_param_t params = {.op_attr_mask = 0};
+    unsigned char nothing;
+    while ((stray = ucx.ucp_tag_probe_nb(fabric->worker, 0, 0, 1, &info)) != NULL) {
+        void *request = ucx.ucp_tag_msg_recv_nbx(fabric->worker, &nothing, 0, stray, &params);
+        uint64_t end_ns = clock_now_ns() + CLOSE_FAILED_NS;
+        while (UCS_PTR_IS_PTR(request) && !is_over(request) && clock_now_ns() < end_ns) {
+            ucx.ucp_worker_progress(fabric->worker);
+        }
+        if (UCS_PTR_IS_PTR(request)) {
+            ucx.ucp_request_free(request);
+        }
     }
 }
 
@@ -560,16 +682,9 @@ static void endpoints_close(struct fabric *fabric)
                                  .flags = UCP_EP_CLOSE_FLAG_FORCE};
     for (int rank = 0; rank < fabric->size; rank++) {
         struct peer *peer = &fabric->peers[rank];
-        if (peer->endpoint == NULL) {
-            continue;
-        }
-        void *request = ucx.ucp_ep_close_nbx(peer->endpoint, &force);
-        uint64_t end_ns = clock_now_ns() + RELEASE_NS;
-        while (UCS_PTR_IS_PTR(request) && !is_over(request) && clock_now_ns() < end_ns) {
-            ucx.ucp_worker_progress(fabric->worker);
-        }
-        if (UCS_PTR_IS_PTR(request)) {
-            ucx.ucp_request_free(request);
+        if (peer->endpoint != NULL) {
+            void *request = ucx.ucp_ep_close_nbx(peer->endpoint, &force);
+            peer->closing = UCS_PTR_IS_PTR(request) ? request : NULL;
         }
     }
 }
@@ -582,8 +697,11 @@ static void requests_free(struct fabric *fabric)
         }
     }
     for (int rank = 0; rank < fabric->size; rank++) {
+        request_drop(&fabric->peers[rank].greeting);
+        request_drop(&fabric->peers[rank].own_greeting);
         request_drop(&fabric->peers[rank].farewell);
         request_drop(&fabric->peers[rank].own_farewell);
+        request_drop(&fabric->peers[rank].closing);
     }
 }
 
@@ -601,24 +719,47 @@ static void fabric_free(struct fabric *fabric)
     free(fabric);
 }
 
-static void ucx_close(void *self, bool failed)
+/* Connections that were not ended by both sides may be half made, and of some of these UCX aborts
+ * the program when their worker is destroyed. It stays, and nobody lets it make progress. */
+static void abandon(struct fabric *fabric)
 {
-    struct fabric *fabric = self;
+    pthread_mutex_lock(&ucx.lock);
+    fabric->next = ucx.abandoned;
+    ucx.abandoned = fabric;
+    pthread_mutex_unlock(&ucx.lock);
+}
+
+/* Takes back all memory. Returns whether the fabric ended in order. */
+static bool part(struct fabric *fabric, bool failed)
+{
     uint64_t end_ns = clock_now_ns() + (failed ? CLOSE_FAILED_NS : CLOSE_NS);
+    bool parted = false;
     if (failed) {
         wait_until(fabric, all_is_sent, end_ns); /* such as the words about what failed */
     } else {
         say_goodbye(fabric);
-        wait_until(fabric, all_have_parted, end_ns);
+        parted = wait_until(fabric, all_have_parted, end_ns) && all_is_sent(fabric);
     }
     receives_cancel(fabric);
+    strays_drop(fabric);
     endpoints_close(fabric);
     if (!wait_until(fabric, all_is_released, clock_now_ns() + RELEASE_NS)) {
         log_warn("UCX did not let go of messages of a context that ended: keep the gradients or "
                  "buffers handed to it until the program ends");
-        return; /* with all memory that it may still touch */
+        return false;
     }
     requests_free(fabric);
+    strays_drop(fabric);
+    return parted;
+}
+
+static void ucx_close(void *self, bool failed)
+{
+    struct fabric *fabric = self;
+    if (!part(fabric, failed)) {
+        abandon(fabric);
+        return;
+    }
     ucx.ucp_worker_destroy(fabric->worker);
     library_leave();
     fabric_free(fabric);
@@ -719,6 +860,82 @@ static enum ww_status meet(struct fabric *fabric, const struct ww_world *world,
     return status;
 }
 
+/* ---- Greeting ------------------------------------------------------------------------------- */
+
+static enum ww_status greet(struct fabric *fabric, int rank)
+{
+    enum ww_status status = peer_connect(fabric, rank);
+    if (status == WW_OK) {
+        fabric->peers[rank].own_greeting = word_send(fabric, rank, HELLO_TAG);
+    }
+    return status;
+}
+
+/* One look at a peer: *done tells whether both have heard each other. */
+static enum ww_status greeting_look(struct fabric *fabric, int rank, bool *done)
+{
+    struct peer *peer = &fabric->peers[rank];
+    ucp_tag_recv_info_t info;
+    if (peer->cause != UCS_OK) {
+        return log_failure(WW_TRANSPORT_FAILED, "UCX cannot reach rank %d: %s", rank,
+                           ucx.ucs_status_string(peer->cause));
+    }
+    if (peer->greeting != NULL && ucx.ucp_tag_recv_request_test(peer->greeting, &info) == UCS_OK) {
+        request_drop(&peer->greeting);
+        peer->heard = true;
+    }
+    if (peer->heard && peer->endpoint == NULL) {
+        return greet(fabric, rank);
+    }
+    *done = peer->heard && is_over(peer->own_greeting);
+    return WW_OK;
+}
+
+static enum ww_status greetings_begin(struct fabric *fabric)
+{
+    enum ww_status status = WW_OK;
+    for (int rank = 0; status == WW_OK && rank < fabric->size; rank++) {
+        if (rank != fabric->rank) {
+            peer_know(fabric, rank);
+            fabric->peers[rank].greeting = word_expect(fabric, rank, HELLO_TAG);
+            status = rank > fabric->rank ? greet(fabric, rank) : WW_OK;
+        }
+    }
+    return status;
+}
+
+/* Connects all ranks where they are few, so that nothing is half made later and what cannot be
+ * reached is known now. Of two the lower one begins: they do not run into each other. */
+static enum ww_status greet_all(struct fabric *fabric)
+{
+    if (fabric->size > MESH_MAX) {
+        return WW_OK;
+    }
+    enum ww_status status = greetings_begin(fabric);
+    uint64_t end_ns = clock_now_ns() + GREETING_NS;
+    int missing = fabric->size - 1, last = -1;
+    while (status == WW_OK && missing > 0) {
+        missing = 0;
+        if (ucx.ucp_worker_progress(fabric->worker) == 0) {
+            sched_yield();
+        }
+        for (int rank = 0; status == WW_OK && rank < fabric->size; rank++) {
+            bool done = rank == fabric->rank;
+            status = done ? WW_OK : greeting_look(fabric, rank, &done);
+            missing += !done;
+            last = done ? last : rank;
+        }
+        if (status == WW_OK && missing > 0 && clock_now_ns() > end_ns) {
+            status = log_failure(WW_TIMED_OUT,
+                                 "UCX did not reach rank %d within %d s: does a firewall stand "
+                                 "between its host and this one? UCX_NET_DEVICES names the "
+                                 "networks to take",
+                                 last, (int)(GREETING_NS / CLOCK_NS_PER_S));
+        }
+    }
+    return status;
+}
+
 static struct fabric *fabric_create(const struct ww_transport_setup *setup)
 {
     struct fabric *made = calloc(1, sizeof *made);
@@ -750,8 +967,13 @@ static enum ww_status ucx_open(const struct ww_transport_setup *setup, void **fa
     enum ww_status status = joined == WW_OK ? worker_create(made) : joined;
     status = meet(made, setup->world, status);
     if (status == WW_OK) {
-        *fabric = made;
-        return WW_OK;
+        status = greet_all(made);
+        if (status == WW_OK) {
+            *fabric = made;
+        } else {
+            ucx_close(made, true);
+        }
+        return status;
     }
     if (made->worker != NULL) {
         ucx.ucp_worker_destroy(made->worker);
@@ -786,6 +1008,7 @@ static enum ww_status ucx_post(void *self, int tag, bool control, const struct w
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
     flight->tag = tag;
+    flight->begin_ns = clock_now_ns();
     /* Receives first: what arrives meanwhile needs no copy. */
     enum ww_status status = kind_post(fabric, flight, control, WW_RECEIVE, messages, count);
     if (status == WW_OK) {

@@ -34,6 +34,8 @@ struct choose_call {
     int offsets;
     int codes;
     int notes;
+    int at; /* the threshold, on the device */
+    bool on_device;
 };
 
 static struct choose_call choose_call_create(struct chance *chance, const struct effort *effort,
@@ -57,7 +59,10 @@ static struct choose_call choose_call_create(struct chance *chance, const struct
     call.offsets = image_array(image, "offsets", call.chunks * call.room * 2, 2, 0);
     call.codes = image_array(image, "codes", call.chunks * call.room * 2, 2, 0);
     call.notes = image_array(image, "notes", sizeof(struct cuda_notes), 8, 0);
+    call.at = image_array(image, "threshold", sizeof call.threshold, 4, 0);
+    call.on_device = chance_below(chance, 2) == 0;
     image_create(image);
+    memcpy(image_before(image, call.at), &call.threshold, sizeof call.threshold);
     gradient_fill(chance, (enum gradient)chance_below(chance, GRADIENT_COUNT),
                   image_before(image, call.values), call.count);
     gradient_fill(chance, (enum gradient)chance_below(chance, GRADIENT_COUNT),
@@ -111,7 +116,8 @@ int compare_choose(const struct device *device, const struct effort *effort)
         }
         struct cuda_choice choice = {
             .in = {.values = image_device(&image, call.values), .count = call.count},
-            .threshold = call.threshold,
+            .threshold = call.on_device ? 77 : call.threshold,
+            .at = call.on_device ? image_device(&image, call.at) : NULL,
             .room = call.room,
             .counts = image_device(&image, call.counts),
             .offsets = image_device(&image, call.offsets),

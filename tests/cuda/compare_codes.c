@@ -109,8 +109,8 @@ static struct encode_result encode_wanted(const struct encode_call *call, const 
         in.stretch.next = image_want(image, call->next);
     }
     codec->encode(&call->spec, kernels, &in, frame + HEAD_OFFSET, room, &result);
-    int lower = notes->wild_rank < call->rank ? notes->wild_rank : call->rank;
-    struct cuda_head head = {(uint32_t)result.bytes, result.wild > 0 ? lower : -1, {0, 0}};
+    int named = notes->wild_rank < INT32_MAX ? notes->wild_rank : call->rank;
+    struct cuda_head head = {(uint32_t)result.bytes, result.wild > 0 ? named : -1, {0, 0}};
     memcpy(frame + HEAD_OFFSET - sizeof head, &head, sizeof head);
     free(room);
     return result;
@@ -146,7 +146,7 @@ static bool encode_notes_match(const struct encode_call *call, const struct imag
 {
     struct cuda_notes notes;
     memcpy(&notes, image_got(image, call->notes), sizeof notes);
-    int lower = before->wild_rank < call->rank ? before->wild_rank : call->rank;
+    int named = before->wild_rank < INT32_MAX ? before->wild_rank : call->rank;
     double given = 0;
     double left = 0;
     if (call->weighed && call->has_residual) {
@@ -160,7 +160,7 @@ static bool encode_notes_match(const struct encode_call *call, const struct imag
                    (about(notes.given, given) && about(notes.left, left));
     return notes.wild == before->wild + result->wild &&
            notes.chosen == before->chosen + result->chosen &&
-           notes.wild_rank == (result->wild > 0 ? lower : before->wild_rank) &&
+           notes.wild_rank == (result->wild > 0 ? named : before->wild_rank) &&
            notes.damaged == 0 && notes.wild_here == 0 && notes.turn == 0 && weights;
 }
 

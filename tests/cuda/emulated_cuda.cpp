@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <mutex>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -71,6 +72,8 @@ struct block {
     std::vector<struct warp> warps;
     std::vector<struct region> regions;
     unsigned arrived; /* at __syncthreads */
+    bool any;         /* of those that have arrived */
+    bool any_before;  /* ... when last all had */
 };
 
 /* The blocks that run together. */
@@ -202,15 +205,18 @@ static void fiber_run(struct fiber *fiber)
 
 /* ---- Collectives -------------------------------------------------------------------------- */
 
-void __syncthreads(void)
+bool __syncthreads_or(bool mine)
 {
     struct block *block = current->block;
+    block->any = block->any || mine;
     if (++block->arrived < block->fibers.size()) {
         current->state = WAITS;
         leave(false);
-        return;
+        return block->any_before;
     }
     block->arrived = 0;
+    block->any_before = block->any;
+    block->any = false;
     for (struct warp &warp : block->warps) {
         if (warp.arrived != 0) {
             give_up("__syncthreads while lanes wait in", warp.kind);
@@ -219,6 +225,12 @@ void __syncthreads(void)
     for (struct fiber &fiber : block->fibers) {
         fiber.state = READY;
     }
+    return block->any_before;
+}
+
+void __syncthreads(void)
+{
+    __syncthreads_or(false);
 }
 
 const uint64_t *emulated_lanes(const char *kind, uint64_t value)
@@ -305,6 +317,7 @@ static void block_begin(struct block *block, const struct launch_shape *shape, u
     block->warps.assign((shape->threads + LANES - 1) / LANES, {});
     block->regions.clear();
     block->arrived = 0;
+    block->any = false;
     for (unsigned thread = 0; thread < shape->threads; thread++) {
         struct fiber *fiber = &block->fibers[thread];
         fiber->place = {{thread}, {index}, {shape->threads}, {(unsigned)shape->blocks}};
@@ -350,6 +363,8 @@ void emulated_launch(const struct launch_shape *shape, void (*body)(const void *
                      const void *argument)
 {
     static bool backward;
+    static std::mutex one_at_a_time; /* ranks may be threads */
+    std::lock_guard<std::mutex> turn(one_at_a_time);
     if (shape->blocks < 1 || shape->blocks > 0x7fffffff || shape->threads < 1 ||
         shape->threads > THREADS_MOST || shape->cluster < 1 || shape->cluster > CLUSTER_MOST ||
         shape->blocks % shape->cluster != 0) {

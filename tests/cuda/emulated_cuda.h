@@ -119,9 +119,21 @@ static inline int __popc(unsigned bits)
     return __builtin_popcount(bits);
 }
 
+/* ---- Copies into shared memory ------------------------------------------------------------ */
+
+static inline void copy_ahead(void *into, const void *from)
+{
+    memcpy(into, from, 16);
+}
+
+static inline void copies_wait(void)
+{
+}
+
 /* ---- Collectives -------------------------------------------------------------------------- */
 
 void __syncthreads(void);
+bool __syncthreads_or(bool mine);
 void cluster_arrive(void);
 void cluster_wait(void);
 uint32_t cluster_load(const uint32_t *mine, uint32_t block);
@@ -199,6 +211,14 @@ template <typename T, typename U> static inline T atomicMin(T *at, U value)
 {
     T before = *at;
     *at = (T)value < before ? (T)value : before;
+    return before;
+}
+
+template <typename T, typename U, typename V>
+static inline T atomicCAS(T *at, U wanted, V value)
+{
+    T before = *at;
+    *at = before == (T)wanted ? (T)value : before;
     return before;
 }
 

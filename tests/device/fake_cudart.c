@@ -39,7 +39,7 @@ void fake_cuda_allocations_left(long count)
 }
 
 struct event {
-    bool begins; /* the first of a pair, by the order of making: it always comes */
+    bool begins; /* the first of a timed pair, by the order of making: it always comes */
     double time_s;
 };
 

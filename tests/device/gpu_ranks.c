@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * gpu_ranks.c: one rank of several on a real GPU, started from the environment (wirewise/env.h).
  *
- *     gpu_ranks collectives   every collective, type and operation at many sizes, checked on the host
- *     gpu_ranks steps         steps with every codec beside the same steps in the host's memory:
+ *     gpu_ranks collectives   every collective, type and operation at many sizes, checked on the
+ * host gpu_ranks steps         steps with every codec beside the same steps in the host's memory:
  *                             equal bits where sums are exact, equal hashes on all ranks always
  *     gpu_ranks dies          the last rank is killed amid its steps: the others name it and end
  *     gpu_ranks overhead      a dense all-reduce of this library beside NCCL's own call
+ *     gpu_ranks ledger        steps with a ledger and without one, in turn
+ *     gpu_ranks huge          an all-reduce of 2^31 + 3 elements
  *
  * Where several ranks share a GPU, NCCL wants each to have an NCCL_HOSTID of its own.
  * Exit: 0 = all is well, 1 = not, 77 = there is no GPU or no NCCL here. */
@@ -78,7 +80,8 @@ static struct ww_context *open_context(struct ww_config *config, bool on_gpu)
     return context;
 }
 
-/* ---- Values: small integers, so that sums are exact in every type and order ------------------- */
+/* ---- Values: small integers, so that sums are exact in every type and order -------------------
+ */
 
 static int value_of(int rank, size_t i)
 {
@@ -156,7 +159,9 @@ static double fold(enum ww_op op, size_t i)
     double result = value_of(0, i);
     for (int rank = 1; rank < world.size; rank++) {
         double next = value_of(rank, i);
-        result = op == WW_MIN ? fmin(result, next) : op == WW_MAX ? fmax(result, next) : result + next;
+        result = op == WW_MIN   ? fmin(result, next)
+                 : op == WW_MAX ? fmax(result, next)
+                                : result + next;
     }
     return op == WW_MEAN ? result / world.size : result;
 }
@@ -269,8 +274,8 @@ static void run_collectives(void)
         }
     }
     if (world.rank == 0) {
-        printf("collectives over %s: %d ranks, %d failures\n", ww_cuda_describe(context), world.size,
-               failures);
+        printf("collectives over %s: %d ranks, %d failures\n", ww_cuda_describe(context),
+               world.size, failures);
     }
     CUDA(cudaFree(buffers.input));
     CUDA(cudaFree(buffers.output));
@@ -281,6 +286,7 @@ static void run_collectives(void)
 /* ---- Steps ------------------------------------------------------------------------------ */
 
 #define TENSORS 3
+#define LEAST_CODED 1000
 static const size_t shapes[TENSORS][2] = {{1000, 700}, {257, 1}, {90000, 3}};
 
 static size_t tensor_count(int t)
@@ -293,7 +299,8 @@ struct course {
     bool on_gpu;
     const char *host;
     float *results[TENSORS]; /* of the latest step, on the host */
-    uint64_t hash;           /* of all steps */
+    uint64_t hash;           /* of all results */
+    uint64_t coded_hash; /* of those that were encoded: sums in NCCL have an order of their own */
     struct ww_report report;
 };
 
@@ -321,7 +328,8 @@ static void train(struct course *course, int steps, bool whole)
     config.codec = course->codec;
     config.gradient_op = WW_SUM;
     config.bucket_bytes = (size_t)1 << 20;
-    config.codec_least_count = 1000;
+    config.codec_least_count = LEAST_CODED;
+    config.segment_bytes = (size_t)1 << 20; /* so that blocks of codecs lie alike */
     config.probe = WW_PROBE_OFF;
     config.host = course->host;
     config.timeout_s = 60;
@@ -337,6 +345,7 @@ static void train(struct course *course, int steps, bool whole)
     }
     MUST(context, ww_tensors_commit(context));
     course->hash = UINT64_C(0xcbf29ce484222325);
+    course->coded_hash = course->hash;
     for (int step = 1; step <= steps; step++) {
         MUST(context, ww_step_begin(context));
         for (int t = TENSORS; t-- > 0;) {
@@ -355,15 +364,19 @@ static void train(struct course *course, int steps, bool whole)
         MUST(context, ww_step_end(context, &course->report));
         for (int t = 0; t < TENSORS; t++) {
             if (course->on_gpu) {
-                CUDA(cudaMemcpyAsync(course->results[t], memory[t],
-                                     tensor_count(t) * sizeof(float), cudaMemcpyDefault, stream));
+                CUDA(cudaMemcpyAsync(course->results[t], memory[t], tensor_count(t) * sizeof(float),
+                                     cudaMemcpyDefault, stream));
             }
         }
         if (course->on_gpu) {
             MUST(context, ww_cuda_synchronize(context));
         }
         for (int t = 0; t < TENSORS; t++) {
-            course->hash = hash_more(course->hash, course->results[t], tensor_count(t));
+            size_t count = tensor_count(t);
+            bool coded = count >= LEAST_CODED && strcmp(course->codec, "none") != 0;
+            course->hash = hash_more(course->hash, course->results[t], count);
+            course->coded_hash = hash_more(course->coded_hash, course->results[t],
+                                           coded ? count : 0);
         }
     }
     ww_context_destroy(context);
@@ -392,7 +405,7 @@ static void check_hashes(const char *what, uint64_t hash)
 /* hosts: ranks that share a name count as one host. */
 static void run_steps(void)
 {
-    static const char *const codecs[] = {"none", "fp16", "bf16", "int8", "topk:0.01:fixed",
+    static const char *const codecs[] = {"none",          "fp16", "bf16", "int8", "topk:0.01:fixed",
                                          "topk:0.2:fixed"};
     static const char *const pairs[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
     float *host[TENSORS];
@@ -411,23 +424,25 @@ static void run_steps(void)
                 memcpy(other.results, device, sizeof device);
                 char what[96];
                 snprintf(what, sizeof what, "%s, %s, %s", codecs[c],
-                         spread ? "two ranks a host" : "one host", whole ? "integers" : "fractions");
+                         spread ? "two ranks a host" : "one host",
+                         whole ? "integers" : "fractions");
                 train(&other, 4, whole);
                 check_hashes(what, other.hash);
                 if (!spread) {
                     train(&one, 4, whole);
                 }
+                bool same = whole ? one.hash == other.hash : one.coded_hash == other.coded_hash;
                 if (world.rank == 0) {
                     int last = other.report.levels - 1;
                     printf("%-44s sent %9" PRIu64 " outwards %9" PRIu64 " dense %9" PRIu64
                            " gpu %8.3f ms%s\n",
                            what, other.report.sent_bytes, other.report.level[last].sent_bytes,
                            other.report.dense_bytes, other.report.communication_s * 1e3,
-                           spread                  ? ""
-                           : one.hash == other.hash ? ", as on the host"
-                                                    : ", other bits than on the host");
+                           spread ? ""
+                           : same ? ", as on the host"
+                                  : ", other bits than the host");
                 }
-                if (!spread && whole && one.hash != other.hash) {
+                if (!spread && !same) {
                     failures++;
                     for (int t = 0; t < TENSORS; t++) {
                         for (size_t i = 0; i < tensor_count(t); i++) {
@@ -481,7 +496,8 @@ static void run_dies(void)
 
 static struct {
     ncclResult_t (*id)(ncclUniqueId *id);
-    ncclResult_t (*init)(ncclComm_t *comm, int size, ncclUniqueId id, int rank, ncclConfig_t *config);
+    ncclResult_t (*init)(ncclComm_t *comm, int size, ncclUniqueId id, int rank,
+                         ncclConfig_t *config);
     ncclResult_t (*all_reduce)(const void *input, void *output, size_t count, ncclDataType_t type,
                                ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);
     ncclResult_t (*async_error)(ncclComm_t comm, ncclResult_t *error);
@@ -531,7 +547,7 @@ static double median(double *values, int count)
     return values[count / 2];
 }
 
-#define ROUNDS 31
+#define ROUNDS 15
 
 static void meet(void)
 {
@@ -541,7 +557,8 @@ static void meet(void)
 }
 
 /* Batches of calls of the three in turn: NCCL's own, those of a communicator that does not block,
- * and ours. */
+ * and ours: until they are enqueued, and until they are done. Ranks that share a GPU take turns on
+ * it, for milliseconds: there only the first says anything. */
 static void run_overhead(void)
 {
     struct ww_config config = WW_CONFIG_INIT;
@@ -558,21 +575,23 @@ static void run_overhead(void)
     find(library, "ncclCommDestroy", &nccl.destroy);
     ncclComm_t comms[2] = {open_nccl(true), open_nccl(false)};
     struct ww_context *context = open_context(&config, true);
-    static const size_t sizes[] = {4, 4096, 65536, 1 << 20, 16 << 20};
+    static const size_t sizes[] = {4, 65536, 4 << 20};
+    enum { SIZES = 3, CALLS = 16, WAYS = 4 };
     float *values;
-    CUDA(cudaMalloc((void **)&values, sizes[4]));
-    CUDA(cudaMemset(values, 0, sizes[4]));
-    for (size_t s = 0; s < 5; s++) {
-        int calls = sizes[s] > 1 << 16 ? 10 : 50;
-        double times[3][ROUNDS];
-        for (int round = -3; round < ROUNDS; round++) {
-            for (int way = 0; way < 3; way++) {
+    CUDA(cudaMalloc((void **)&values, sizes[SIZES - 1]));
+    CUDA(cudaMemset(values, 0, sizes[SIZES - 1]));
+    for (size_t s = 0; s < SIZES; s++) {
+        double times[WAYS][ROUNDS];
+        double enqueued[WAYS][ROUNDS];
+        for (int round = -2; round < ROUNDS; round++) {
+            for (int way = 0; way < WAYS; way++) {
                 meet();
                 double since = now_s();
-                for (int i = 0; i < calls; i++) {
-                    if (way == 2) {
-                        MUST(context, ww_cuda_all_reduce(context, values, values, sizes[s] / 4,
-                                                         WW_F32, WW_SUM));
+                for (int i = 0; i < CALLS; i++) {
+                    if (way >= 2) {
+                        size_t count = way == 2 ? sizes[s] / 4 : 0;
+                        MUST(context,
+                             ww_cuda_all_reduce(context, values, values, count, WW_F32, WW_SUM));
                         continue;
                     }
                     ncclResult_t result = nccl.all_reduce(values, values, sizes[s] / 4, ncclFloat32,
@@ -581,25 +600,128 @@ static void run_overhead(void)
                         nccl.async_error(comms[way], &result);
                     }
                 }
+                double called = now_s();
                 CUDA(cudaStreamSynchronize(stream));
                 if (round >= 0) {
-                    times[way][round] = (now_s() - since) / calls * 1e6;
+                    enqueued[way][round] = (called - since) / CALLS * 1e6;
+                    times[way][round] = (now_s() - since) / CALLS * 1e6;
                 }
             }
         }
         if (world.rank == 0) {
-            double plain = median(times[0], ROUNDS);
-            double ours = median(times[2], ROUNDS);
-            printf("%9zu bytes: NCCL %9.2f us, not blocking %9.2f us, wirewise %9.2f us: %+.2f us "
-                   "(quartiles of wirewise %.2f to %.2f)\n",
-                   sizes[s], plain, median(times[1], ROUNDS), ours, ours - plain,
-                   times[2][ROUNDS / 4], times[2][ROUNDS * 3 / 4]);
+            double plain = median(enqueued[0], ROUNDS);
+            double ours = median(enqueued[2], ROUNDS);
+            printf("%8zu bytes: enqueued by NCCL in %.2f us (not blocking: %.2f), by wirewise in "
+                   "%.2f (%.2f to %.2f, of it %.2f to agree): %+.2f us; done in %.2f, %.2f and "
+                   "%.2f us\n",
+                   sizes[s], plain, median(enqueued[1], ROUNDS), ours, enqueued[2][ROUNDS / 4],
+                   enqueued[2][ROUNDS * 3 / 4], median(enqueued[3], ROUNDS), ours - plain,
+                   median(times[0], ROUNDS), median(times[1], ROUNDS), median(times[2], ROUNDS));
+            fflush(stdout);
         }
     }
     CUDA(cudaFree(values));
     ww_context_destroy(context);
     nccl.destroy(comms[0]);
     nccl.destroy(comms[1]);
+}
+
+/* ---- With a ledger ----------------------------------------------------------------------- */
+
+#define LEDGER_ROUNDS 41
+#define LEDGER_COUNT ((size_t)4 << 20)
+
+static struct ww_context *open_for_ledger(const char *file, struct ww_tensor **tensor)
+{
+    struct ww_config config = WW_CONFIG_INIT;
+    size_t shape[2] = {LEDGER_COUNT / 1024, 1024};
+    config.codec = "fp16";
+    config.probe = WW_PROBE_OFF;
+    config.ledger = file;
+    config.metrics = file == NULL ? NULL : "gpu_ranks.%r.prom";
+    struct ww_context *context = open_context(&config, true);
+    MUST(context, ww_tensor_add(context, "t", WW_F32, 2, shape, tensor));
+    MUST(context, ww_tensors_commit(context));
+    return context;
+}
+
+static void run_ledger(void)
+{
+    struct ww_tensor *tensors[2];
+    struct ww_context *contexts[2] = {open_for_ledger(NULL, &tensors[0]),
+                                      open_for_ledger("gpu_ranks.%r.jsonl", &tensors[1])};
+    double times[2][LEDGER_ROUNDS];
+    double ratios[LEDGER_ROUNDS];
+    float *values;
+    CUDA(cudaMalloc((void **)&values, LEDGER_COUNT * sizeof *values));
+    CUDA(cudaMemset(values, 0, LEDGER_COUNT * sizeof *values));
+    for (int round = -3; round < LEDGER_ROUNDS; round++) {
+        for (int i = 0; i < 2; i++) {
+            int way = (i + round) & 1;
+            struct ww_report report = WW_REPORT_INIT;
+            meet();
+            double since = now_s();
+            MUST(contexts[way], ww_step_begin(contexts[way]));
+            MUST(contexts[way], ww_tensor_start(tensors[way], values));
+            MUST(contexts[way], ww_step_end(contexts[way], &report));
+            MUST(contexts[way], ww_cuda_synchronize(contexts[way]));
+            if (round >= 0) {
+                times[way][round] = now_s() - since;
+            }
+        }
+        if (round >= 0) {
+            ratios[round] = times[1][round] / times[0][round];
+        }
+    }
+    double ratio = median(ratios, LEDGER_ROUNDS);
+    double without = median(times[0], LEDGER_ROUNDS);
+    if (world.rank == 0) {
+        printf("ledger: a step of %zu MiB takes %.3f ms without and %.3f ms with it, ratio %.4f "
+               "(quartiles %.4f to %.4f)\n",
+               LEDGER_COUNT * 4 >> 20, without * 1e3, median(times[1], LEDGER_ROUNDS) * 1e3, ratio,
+               ratios[LEDGER_ROUNDS / 4], ratios[LEDGER_ROUNDS * 3 / 4]);
+    }
+    CUDA(cudaFree(values));
+    ww_context_destroy(contexts[0]);
+    ww_context_destroy(contexts[1]);
+}
+
+/* ---- More than 2^31 elements ---------------------------------------------------------------- */
+
+static void run_huge(void)
+{
+    struct ww_config config = WW_CONFIG_INIT;
+    struct ww_context *context = open_context(&config, true);
+    size_t count = ((size_t)1 << 31) + 3;
+    static const size_t places[] = {0, 1, 1 << 20, ((size_t)1 << 31) - 1, (size_t)1 << 31};
+    uint16_t one = half_of(1 + world.rank, WW_BF16);
+    uint16_t *values;
+    CUDA(cudaMalloc((void **)&values, count * sizeof *values));
+    CUDA(cudaMemset(values, 0, count * sizeof *values));
+    for (size_t i = 0; i < 6; i++) {
+        size_t place = i < 5 ? places[i] : count - 1;
+        CUDA(cudaMemcpy(values + place, &one, sizeof one, cudaMemcpyDefault));
+    }
+    double since = now_s();
+    MUST(context, ww_cuda_all_reduce(context, values, values, count, WW_BF16, WW_SUM));
+    MUST(context, ww_cuda_synchronize(context));
+    double wanted = world.size * (world.size + 1) / 2;
+    for (size_t i = 0; i < 7; i++) {
+        size_t place = i < 5 ? places[i] : i == 5 ? count - 1 : count - 2;
+        uint16_t got;
+        CUDA(cudaMemcpy(&got, values + place, sizeof got, cudaMemcpyDefault));
+        double sum = widen(got, WW_BF16);
+        double right = i == 6 ? 0 : wanted;
+        if (sum != right) {
+            complain("an all-reduce of 2^31 + 3 elements", place, sum, right);
+        }
+    }
+    if (world.rank == 0) {
+        printf("huge: %zu bf16 among %d ranks in %.2f s, %d failures\n", count, world.size,
+               now_s() - since, failures);
+    }
+    CUDA(cudaFree(values));
+    ww_context_destroy(context);
 }
 
 int main(int argc, char **argv)
@@ -625,6 +747,10 @@ int main(int argc, char **argv)
             run_dies();
         } else if (strcmp(argv[i], "overhead") == 0) {
             run_overhead();
+        } else if (strcmp(argv[i], "ledger") == 0) {
+            run_ledger();
+        } else if (strcmp(argv[i], "huge") == 0) {
+            run_huge();
         } else {
             fprintf(stderr, "gpu_ranks: what is \"%s\"?\n", argv[i]);
             return 2;

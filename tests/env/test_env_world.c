@@ -369,13 +369,15 @@ Test(env_world, somebody_else_on_the_port_is_no_rank_0)
         ranks.rank[number].env.timeout_s = 0.5;
     }
     listen(listener, 8);
-    ranks_start(&ranks);
+    pthread_create(&ranks.rank[0].thread, NULL, run_rank, &ranks.rank[0]);
+    pthread_join(ranks.rank[0].thread, NULL);
+    pthread_create(&ranks.rank[1].thread, NULL, run_rank, &ranks.rank[1]);
     int served = accept(listener, NULL, NULL);
     send(served, "220 mail.example.org ESMTP ready, say something to me please\r\n", 61,
          MSG_NOSIGNAL);
     close(served);
     close(listener);
-    ranks_join(&ranks);
+    pthread_join(ranks.rank[1].thread, NULL);
     expect_rank(&ranks.rank[0], WW_TRANSPORT_FAILED, "cannot listen on 127.0.0.1:");
     expect_rank(&ranks.rank[1], WW_TRANSPORT_FAILED, "did not reach rank 0");
     forgive();

@@ -65,6 +65,12 @@ void check_line(const char *text)
     check(strstr(lines, text) != NULL, "no line says \"%s\"; there were:\n%s", text, lines);
 }
 
+void check_forget(void)
+{
+    char lines[sizeof checks.lines];
+    take_lines(lines);
+}
+
 void check_silence(void)
 {
     char lines[sizeof checks.lines];
@@ -78,11 +84,16 @@ int checks_end(void)
     return checks.failed > 0;
 }
 
+double seconds_now(void)
+{
+    return (double)clock_now_ns() / (double)CLOCK_NS_PER_S;
+}
+
 void end_open(struct end *end, uint8_t level, bool own_thread, bool program_is_quiet)
 {
     *end = (struct end){.world = WW_WORLD_INIT};
     memset(end->peer_level, level, sizeof end->peer_level);
-    end->status = ww_mpi_world(MPI_COMM_WORLD, &end->world);
+    end->status = ranks_world(&end->world);
     if (end->status != WW_OK) {
         return;
     }

@@ -3,10 +3,13 @@
  */
 #include "check.h"
 
+#include <mpi.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+
+#include <wirewise/mpi.h>
 
 static void before_init_there_is_no_world(void)
 {

@@ -3,10 +3,13 @@
  * ranks are spread: mpi_route LAYOUT, see layouts[]. */
 #include "check.h"
 
+#include <mpi.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <wirewise/mpi.h>
 
 #include "transport/route.h"
 #include "transport/shm.h"

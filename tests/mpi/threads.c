@@ -3,11 +3,14 @@
  * somebody may not. */
 #include "check.h"
 
+#include <mpi.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <wirewise/mpi.h>
 
 struct rule {
     const char *name;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * transport.c: the MPI fabric carries messages whole, in order, and counts them exactly. */
+ * transport.c: a fabric carries messages whole, in order, and counts them exactly. */
 #include "check.h"
 
+#include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +35,10 @@ static bool holds(const unsigned char *memory, size_t bytes, int sender, size_t 
 static void opened(struct end *end, uint8_t level)
 {
     end_open(end, level, false, false);
-    check(end->status == WW_OK, "open returned %s", ww_status_name(end->status));
+    if (end->status != WW_OK) {
+        fprintf(stderr, "failed: open: %s\n", ww_last_error(NULL));
+        exit(1);
+    }
 }
 
 /* Every rank sends to the next and receives from the one before. */
@@ -64,7 +69,8 @@ static void every_size_arrives_whole_and_is_counted(uint8_t level)
     for (size_t index = 0; end.world.size > 1 && index < LENGTH(sizes); index++) {
         ring(&end, sizes[index], (int)index % 2 * (WW_TRANSPORT_TAGS - 1));
         bytes += sizes[index];
-        messages += level == 0 || sizes[index] == 0 ? 1 : (sizes[index] + 61439) / 61440;
+        size_t piece = level == 0 ? SIZE_MAX : fabric_facts.piece_bytes;
+        messages += sizes[index] == 0 ? 1 : (sizes[index] - 1) / piece + 1;
     }
     struct ww_traffic traffic[2];
     end.transport->counters(end.fabric, traffic);
@@ -168,6 +174,17 @@ static void fabrics_of_one_world_do_not_hear_each_other(void)
     end_close(&ends[1], false);
 }
 
+/* Not every fabric sends by itself, and whether the sender hears of an error is its own affair. */
+static void sends_for_a_while(struct end *end, struct ww_flight *flight)
+{
+    double begin_s = seconds_now();
+    while (end->transport->poll(end->fabric, flight) == WW_PENDING &&
+           seconds_now() - begin_s < 0.3) {
+        sched_yield();
+    }
+    check_forget();
+}
+
 /* Rank 0 sends, rank 1 expects another size: rank 1 at least must see it. */
 static void a_size_disagreement_fails_where_it_arrives(uint8_t level, size_t sent, size_t expected,
                                                        const char *words)
@@ -179,6 +196,7 @@ static void a_size_disagreement_fails_where_it_arrives(uint8_t level, size_t sen
     if (end.world.size > 1 && end.world.rank == 0) {
         struct ww_message send = {WW_SEND, 1, memory, sent};
         check(end_post(&end, 3, &send, 1, &flight) == WW_OK, "send");
+        sends_for_a_while(&end, &flight);
     } else if (end.world.rank == 1) {
         struct ww_message receive = {WW_RECEIVE, 0, memory, expected};
         check(end_post(&end, 3, &receive, 1, &flight) == WW_OK, "receive");
@@ -186,7 +204,7 @@ static void a_size_disagreement_fails_where_it_arrives(uint8_t level, size_t sen
               expected);
         check_line(words);
     }
-    MPI_Barrier(MPI_COMM_WORLD);
+    ranks_meet();
     end_close(&end, true);
     free(memory);
 }
@@ -205,11 +223,12 @@ static void close_takes_back_receives_that_nobody_answers(bool failed)
         check(end.transport->poll(end.fabric, &flight) == WW_PENDING, "done by nobody");
         check(end.transport->waits_for(end.fabric, &flight) == (rank + 1) % size, "waits for");
     }
-    double begin_s = MPI_Wtime();
+    ranks_meet(); /* a peer that is gone may end a fabric */
+    double begin_s = seconds_now();
     end_close(&end, failed);
-    check(MPI_Wtime() - begin_s < 0.1, "an idle close took %g s", MPI_Wtime() - begin_s);
+    check(seconds_now() - begin_s < 0.1, "an idle close took %g s", seconds_now() - begin_s);
     free(memory);
-    MPI_Barrier(MPI_COMM_WORLD);
+    ranks_meet();
 }
 
 /* A large send that nobody receives cannot be cancelled: close gives up on it in time, keeps
@@ -220,7 +239,9 @@ static void close_does_not_wait_for_ever_for_a_send(bool failed, bool reserved)
     struct end end;
     opened(&end, 0);
     void *memory = NULL, *plain = malloc(BYTES);
-    check(end.transport->reserve(end.fabric, BYTES, &memory) == WW_OK, "reserve");
+    if (reserved) {
+        check(end.transport->reserve(end.fabric, BYTES, &memory) == WW_OK, "reserve");
+    }
     memset(reserved ? memory : plain, 1, BYTES);
     struct ww_message send = {WW_SEND, (end.world.rank + 1) % end.world.size,
                               reserved ? memory : plain, BYTES};
@@ -228,16 +249,16 @@ static void close_does_not_wait_for_ever_for_a_send(bool failed, bool reserved)
     if (end.world.size > 1) {
         check(end_post(&end, 0, &send, 1, &flight) == WW_OK, "send");
     }
-    double begin_s = MPI_Wtime();
+    double begin_s = seconds_now();
     end_close(&end, failed);
-    check(MPI_Wtime() - begin_s < 2, "close took %g s", MPI_Wtime() - begin_s);
-    if (end.world.size > 1 && !reserved) {
-        check_line("MPI cannot take back 1 messages");
+    check(seconds_now() - begin_s < 2, "close took %g s", seconds_now() - begin_s);
+    if (end.world.size > 1 && !reserved && fabric_facts.left_behind != NULL) {
+        check_line(fabric_facts.left_behind);
     }
     if (end.world.size > 1 && reserved) {
         check(*(unsigned char *)memory == 1, "reserved memory went while MPI may read it");
     }
-    MPI_Barrier(MPI_COMM_WORLD);
+    ranks_meet();
     free(plain);
 }
 
@@ -275,7 +296,7 @@ static void control_is_copied_and_may_change_at_once(void)
     if (size > 1) {
         end.transport->post(end.fabric, 0, true, &send, 1, &flights[0]);
         sent = -1;
-        MPI_Barrier(MPI_COMM_WORLD);
+        ranks_meet();
         end.transport->post(end.fabric, 0, true, &receive, 1, &flights[1]);
         check(end_wait(&end, &flights[0]) == WW_OK, "send of control");
         check(end_wait(&end, &flights[1]) == WW_OK, "receive of control");
@@ -296,68 +317,10 @@ static void all_gather_brings_everyone_everything(void)
     end_close(&end, false);
 }
 
-static void a_world_takes_a_part_of_the_ranks(void)
-{
-    int rank, size;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    MPI_Comm part;
-    MPI_Comm_split(MPI_COMM_WORLD, rank % 2, -rank, &part);
-    struct ww_world world = WW_WORLD_INIT;
-    check(ww_mpi_world(part, &world) == WW_OK, "a world of a part");
-    int alike = (size - rank % 2 + 1) / 2, place = (size - 1 - rank) / 2;
-    check(world.size == alike && world.rank == place, "rank %d of %d", world.rank, world.size);
-    int mine = rank, all[PEERS_MAX];
-    check(world.all_gather(world.self, &mine, all, sizeof mine) == 0, "all_gather in a part");
-    check(all[place] == rank && all[alike - 1] == rank % 2, "another part answered");
-    MPI_Comm_free(&part);
-}
-
-static void worlds_that_are_none_are_refused(void)
-{
-    struct ww_world world = WW_WORLD_INIT;
-    check(ww_mpi_world(MPI_COMM_NULL, &world) == WW_BAD_ARGUMENT, "MPI_COMM_NULL");
-    check_line("communicator is MPI_COMM_NULL");
-    check(ww_mpi_world(MPI_COMM_WORLD, NULL) == WW_BAD_ARGUMENT, "NULL");
-    check_line("world is NULL");
-    check(world.all_gather == NULL, "written although it failed");
-    ww_mpi_world(MPI_COMM_WORLD, &world);
-    struct ww_world other = world;
-    other.size++;
-    uint8_t levels[PEERS_MAX + 1] = {0};
-    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
-                                       .world = &other,
-                                       .levels = 1,
-                                       .host_levels = 1,
-                                       .peer_level = levels};
-    void *fabric = NULL;
-    check(world.transport->open(&setup, &fabric) == WW_BAD_ARGUMENT, "a world of another size");
-    check_line("fill the world with ww_mpi_world");
-    check(fabric == NULL, "written although it failed");
-}
-
-static void an_intercommunicator_is_refused(void)
-{
-    int rank, size;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    if (size < 2) {
-        return;
-    }
-    MPI_Comm half, inter;
-    MPI_Comm_split(MPI_COMM_WORLD, rank > 0, rank, &half);
-    MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, rank > 0 ? 0 : 1, 1, &inter);
-    struct ww_world world = WW_WORLD_INIT;
-    check(ww_mpi_world(inter, &world) == WW_BAD_ARGUMENT, "an intercommunicator passed");
-    check_line("MPI_Intercomm_merge");
-    MPI_Comm_free(&inter);
-    MPI_Comm_free(&half);
-}
-
 int main(int argc, char **argv)
 {
     checks_begin();
-    MPI_Init(&argc, &argv);
+    ranks_begin(&argc, &argv);
     for (uint8_t level = 0; level < 2; level++) {
         every_size_arrives_whole_and_is_counted(level);
         a_size_disagreement_fails_where_it_arrives(level, 100, 50, "could not receive 50 bytes");
@@ -365,19 +328,22 @@ int main(int argc, char **argv)
         a_size_disagreement_fails_where_it_arrives(level, 200000, 100000, "could not receive");
         close_takes_back_receives_that_nobody_answers(level);
         close_does_not_wait_for_ever_for_a_send(level, false);
-        close_does_not_wait_for_ever_for_a_send(level, true);
+        if (fabric_facts.reserves) {
+            close_does_not_wait_for_ever_for_a_send(level, true);
+        }
     }
-    a_size_disagreement_fails_where_it_arrives(1, 70000, 130000, "sent 8560 bytes");
+    a_size_disagreement_fails_where_it_arrives(
+        1, 70000, 130000,
+        fabric_facts.piece_bytes == 61440 ? "sent 8560 bytes" : "sent 70000 bytes");
     a_round_with_all_peers_is_done_with_its_last_message(false, 100000);
     a_round_with_all_peers_is_done_with_its_last_message(true, 256);
     control_is_copied_and_may_change_at_once();
-    reserved_memory_is_aligned_and_given_back();
+    if (fabric_facts.reserves) {
+        reserved_memory_is_aligned_and_given_back();
+    }
     messages_of_one_tag_keep_their_order_and_tags_do_not_mix();
     fabrics_of_one_world_do_not_hear_each_other();
     all_gather_brings_everyone_everything();
-    a_world_takes_a_part_of_the_ranks();
-    worlds_that_are_none_are_refused();
-    an_intercommunicator_is_refused();
-    MPI_Finalize();
+    ranks_end();
     return checks_end();
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# format.sh TOP: is every C file laid out as clang-format lays it out? Exit 77 (skipped) without
-# clang-format 14: other versions decide some lines differently, and nobody discusses layout.
+# format.sh TOP: is every C, C++ and CUDA file laid out as clang-format lays it out? Exit 77
+# (skipped) without clang-format 14: other versions decide some lines differently, and nobody
+# discusses layout.
 set -u
 cd "${1:?usage: format.sh TOP}" || exit 2
 
@@ -15,7 +16,8 @@ for tool in clang-format-14 clang-format ""; do
     fi
 done
 
-files=$(find include runtime collectives topology bench examples tests -name '*.[ch]' | sort)
+files=$(find include runtime collectives topology bench examples tests \
+    \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' \) | sort)
 # shellcheck disable=SC2086 # file names of this tree hold no blanks
 if ! said=$("$tool" --dry-run -Werror $files 2>&1); then
     echo "$said" | grep 'error: ' | head -n 40

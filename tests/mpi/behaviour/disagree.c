@@ -55,12 +55,12 @@ static void disagree(const struct mismatch *mismatch)
     struct ww_config config = WW_CONFIG_INIT;
     struct ww_context *context = NULL;
     config.timeout_s = 10;
-    check(ww_mpi_world(MPI_COMM_WORLD, &world) == WW_OK, "world");
+    check(ranks_world(&world) == WW_OK, "world");
     check(ww_context_create(&world, &config, &context) == WW_OK, "context");
-    MPI_Barrier(MPI_COMM_WORLD);
-    double begin = MPI_Wtime();
+    ranks_meet();
+    double begin = seconds_now();
     enum ww_status status = make(context, world.rank == 1 ? &mismatch->odd : &mismatch->usual);
-    check(MPI_Wtime() - begin < 1, "it took %.3f s", MPI_Wtime() - begin);
+    check(seconds_now() - begin < 1, "it took %.3f s", seconds_now() - begin);
     check(status == WW_MISMATCH, "%s", ww_status_name(status));
     const char *said = ww_last_error(context);
     check(strstr(said, "rank 1 (") != NULL && strstr(said, mismatch->odd_words) != NULL &&
@@ -74,10 +74,10 @@ static void disagree(const struct mismatch *mismatch)
 int main(int argc, char **argv)
 {
     checks_begin();
-    MPI_Init(&argc, &argv);
+    ranks_begin(&argc, &argv);
     for (size_t i = 0; i < LENGTH(mismatches); i++) {
         disagree(&mismatches[i]);
     }
-    MPI_Finalize();
+    ranks_end();
     return checks_end();
 }

@@ -2,7 +2,10 @@
  * finalize.c: communicators that make no world, and contexts that outlive MPI. */
 #include "check.h"
 
+#include <mpi.h>
 #include <string.h>
+
+#include <wirewise/mpi.h>
 
 static void refuse_communicators(void)
 {

@@ -2,8 +2,11 @@
  * groups.c: contexts over a communicator and over parts of it, with steps in flight at once. */
 #include "check.h"
 
+#include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <wirewise/mpi.h>
 
 #define COUNT ((size_t)100003)
 #define STEPS 5

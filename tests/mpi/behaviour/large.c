@@ -3,8 +3,11 @@
  * Skipped where the host has too little free memory. */
 #include "check.h"
 
+#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <wirewise/mpi.h>
 
 #define GIB ((size_t)1 << 30)
 #define COUNT (11 * GIB / 5 / sizeof(float) + 3) /* 2.2 GiB and a bit */

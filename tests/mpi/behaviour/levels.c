@@ -3,7 +3,10 @@
  * exact with it. */
 #include "check.h"
 
+#include <mpi.h>
 #include <string.h>
+
+#include <wirewise/mpi.h>
 
 struct rule {
     const char *name;

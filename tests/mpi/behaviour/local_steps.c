@@ -3,7 +3,10 @@
  * the steps where a thread may call it, else with one line, and with the same results. */
 #include "check.h"
 
+#include <mpi.h>
 #include <string.h>
+
+#include <wirewise/mpi.h>
 #include <wirewise/outer.h>
 
 #define COUNT 3000

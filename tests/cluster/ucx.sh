@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# ucx.sh WIREWISE: between hosts without MPI, ranks started from the environment all-reduce over
+# UCX: no element is wrong, and no host sends more than 2(h-1)/h of the vector for each call, plus
+# at most 3 % for headers, acknowledgements and control messages.
+set -u -o pipefail
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+wirewise=$1
+bytes=$((16 << 20))
+calls=9 # of each placement: one that warms up, 8 that are timed
+
+# In a set of hosts: ranks_on_hosts RANKS WIREWISE OPTION...: as many on each, host by host. Prints
+# what rank 0 prints; fails when any rank does.
+if [ "$1" = ranks_on_hosts ]; then
+    ranks=$2
+    shift 2
+    hosts=$(cat "$HOSTS_LAB/count")
+    pids=()
+    for ((rank = 0; rank < hosts * ranks; rank++)); do
+        hosts.sh on "node$((rank / ranks + 1))" env RANK="$rank" WORLD_SIZE=$((hosts * ranks)) \
+            MASTER_ADDR=node1 MASTER_PORT=29500 WIREWISE_CALIBRATE=off timeout 60 "$@" &
+        pids+=($!)
+    done
+    status=0
+    for pid in "${pids[@]}"; do
+        wait "$pid" || status=1
+    done
+    exit $status
+fi
+
+"$here/hosts.sh" with 1 none -- true </dev/null
+[ $? -eq 77 ] && exit 77
+failed=0
+while read -r hosts ranks; do
+    lines=$("$here/hosts.sh" with "$hosts" none -- bash -c '
+        "$0" ranks_on_hosts "$1" "$2" bench -b 4 -e 3000012 -f 57 -n 2 -w 1 >/dev/null ||
+            echo failed
+        hosts.sh counters | sed "s/^/before /"
+        "$0" ranks_on_hosts "$1" "$2" bench -b "$3" -e "$3" -n 8 -w 1 -c 0 --budget 0 ||
+            echo failed
+        hosts.sh counters | sed "s/^/after /"' "$0" "$ranks" "$wirewise" "$bytes" </dev/null)
+    if ! awk -v bytes="$bytes" -v calls=$((2 * calls)) -v hosts="$hosts" -v ranks="$ranks" '
+        $1 == "failed" { bad = 1 }
+        $1 == "before" { before[$2] = $4 }
+        $1 == "after" {
+            share = ($4 - before[$2]) / calls / bytes / (2 * (hosts - 1) / hosts)
+            if (share > most) most = share
+            if (least == 0 || share < least) least = share
+        }
+        END {
+            printf "%d hosts, %d rank(s) each: %.4f to %.4f of the least by the interfaces\n",
+                hosts, ranks, least, most
+            exit bad || least < 1 || most > 1.03
+        }' <<<"$lines"; then
+        echo "FAILED: $lines"
+        failed=1
+    fi
+done <<'LAYOUTS'
+2 1
+3 1
+2 2
+LAYOUTS
+exit "$failed"
