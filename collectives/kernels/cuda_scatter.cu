@@ -11,6 +11,7 @@
 
 #define THREADS 256
 #define TILE 8192
+#define BLOCKS 6                   /* of an SM, which has memory for as many */
 #define TILES (CODEC_CHUNK / TILE) /* of a chunk */
 #define WORD_BITS 32
 
@@ -299,6 +300,99 @@ static __device__ inline void frame_add(struct tile_room *room, const struct sca
     __syncthreads();
 }
 
+/* ---- Short lists of fixed frames: where they lie is known, so several are read ahead ------- */
+
+#define LISTED_EACH 4   /* entries of a thread in each frame */
+#define LISTED_FRAMES 4 /* under way at once */
+
+/* A thread's entries of one frame: the offset, and the code above it. */
+struct listed {
+    uint32_t entries[LISTED_EACH];
+};
+
+static __device__ inline uint32_t listed_place(int i)
+{
+    return (uint32_t)i * THREADS + threadIdx.x;
+}
+
+static __device__ inline void listed_load(struct listed *listed, const uint8_t *body,
+                                          uint32_t count)
+{
+    const uint16_t *offsets = (const uint16_t *)body;
+    const uint16_t *codes = offsets + parts_round(count * sizeof(uint16_t)) / sizeof(uint16_t);
+#pragma unroll
+    for (int i = 0; i < LISTED_EACH; i++) {
+        uint32_t place = listed_place(i);
+        listed->entries[i] = place < count ? offsets[place] | (uint32_t)codes[place] << 16 : 0;
+    }
+}
+
+/* True = there are entries 0, 0: they wait, as in list_add. */
+static __device__ inline bool listed_add(struct tile_room *room, const struct listed &listed,
+                                         const struct body &body, float scale, bool *bad)
+{
+    bool filled = false;
+#pragma unroll
+    for (int i = 0; i < LISTED_EACH; i++) {
+        uint32_t offset = listed.entries[i] & 0xffff;
+        uint32_t at = offset - body.first;
+        if (listed_place(i) >= body.count) {
+            continue;
+        }
+        if (offset >= body.elements) {
+            *bad = true;
+        } else if (at < TILE && listed.entries[i] == 0) {
+            filled = true;
+        } else if (at < TILE) {
+            code_add(room, at, (uint16_t)(listed.entries[i] >> 16), scale);
+        }
+    }
+    return filled;
+}
+
+/* Called by all threads; false = the frames are not such, or one has a wrong head. */
+template <int MOST>
+static __device__ inline bool listed_sum(struct tile_room *room, const struct scatter_task &task,
+                                         const struct frames<MOST> &frames, int first, float scale)
+{
+    uint32_t chunk = blockIdx.x / TILES;
+    uint32_t elements = elements_of(task, chunk);
+    uint32_t wanted = elements < CODEC_CHUNK ? task.last_head : task.full_head;
+    struct body body = {NULL, (enum form)(wanted >> FORM_SHIFT), elements, wanted & COUNT_MASK,
+                        blockIdx.x % TILES * TILE};
+    size_t offset = task.heads_bytes + (size_t)chunk * task.full_bytes;
+    bool bad = !task.fixed || body.form != FORM_LIST || body.count > LISTED_EACH * THREADS;
+    for (int way = first + (int)threadIdx.x; !bad && way < task.sum.ways; way += THREADS) {
+        bad = ((const uint32_t *)frames.of[way])[chunk] != wanted;
+    }
+    if (__syncthreads_or(bad)) {
+        return false;
+    }
+#pragma unroll 1
+    for (int from = first; from < task.sum.ways; from += LISTED_FRAMES) {
+        struct listed listed[LISTED_FRAMES];
+#pragma unroll
+        for (int i = 0; i < LISTED_FRAMES; i++) {
+            if (from + i < task.sum.ways) {
+                listed_load(&listed[i], frames.of[from + i] + offset, body.count);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < LISTED_FRAMES && from + i < task.sum.ways; i++) {
+            if (__syncthreads_or(listed_add(room, listed[i], body, scale, &bad))) {
+                if (threadIdx.x == 0) {
+                    code_add(room, 0, 0, scale);
+                }
+                __syncthreads();
+            }
+        }
+    }
+    if (bad) {
+        atomicAdd(&task.sum.notes->damaged, 1);
+    }
+    return true;
+}
+
 /* ---- Sums --------------------------------------------------------------------------------- */
 
 template <bool WHOLE>
@@ -327,7 +421,7 @@ static __device__ inline void tile_store(const struct tile_room *room, const str
 }
 
 template <int MOST>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, BLOCKS)
     scatter_kernel(ARGUMENT struct scatter_task task, ARGUMENT struct frames<MOST> frames)
 {
     SHARED(struct tile_room, room);
@@ -343,8 +437,11 @@ static __global__ void __launch_bounds__(THREADS)
     } else {
         tile_load<false>(&room, sum, begin);
     }
-    for (int way = sum.plain != NULL ? 1 : 0; way < sum.ways; way++) {
-        struct adding adding = {sum.ways == 1 ? sum.scale : 1.0f, way == 0, task.fixed};
+    int first = sum.plain != NULL ? 1 : 0;
+    float scale = sum.ways == 1 ? sum.scale : 1.0f;
+    bool done = listed_sum<MOST>(&room, task, frames, first, scale);
+    for (int way = first; !done && way < sum.ways; way++) {
+        struct adding adding = {scale, way == 0, task.fixed};
         frame_add(&room, task, frames.of[way], adding);
     }
     if (whole) {
