@@ -44,6 +44,13 @@ static __device__ inline void f16_widen_two(float into[2], uint32_t codes)
         : "r"(codes));
 }
 
+/* Bytes that are chosen of both words, 0 .. 3 of the first and 4 .. 7 of the second, by the four
+ * lowest digits of `which`, the first byte by the last digit. */
+static __device__ inline uint32_t bytes_joined(uint32_t first, uint32_t second, uint32_t which)
+{
+    return __byte_perm(first, second, which);
+}
+
 /* The byte of that place, 0 .. 3, in the last place of a float of 2^23. */
 static __device__ inline float byte_shifted(uint32_t bytes, int place)
 {

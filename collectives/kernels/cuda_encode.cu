@@ -554,13 +554,25 @@ struct int8_task {
     bool dithered;
 };
 
-/* A block's scale; all lanes of its warp call it. */
-static __device__ inline struct block_scale block_scale_find(const float a[BLOCK_GROUPS][GROUP])
+/* Both groups of a lane: the largest key of all. */
+static __device__ inline uint32_t lane_largest(const float a[BLOCK_GROUPS][GROUP])
 {
     uint32_t largest = 0;
-    for (int group = 0; group < BLOCK_GROUPS; group++) {
-        for (int i = 0; i < GROUP; i++) {
-            uint32_t key = key_of(a[group][i]);
+    for (int i = 0; i < BLOCK_GROUPS * GROUP; i++) {
+        uint32_t key = key_of(a[i / GROUP][i % GROUP]);
+        largest = key > largest ? key : largest;
+    }
+    return largest;
+}
+
+/* A block's scale; all lanes of its warp call it, with their largest keys. */
+static __device__ inline struct block_scale block_scale_find(const float a[BLOCK_GROUPS][GROUP],
+                                                             uint32_t largest)
+{
+    if (largest >= INFINITY_BITS) {
+        largest = 0;
+        for (int i = 0; i < BLOCK_GROUPS * GROUP; i++) {
+            uint32_t key = key_of(a[i / GROUP][i % GROUP]);
             largest = key < INFINITY_BITS && key > largest ? key : largest;
         }
     }
@@ -588,6 +600,51 @@ static __device__ inline uint32_t int8_codes_of(const struct int8_task &task, co
         codes |= (is_wild(a[i]) ? WILD_I8 : (uint32_t)code & 0xff) << (i * 8);
     }
     return codes;
+}
+
+/* What dither_of gives times 2^-32, without conversions, of which a GPU makes few at a time: a half
+ * put behind an exponent is a number once its offset is taken off. One rounding joins two halves,
+ * as a conversion of both does. */
+static __device__ inline float dither_of_all(uint32_t bits)
+{
+    float upper = float_of(0x43000000u | (bits >> 16 ^ 0x8000)) - (0x1p7f + 0.5f);
+    float lower = float_of(0x3b000000u | (bits & 0xffff)) - 0x1p-9f;
+    return upper + lower;
+}
+
+static __device__ inline float dither_of_lower(uint32_t bits)
+{
+    return float_of(0x43000000u | ((bits & 0xffff) ^ 0x8000)) - (0x1p7f + 0.5f);
+}
+
+/* Behind NEAREST_SHIFT the code is the lowest byte. */
+static __device__ inline uint32_t bounded_bits(float quotient)
+{
+    quotient = fminf(fmaxf(quotient, -127.0f), 127.0f);
+    return bits_of(quotient + NEAREST_SHIFT);
+}
+
+static __device__ inline uint32_t bytes_of(const uint32_t from[GROUP])
+{
+    return bytes_joined(bytes_joined(from[0], from[1], 0x0040),
+                        bytes_joined(from[2], from[3], 0x0040), 0x5410);
+}
+
+/* Codes of both groups of a lane, dithered, where all are finite: as int8_codes_of gives them. Each
+ * hash serves two. */
+static __device__ inline void int8_dithered(uint32_t codes[BLOCK_GROUPS],
+                                            const struct int8_task &task,
+                                            const float a[BLOCK_GROUPS][GROUP], float inverse,
+                                            uint32_t index)
+{
+    uint32_t found[BLOCK_GROUPS][GROUP];
+    for (uint32_t i = 0; i < GROUP; i++) {
+        uint32_t bits = dither_bits(&task.keys, index + i);
+        found[0][i] = bounded_bits(a[0][i] * inverse + dither_of_all(bits));
+        found[1][i] = bounded_bits(a[1][i] * inverse + dither_of_lower(bits));
+    }
+    codes[0] = bytes_of(found[0]);
+    codes[1] = bytes_of(found[1]);
 }
 
 template <bool WHOLE>
@@ -626,9 +683,20 @@ static __device__ inline void int8_tile(const struct int8_task &task, struct tal
 #pragma unroll
     for (int i = 0; i < GROUPS / BLOCK_GROUPS; i++, block++) {
         const int group = i * BLOCK_GROUPS;
-        struct block_scale scale = block_scale_find(&batch.a[group]);
+        uint32_t largest = lane_largest(&batch.a[group]);
+        struct block_scale scale = block_scale_find(&batch.a[group], largest);
         if (lane == 0 && block * CODE_BLOCK < all.in.count) {
             ((float *)all.frame)[block] = scale.step;
+        }
+        if (task.dithered && !all.weighed && largest < INFINITY_BITS) {
+            uint32_t codes[BLOCK_GROUPS];
+            size_t first = block * CODE_BLOCK + place;
+            uint8_t *into = all.frame + all.codes_offset;
+            int8_dithered(codes, task, &batch.a[group], scale.inverse,
+                          task.index + (uint32_t)first);
+            bytes_store<WHOLE>(into, codes[0], first, all.in.count);
+            bytes_store<WHOLE>(into, codes[1], first + CODE_GROUP, all.in.count);
+            continue;
         }
         int8_group<WHOLE>(task, batch.a[group], batch.residual[group], scale, block, place, tally);
         int8_group<WHOLE>(task, batch.a[group + 1], batch.residual[group + 1], scale, block,

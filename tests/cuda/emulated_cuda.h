@@ -106,6 +106,16 @@ static inline void f16_widen_two(float into[2], uint32_t codes)
     into[1] = f16_widen_one((uint16_t)(codes >> 16));
 }
 
+static inline uint32_t bytes_joined(uint32_t first, uint32_t second, uint32_t which)
+{
+    uint64_t both = first | (uint64_t)second << 32;
+    uint32_t bytes = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        bytes |= (uint32_t)(both >> (which >> (i * 4) & 7) * 8 & 0xff) << (i * 8);
+    }
+    return bytes;
+}
+
 static inline float byte_shifted(uint32_t bytes, int place)
 {
     return float_of(0x4b000000 | (bytes >> (place * 8) & 0xff));
