@@ -211,6 +211,7 @@ enum ww_status end_run_bucket(struct device *device, struct bucket *bucket)
     uint64_t step = device->context->step.number;
     struct mark *mark = mark_of(bucket->on_device, step);
     int before = end_enter(end);
+    atomic_store(&end->runs_buckets, true);
     mark->step = 0; /* the watch leaves it alone */
     enum ww_status status = enqueue(end, bucket, mark);
     atomic_store(&mark->begun_ns, 0);

@@ -17,7 +17,7 @@
 struct mark {
     void *begin;
     void *end;
-    uint64_t step;             /* or call, counted from 1; 0 = never used */
+    _Atomic uint64_t step;     /* or call, counted from 1; 0 = never used */
     _Atomic uint64_t begun_ns; /* when the watch saw that it had begun; 0 = not yet */
 };
 
@@ -53,6 +53,7 @@ struct device_end {
     struct device_traffic steps;
     struct device_traffic calls;
     uint64_t told_step;        /* the latest one whose times were told */
+    _Atomic bool runs_buckets; /* they stay as they are from now on: the watch may look */
     struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
     struct cuda_notes *unread; /* ... and those that nobody asks for */
 

@@ -159,7 +159,8 @@ static enum ww_status look_for_stuck(struct watcher *self)
     if (is_stuck(end, &end->call, &status)) {
         return tell_stuck(self, NULL, end->call.step);
     }
-    for (int i = 0; context->committed && i < context->bucket_count && status == WW_OK; i++) {
+    bool known = atomic_load(&end->runs_buckets);
+    for (int i = 0; known && i < context->bucket_count && status == WW_OK; i++) {
         struct device_bucket *kept = context->buckets[i].on_device;
         for (int m = 0; m < MARKED_STEPS; m++) {
             if (is_stuck(end, &kept->marks[m], &status)) {
