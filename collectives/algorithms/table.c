@@ -96,6 +96,22 @@ static enum ww_status write_all_ranks(const struct algorithm *algorithm, int ran
     return plan_writer_finish(writer, plan);
 }
 
+enum ww_status plan_group(const struct algorithm *algorithm, const struct topology *topology,
+                          const struct task *task, struct plan **plan)
+{
+    struct plan_writer *writer = plan_writer_create(algorithm->name, algorithm->collective,
+                                                    topology->rank, topology->size,
+                                                    algorithm->parts(task->count));
+    if (writer == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to write a plan for %d ranks", task->count);
+    }
+    struct task whole = *task;
+    whole.unit = 1;
+    whole.source = SLOT_INPUT;
+    algorithm->write(writer, &whole);
+    return plan_writer_finish(writer, plan);
+}
+
 enum ww_status plan_flat(const struct algorithm *algorithm, int rank, int size, int root,
                          struct plan **plan)
 {

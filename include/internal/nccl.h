@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * nccl.h: NVIDIA's collectives, loaded when the program runs: the same library works where there
- * are none. One communicator among all ranks of a world. Whatever is enqueued here is enqueued by
- * all ranks in the same order; streams are cudaStream_t. Bytes of messages are equal on both ends.
+ * are none. A communicator joins all ranks of a world, or those of one host. Whatever is enqueued
+ * here is enqueued by all ranks in the same order; streams are cudaStream_t. Bytes of messages are
+ * equal on both ends.
  */
 #ifndef INTERNAL_NCCL_H
 #define INTERNAL_NCCL_H
@@ -17,7 +18,10 @@ struct nccl;
 int nccl_load(const char *library, char *why, size_t bytes);
 
 struct nccl_setup {
-    const struct ww_world *world; /* its all_gather is called once */
+    const struct ww_world *world; /* its all_gather is called once, by all its ranks */
+    int leader;                   /* the lowest of the ranks that are connected with each other; */
+    int size;                     /* so many are, and this one is ... */
+    int rank;                     /* ... the so-manyeth of them */
     int device;                   /* of this rank */
     double timeout_s;             /* the most that connecting may take */
 };

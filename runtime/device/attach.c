@@ -76,36 +76,62 @@ static enum ww_status run_native(struct device_end *end, const struct run_reques
     return status == WW_OK ? divide(end, request, stream) : status;
 }
 
-/* What the plan sends is what NCCL sends, about: it cuts vectors in its own ways. */
-static void count_planned(const struct device_end *end, const struct run_request *request,
-                          bool native, struct device_traffic *traffic)
+void end_count_planned(const struct device_end *end, const struct run_request *request,
+                       struct device_traffic *traffic)
 {
     uint64_t bytes[WW_LEVELS_MAX] = {0};
     engine_planned_bytes(end->base.context->steps.engine, request, bytes);
     for (int level = 0; level < end->topology.levels; level++) {
         traffic->planned[level] += bytes[level];
-        traffic->sent[level].data_bytes += native ? bytes[level] : 0;
     }
+}
+
+/* What the plan sends is what NCCL sends, about: it cuts vectors in its own ways. */
+static void count_native(const struct device_end *end, const struct run_request *request,
+                         struct device_traffic *traffic)
+{
+    uint64_t bytes[WW_LEVELS_MAX] = {0};
+    engine_planned_bytes(end->base.context->steps.engine, request, bytes);
+    for (int level = 0; level < end->topology.levels; level++) {
+        traffic->planned[level] += bytes[level];
+        traffic->sent[level].data_bytes += bytes[level];
+    }
+}
+
+static bool is_nested(const struct device_end *end, const struct run_request *request)
+{
+    return end->inner != NULL && request->coding.spec.kind != CODEC_NONE;
+}
+
+static enum ww_status run_planned(struct device_end *end, const struct run_request *request,
+                                  struct cuda_notes *notes, struct device_traffic *traffic,
+                                  void *stream)
+{
+    struct enqueue_tally tally = {end->topology.peer_level, traffic->sent};
+    struct cuda_notes *told = notes != NULL ? notes : end->unread;
+    if (is_nested(end, request)) {
+        return nested_run(end, request, told, traffic, stream);
+    }
+    end_count_planned(end, request, traffic);
+    return enqueue_run(end->enqueuer, request, told, &tally, stream);
 }
 
 enum ww_status end_run(struct device_end *end, const struct run_request *request,
                        struct cuda_notes *notes, struct device_traffic *traffic, void *stream)
 {
-    struct enqueue_tally tally = {end->topology.peer_level, traffic->sent};
     if (end->nccl == NULL) { /* one rank: its own values are the result */
         size_t bytes = request->count * ww_type_bytes(request->type);
         return request->output == request->input
                    ? WW_OK
                    : gpu_copy(request->output, request->input, bytes, stream);
     }
-    bool native = is_native(end, request);
     pthread_mutex_lock(&end->lock);
-    enum ww_status status = native
-                                ? run_native(end, request, stream)
-                                : enqueue_run(end->enqueuer, request,
-                                              notes != NULL ? notes : end->unread, &tally, stream);
-    if (status == WW_OK) {
-        count_planned(end, request, native, traffic);
+    enum ww_status status;
+    if (is_native(end, request)) {
+        status = run_native(end, request, stream);
+        count_native(end, request, traffic);
+    } else {
+        status = run_planned(end, request, notes, traffic, stream);
     }
     pthread_mutex_unlock(&end->lock);
     return status;
@@ -131,7 +157,8 @@ static enum ww_status plan(struct device *device, const struct wish *wish, size_
     request->segment_bytes = config->segment_bytes > 0 ? config->segment_bytes : SEGMENT_BYTES;
     if (status == WW_OK && end->nccl != NULL && !is_native(end, request)) {
         int before = end_enter(end);
-        status = enqueue_reserve(end->enqueuer, request);
+        status = is_nested(end, request) ? nested_reserve(end, request)
+                                         : enqueue_reserve(end->enqueuer, request);
         end_leave(end, before);
     }
     pthread_mutex_unlock(&end->lock);
@@ -340,6 +367,8 @@ static enum ww_status connect_ranks(struct device_end *end, const struct candida
         return WW_OK;
     }
     struct nccl_setup setup = {.world = &context->world,
+                               .size = context->world.size,
+                               .rank = context->world.rank,
                                .device = end->gpu,
                                .timeout_s = context->settings.values.timeout_s};
     return nccl_open(&setup, &end->nccl);
@@ -357,6 +386,9 @@ static enum ww_status join(struct device_end *end)
     if (status == WW_OK && context->world.size > 1) {
         look_for_nccl(context, &own);
         status = context_agree(context, connect_ranks(end, &own, all));
+        if (status == WW_OK && !end->base.staged && nested_is_possible(end)) {
+            status = context_agree(context, nested_connect(end));
+        }
     }
     free(all);
     if (status == WW_OK) {
@@ -373,6 +405,9 @@ static void abort_all(struct device *device)
     if (end->nccl != NULL) {
         nccl_abort(end->nccl);
     }
+    if (end->inner != NULL) {
+        nccl_abort(end->inner);
+    }
 }
 
 static void rest(struct device *device)
@@ -387,12 +422,13 @@ static void destroy(struct device *device, bool failed)
     struct device_end *end = end_of(device);
     int before = end_enter(end);
     rest(device);
-    if (failed && end->nccl != NULL) {
-        nccl_abort(end->nccl);
+    if (failed) {
+        abort_all(device);
     }
     if (end->stream != NULL) {
         gpu_stream_finish(end->stream);
     }
+    nested_finish(end);
     nccl_close(end->nccl);
     enqueuer_destroy(end->enqueuer);
     shelf_destroy(end->shelf);

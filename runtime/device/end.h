@@ -36,12 +36,21 @@ struct device_traffic {
     uint64_t planned[WW_LEVELS_MAX];
 };
 
+/* Among the ranks of all hosts that are the same of their host, see nested.c. */
+#define NESTED_PLANS 4
+struct nested_plan {
+    const struct algorithm *algorithm;
+    struct plan *plan; /* NULL = not written yet, as all behind it */
+};
+
 struct device_end {
     struct device base;
     int gpu;
-    void *program;     /* the program's stream */
-    void *stream;      /* the runtime's, for steps */
-    void *place;       /* an event that tells how far the program's stream is */
+    void *program;      /* the program's stream */
+    void *stream;       /* the runtime's, for steps */
+    void *place;        /* an event that tells how far the program's stream is */
+    struct nccl *inner; /* of this host's ranks; NULL = encoded sums are not nested by NCCL */
+    struct nested_plan nested[NESTED_PLANS];
     struct nccl *nccl; /* NULL = one rank, or staged */
     enum ww_status
         trouble;          /* the first one of what cannot return any; guarded by the steps' lane */
@@ -85,6 +94,19 @@ void mark_finish(struct mark *mark);
 /* attach.c: enqueues a collective that all ranks agreed on. */
 enum ww_status end_run(struct device_end *end, const struct run_request *request,
                        struct cuda_notes *notes, struct device_traffic *traffic, void *stream);
+
+/* Adds what a request's plan sends. */
+void end_count_planned(const struct device_end *end, const struct run_request *request,
+                       struct device_traffic *traffic);
+
+/* nested.c: whether hosts are alike, so that this can be; all ranks connect; then, for an encoded
+ * all-reduce, with end->lock held. */
+bool nested_is_possible(const struct device_end *end);
+enum ww_status nested_connect(struct device_end *end);
+enum ww_status nested_reserve(struct device_end *end, const struct run_request *request);
+enum ww_status nested_run(struct device_end *end, const struct run_request *request,
+                          struct cuda_notes *notes, struct device_traffic *traffic, void *stream);
+void nested_finish(struct device_end *end);
 
 /* bucket.c and call.c: slots of struct device_ops. */
 enum ww_status end_add_bucket(struct device *device, struct bucket *bucket);

@@ -177,6 +177,9 @@ static enum ww_status look(struct watcher *self)
 {
     struct device_end *end = self->end;
     enum ww_status status = end->nccl == NULL ? WW_OK : nccl_look(end->nccl);
+    if (status == WW_OK && end->inner != NULL) {
+        status = nccl_look(end->inner);
+    }
     if (status != WW_OK) {
         return tell_failed(self, status);
     }

@@ -169,7 +169,7 @@ static enum ww_status finish(struct nccl *nccl, bool whole, ncclResult_t result,
 
 /* ---- Connecting ------------------------------------------------------------------------- */
 
-/* What rank 0 tells the others; `well` = it could make an id. */
+/* What a leader tells those who are connected with it; `well` = it could make an id. */
 struct greeting {
     ncclUniqueId id;
     int64_t well;
@@ -180,7 +180,8 @@ static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
     const struct ww_world *world = setup->world;
     struct greeting own = {.well = 1};
     struct greeting *all = calloc((size_t)world->size, sizeof *all);
-    ncclResult_t made = world->rank == 0 ? library.get_unique_id(&own.id) : ncclSuccess;
+    bool leads = world->rank == setup->leader;
+    ncclResult_t made = leads ? library.get_unique_id(&own.id) : ncclSuccess;
     own.well = made == ncclSuccess;
     /* Without memory this rank cannot even take part in the exchange. */
     if (all == NULL) {
@@ -189,12 +190,13 @@ static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
     enum ww_status status = WW_OK;
     if (world->all_gather(world->self, &own, all, sizeof own) != 0) {
         status = log_failure(WW_TRANSPORT_FAILED, "the world's all_gather failed");
-    } else if (!all[0].well) {
-        status = log_failure(
-            WW_TRANSPORT_FAILED, "NCCL: rank 0 could not make an id for %d ranks%s%s", world->size,
-            made != ncclSuccess ? ": " : "", made != ncclSuccess ? library.error_string(made) : "");
+    } else if (!all[setup->leader].well) {
+        status = log_failure(WW_TRANSPORT_FAILED,
+                             "NCCL: rank %d could not make an id for %d ranks%s%s", setup->leader,
+                             setup->size, made != ncclSuccess ? ": " : "",
+                             made != ncclSuccess ? library.error_string(made) : "");
     }
-    *id = all[0].id;
+    *id = all[setup->leader].id;
     free(all);
     return status;
 }
@@ -272,8 +274,8 @@ static enum ww_status connect_all(const struct nccl_setup *setup, const ncclUniq
     }
     self->id = *id;
     self->device = setup->device;
-    self->size = setup->world->size;
-    self->rank = setup->world->rank;
+    self->size = setup->size;
+    self->rank = setup->rank;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->changed, NULL);
     int trouble = pthread_create(&thread, NULL, connect_ranks, self);
