@@ -23,7 +23,7 @@ struct from_fp16 {
     static const int FACTORS = 1;
 
     /* The chunk's 1 / unit. */
-    static __device__ inline float factor_of(const uint8_t *frame, size_t first, bool *sound)
+    static __device__ inline float factor_of(const uint8_t *frame, size_t first, int, bool *sound)
     {
         int exponent = ((const int16_t *)frame)[first / CODEC_CHUNK];
         *sound = exponent >= -EXPONENT_LIMIT && exponent <= EXPONENT_LIMIT;
@@ -54,7 +54,7 @@ struct from_bf16 {
     typedef uint2 codes;
     static const int FACTORS = 1;
 
-    static __device__ inline float factor_of(const uint8_t *, size_t, bool *sound)
+    static __device__ inline float factor_of(const uint8_t *, size_t, int, bool *sound)
     {
         *sound = true;
         return 1.0f;
@@ -83,9 +83,11 @@ struct from_int8 {
     static const int FACTORS = GROUPS;
 
     /* The block's step. */
-    static __device__ inline float factor_of(const uint8_t *frame, size_t first, bool *sound)
+    static __device__ inline float factor_of(const uint8_t *frame, size_t first, int group,
+                                             bool *sound)
     {
-        float step = ((const float *)frame)[first / CODE_BLOCK];
+        const float *steps = (const float *)frame + first / CODE_BLOCK;
+        float step = steps[group * (THREADS * GROUP / CODE_BLOCK)];
         *sound = step >= 0.0f && step <= CODE_STEP_MAX;
         return *sound ? step : 0.0f;
     }
@@ -124,29 +126,24 @@ static __device__ inline size_t place_of(int group)
     return blockIdx.x * TILE + (size_t)group * THREADS * GROUP + threadIdx.x * GROUP;
 }
 
+/* *damaged: told at the end, so that no load waits for another one's factors. */
 template <typename FROM, bool WHOLE>
 static __device__ inline void batch_load(struct batch<FROM> *batch, const struct sum_task &task,
-                                         const uint8_t *frame)
+                                         const uint8_t *frame, bool *damaged)
 {
-    bool all_sound = true;
 #pragma unroll
     for (int group = 0; group < GROUPS; group++) {
-        size_t first = place_of(group);
-        batch->codes[group] = FROM::template load<WHOLE>(frame + task.codes_offset, first,
+        batch->codes[group] = FROM::template load<WHOLE>(frame + task.codes_offset, place_of(group),
                                                          task.count);
     }
 #pragma unroll
     for (int group = 0; group < FROM::FACTORS; group++) {
-        size_t first = place_of(group);
         bool sound = true;
         batch->factors[group] = 0.0f;
-        if (WHOLE || first < task.count) {
-            batch->factors[group] = FROM::factor_of(frame, first, &sound);
+        if (WHOLE || place_of(group) < task.count) {
+            batch->factors[group] = FROM::factor_of(frame, place_of(0), group, &sound);
         }
-        all_sound = all_sound && sound;
-    }
-    if (!all_sound) {
-        atomicAdd(&task.notes->damaged, 1);
+        *damaged = *damaged | !sound;
     }
 }
 
@@ -164,7 +161,7 @@ static __device__ inline void group_exact(const struct sum_task &task,
     for (; way < task.ways; way++) {
         const uint8_t *frame = frames.of[way];
         bool sound;
-        float factor = first < task.count ? FROM::factor_of(frame, first, &sound) : 0.0f;
+        float factor = first < task.count ? FROM::factor_of(frame, first, 0, &sound) : 0.0f;
         auto codes = FROM::template load<WHOLE>(frame + task.codes_offset, first, task.count);
         for (int i = 0; i < GROUP; i++) {
             float value = FROM::value_of(codes, i, factor);
@@ -197,7 +194,7 @@ static __device__ inline bool batch_add(float sums[GROUPS][GROUP], const struct 
 /* Source 0. */
 template <typename FROM, bool WHOLE>
 static __device__ inline bool first_load(float sums[GROUPS][GROUP], const struct sum_task &task,
-                                         const uint8_t *frame)
+                                         const uint8_t *frame, bool *damaged)
 {
     struct batch<FROM> batch;
     bool sound = true;
@@ -208,7 +205,7 @@ static __device__ inline bool first_load(float sums[GROUPS][GROUP], const struct
         }
         return true;
     }
-    batch_load<FROM, WHOLE>(&batch, task, frame);
+    batch_load<FROM, WHOLE>(&batch, task, frame, damaged);
 #pragma unroll
     for (int group = 0; group < GROUPS; group++) {
         sound = sound & FROM::values_of(sums[group], batch.codes[group],
@@ -236,12 +233,16 @@ static __device__ inline void tile_sum(const struct sum_task &task,
                                        const struct frames<MOST> &frames)
 {
     float sums[GROUPS][GROUP];
-    bool sound = first_load<FROM, WHOLE>(sums, task, frames.of[0]);
+    bool damaged = false;
+    bool sound = first_load<FROM, WHOLE>(sums, task, frames.of[0], &damaged);
 #pragma unroll(WHOLE ? 2 : 1)
     for (int way = 1; way < task.ways; way++) {
         struct batch<FROM> batch;
-        batch_load<FROM, WHOLE>(&batch, task, frames.of[way]);
+        batch_load<FROM, WHOLE>(&batch, task, frames.of[way], &damaged);
         sound = batch_add<FROM>(sums, batch) & sound;
+    }
+    if (damaged) {
+        atomicAdd(&task.notes->damaged, 1);
     }
     sound = sums_scale(sums, task.scale) & sound;
 #pragma unroll
