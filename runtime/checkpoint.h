@@ -122,6 +122,7 @@ struct image {
     uint8_t *records; /* state, layout, places, order, codec, one behind the other */
     struct shard_piece record[5];
     struct shard_piece *residuals; /* [tensors] */
+    float *copied;                 /* residuals of a GPU, in the host's memory; else NULL */
     size_t residual_count;
     struct shard_piece *momenta; /* [tensors] */
     size_t momentum_count;
@@ -149,6 +150,7 @@ struct restored {
     bool carries;
     float *residuals[2];
     float *momenta[2];
+    const struct vectors *vectors; /* whose the residuals are; NULL = the host's memory */
 };
 
 /* The part of a rank in what others had kept. */

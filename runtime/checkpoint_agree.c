@@ -5,7 +5,6 @@
 
 #include "call.h"
 #include "checkpoint.h"
-#include "device.h"
 #include "internal/vote.h"
 
 #define FOLDER_SHOWN 256
@@ -109,11 +108,6 @@ enum ww_status checkpoint_check(struct ww_context *context, const char *call, co
                              call, (unsigned long long)delayed_count(context));
     } else if (trouble != NULL) {
         status = log_failure(WW_BAD_STATE, "%s was called while %s", call, trouble);
-    } else if (device_enqueues(context) && coding_keeps(context)) {
-        status = log_failure(WW_UNSUPPORTED,
-                             "%s: residuals lie on a GPU, and this version saves those of the host "
-                             "only: error_feedback=off keeps none",
-                             call);
     } else if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
         status = log_failure(WW_UNSUPPORTED, "%s: files are little-endian, this machine is not",
                              call);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checkpoint.h"
+#include "device.h"
 
 #define CODEC_TEXT_BYTES 256
 
@@ -148,7 +149,7 @@ void image_put_state(uint8_t *to, const struct ww_context *context, bool dense)
 static void find_pieces(const struct ww_context *context, struct image *image)
 {
     const struct coding_state *coding = &context->coding;
-    const float *residuals = coding->residuals[coding->now];
+    const float *residuals = image->copied != NULL ? image->copied : coding->residuals[coding->now];
     const float *momenta = coding->momenta[coding->now];
     image->dense = true;
     for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
@@ -181,6 +182,28 @@ static size_t cut_records(const struct ww_context *context, struct image *image)
     return at;
 }
 
+/* Files are written out of the host's memory. */
+static enum fault copy_residuals(const struct ww_context *context, struct image *image,
+                                 struct reason *reason)
+{
+    const struct coding_state *coding = &context->coding;
+    const struct vectors *vectors = &context->vectors;
+    const float *residuals = coding->residuals[coding->now];
+    size_t bytes = coding->count * sizeof *residuals;
+    if (!device_enqueues(context) || residuals == NULL || bytes == 0) {
+        return FAULT_NONE;
+    }
+    image->copied = malloc(bytes);
+    if (image->copied == NULL) {
+        return reason_set(reason, FAULT_MEMORY, "no memory for %zu bytes of a GPU's residuals",
+                          bytes);
+    }
+    return vectors->read(vectors->self, image->copied, residuals, bytes) == WW_OK
+               ? FAULT_NONE
+               : reason_set(reason, FAULT_SYSTEM, "residuals cannot be read from the GPU: %.200s",
+                            log_last_error());
+}
+
 enum fault image_make(const struct ww_context *context, struct image *image, struct reason *reason)
 {
     *image = (struct image){.layout = 0};
@@ -192,6 +215,11 @@ enum fault image_make(const struct ww_context *context, struct image *image, str
         image_free(image);
         return reason_set(reason, FAULT_MEMORY, "no memory for the records of %zu tensors",
                           tensors);
+    }
+    enum fault fault = copy_residuals(context, image, reason);
+    if (fault != FAULT_NONE) {
+        image_free(image);
+        return fault;
     }
     cut_records(context, image);
     find_pieces(context, image);
@@ -215,5 +243,6 @@ void image_free(struct image *image)
     free(image->records);
     free(image->residuals);
     free(image->momenta);
+    free(image->copied);
     *image = (struct image){.layout = 0};
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checkpoint.h"
+#include "device.h"
 #include "internal/memory.h"
 
 #define PART_COUNT ((size_t)1 << 18) /* elements added at once */
@@ -293,6 +294,38 @@ static void find_keepers(struct restored *restored, struct gathering *gathering)
     }
 }
 
+/* Residuals go where this context keeps its own. */
+static enum fault move_residuals(struct restored *restored, const struct ww_context *context,
+                                 struct reason *reason)
+{
+    const struct vectors *vectors = &context->vectors;
+    size_t bytes = restored->places.count * sizeof(float);
+    if (!device_enqueues(context) || restored->residuals[0] == NULL) {
+        return FAULT_NONE;
+    }
+    float *moved[2] = {vectors->reserve(vectors->self, bytes),
+                       vectors->reserve(vectors->self, bytes)};
+    bool well = moved[0] != NULL && moved[1] != NULL &&
+                vectors->write(vectors->self, moved[0], restored->residuals[0], bytes) == WW_OK;
+    if (well) {
+        vectors->zero(vectors->self, moved[1], bytes);
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!well) {
+            vectors->release(vectors->self, moved[i], bytes);
+            continue;
+        }
+        memory_release(restored->residuals[i], bytes);
+        restored->residuals[i] = moved[i];
+    }
+    restored->vectors = well ? vectors : NULL;
+    return well ? FAULT_NONE
+                : reason_set(reason, FAULT_MEMORY,
+                             "no memory on the GPU for residuals of %zu "
+                             "elements",
+                             restored->places.count);
+}
+
 /* Momentum is only taken where there still is some. */
 static enum fault read_kept(struct restored *restored, const struct ww_context *context,
                             struct gathering *gathering, struct reason *reason)
@@ -317,6 +350,9 @@ static enum fault read_kept(struct restored *restored, const struct ww_context *
         gathering->kind = SECTION_MOMENTA;
         gathering->flag = PLACE_MOMENTUM;
         fault = gather(gathering, restored->momenta[0], reason);
+    }
+    if (fault == FAULT_NONE) {
+        fault = move_residuals(restored, context, reason);
     }
     for (int b = 0; b < context->bucket_count && !momenta; b++) {
         restored->keepers[b].has_momentum = false;
@@ -390,6 +426,7 @@ void restored_take(struct restored *restored, struct ww_context *context)
     size_t count = coding->count;
     swap_pairs(coding->residuals, restored->residuals);
     swap_pairs(coding->momenta, restored->momenta);
+    restored->vectors = device_enqueues(context) ? &context->vectors : NULL;
     coding->count = restored->places.count;
     restored->places.count = count;
     coding->carries = restored->carries;
@@ -415,8 +452,12 @@ void restored_take(struct restored *restored, struct ww_context *context)
 void restored_free(struct restored *restored)
 {
     for (int i = 0; i < 2; i++) {
-        memory_release(restored->residuals[i],
-                       restored->places.count * sizeof *restored->residuals[i]);
+        size_t bytes = restored->places.count * sizeof *restored->residuals[i];
+        if (restored->vectors != NULL) {
+            restored->vectors->release(restored->vectors->self, restored->residuals[i], bytes);
+        } else {
+            memory_release(restored->residuals[i], bytes);
+        }
         memory_release(restored->momenta[i], restored->places.count * sizeof *restored->momenta[i]);
     }
     free(restored->order);

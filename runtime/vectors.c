@@ -45,6 +45,13 @@ static void scale(void *self, enum ww_type type, void *values, size_t count, dou
     kernels_of(self)->reduce[type][WW_SUM](values, &source, 1, count, factor);
 }
 
+static enum ww_status move(void *self, void *into, const void *from, size_t bytes)
+{
+    (void)self;
+    memcpy(into, from, bytes);
+    return WW_OK;
+}
+
 static void copy(void *self, const struct pieces *pieces)
 {
     (void)self;
@@ -67,6 +74,8 @@ struct vectors vectors_of_host(const struct kernels *kernels)
                             .zero = zero,
                             .add = add,
                             .scale = scale,
+                            .read = move,
+                            .write = move,
                             .self = (void *)(uintptr_t)kernels};
 }
 

@@ -25,6 +25,11 @@ struct vectors {
     void (*zero)(void *self, void *values, size_t bytes);
     void (*add)(void *self, float *into, const float *more, size_t count); /* into = into + more */
     void (*scale)(void *self, enum ww_type type, void *values, size_t count, double factor);
+
+    /* Between vectors and memory of the host, here and now, once what was done to them before is
+     * done. WW_OK, or what went wrong. */
+    enum ww_status (*read)(void *self, void *host, const void *from, size_t bytes);
+    enum ww_status (*write)(void *self, void *into, const void *host, size_t bytes);
     void *self;
 };
 

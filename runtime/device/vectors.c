@@ -32,7 +32,9 @@ static void release(void *self, void *memory, size_t bytes)
 static void zero(void *self, void *values, size_t bytes)
 {
     struct device_end *end = self;
+    int before = end_enter(end);
     note(end, gpu_zero(values, bytes, end->stream));
+    end_leave(end, before);
 }
 
 static void add(void *self, float *into, const float *more, size_t count)
@@ -47,6 +49,18 @@ static void scale(void *self, enum ww_type type, void *values, size_t count, dou
 {
     struct device_end *end = self;
     note(end, gpu_status(cuda_scale(type, values, count, factor, NULL, end->stream), "scaling"));
+}
+
+static enum ww_status move(void *self, void *into, const void *from, size_t bytes)
+{
+    struct device_end *end = self;
+    int before = end_enter(end);
+    enum ww_status status = gpu_copy(into, from, bytes, end->stream);
+    if (status == WW_OK) {
+        status = gpu_stream_finish(end->stream);
+    }
+    end_leave(end, before);
+    return status;
 }
 
 static void copy(void *self, const struct pieces *pieces)
@@ -75,6 +89,8 @@ struct vectors end_vectors(struct device_end *end)
                             .zero = zero,
                             .add = add,
                             .scale = scale,
+                            .read = move,
+                            .write = move,
                             .self = end};
 }
 

@@ -3,8 +3,10 @@
  * nothing. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include <wirewise/checkpoint.h>
 #include <wirewise/cuda.h>
 #include <wirewise/tools.h>
 
@@ -202,6 +204,58 @@ Test(device_steps, are_staged_without_nccl)
     }
     free(host);
     free(device);
+}
+
+/* ---- Checkpoints ------------------------------------------------------------------------ */
+
+struct resumption {
+    char folder[64];
+    bool saves_on_device;
+    bool loads_on_device;
+};
+
+static void save_and_resume(const struct ww_world *world, void *shared)
+{
+    const struct resumption *resumption = shared;
+    struct trainer trainer;
+    struct trainer resumed;
+    struct ww_config config = trainer_config(world, "topk:0.05:fixed", 0);
+    config.probe = WW_PROBE_OFF;
+    config.deterministic = WW_DETERMINISTIC_PLAN;
+    trainer_begin_with(&trainer, world, &config, resumption->saves_on_device ? attach : NULL);
+    for (int step = 0; step < 6; step++) {
+        trainer_step(&trainer);
+        if (step == 2) {
+            check_status(ww_checkpoint_save(trainer.context, resumption->folder), WW_OK);
+        }
+    }
+    trainer_begin_with(&resumed, world, &config, resumption->loads_on_device ? attach : NULL);
+    check_status(ww_checkpoint_load(resumed.context, resumption->folder), WW_OK);
+    for (resumed.steps = 3; resumed.steps < 6;) {
+        trainer_step(&resumed);
+    }
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        size_t bytes = trainer_count(t) * sizeof(float);
+        check(memcmp(trainer.values[t], resumed.values[t], bytes) == 0,
+              "tensor %d goes on differently, saved on %s, loaded on %s", t,
+              resumption->saves_on_device ? "a GPU" : "the host",
+              resumption->loads_on_device ? "a GPU" : "the host");
+    }
+    trainer_end(&resumed);
+    trainer_end(&trainer);
+}
+
+/* Residuals of a GPU are saved and loaded, also where the other side has none. */
+Test(device_steps, go_on_from_checkpoints)
+{
+    for (int i = 0; i < 4; i++) {
+        struct resumption resumption = {"/tmp/wirewise-device-XXXXXX", i % 2 == 1, i / 2 == 1};
+        char command[96];
+        cr_assert_not_null(mkdtemp(resumption.folder));
+        world_run(3, save_and_resume, &resumption);
+        snprintf(command, sizeof command, "rm -r %s", resumption.folder);
+        cr_expect_eq(system(command), 0);
+    }
 }
 
 /* ---- Reports ---------------------------------------------------------------------------- */
