@@ -120,8 +120,10 @@ static enum ww_status enqueue_buckets(struct ww_context *context, uint64_t *now_
             break;
         }
         status = context->device->ops->run_bucket(context->device, bucket);
-        step_note_arrival(context, now_ns);
-        atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
+        if (status == WW_OK) { /* whoever waits for another one learns why it does not come */
+            step_note_arrival(context, now_ns);
+            atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
+        }
     }
     return status;
 }
