@@ -2,6 +2,7 @@
  * watch.c: looks after the GPU while the program waits for it. A collective that has begun and does
  * not end, an error that NCCL found, a peer's bad news: whatever it is breaks the context, which
  * aborts what is under way, so that no stream hangs without a name. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,6 +190,7 @@ static void *run(void *argument)
     struct ww_context *context = self->end->base.context;
     log_set_rank(context->world.rank);
     end_enter(self->end);
+    gpu_spare_captures();
     while (pause_watch(self)) {
         if (atomic_load(&context->failure) != WW_OK) {
             continue;
@@ -201,6 +203,18 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* The program's signals are not this thread's business. */
+static int start_without_signals(struct watcher *self)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&self->thread, NULL, run, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
+}
+
 enum ww_status watcher_start(struct device_end *end)
 {
     struct watcher *self = calloc(1, sizeof *self);
@@ -211,7 +225,7 @@ enum ww_status watcher_start(struct device_end *end)
     self->hears = context_thread_trouble(end->base.context, false) == NULL;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->wake, NULL);
-    int failure = pthread_create(&self->thread, NULL, run, self);
+    int failure = start_without_signals(self);
     if (failure != 0) {
         free(self);
         return log_failure(WW_NO_MEMORY, "no thread to watch a GPU: %s", strerror(failure));

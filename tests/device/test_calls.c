@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <wirewise/cuda.h>
 
@@ -303,6 +304,28 @@ Test(device_calls, that_never_end_are_given_up)
 {
     world_run(2, hang, NULL);
     world_forgive();
+}
+
+static void make_graphs(const struct ww_world *world, void *shared)
+{
+    struct ww_context *context = context_on_gpu(world);
+    float values[16] = {0};
+    (void)shared;
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    check_status(ww_cuda_synchronize(context), WW_OK);
+    world_meet(world);
+    fake_cuda_captures(true);
+    usleep(100000); /* while the watch looks */
+    world_meet(world);
+    fake_cuda_captures(false);
+    world_meet(world);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    ww_context_destroy(context);
+}
+
+Test(device_calls, leave_graphs_of_the_program_alone)
+{
+    world_run(2, make_graphs, NULL);
 }
 
 static void refuse(const struct ww_world *world, void *shared)
