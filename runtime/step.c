@@ -417,6 +417,9 @@ static enum ww_status await(struct ww_context *context, const struct bucket *buc
         if (status >= 0 && state_of(state) != BUCKET_DONE) {
             patience_spend(&patience, step_pulse(context));
         }
+        if (turn % 64 == 63 && context->device != NULL) {
+            context->device->ops->release(context->device);
+        }
         if (turn % 64 == 63 && state_of(state) == BUCKET_READY && status >= 0) {
             status = check_patience(context, bucket, since);
         }

@@ -38,6 +38,37 @@ static bool pause_watch(struct watcher *self)
     return goes_on;
 }
 
+static bool is_over_time(const struct device_end *end, uint64_t since_ns)
+{
+    uint64_t now_ns = clock_now_ns();
+    double timeout_s = end->base.context->settings.values.timeout_s;
+    return now_ns > since_ns && (double)(now_ns - since_ns) / NS_PER_S > timeout_s;
+}
+
+/* No lock is taken here: whoever is held has them. It breaks the context once it is free. */
+void end_release(struct device *device)
+{
+    struct device_end *end = end_of(device);
+    uint64_t since_ns = atomic_load(&end->entered_ns);
+    if (end->nccl != NULL && since_ns != 0 && is_over_time(end, since_ns) &&
+        !atomic_exchange(&end->overdue, true)) {
+        nccl_abort(end->nccl);
+    }
+}
+
+/* Whoever has the steps' lane may be held by NCCL. False when it is over. */
+static bool lock_steps(struct watcher *self)
+{
+    struct device *device = &self->end->base;
+    while (pthread_mutex_trylock(&device->context->steps.lock) != 0) {
+        end_release(device);
+        if (!pause_watch(self)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Takes in what peers say, and answers them. */
 static enum ww_status hear(struct watcher *self)
 {
@@ -51,7 +82,6 @@ static enum ww_status hear(struct watcher *self)
 /* True when a collective began so long ago; *status tells what its events say. */
 static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_status *status)
 {
-    uint64_t now_ns = clock_now_ns();
     if (mark->step == 0 || *status < 0) {
         return false;
     }
@@ -65,10 +95,10 @@ static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_st
     }
     uint64_t since_ns = atomic_load(&mark->begun_ns);
     if (since_ns == 0) {
-        atomic_store(&mark->begun_ns, now_ns);
+        atomic_store(&mark->begun_ns, clock_now_ns());
         return false;
     }
-    return (double)(now_ns - since_ns) / NS_PER_S > end->base.context->settings.values.timeout_s;
+    return is_over_time(end, since_ns);
 }
 
 /* Who does not answer; "" = everybody does, or nobody can be asked. */
@@ -82,14 +112,18 @@ static void call_roll(struct watcher *self, char *text, size_t bytes)
     if (!self->hears) {
         return;
     }
-    pthread_mutex_lock(&context->steps.lock);
+    if (!lock_steps(self)) {
+        return;
+    }
     engine_call_roll(context->steps.engine);
     pthread_mutex_unlock(&context->steps.lock);
     uint64_t since_ns = clock_now_ns();
     while (clock_now_ns() - since_ns < ROLL_CALL_NS && hear(self) == WW_OK && pause_watch(self)) {
         continue;
     }
-    pthread_mutex_lock(&context->steps.lock);
+    if (!lock_steps(self)) {
+        return;
+    }
     count = engine_unanswered(context->steps.engine, ranks, NAMED_MOST);
     pthread_mutex_unlock(&context->steps.lock);
     for (int i = 0; i < count && i < NAMED_MOST && used < bytes; i++) {
@@ -176,6 +210,7 @@ static enum ww_status look_for_stuck(struct watcher *self)
 static enum ww_status look(struct watcher *self)
 {
     struct device_end *end = self->end;
+    end_release(&end->base);
     enum ww_status status = end->nccl == NULL ? WW_OK : nccl_look(end->nccl);
     if (status != WW_OK) {
         return tell_failed(self, status);
@@ -196,8 +231,9 @@ static void *run(void *argument)
             continue;
         }
         enum ww_status status = look(self);
-        if (status != WW_OK) {
-            context_break(context, status, NULL);
+        if (status != WW_OK && lock_steps(self)) {
+            context_break(context, status, &context->steps);
+            pthread_mutex_unlock(&context->steps.lock);
         }
     }
     return NULL;
@@ -259,6 +295,7 @@ enum ww_status end_settle(struct device *device)
     enum ww_status status = gpu_stream_look(end->program);
     while (status == WW_PENDING && atomic_load(&context->failure) == WW_OK) {
         patience_spend(&patience, (struct pulse){WW_WAIT_NETWORK, 0});
+        end_release(device);
         status = gpu_stream_look(end->program);
     }
     end_leave(end, before);
