@@ -42,6 +42,9 @@ struct device_ops {
 
     enum ww_status (*run_call)(struct device *device, const struct device_call *call);
 
+    /* Whoever waits for others calls it now and then: one of them may be held by NCCL. */
+    void (*release)(struct device *device);
+
     /* The caller waits for the program's stream. */
     enum ww_status (*settle)(struct device *device);
 

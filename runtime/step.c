@@ -120,8 +120,10 @@ static enum ww_status enqueue_buckets(struct ww_context *context, uint64_t *now_
             break;
         }
         status = context->device->ops->run_bucket(context->device, bucket);
-        step_note_arrival(context, now_ns);
-        atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
+        if (status == WW_OK) { /* whoever waits for another one learns why it does not come */
+            step_note_arrival(context, now_ns);
+            atomic_store_explicit(&bucket->state, BUCKET_DONE, memory_order_release);
+        }
     }
     return status;
 }
@@ -414,6 +416,9 @@ static enum ww_status await(struct ww_context *context, const struct bucket *buc
         *latest = status;
         if (status >= 0 && state_of(state) != BUCKET_DONE) {
             patience_spend(&patience, step_pulse(context));
+        }
+        if (turn % 64 == 63 && context->device != NULL) {
+            context->device->ops->release(context->device);
         }
         if (turn % 64 == 63 && state_of(state) == BUCKET_READY && status >= 0) {
             status = check_patience(context, bucket, since);

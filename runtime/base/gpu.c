@@ -165,7 +165,11 @@ enum ww_status gpu_stream_await(void *stream, void *event)
 
 static enum ww_status look(cudaError_t error, const char *what)
 {
-    return error == cudaErrorNotReady ? WW_PENDING : gpu_status((int)error, what);
+    if (error == cudaErrorNotReady) {
+        cudaGetLastError(); /* it is no failure, but kept like one */
+        return WW_PENDING;
+    }
+    return gpu_status((int)error, what);
 }
 
 enum ww_status gpu_event_look(void *event)
@@ -188,6 +192,12 @@ bool gpu_stream_captures(void *stream)
     enum cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
     cudaError_t error = cudaStreamIsCapturing(stream, &status);
     return error != cudaSuccess || status != cudaStreamCaptureStatusNone;
+}
+
+void gpu_spare_captures(void)
+{
+    enum cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    cudaThreadExchangeStreamCaptureMode(&mode);
 }
 
 double gpu_seconds(void *from, void *to)

@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "end.h"
+#include "internal/clock.h"
 
 /* A stream has one order, so segments do not overlap: they only bound the memory for frames. */
 #define SEGMENT_BYTES ((size_t)64 << 20)
@@ -116,6 +117,14 @@ static enum ww_status run_planned(struct device_end *end, const struct run_reque
     return enqueue_run(end->enqueuer, request, told, &tally, stream);
 }
 
+static enum ww_status tell_overdue(const struct device_end *end)
+{
+    return log_failure(WW_TIMED_OUT,
+                       "NCCL did not take a collective that all ranks agreed on within %.3g s "
+                       "(timeout_s): it waits for a rank to connect, which does not answer",
+                       end->base.context->settings.values.timeout_s);
+}
+
 enum ww_status end_run(struct device_end *end, const struct run_request *request,
                        struct cuda_notes *notes, struct device_traffic *traffic, void *stream)
 {
@@ -126,6 +135,7 @@ enum ww_status end_run(struct device_end *end, const struct run_request *request
                    : gpu_copy(request->output, request->input, bytes, stream);
     }
     pthread_mutex_lock(&end->lock);
+    atomic_store(&end->entered_ns, clock_now_ns());
     enum ww_status status;
     if (is_native(end, request)) {
         status = run_native(end, request, stream);
@@ -133,8 +143,9 @@ enum ww_status end_run(struct device_end *end, const struct run_request *request
     } else {
         status = run_planned(end, request, notes, traffic, stream);
     }
+    atomic_store(&end->entered_ns, 0);
     pthread_mutex_unlock(&end->lock);
-    return status;
+    return atomic_load(&end->overdue) ? tell_overdue(end) : status;
 }
 
 static enum ww_status plan(struct device *device, const struct wish *wish, size_t count,
@@ -453,6 +464,7 @@ static const struct device_ops ops = {.plan = plan,
                                       .await_bucket = end_await_bucket,
                                       .end_step = end_end_step,
                                       .run_call = end_run_call,
+                                      .release = end_release,
                                       .settle = end_settle,
                                       .count = count,
                                       .abort = abort_all,

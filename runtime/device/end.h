@@ -55,7 +55,9 @@ struct device_end {
     enum ww_status
         trouble;          /* the first one of what cannot return any; guarded by the steps' lane */
     pthread_mutex_t lock; /* of plans and of what enqueues */
-    struct topology topology; /* the context's, without memory that ranks see in each other */
+    _Atomic uint64_t entered_ns; /* when somebody began to enqueue; 0 = nobody is at it */
+    atomic_bool overdue;         /* ... and was given up */
+    struct topology topology;    /* the context's, without memory that ranks see in each other */
     struct selector *selector;
     struct shelf *shelf;
     struct enqueuer *enqueuer;
@@ -130,5 +132,9 @@ void watcher_stop(struct watcher *watcher); /* NULL is fine */
 
 /* Waits for the program's stream. */
 enum ww_status end_settle(struct device *device);
+
+/* NCCL holds whoever enqueues, and the locks that it has, while ranks connect: if one of them never
+ * comes, it is let go after timeout_s. Whoever waits looks. */
+void end_release(struct device *device);
 
 #endif

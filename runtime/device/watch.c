@@ -2,6 +2,7 @@
  * watch.c: looks after the GPU while the program waits for it. A collective that has begun and does
  * not end, an error that NCCL found, a peer's bad news: whatever it is breaks the context, which
  * aborts what is under way, so that no stream hangs without a name. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,37 @@ static bool pause_watch(struct watcher *self)
     return goes_on;
 }
 
+static bool is_over_time(const struct device_end *end, uint64_t since_ns)
+{
+    uint64_t now_ns = clock_now_ns();
+    double timeout_s = end->base.context->settings.values.timeout_s;
+    return now_ns > since_ns && (double)(now_ns - since_ns) / NS_PER_S > timeout_s;
+}
+
+/* No lock is taken here: whoever is held has them. It breaks the context once it is free. */
+void end_release(struct device *device)
+{
+    struct device_end *end = end_of(device);
+    uint64_t since_ns = atomic_load(&end->entered_ns);
+    if (end->nccl != NULL && since_ns != 0 && is_over_time(end, since_ns) &&
+        !atomic_exchange(&end->overdue, true)) {
+        nccl_abort(end->nccl);
+    }
+}
+
+/* Whoever has the steps' lane may be held by NCCL. False when it is over. */
+static bool lock_steps(struct watcher *self)
+{
+    struct device *device = &self->end->base;
+    while (pthread_mutex_trylock(&device->context->steps.lock) != 0) {
+        end_release(device);
+        if (!pause_watch(self)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Takes in what peers say, and answers them. */
 static enum ww_status hear(struct watcher *self)
 {
@@ -50,7 +82,6 @@ static enum ww_status hear(struct watcher *self)
 /* True when a collective began so long ago; *status tells what its events say. */
 static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_status *status)
 {
-    uint64_t now_ns = clock_now_ns();
     if (mark->step == 0 || *status < 0) {
         return false;
     }
@@ -64,10 +95,10 @@ static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_st
     }
     uint64_t since_ns = atomic_load(&mark->begun_ns);
     if (since_ns == 0) {
-        atomic_store(&mark->begun_ns, now_ns);
+        atomic_store(&mark->begun_ns, clock_now_ns());
         return false;
     }
-    return (double)(now_ns - since_ns) / NS_PER_S > end->base.context->settings.values.timeout_s;
+    return is_over_time(end, since_ns);
 }
 
 /* Who does not answer; "" = everybody does, or nobody can be asked. */
@@ -81,14 +112,18 @@ static void call_roll(struct watcher *self, char *text, size_t bytes)
     if (!self->hears) {
         return;
     }
-    pthread_mutex_lock(&context->steps.lock);
+    if (!lock_steps(self)) {
+        return;
+    }
     engine_call_roll(context->steps.engine);
     pthread_mutex_unlock(&context->steps.lock);
     uint64_t since_ns = clock_now_ns();
     while (clock_now_ns() - since_ns < ROLL_CALL_NS && hear(self) == WW_OK && pause_watch(self)) {
         continue;
     }
-    pthread_mutex_lock(&context->steps.lock);
+    if (!lock_steps(self)) {
+        return;
+    }
     count = engine_unanswered(context->steps.engine, ranks, NAMED_MOST);
     pthread_mutex_unlock(&context->steps.lock);
     for (int i = 0; i < count && i < NAMED_MOST && used < bytes; i++) {
@@ -176,6 +211,7 @@ static enum ww_status look_for_stuck(struct watcher *self)
 static enum ww_status look(struct watcher *self)
 {
     struct device_end *end = self->end;
+    end_release(&end->base);
     enum ww_status status = end->nccl == NULL ? WW_OK : nccl_look(end->nccl);
     if (status == WW_OK && end->inner != NULL) {
         status = nccl_look(end->inner);
@@ -193,16 +229,30 @@ static void *run(void *argument)
     struct ww_context *context = self->end->base.context;
     log_set_rank(context->world.rank);
     end_enter(self->end);
+    gpu_spare_captures();
     while (pause_watch(self)) {
         if (atomic_load(&context->failure) != WW_OK) {
             continue;
         }
         enum ww_status status = look(self);
-        if (status != WW_OK) {
-            context_break(context, status, NULL);
+        if (status != WW_OK && lock_steps(self)) {
+            context_break(context, status, &context->steps);
+            pthread_mutex_unlock(&context->steps.lock);
         }
     }
     return NULL;
+}
+
+/* The program's signals are not this thread's business. */
+static int start_without_signals(struct watcher *self)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&self->thread, NULL, run, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
 }
 
 enum ww_status watcher_start(struct device_end *end)
@@ -215,7 +265,7 @@ enum ww_status watcher_start(struct device_end *end)
     self->hears = context_thread_trouble(end->base.context, false) == NULL;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->wake, NULL);
-    int failure = pthread_create(&self->thread, NULL, run, self);
+    int failure = start_without_signals(self);
     if (failure != 0) {
         free(self);
         return log_failure(WW_NO_MEMORY, "no thread to watch a GPU: %s", strerror(failure));
@@ -249,6 +299,7 @@ enum ww_status end_settle(struct device *device)
     enum ww_status status = gpu_stream_look(end->program);
     while (status == WW_PENDING && atomic_load(&context->failure) == WW_OK) {
         patience_spend(&patience, (struct pulse){WW_WAIT_NETWORK, 0});
+        end_release(device);
         status = gpu_stream_look(end->program);
     }
     end_leave(end, before);

@@ -13,6 +13,8 @@
 #define GPUS 2
 
 static _Thread_local int current;
+static _Thread_local enum cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
+static atomic_bool captures;
 static atomic_bool never_ends;
 static const void *_Atomic hosts_memory;
 static atomic_long allocations;
@@ -21,6 +23,11 @@ static atomic_long allocations_left = -1;
 void fake_cuda_never_ends(bool never)
 {
     atomic_store(&never_ends, never);
+}
+
+void fake_cuda_captures(bool does)
+{
+    atomic_store(&captures, does);
 }
 
 void fake_cuda_hosts(const void *memory)
@@ -167,8 +174,12 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
 }
 
+/* While any thread makes a graph, whoever does not say that it may spoils it by its looks. */
 static cudaError_t whether_ended(void)
 {
+    if (atomic_load(&captures) && capture_mode != cudaStreamCaptureModeRelaxed) {
+        return cudaErrorStreamCaptureUnsupported;
+    }
     return atomic_load(&never_ends) ? cudaErrorNotReady : cudaSuccess;
 }
 
@@ -182,6 +193,14 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureSta
 {
     (void)stream;
     *status = cudaStreamCaptureStatusNone;
+    return cudaSuccess;
+}
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode)
+{
+    enum cudaStreamCaptureMode before = capture_mode;
+    capture_mode = *mode;
+    *mode = before;
     return cudaSuccess;
 }
 

@@ -8,6 +8,9 @@
 /* From now on collectives begin and never end. */
 void fake_cuda_never_ends(bool never);
 
+/* The program makes a graph of a stream that is none of the library's. */
+void fake_cuda_captures(bool does);
+
 /* This address is no GPU's; any other one is that of the caller's GPU. */
 void fake_cuda_hosts(const void *memory);
 

@@ -4,6 +4,7 @@
  * error, as it would be a hang. */
 #include <nccl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,12 +19,22 @@ struct letter {
     unsigned char data[];
 };
 
+static atomic_bool never_connects;
+
+/* From now on collectives wait for ranks that never come, until they are aborted. */
+void fake_nccl_never_connects(bool never);
+void fake_nccl_never_connects(bool never)
+{
+    atomic_store(&never_connects, never);
+}
+
 struct world {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int size;
     int joined;
     int left;
+    int held; /* calls that wait for ranks which never come */
     bool aborted;
     struct letter *boxes[RANKS_MAX][RANKS_MAX]; /* from, to */
     const void *inputs[RANKS_MAX];
@@ -93,6 +104,9 @@ static void leave(ncclComm_t comm)
     struct world *world = comm->world;
     pthread_mutex_lock(&world->lock);
     bool last = ++world->left == world->size;
+    while (last && world->held > 0) {
+        pthread_cond_wait(&world->changed, &world->lock);
+    }
     pthread_mutex_unlock(&world->lock);
     if (last) {
         for (int i = 0; i < RANKS_MAX * RANKS_MAX; i++) {
@@ -324,9 +338,25 @@ static void make(const struct world *world, const struct show *show, unsigned ch
     }
 }
 
+static ncclResult_t hold(struct world *world)
+{
+    pthread_mutex_lock(&world->lock);
+    world->held++;
+    while (!world->aborted) {
+        pthread_cond_wait(&world->changed, &world->lock);
+    }
+    world->held--;
+    pthread_cond_broadcast(&world->changed);
+    pthread_mutex_unlock(&world->lock);
+    return ncclSystemError;
+}
+
 static ncclResult_t collect(ncclComm_t comm, const struct show *show)
 {
     struct world *world = comm->world;
+    if (atomic_load(&never_connects)) {
+        return hold(world);
+    }
     unsigned char *result = malloc(show->made + 1);
     pthread_mutex_lock(&world->lock);
     world->inputs[comm->rank] = show->input;

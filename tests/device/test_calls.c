@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_calls.c: single calls on memory of a (fake) GPU, and what may go wrong there. */
 #include <criterion/criterion.h>
+#include <dlfcn.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <wirewise/cuda.h>
 
@@ -303,6 +305,76 @@ Test(device_calls, that_never_end_are_given_up)
 {
     world_run(2, hang, NULL);
     world_forgive();
+}
+
+static void never_connect(bool never)
+{
+    void (*tell)(bool never);
+    void *library = dlopen(FAKE_NCCL, RTLD_NOW | RTLD_LOCAL);
+    void *symbol = dlsym(library, "fake_nccl_never_connects");
+    memcpy(&tell, &symbol, sizeof tell);
+    tell(never); /* the library stays loaded: it remembers */
+}
+
+static void wait_for_connections(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = world_config();
+    const size_t shape[] = {16};
+    enum ww_status status;
+    struct ww_tensor *tensor;
+    float values[16] = {0};
+    bool steps = *(const bool *)shared;
+    config.timeout_s = 0.4;
+    config.codec = "none";
+    struct ww_context *context = world_context(world, &config);
+    check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
+    check_status(ww_tensor_add(context, "t", WW_F32, 1, shape, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    if (steps) {
+        check_status(ww_step_begin(context), WW_OK);
+        status = ww_tensor_start(tensor, values);
+        status = status == WW_OK ? ww_step_end(context, NULL) : status;
+    } else {
+        status = ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM);
+    }
+    check(status == WW_TIMED_OUT || status == WW_PEER_FAILED, "%d", (int)status);
+    check_words(ww_last_error(context), "NCCL", NULL);
+    world_meet(world);
+    ww_context_destroy(context);
+}
+
+/* NCCL waits in a call, with locks held, until whoever else is there lets it go. */
+Test(device_calls, that_wait_for_connections_are_given_up)
+{
+    for (int steps = 0; steps < 2; steps++) {
+        bool of_steps = steps == 1;
+        never_connect(true);
+        world_run(2, wait_for_connections, &of_steps);
+        world_forgive();
+    }
+    never_connect(false);
+}
+
+static void make_graphs(const struct ww_world *world, void *shared)
+{
+    struct ww_context *context = context_on_gpu(world);
+    float values[16] = {0};
+    (void)shared;
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    check_status(ww_cuda_synchronize(context), WW_OK);
+    world_meet(world);
+    fake_cuda_captures(true);
+    usleep(100000); /* while the watch looks */
+    world_meet(world);
+    fake_cuda_captures(false);
+    world_meet(world);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    ww_context_destroy(context);
+}
+
+Test(device_calls, leave_graphs_of_the_program_alone)
+{
+    world_run(2, make_graphs, NULL);
 }
 
 static void refuse(const struct ww_world *world, void *shared)

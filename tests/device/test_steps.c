@@ -320,6 +320,46 @@ Test(device_steps, name_the_rank_of_a_nan)
     }
 }
 
+static void run_out_of_memory(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "none", 0);
+    bool waits = *(const bool *)shared;
+    config.probe = WW_PROBE_OFF;
+    config.bucket_bytes = 1 << 20; /* one bucket, whose memory is reserved when it is needed */
+    trainer_begin_with(&trainer, world, &config, attach);
+    world_meet(world);
+    fake_cuda_allocations_left(0);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    if (world->rank == 1) {
+        world_meet(world); /* so that others find out in their wait */
+    }
+    enum ww_status status = WW_OK;
+    for (int t = 0; t < TRAINER_TENSORS && status == WW_OK; t++) {
+        status = ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+    }
+    if (world->rank != 1) {
+        check_status(status, WW_OK);
+        world_meet(world);
+        status = waits ? ww_tensor_wait(trainer.tensors[0]) : ww_step_end(trainer.context, NULL);
+    } else if (status == WW_OK) {
+        status = ww_step_end(trainer.context, NULL);
+    }
+    check(status == WW_NO_MEMORY || status == WW_PEER_FAILED, "%d", (int)status);
+    world_meet(world);
+    fake_cuda_allocations_left(-1);
+    trainer_end(&trainer);
+}
+
+Test(device_steps, without_memory_do_not_end_well)
+{
+    for (int waits = 0; waits < 2; waits++) {
+        bool wait = waits == 1;
+        world_run(2, run_out_of_memory, &wait);
+        world_forgive();
+    }
+}
+
 /* `auto` compares steps that are timed to their end on the GPU. */
 static void choose(const struct ww_world *world, void *shared)
 {
