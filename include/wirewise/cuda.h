@@ -17,8 +17,8 @@
  * gradients are staged through the host's memory and travel as those of hosts do; rank 0 says so in
  * a warning, and results then are there once ww_tensor_wait or ww_step_end returns.
  *
- * Not on GPUs: staleness, momentum, clip_norm and shadows (refused with a sentence). Top-k sends the
- * same number of every 65536 values (topk:D is topk:D:fixed), since a stream cannot wait for
+ * Not on GPUs: staleness, momentum, clip_norm and shadows (refused with a sentence). Top-k sends
+ * the same number of every 65536 values (topk:D is topk:D:fixed), since a stream cannot wait for
  * lengths. In a report communication_s is the time that buckets took on the GPU in the step
  * timed_step, the latest one that the GPU had finished. */
 #ifndef WIREWISE_CUDA_H
