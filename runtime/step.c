@@ -569,6 +569,14 @@ static void begin_step(struct ww_context *context, uint64_t since_ns)
     step->begin_ns = clock_now_ns();
 }
 
+/* Memory that new plans replace is given back once the GPU has come past it. That may take for ever
+ * where a rank is gone, so it is waited for while nobody is kept from breaking the context. */
+static enum ww_status await_old_plans(struct ww_context *context)
+{
+    bool waits = device_enqueues(context) && context->step.number > 0 && coding_changes(context);
+    return waits ? context->device->ops->settle(context->device) : WW_OK;
+}
+
 enum ww_status ww_step_begin(struct ww_context *context)
 {
     enum ww_status status = context_check(context, "ww_step_begin");
@@ -587,6 +595,10 @@ enum ww_status ww_step_begin(struct ww_context *context)
         if (status != WW_OK) {
             return context_fail(context, status);
         }
+    }
+    status = await_old_plans(context);
+    if (status != WW_OK) {
+        return context_break(context, status, NULL);
     }
     pthread_mutex_lock(&context->steps.lock);
     status = coding_begin_step(context);
