@@ -306,6 +306,27 @@ Test(device_steps, without_memory_do_not_end_well)
     }
 }
 
+static void leave_amid(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, attach);
+    trainer_step(&trainer);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    for (int t = 0; t < TRAINER_TENSORS - world->rank; t++) {
+        trainer_start(&trainer, t);
+    }
+    trainer_end(&trainer);
+}
+
+Test(device_steps, that_did_not_end_may_be_left)
+{
+    world_run(3, leave_amid, NULL);
+    world_forgive();
+}
+
 /* `auto` compares steps that are timed to their end on the GPU. */
 static void choose(const struct ww_world *world, void *shared)
 {
