@@ -39,16 +39,14 @@ struct device_traffic {
 struct device_end {
     struct device base;
     int gpu;
-    void *program;     /* the program's stream */
-    void *stream;      /* the runtime's, for steps */
-    void *place;       /* an event that tells how far the program's stream is */
-    struct nccl *nccl; /* NULL = one rank, or staged */
-    enum ww_status
-        trouble;          /* the first one of what cannot return any; guarded by the steps' lane */
-    pthread_mutex_t lock; /* of plans and of what enqueues */
-    _Atomic uint64_t entered_ns; /* when somebody began to enqueue; 0 = nobody is at it */
-    atomic_bool overdue;         /* ... and was given up */
-    struct topology topology;    /* the context's, without memory that ranks see in each other */
+    void *program;                  /* the program's stream */
+    void *stream;                   /* the runtime's, for steps */
+    struct nccl *nccl;              /* NULL = one rank, or staged */
+    _Atomic enum ww_status trouble; /* the first one of what cannot return any */
+    pthread_mutex_t lock;           /* of plans and of what enqueues */
+    _Atomic uint64_t entered_ns;    /* when somebody began to enqueue; 0 = nobody is at it */
+    atomic_bool overdue;            /* ... and was given up */
+    struct topology topology;       /* the context's, without memory that ranks see in each other */
     struct selector *selector;
     struct shelf *shelf;
     struct enqueuer *enqueuer;
