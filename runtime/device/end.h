@@ -63,7 +63,8 @@ struct device_end {
     const void *latest[3]; /* input, output and residual that were looked at last */
     float *next;           /* [next_count] of residuals */
     size_t next_count;
-    void *staging; /* [staging_bytes] pinned, where calls are staged */
+    atomic_bool stages; /* a call uses what follows */
+    void *staging;      /* [staging_bytes] pinned, where calls are staged */
     size_t staging_bytes;
 
     struct watcher *watcher;
