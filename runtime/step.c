@@ -263,6 +263,25 @@ static enum ww_status check_handover(struct ww_tensor *tensor, const void *value
     return WW_OK;
 }
 
+/* Memory of another place breaks kernels, and with them all that the program has on the GPU. */
+static enum ww_status check_place(struct ww_tensor *tensor, const void *values, const char *call)
+{
+    const struct device *device = tensor->context->device;
+    int owner;
+    if (device == NULL || values == NULL || values == tensor->placed || tensor->count == 0) {
+        return WW_OK; /* programs repeat themselves */
+    }
+    if (!device->ops->owns(device, values, &owner)) {
+        char where[32];
+        snprintf(where, sizeof where, "GPU %d's", owner);
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s(\"%s\") got %p, which is %s memory, not that of the context's GPU",
+                           call, tensor->name, values, owner < 0 ? "no GPU's" : where);
+    }
+    tensor->placed = values;
+    return WW_OK;
+}
+
 static enum ww_status complete(struct ww_context *context, struct bucket *bucket)
 {
     struct device *device = context->device;
@@ -327,6 +346,7 @@ static enum ww_status take_over(struct ww_tensor *tensor, void *values, enum ten
         return status;
     }
     status = check_handover(tensor, values, call);
+    status = status == WW_OK ? check_place(tensor, values, call) : status;
     if (status == WW_OK && values == NULL && tensor->count > 0 && state == TENSOR_STARTED) {
         status = log_failure(
             WW_BAD_ARGUMENT,

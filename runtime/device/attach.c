@@ -419,7 +419,15 @@ static void destroy(struct device *device, bool failed)
     free(end);
 }
 
+static bool owns(const struct device *device, const void *memory, int *owner)
+{
+    const struct device_end *end = (const struct device_end *)device; /* its first member */
+    *owner = gpu_owner(memory);
+    return *owner == end->gpu;
+}
+
 static const struct device_ops ops = {.plan = plan,
+                                      .owns = owns,
                                       .add_bucket = end_add_bucket,
                                       .remove_bucket = end_remove_bucket,
                                       .note_ready = end_note_ready,

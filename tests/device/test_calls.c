@@ -409,6 +409,8 @@ static void refuse(const struct ww_world *world, void *shared)
     check_status(ww_step_begin(context), WW_OK);
     check_status(ww_cuda_all_reduce(context, values, values, 4, WW_F32, WW_SUM), WW_BAD_STATE);
     check_words(ww_last_error(context), "inside of a step", NULL);
+    check_status(ww_tensor_start(tensor, (void *)(uintptr_t)hosts), WW_BAD_ARGUMENT);
+    check_words(ww_last_error(context), "\"t\"", "no GPU's memory", NULL);
     check_status(ww_tensor_start(tensor, values), WW_OK);
     check_status(ww_step_end(context, NULL), WW_OK);
     check_status(ww_cuda_all_reduce(context, values, values, 0, WW_F32, WW_SUM), WW_OK);
