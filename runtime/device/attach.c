@@ -24,9 +24,11 @@ int end_enter(const struct device_end *end)
     return before;
 }
 
+/* The runtime's own thread stays: its GPU 0 was nobody's choice, and to use that would make a
+ * context on it, hundreds of MiB for each rank of the host. */
 void end_leave(const struct device_end *end, int before)
 {
-    if (before >= 0 && before != end->gpu) {
+    if (before >= 0 && before != end->gpu && !progress_is_own(end->base.context->thread)) {
         gpu_use(before);
     }
 }
