@@ -568,18 +568,38 @@ static enum ww_status check_device(struct ww_context *context, const struct call
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
 
+static struct call call_of(const struct call_on_device *asked)
+{
+    return (struct call){.name = asked->name,
+                         .collective = asked->collective,
+                         .input = asked->input,
+                         .output = asked->output,
+                         .count = asked->count,
+                         .type = asked->type,
+                         .op = asked->op,
+                         .root = asked->root,
+                         .residual = asked->residual,
+                         .feeds_back = asked->residual != NULL};
+}
+
+enum ww_status call_check_on_device(struct ww_context *context, const struct call_on_device *asked)
+{
+    struct call call = call_of(asked);
+    struct codec_spec spec;
+    enum ww_status status = check_device(context, &call);
+    if (status != WW_OK || asked->codec != NULL) {
+        return status != WW_OK ? status : check_coded(context, &call, asked->codec, &spec);
+    }
+    status = check_kinds(context, &call);
+    if (status == WW_OK) {
+        status = check_memory(context, &call);
+    }
+    return status == WW_OK ? WW_OK : context_fail(context, status);
+}
+
 enum ww_status call_on_device(struct ww_context *context, const struct call_on_device *asked)
 {
-    struct call call = {.name = asked->name,
-                        .collective = asked->collective,
-                        .input = asked->input,
-                        .output = asked->output,
-                        .count = asked->count,
-                        .type = asked->type,
-                        .op = asked->op,
-                        .root = asked->root,
-                        .residual = asked->residual,
-                        .feeds_back = asked->residual != NULL};
+    struct call call = call_of(asked);
     struct codec_spec spec = {.kind = CODEC_NONE};
     enum ww_status status = check_device(context, &call);
     if (status == WW_OK && asked->codec != NULL) {

@@ -23,6 +23,9 @@ struct call_on_device {
     const char *codec; /* NULL = it is not encoded */
     float *residual;   /* NULL = no error feedback */
 };
+
+/* Whether its arguments are well: for one that goes another way. Nothing breaks. */
+enum ww_status call_check_on_device(struct ww_context *context, const struct call_on_device *asked);
 enum ww_status call_on_device(struct ww_context *context, const struct call_on_device *asked);
 
 /* For whom a call is made: the name that begins sentences, and what ranks at another place are told

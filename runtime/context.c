@@ -486,6 +486,10 @@ static void tear_down(struct ww_context *context, bool failed)
 {
     progress_stop(context->thread);
     if (context->device != NULL) {
+        /* Of a step that did not end peers may never enqueue what this rank did. */
+        if (failed || atomic_load(&context->step.open)) {
+            context->device->ops->abort(context->device);
+        }
         context->device->ops->rest(context->device);
     }
     preempt_end(&context->preemption);

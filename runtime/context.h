@@ -73,8 +73,9 @@ struct ww_tensor {
     bool has_codec;          /* an override ... */
     struct codec_spec codec; /* ... this one */
     struct bucket *bucket;
-    size_t offset; /* in the bucket, elements */
-    void *values;  /* this step's; NULL = the result is not wanted */
+    size_t offset;      /* in the bucket, elements */
+    void *values;       /* this step's; NULL = the result is not wanted */
+    const void *placed; /* the latest that was found to be memory of the context's GPU */
     atomic_int state;
 };
 

@@ -21,6 +21,9 @@ struct device_ops {
     enum ww_status (*plan)(struct device *device, const struct wish *wish, size_t count,
                            const struct codec_spec *spec, struct run_request *request);
 
+    /* Whether memory is that of the context's GPU; *owner = whose it is, -1 = no GPU's. */
+    bool (*owns)(const struct device *device, const void *memory, int *owner);
+
     /* What a bucket needs, once it is known; and its end. */
     enum ww_status (*add_bucket)(struct device *device, struct bucket *bucket);
     void (*remove_bucket)(struct device *device, struct bucket *bucket);

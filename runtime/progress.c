@@ -135,6 +135,11 @@ static void *run(void *argument)
     return NULL;
 }
 
+bool progress_is_own(const struct progress_thread *thread)
+{
+    return thread != NULL && pthread_equal(thread->thread, pthread_self()) != 0;
+}
+
 void progress_wake(struct progress_thread *thread)
 {
     atomic_fetch_add(&thread->calls, 1);

@@ -34,6 +34,9 @@ enum ww_status progress_start(struct ww_context *context, struct progress_thread
 /* Ends and joins it; NULL is fine. */
 void progress_stop(struct progress_thread *thread);
 
+/* Whether it is this one; NULL is not. */
+bool progress_is_own(const struct progress_thread *thread);
+
 /* Tells the thread that there is something to do. Cheap while it is awake. */
 void progress_wake(struct progress_thread *thread);
 

@@ -263,6 +263,25 @@ static enum ww_status check_handover(struct ww_tensor *tensor, const void *value
     return WW_OK;
 }
 
+/* Memory of another place breaks kernels, and with them all that the program has on the GPU. */
+static enum ww_status check_place(struct ww_tensor *tensor, const void *values, const char *call)
+{
+    const struct device *device = tensor->context->device;
+    int owner;
+    if (device == NULL || values == NULL || values == tensor->placed || tensor->count == 0) {
+        return WW_OK; /* programs repeat themselves */
+    }
+    if (!device->ops->owns(device, values, &owner)) {
+        char where[32];
+        snprintf(where, sizeof where, "GPU %d's", owner);
+        return log_failure(WW_BAD_ARGUMENT,
+                           "%s(\"%s\") got %p, which is %s memory, not that of the context's GPU",
+                           call, tensor->name, values, owner < 0 ? "no GPU's" : where);
+    }
+    tensor->placed = values;
+    return WW_OK;
+}
+
 static enum ww_status complete(struct ww_context *context, struct bucket *bucket)
 {
     struct device *device = context->device;
@@ -327,6 +346,7 @@ static enum ww_status take_over(struct ww_tensor *tensor, void *values, enum ten
         return status;
     }
     status = check_handover(tensor, values, call);
+    status = status == WW_OK ? check_place(tensor, values, call) : status;
     if (status == WW_OK && values == NULL && tensor->count > 0 && state == TENSOR_STARTED) {
         status = log_failure(
             WW_BAD_ARGUMENT,
@@ -569,6 +589,14 @@ static void begin_step(struct ww_context *context, uint64_t since_ns)
     step->begin_ns = clock_now_ns();
 }
 
+/* Memory that new plans replace is given back once the GPU has come past it. That may take for ever
+ * where a rank is gone, so it is waited for while nobody is kept from breaking the context. */
+static enum ww_status await_old_plans(struct ww_context *context)
+{
+    bool waits = device_enqueues(context) && context->step.number > 0 && coding_changes(context);
+    return waits ? context->device->ops->settle(context->device) : WW_OK;
+}
+
 enum ww_status ww_step_begin(struct ww_context *context)
 {
     enum ww_status status = context_check(context, "ww_step_begin");
@@ -587,6 +615,10 @@ enum ww_status ww_step_begin(struct ww_context *context)
         if (status != WW_OK) {
             return context_fail(context, status);
         }
+    }
+    status = await_old_plans(context);
+    if (status != WW_OK) {
+        return context_break(context, status, NULL);
     }
     pthread_mutex_lock(&context->steps.lock);
     status = coding_begin_step(context);

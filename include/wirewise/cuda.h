@@ -40,16 +40,16 @@ struct CUstream_st; /* a cudaStream_t points to one */
  * Thread   any; no call leaves another GPU current than it found.
  * Returns  WW_OK; WW_BAD_ARGUMENT; WW_BAD_STATE (committed, or attached already); WW_UNSUPPORTED
  *          (no GPU, no driver, settings that GPUs do not know); WW_PEER_FAILED (another rank could
- *          not); WW_TRANSPORT_FAILED, WW_TIMED_OUT, WW_NO_MEMORY. But for WW_BAD_ARGUMENT and
- *          WW_BAD_STATE the context is then broken.
+ *          not); WW_TRANSPORT_FAILED, WW_TIMED_OUT, WW_NO_MEMORY. But for WW_BAD_STATE the context
+ *          is then broken, on all ranks.
  * A library that was built without CUDA has neither these functions nor this header. */
 WW_API enum ww_status ww_cuda_attach(struct ww_context *context, int device,
                                      struct CUstream_st *stream);
 
 /* Single calls on device memory, in the order of the stream: they return once all ranks agreed and
- * the work is enqueued. Arguments, rules and errors as of the functions without _cuda; not inside
- * of a step. A failure on the way (a rank that dies) is found by later calls, or by
- * ww_cuda_synchronize. */
+ * the work is enqueued. Arguments, rules and errors as of the functions without _cuda, but for
+ * the codec "auto", which is not known here; not inside of a step. A failure on the way (a rank
+ * that dies) is found by later calls, or by ww_cuda_synchronize. */
 WW_API enum ww_status ww_cuda_all_reduce(struct ww_context *context, const void *input,
                                          void *output, size_t count, enum ww_type type,
                                          enum ww_op op);

@@ -24,9 +24,11 @@ int end_enter(const struct device_end *end)
     return before;
 }
 
+/* The runtime's own thread stays: its GPU 0 was nobody's choice, and to use that would make a
+ * context on it, hundreds of MiB for each rank of the host. */
 void end_leave(const struct device_end *end, int before)
 {
-    if (before >= 0 && before != end->gpu) {
+    if (before >= 0 && before != end->gpu && !progress_is_own(end->base.context->thread)) {
         gpu_use(before);
     }
 }
@@ -455,7 +457,15 @@ static void destroy(struct device *device, bool failed)
     free(end);
 }
 
+static bool owns(const struct device *device, const void *memory, int *owner)
+{
+    const struct device_end *end = (const struct device_end *)device; /* its first member */
+    *owner = gpu_owner(memory);
+    return *owner == end->gpu;
+}
+
 static const struct device_ops ops = {.plan = plan,
+                                      .owns = owns,
                                       .add_bucket = end_add_bucket,
                                       .remove_bucket = end_remove_bucket,
                                       .note_ready = end_note_ready,

@@ -202,7 +202,7 @@ static enum ww_status enqueue(struct device_end *end, struct bucket *bucket, str
         bucket_scatter(context, bucket);
         status = gpu_record(mark->end, end->stream);
     }
-    return status == WW_OK ? end->trouble : status;
+    return status == WW_OK ? atomic_load(&end->trouble) : status;
 }
 
 enum ww_status end_run_bucket(struct device *device, struct bucket *bucket)
@@ -230,7 +230,7 @@ enum ww_status end_await_bucket(struct device *device, struct bucket *bucket)
         status = gpu_stream_await(end->program, mark->end);
     }
     end_leave(end, before);
-    return status;
+    return status == WW_OK ? atomic_load(&end->trouble) : status;
 }
 
 /* ---- Telling ---------------------------------------------------------------------------- */
@@ -270,7 +270,8 @@ static enum ww_status check_damage(struct device_end *end, uint64_t step)
     for (int i = 0; i < context->bucket_count; i++) {
         const struct device_bucket *kept = context->buckets[i].on_device;
         size_t slot = step % MARKED_STEPS;
-        if (kept->encoded[slot] > 0 && kept->told[slot].damaged > 0) {
+        bool known = kept->marks[slot].step == step && kept->encoded[slot] > 0;
+        if (known && kept->told[slot].damaged > 0) {
             return log_failure(
                 WW_TRANSPORT_FAILED,
                 "%u frames of bucket %d of step %llu were damaged: do all ranks load "
@@ -301,10 +302,13 @@ enum ww_status end_end_step(struct device *device, struct ww_report *report)
     for (int i = 0; found > 0 && i < context->bucket_count; i++) {
         tell_bucket(&context->buckets[i], found, report);
     }
+    for (uint64_t back = 0; status == WW_OK && back < MARKED_STEPS && found > end->told_step + back;
+         back++) {
+        status = check_damage(end, found - back);
+    }
     if (found > 0) {
         end->told_step = found;
         report->timed_step = found;
-        status = check_damage(end, found);
     }
     end_leave(end, before);
     return status;

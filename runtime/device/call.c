@@ -158,8 +158,7 @@ static enum ww_status call_host(struct ww_context *context, const struct call_on
     }
 }
 
-/* Through the host's memory, here and now. */
-static enum ww_status run_staged(struct device_end *end, const struct call_on_device *asked)
+static enum ww_status run_through_host(struct device_end *end, const struct call_on_device *asked)
 {
     struct ww_context *context = end->base.context;
     size_t size = (size_t)context->world.size;
@@ -193,6 +192,25 @@ static enum ww_status run_staged(struct device_end *end, const struct call_on_de
         status = status == WW_OK ? WW_OK : context_break(context, status, NULL);
     }
     end_leave(end, before);
+    return status;
+}
+
+/* Through the host's memory, here and now. */
+static enum ww_status run_staged(struct device_end *end, const struct call_on_device *asked)
+{
+    struct ww_context *context = end->base.context;
+    enum ww_status status = call_check_on_device(context, asked);
+    if (status != WW_OK) {
+        return status;
+    }
+    if (atomic_exchange(&end->stages, true)) {
+        return context_fail(context, log_failure(WW_BAD_STATE,
+                                                 "%s was called while another thread is inside a "
+                                                 "single call on the same context",
+                                                 asked->name));
+    }
+    status = run_through_host(end, asked);
+    atomic_store(&end->stages, false);
     return status;
 }
 

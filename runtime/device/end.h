@@ -48,16 +48,14 @@ struct device_end {
     int gpu;
     void *program;      /* the program's stream */
     void *stream;       /* the runtime's, for steps */
-    void *place;        /* an event that tells how far the program's stream is */
-    struct nccl *inner; /* of this host's ranks; NULL = encoded sums are not nested by NCCL */
+    struct nccl *nccl;  /* NULL = one rank, or staged */
+    struct nccl *inner; /* of this host's ranks; NULL = NCCL does not nest encoded sums */
     struct nested_plan nested[NESTED_PLANS];
-    struct nccl *nccl; /* NULL = one rank, or staged */
-    enum ww_status
-        trouble;          /* the first one of what cannot return any; guarded by the steps' lane */
-    pthread_mutex_t lock; /* of plans and of what enqueues */
-    _Atomic uint64_t entered_ns; /* when somebody began to enqueue; 0 = nobody is at it */
-    atomic_bool overdue;         /* ... and was given up */
-    struct topology topology;    /* the context's, without memory that ranks see in each other */
+    _Atomic enum ww_status trouble; /* the first one of what cannot return any */
+    pthread_mutex_t lock;           /* of plans and of what enqueues */
+    _Atomic uint64_t entered_ns;    /* when somebody began to enqueue; 0 = nobody is at it */
+    atomic_bool overdue;            /* ... and was given up */
+    struct topology topology;       /* the context's, without memory that ranks see in each other */
     struct selector *selector;
     struct shelf *shelf;
     struct enqueuer *enqueuer;
@@ -75,7 +73,8 @@ struct device_end {
     const void *latest[3]; /* input, output and residual that were looked at last */
     float *next;           /* [next_count] of residuals */
     size_t next_count;
-    void *staging; /* [staging_bytes] pinned, where calls are staged */
+    atomic_bool stages; /* a call uses what follows */
+    void *staging;      /* [staging_bytes] pinned, where calls are staged */
     size_t staging_bytes;
 
     struct watcher *watcher;

@@ -5,8 +5,9 @@
 
 static void note(struct device_end *end, enum ww_status status)
 {
-    if (status != WW_OK && end->trouble == WW_OK) {
-        end->trouble = status;
+    enum ww_status none = WW_OK;
+    if (status != WW_OK) {
+        atomic_compare_exchange_strong(&end->trouble, &none, status);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "gpu.h"
 #include "gradients.h"
 #include "kernels/cuda.h"
+#include "kernels/half.h"
 
 #define COUNT ((size_t)64 << 20)
 #define COUNT_SMALL ((size_t)25 << 18) /* 25 MiB of fp32 */
@@ -252,6 +253,34 @@ static struct gpu_times row(struct bench *bench, const char *name, double bytes,
     return times;
 }
 
+static void values_fill_again(struct bench *bench)
+{
+    struct chance chance = {1};
+    float *block = (float *)(void *)memory_or_exit(BLOCK * sizeof *block);
+    gradient_fill(&chance, GRADIENT_BELL, block, BLOCK);
+    gpu_tile(bench->device, bench->set[0].values, bench->count * sizeof(float), block,
+             BLOCK * sizeof *block);
+    free(block);
+}
+
+/* Numbers of 16 bits: halves of fp32 would be NaNs now and then, as gradients never are. */
+static void halves_fill(struct bench *bench)
+{
+    struct chance chance = {1};
+    float *block = (float *)(void *)memory_or_exit(BLOCK * sizeof *block);
+    uint16_t *halves = (uint16_t *)(void *)memory_or_exit(BLOCK * sizeof *halves);
+    gradient_fill(&chance, GRADIENT_BELL, block, BLOCK);
+    for (size_t i = 0; i < BLOCK; i++) {
+        halves[i] = f16_narrow(block[i]);
+    }
+    size_t bytes = bench->count * sizeof(float);
+    gpu_tile(bench->device, bench->set[0].values, bytes, halves, BLOCK * sizeof *halves);
+    gpu_tile(bench->device, bench->set[0].residual, bytes, halves + 2,
+             (BLOCK - 2) * sizeof *halves);
+    free(halves);
+    free(block);
+}
+
 static void rows_reduce(struct bench *bench)
 {
     static const struct {
@@ -266,6 +295,9 @@ static void rows_reduce(struct bench *bench)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         bench->type = rows[i].type;
         bench->ways = rows[i].ways;
+        if (rows[i].type == WW_F16) {
+            halves_fill(bench);
+        }
         row(bench, rows[i].name, bytes * (rows[i].ways + 1), work_reduce);
     }
 }
@@ -308,16 +340,6 @@ static void sum_rows(struct bench *bench, const char *text, int ways)
     row(bench, name, (double)bench->count * 4 + frame * ways, work_sum);
 }
 
-static void values_fill_again(struct bench *bench)
-{
-    struct chance chance = {1};
-    float *block = (float *)(void *)memory_or_exit(BLOCK * sizeof *block);
-    gradient_fill(&chance, GRADIENT_BELL, block, BLOCK);
-    gpu_tile(bench->device, bench->set[0].values, bench->count * sizeof(float), block,
-             BLOCK * sizeof *block);
-    free(block);
-}
-
 static void print_large(const struct device *device)
 {
     static const struct {
@@ -330,6 +352,7 @@ static void print_large(const struct device *device)
            COUNT >> 20);
     row(&bench, "copy on the device", count * 8, work_copy);
     rows_reduce(&bench);
+    values_fill_again(&bench);
     for (size_t i = 0; i < sizeof codecs_timed / sizeof codecs_timed[0]; i++) {
         encode_rows(&bench, codecs_timed[i].text);
         frames_spread(&bench, codecs_timed[i].ways);

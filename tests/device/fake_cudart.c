@@ -14,6 +14,7 @@
 
 static _Thread_local int current;
 static _Thread_local enum cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
+static atomic_int uses[GPUS];
 static atomic_bool captures;
 static atomic_bool never_ends;
 static const void *_Atomic hosts_memory;
@@ -63,8 +64,21 @@ cudaError_t cudaGetDeviceCount(int *count)
     return cudaSuccess;
 }
 
+void fake_cuda_use(int device)
+{
+    current = device;
+}
+
+int fake_cuda_uses(int device)
+{
+    return atomic_load(&uses[device]);
+}
+
 cudaError_t cudaSetDevice(int device)
 {
+    if (device >= 0 && device < GPUS) {
+        atomic_fetch_add(&uses[device], 1);
+    }
     current = device;
     return cudaSuccess;
 }

@@ -11,6 +11,12 @@ void fake_cuda_never_ends(bool never);
 /* The program makes a graph of a stream that is none of the library's. */
 void fake_cuda_captures(bool does);
 
+/* The program's thread makes it its own. */
+void fake_cuda_use(int device);
+
+/* How often a thread made the GPU its own: that makes a context on it. */
+int fake_cuda_uses(int device);
+
 /* This address is no GPU's; any other one is that of the caller's GPU. */
 void fake_cuda_hosts(const void *memory);
 

@@ -382,6 +382,8 @@ static void refuse(const struct ww_world *world, void *shared)
     struct ww_config config = world_config();
     struct ww_context *context = world_context(world, &config);
     float values[4] = {0};
+    const size_t shape[] = {4};
+    struct ww_tensor *tensor;
     (void)shared;
     check_status(ww_cuda_all_reduce(context, values, values, 4, WW_F32, WW_SUM), WW_BAD_STATE);
     check_words(ww_last_error(context), "ww_cuda_attach", NULL);
@@ -399,12 +401,26 @@ static void refuse(const struct ww_world *world, void *shared)
     fake_cuda_hosts(hosts);
     check_status(ww_cuda_all_reduce(context, hosts, values, 4, WW_F32, WW_SUM), WW_BAD_ARGUMENT);
     check_words(ww_last_error(context), "input", "no GPU's memory", NULL);
+    check_status(ww_cuda_all_reduce(context, NULL, NULL, 4, WW_F32, WW_SUM), WW_BAD_ARGUMENT);
+    check_status(ww_cuda_all_reduce_coded(context, values, values, 4, WW_SUM, "auto", NULL),
+                 WW_BAD_ARGUMENT);
+    check_status(ww_tensor_add(context, "t", WW_F32, 1, shape, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_cuda_all_reduce(context, values, values, 4, WW_F32, WW_SUM), WW_BAD_STATE);
+    check_words(ww_last_error(context), "inside of a step", NULL);
+    check_status(ww_tensor_start(tensor, (void *)(uintptr_t)hosts), WW_BAD_ARGUMENT);
+    check_words(ww_last_error(context), "\"t\"", "no GPU's memory", NULL);
+    check_status(ww_tensor_start(tensor, values), WW_OK);
+    check_status(ww_step_end(context, NULL), WW_OK);
     check_status(ww_cuda_all_reduce(context, values, values, 0, WW_F32, WW_SUM), WW_OK);
     ww_context_destroy(context);
 }
 
 Test(device_calls, with_bad_arguments_are_refused)
 {
+    world_run(2, refuse, NULL);
+    setenv("WIREWISE_NCCL", "none", 1); /* staged, too */
     world_run(2, refuse, NULL);
     world_forgive();
 }

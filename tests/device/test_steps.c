@@ -360,6 +360,57 @@ Test(device_steps, without_memory_do_not_end_well)
     }
 }
 
+static void use_gpu_1(struct ww_context *context)
+{
+    check_status(ww_cuda_attach(context, 1, NULL), WW_OK);
+}
+
+static void train_on_gpu_1(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    config.progress = WW_PROGRESS_THREAD;
+    fake_cuda_use(1);
+    trainer_begin_with(&trainer, world, &config, use_gpu_1);
+    for (int step = 0; step < STEPS; step++) {
+        trainer_step(&trainer);
+    }
+    trainer_end(&trainer);
+}
+
+Test(device_steps, use_no_other_gpu)
+{
+    for (int i = 0; i < 2; i++) {
+        setenv("WIREWISE_NCCL", i == 0 ? FAKE_NCCL : "none", 1);
+        world_run(2, train_on_gpu_1, NULL);
+    }
+    cr_expect_eq(fake_cuda_uses(0), 0, "GPU 0 was used %d times", fake_cuda_uses(0));
+    expect_line(WW_LOG_WARN, "staged through the host's memory");
+}
+
+static void leave_amid(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, attach);
+    trainer_step(&trainer);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    for (int t = 0; t < TRAINER_TENSORS - world->rank; t++) {
+        trainer_start(&trainer, t);
+    }
+    trainer_end(&trainer);
+}
+
+Test(device_steps, that_did_not_end_may_be_left)
+{
+    world_run(3, leave_amid, NULL);
+    world_forgive();
+}
+
 /* `auto` compares steps that are timed to their end on the GPU. */
 static void choose(const struct ww_world *world, void *shared)
 {
