@@ -43,6 +43,14 @@ struct nested_plan {
     struct plan *plan; /* NULL = not written yet, as all behind it */
 };
 
+/* What the latest request that NCCL's own collectives ran sends, by its plan. */
+struct counted {
+    uint64_t plan; /* its identity; 0 = none */
+    size_t count;
+    enum ww_type type;
+    uint64_t bytes[WW_LEVELS_MAX];
+};
+
 struct device_end {
     struct device base;
     int gpu;
@@ -59,6 +67,7 @@ struct device_end {
     struct selector *selector;
     struct shelf *shelf;
     struct enqueuer *enqueuer;
+    struct counted counted;
     struct device_traffic steps;
     struct device_traffic calls;
     uint64_t told_step;        /* the latest one whose times were told */

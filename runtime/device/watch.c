@@ -52,7 +52,7 @@ void end_release(struct device *device)
     uint64_t since_ns = atomic_load(&end->entered_ns);
     if (end->nccl != NULL && since_ns != 0 && is_over_time(end, since_ns) &&
         !atomic_exchange(&end->overdue, true)) {
-        nccl_abort(end->nccl);
+        end->base.ops->abort(&end->base);
     }
 }
 
