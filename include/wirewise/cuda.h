@@ -20,7 +20,8 @@
  * Not on GPUs: staleness, momentum, clip_norm and shadows (refused with a sentence). Top-k sends
  * the same number of every 65536 values (topk:D is topk:D:fixed), since a stream cannot wait for
  * lengths. In a report communication_s is the time that buckets took on the GPU in the step
- * timed_step, the latest one that the GPU had finished. */
+ * timed_step, the latest one that the GPU had finished; ranks may tell of different ones, so
+ * whether a step is discarded (ww_step_discard) is for its results to say. */
 #ifndef WIREWISE_CUDA_H
 #define WIREWISE_CUDA_H
 

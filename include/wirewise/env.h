@@ -51,13 +51,14 @@ struct ww_env_world;
  * Ranks on several hosts need a build with UCX: *world names its transport then, and none
  * otherwise. Rank 0 listens on the named address only, on loopback for localhost; on all of its
  * host where the name leads elsewhere, until all ranks have come. `job` keeps apart jobs that would
- * take each other for their own, and is no protection against people. env      read during the call
- * only; NULL = all from the environment *made    the program's, to be destroyed after every context
- * made from *world Thread   any; all_gather is for one thread at a time, and not for a child after
- * fork. Returns  WW_OK; WW_BAD_ARGUMENT (a variable or field is missing, or makes no sense);
+ * take each other for their own, and is no protection against people.
+ * env      read during the call only; NULL = all from the environment
+ * *made    the program's, to be destroyed after every context made from *world
+ * Thread   any; all_gather is for one thread at a time, and not for a child after fork
+ * Returns  WW_OK; WW_BAD_ARGUMENT (a variable or field is missing, or makes no sense);
  *          WW_TRANSPORT_FAILED (the port is taken, or rank 0 cannot be reached); WW_TIMED_OUT
- * (ranks did not come: the sentence lists them); WW_MISMATCH (two of one rank, another size,
- *          another job); WW_PEER_FAILED; WW_NO_MEMORY. ww_last_error(NULL) tells more. */
+ *          (ranks did not come: the sentence lists them); WW_MISMATCH (two of one rank, another
+ *          size, another job); WW_PEER_FAILED; WW_NO_MEMORY. ww_last_error(NULL) tells more. */
 WW_API enum ww_status ww_env_world_create(const struct ww_env *env, struct ww_env_world **made,
                                           struct ww_world *world);
 

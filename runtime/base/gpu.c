@@ -165,8 +165,8 @@ enum ww_status gpu_stream_await(void *stream, void *event)
 
 static enum ww_status look(cudaError_t error, const char *what)
 {
-    if (error == cudaErrorNotReady) {
-        cudaGetLastError(); /* it is no failure, but kept like one */
+    if (error == cudaErrorNotReady || error == cudaErrorCudartUnloading) {
+        cudaGetLastError(); /* it is no failure, but kept like one; nor is a process that ends */
         return WW_PENDING;
     }
     return gpu_status((int)error, what);

@@ -524,11 +524,14 @@ static void move_in(struct device_end *end)
 /* What may fail on one rank alone comes before the ranks agree to go on. */
 static enum ww_status attach(struct ww_context *context, int gpu, void *stream)
 {
-    struct device_end *end = end_new(context, gpu, stream);
-    enum ww_status status = end != NULL ? check_gpu(gpu)
-                                        : log_failure(WW_NO_MEMORY, "no memory for a GPU's end");
+    struct device_end *end = NULL;
+    enum ww_status status = check_gpu(gpu);
     if (status == WW_OK) {
         status = check_settings(context);
+    }
+    if (status == WW_OK) {
+        end = end_new(context, gpu, stream);
+        status = end != NULL ? WW_OK : log_failure(WW_NO_MEMORY, "no memory for a GPU's end");
     }
     if (status == WW_OK) {
         status = make_streams(end);

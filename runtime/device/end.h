@@ -18,6 +18,7 @@ struct mark {
     void *begin;
     void *end;
     _Atomic uint64_t step;     /* or call, counted from 1; 0 = never used */
+    uint64_t over;             /* the step that the watch saw to be over */
     _Atomic uint64_t begun_ns; /* when the watch saw that it had begun; 0 = not yet */
 };
 

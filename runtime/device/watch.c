@@ -82,13 +82,15 @@ static enum ww_status hear(struct watcher *self)
 /* True when a collective began so long ago; *status tells what its events say. */
 static bool is_stuck(const struct device_end *end, struct mark *mark, enum ww_status *status)
 {
-    if (mark->step == 0 || *status < 0) {
+    uint64_t step = atomic_load(&mark->step);
+    if (step == 0 || step == mark->over || *status < 0) {
         return false;
     }
     enum ww_status ended = gpu_event_look(mark->end);
     bool looks = ended == WW_PENDING && mark->begin != NULL;
     enum ww_status begun = looks ? gpu_event_look(mark->begin) : WW_OK;
     *status = begun < 0 ? begun : ended < 0 ? ended : *status;
+    mark->over = ended == WW_OK ? step : mark->over;
     if (ended != WW_PENDING || begun != WW_OK) {
         atomic_store(&mark->begun_ns, 0);
         return false;

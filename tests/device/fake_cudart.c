@@ -76,9 +76,10 @@ int fake_cuda_uses(int device)
 
 cudaError_t cudaSetDevice(int device)
 {
-    if (device >= 0 && device < GPUS) {
-        atomic_fetch_add(&uses[device], 1);
+    if (device < 0 || device >= GPUS) {
+        return cudaErrorInvalidDevice;
     }
+    atomic_fetch_add(&uses[device], 1);
     current = device;
     return cudaSuccess;
 }
