@@ -227,7 +227,7 @@ struct ww_context {
     struct ww_tensor *tensors;
     struct ww_tensor **tensors_end;
     int tensor_count;
-    bool committed;
+    atomic_bool committed;        /* the watch of a GPU looks at buckets then */
     struct ww_tensor **by_bucket; /* [tensor_count] */
     struct pieces pieces;         /* room for that many; guarded by the steps' lane */
     struct bucket *buckets;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "end.h"
+#include "internal/clock.h"
 
 static struct mark *mark_of(struct device_bucket *kept, uint64_t step)
 {
@@ -211,9 +212,10 @@ enum ww_status end_run_bucket(struct device *device, struct bucket *bucket)
     uint64_t step = device->context->step.number;
     struct mark *mark = mark_of(bucket->on_device, step);
     int before = end_enter(end);
-    atomic_store(&end->runs_buckets, true);
-    mark->step = 0; /* the watch leaves it alone */
+    mark->step = 0;                                 /* the watch leaves it alone */
+    atomic_store(&end->entered_ns, clock_now_ns()); /* memory of a first step may be waited for */
     enum ww_status status = enqueue(end, bucket, mark);
+    atomic_store(&end->entered_ns, 0);
     atomic_store(&mark->begun_ns, 0);
     mark->step = status == WW_OK ? step : 0;
     end_leave(end, before);

@@ -72,7 +72,6 @@ struct device_end {
     struct device_traffic steps;
     struct device_traffic calls;
     uint64_t told_step;        /* the latest one whose times were told */
-    _Atomic bool runs_buckets; /* they stay as they are from now on: the watch may look */
     struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
     struct cuda_notes *unread; /* ... and those that nobody asks for */
 
@@ -102,7 +101,7 @@ void end_leave(const struct device_end *end, int before);
 enum ww_status mark_create(struct mark *mark);
 void mark_finish(struct mark *mark);
 
-/* attach.c: enqueues a collective that all ranks agreed on. */
+/* run.c: enqueues a collective that all ranks agreed on. */
 enum ww_status end_run(struct device_end *end, const struct run_request *request,
                        struct cuda_notes *notes, struct device_traffic *traffic, void *stream);
 
@@ -119,7 +118,11 @@ enum ww_status nested_run(struct device_end *end, const struct run_request *requ
                           struct cuda_notes *notes, struct device_traffic *traffic, void *stream);
 void nested_finish(struct device_end *end);
 
-/* bucket.c and call.c: slots of struct device_ops. */
+/* run.c, bucket.c and call.c: slots of struct device_ops. */
+enum ww_status end_plan(struct device *device, const struct wish *wish, size_t count,
+                        const struct codec_spec *spec, struct run_request *request);
+void end_count(const struct device *device, bool calls, struct ww_traffic *traffic,
+               uint64_t *planned);
 enum ww_status end_add_bucket(struct device *device, struct bucket *bucket);
 void end_remove_bucket(struct device *device, struct bucket *bucket);
 enum ww_status end_note_ready(struct device *device, struct bucket *bucket);

@@ -196,7 +196,7 @@ static enum ww_status look_for_stuck(struct watcher *self)
     if (is_stuck(end, &end->call, &status)) {
         return tell_stuck(self, NULL, end->call.step);
     }
-    bool known = atomic_load(&end->runs_buckets);
+    bool known = atomic_load(&context->committed);
     for (int i = 0; known && i < context->bucket_count && status == WW_OK; i++) {
         struct device_bucket *kept = context->buckets[i].on_device;
         for (int m = 0; m < MARKED_STEPS; m++) {
