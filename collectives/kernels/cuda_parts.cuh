@@ -272,4 +272,24 @@ static __device__ inline void encoding_end(const struct encoding_task &task,
     }
 }
 
+/* The sum of the values of all threads before this one. warps: shared memory, a word for each. */
+static __device__ inline uint32_t block_before(uint32_t *warps, uint32_t value)
+{
+    uint32_t lane = threadIdx.x % WARP;
+    uint32_t sum = value;
+    for (uint32_t distance = 1; distance < WARP; distance *= 2) {
+        uint32_t below = __shfl_up_sync(ALL_LANES, sum, distance);
+        sum += lane >= distance ? below : 0;
+    }
+    if (lane == WARP - 1) {
+        warps[threadIdx.x / WARP] = sum;
+    }
+    __syncthreads();
+    for (uint32_t warp = 0; warp < threadIdx.x / WARP; warp++) {
+        sum += warps[warp];
+    }
+    __syncthreads();
+    return sum - value;
+}
+
 #endif

@@ -187,26 +187,6 @@ static __device__ inline void dense_add(struct tile_room *room, const struct bod
     }
 }
 
-/* The sum of the values of all threads before this one. */
-static __device__ inline uint32_t block_before(struct tile_room *room, uint32_t value)
-{
-    uint32_t lane = threadIdx.x % WARP;
-    uint32_t sum = value;
-    for (uint32_t distance = 1; distance < WARP; distance *= 2) {
-        uint32_t below = __shfl_up_sync(ALL_LANES, sum, distance);
-        sum += lane >= distance ? below : 0;
-    }
-    if (lane == WARP - 1) {
-        room->warps[threadIdx.x / WARP] = sum;
-    }
-    __syncthreads();
-    for (uint32_t warp = 0; warp < threadIdx.x / WARP; warp++) {
-        sum += room->warps[warp];
-    }
-    __syncthreads();
-    return sum - value;
-}
-
 /* A word's bits that stand for elements; others are damage. */
 static __device__ inline uint32_t word_read(struct tile_room *room, const struct body &body,
                                             uint32_t word)
@@ -246,7 +226,7 @@ static __device__ inline void bitmap_add(struct tile_room *room, const struct bo
     uint32_t lane = threadIdx.x % WARP;
     uint32_t bits = word_read(room, body, body.first / WORD_BITS + threadIdx.x);
     bits_count(room, body, body.first / WORD_BITS);
-    uint32_t before = room->count + block_before(room, (uint32_t)__popc(bits));
+    uint32_t before = room->count + block_before(room->warps, (uint32_t)__popc(bits));
     for (uint32_t from = 0; from < WARP; from++) {
         uint32_t word = __shfl_sync(ALL_LANES, bits, (int)from);
         uint32_t place = __shfl_sync(ALL_LANES, before, (int)from) +

@@ -201,26 +201,6 @@ static __device__ inline void group_weigh(const float a[GROUP], const float resi
 
 /* ---- Counting over a block ---------------------------------------------------------------- */
 
-/* The sum of the values of all threads before this one. */
-static __device__ inline uint32_t block_before(struct chunk_room *room, uint32_t value)
-{
-    uint32_t lane = threadIdx.x % WARP;
-    uint32_t sum = value;
-    for (uint32_t distance = 1; distance < WARP; distance *= 2) {
-        uint32_t below = __shfl_up_sync(ALL_LANES, sum, distance);
-        sum += lane >= distance ? below : 0;
-    }
-    if (lane == WARP - 1) {
-        room->warps[threadIdx.x / WARP] = sum;
-    }
-    __syncthreads();
-    for (uint32_t warp = 0; warp < threadIdx.x / WARP; warp++) {
-        sum += room->warps[warp];
-    }
-    __syncthreads();
-    return sum - value;
-}
-
 static __device__ inline void digits_clear(struct chunk_room *room)
 {
     __syncthreads();
@@ -241,7 +221,7 @@ static __device__ inline void digit_find(struct chunk_room *room, uint32_t rank)
     for (uint32_t i = 0; i < DIGITS_EACH; i++) {
         mine += room->digits[top - i];
     }
-    uint32_t above = block_before(room, mine);
+    uint32_t above = block_before(room->warps, mine);
     if (above < rank && rank <= above + mine) {
         while (above + room->digits[top] < rank) {
             above += room->digits[top];
@@ -327,7 +307,7 @@ static __device__ inline void ties_choose(struct chunk_room *room, uint32_t ties
     for (uint32_t i = 0; i < WORDS_EACH; i++) {
         mine += (uint32_t)__popc(words[i]);
     }
-    uint32_t used = block_before(room, mine);
+    uint32_t used = block_before(room->warps, mine);
     for (uint32_t i = 0; i < WORDS_EACH; i++) {
         uint32_t rest = used < ties ? ties - used : 0;
         room->chosen[threadIdx.x * WORDS_EACH + i] |= bits_lowest(words[i], rest);
@@ -344,7 +324,7 @@ static __device__ inline uint32_t entries_count(struct chunk_room *room)
     for (uint32_t i = 0; i < WORDS_EACH; i++) {
         mine += (uint32_t)__popc(words[i]);
     }
-    uint32_t before = block_before(room, mine);
+    uint32_t before = block_before(room->warps, mine);
     for (uint32_t i = 0; i < WORDS_EACH; i++) {
         room->before[threadIdx.x * WORDS_EACH + i] = (uint16_t)before;
         before += (uint32_t)__popc(words[i]);

@@ -19,9 +19,8 @@ int gpu_count(char *why, size_t bytes);
 enum ww_status gpu_use(int device);
 int gpu_current(void);
 
-/* "NVIDIA H200", "0000:19:00.0" (the address, as the kernel writes it). Cut at bytes - 1. */
+/* "NVIDIA H200". Cut at bytes - 1. */
 void gpu_name(int device, char *text, size_t bytes);
-void gpu_address(int device, char *text, size_t bytes);
 
 /* Memory of the GPU, contents undefined, aligned to 256; and memory of the host that it reads and
  * writes at full speed. 0 bytes give NULL. Freeing waits for work under way. WW_OK, WW_NO_MEMORY.

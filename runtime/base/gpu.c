@@ -65,13 +65,6 @@ void gpu_name(int device, char *text, size_t bytes)
     snprintf(text, bytes, "%s", known ? properties.name : "unknown");
 }
 
-void gpu_address(int device, char *text, size_t bytes)
-{
-    if (cudaDeviceGetPCIBusId(text, (int)bytes, device) != cudaSuccess && bytes > 0) {
-        text[0] = '\0';
-    }
-}
-
 enum ww_status gpu_alloc(size_t bytes, void **memory)
 {
     *memory = NULL;
