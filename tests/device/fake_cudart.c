@@ -107,8 +107,11 @@ cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
 /* What a GPU's memory holds at first is anything but zeros. */
 static cudaError_t allocate(void **memory, size_t bytes)
 {
-    if (atomic_load(&allocations_left) >= 0 && atomic_fetch_sub(&allocations_left, 1) <= 0) {
-        atomic_store(&allocations_left, 0);
+    long left = atomic_load(&allocations_left);
+    while (left > 0 && !atomic_compare_exchange_weak(&allocations_left, &left, left - 1)) {
+        continue;
+    }
+    if (left == 0) {
         return cudaErrorMemoryAllocation;
     }
     *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
