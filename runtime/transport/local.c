@@ -16,40 +16,25 @@ struct fabric {
     int levels;
     int host_levels;
     const uint8_t *peer_level;
-    struct flight *flights;
-    struct flight *free;
+    struct flights flights;
     struct ww_traffic traffic[WW_LEVELS_MAX];
 };
 
-static struct flight *flight_create(struct fabric *fabric)
+static void flight_give(struct fabric *fabric, struct flight *flight)
 {
-    struct flight *flight = local_allocate(sizeof *flight);
-    if (flight == NULL) {
-        return NULL;
-    }
-    flight->next = fabric->flights;
-    fabric->flights = flight;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-    return flight;
+    flight->posted = false;
+    flights_give(&fabric->flights, flight);
 }
 
-/* The first free flight, grown when it is too small. NULL when there is no memory. */
+/* A flight with room for so many letters. NULL when there is no memory. */
 static struct flight *flight_take(struct fabric *fabric, int count)
 {
-    struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
-    if (flight == NULL) {
+    struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
+    if (flight != NULL &&
+        !array_hold(&flight->letters, &flight->capacity, count, sizeof *flight->letters)) {
+        flight_give(fabric, flight);
         return NULL;
     }
-    if (count > flight->capacity) {
-        struct letter *letters = realloc(flight->letters, (size_t)count * sizeof *letters);
-        if (letters == NULL) {
-            return NULL;
-        }
-        flight->letters = letters;
-        flight->capacity = count;
-    }
-    fabric->free = flight->next_free;
     return flight;
 }
 
@@ -128,15 +113,13 @@ static void local_close(void *self, bool failed)
 {
     (void)failed; /* nothing here is collective */
     struct fabric *fabric = self;
-    struct flight *flight = fabric->flights;
-    while (flight != NULL) {
-        struct flight *next = flight->next;
+    struct flight *flight;
+    while ((flight = flights_pop(&fabric->flights)) != NULL) {
         if (flight->posted) {
             flight_abandon(flight);
         }
         free(flight->letters);
         free(flight);
-        flight = next;
     }
     meeting_leave(fabric->seat, fabric->meeting);
     free(fabric);
@@ -173,13 +156,6 @@ static enum ww_status flight_leave(struct fabric *fabric, struct flight *flight,
         }
     }
     return status;
-}
-
-static void flight_give(struct fabric *fabric, struct flight *flight)
-{
-    flight->posted = false;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
 }
 
 static enum ww_status local_post(void *self, int tag, bool control,

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "flights.h"
 #include "internal/fabrics.h"
 
 #define LINE_BYTES 64 /* what two cores must not write to in turn */
@@ -43,13 +44,12 @@ struct pair {
 
 /* A posted round. Its last peer touches it when it lowers `pending`, and never again. */
 struct flight {
+    struct flight_link link;
     atomic_int pending; /* letters that are not done */
     bool posted;
     int count;
     int capacity;
     struct letter *letters;
-    struct flight *next; /* of all flights of the fabric */
-    struct flight *next_free;
 };
 
 /* A size disagreement that concerns one rank. The first one is told. */

@@ -17,6 +17,7 @@
 #include <wirewise/mpi.h>
 #include <wirewise/transport.h>
 
+#include "flights.h"
 #include "internal/clock.h"
 #include "internal/log.h"
 #include "internal/memory.h"
@@ -49,6 +50,7 @@ struct piece {
 
 /* A posted round. */
 struct flight {
+    struct flight_link link;
     struct piece *pieces;
     unsigned char (*copies)[CONTROL_BYTES_MAX]; /* of control sends; index as in pieces */
     int copies_capacity;
@@ -57,8 +59,6 @@ struct flight {
     int first; /* pieces before it are done */
     int count; /* posted */
     int capacity;
-    struct flight *next; /* of all flights of the fabric */
-    struct flight *next_free;
 };
 
 /* Memory that mpi_reserve gave away. */
@@ -78,8 +78,7 @@ struct fabric {
     int levels;
     int host_levels;
     const uint8_t *peer_level;
-    struct flight *flights;
-    struct flight *free;
+    struct flights flights;
     struct block *blocks;
     struct ww_traffic traffic[WW_LEVELS_MAX];
 };
@@ -222,61 +221,33 @@ static int pieces_count(const struct fabric *fabric, const struct ww_message *me
     return pieces <= INT_MAX ? (int)pieces : INT_MAX;
 }
 
-static struct flight *flight_create(struct fabric *fabric)
+static void flight_give(struct fabric *fabric, struct flight *flight)
 {
-    struct flight *flight = calloc(1, sizeof *flight);
+    flight->first = flight->count;
+    flights_give(&fabric->flights, flight);
+}
+
+static bool flight_hold(struct flight *flight, int count, int copies)
+{
+    return array_hold(&flight->pieces, &flight->capacity, count, sizeof *flight->pieces) &&
+           array_hold(&flight->copies, &flight->copies_capacity, copies, sizeof *flight->copies);
+}
+
+/* A flight with room for so many pieces. NULL when there is no memory. */
+static struct flight *flight_take(struct fabric *fabric, int count, bool control)
+{
+    struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
     if (flight == NULL) {
         return NULL;
     }
-    flight->next = fabric->flights;
-    fabric->flights = flight;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-    return flight;
-}
-
-static bool flight_grow(struct flight *flight, int count)
-{
-    struct piece *pieces = realloc(flight->pieces, (size_t)count * sizeof *pieces);
-    if (pieces == NULL) {
-        return false;
-    }
-    flight->pieces = pieces;
-    flight->capacity = count;
-    return true;
-}
-
-static bool flight_grow_copies(struct flight *flight, int count)
-{
-    void *copies = realloc(flight->copies, (size_t)count * sizeof *flight->copies);
-    if (copies == NULL) {
-        return false;
-    }
-    flight->copies = copies;
-    flight->copies_capacity = count;
-    return true;
-}
-
-/* The first free flight, grown when it is too small. NULL when there is no memory. */
-static struct flight *flight_take(struct fabric *fabric, int count, bool control)
-{
-    struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
-    if (flight == NULL || (count > flight->capacity && !flight_grow(flight, count)) ||
-        (control && count > flight->copies_capacity && !flight_grow_copies(flight, count))) {
+    if (!flight_hold(flight, count, control ? count : 0)) {
+        flight_give(fabric, flight);
         return NULL;
     }
-    fabric->free = flight->next_free;
     flight->first = 0;
     flight->count = 0;
     flight->control = control;
     return flight;
-}
-
-static void flight_give(struct fabric *fabric, struct flight *flight)
-{
-    flight->first = flight->count;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
 }
 
 static enum ww_status piece_failed(const struct flight *flight, const struct piece *piece, int code)
@@ -397,7 +368,8 @@ static enum ww_status flight_test(struct flight *flight)
 
 static void receives_cancel(struct fabric *fabric)
 {
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         for (int index = flight->first; index < flight->count; index++) {
             struct piece *piece = &flight->pieces[index];
             if (piece->kind == WW_RECEIVE && piece->request != MPI_REQUEST_NULL) {
@@ -420,7 +392,8 @@ static bool piece_done(struct piece *piece)
 static int pieces_under_way(struct fabric *fabric)
 {
     int under_way = 0;
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         for (int index = flight->first; index < flight->count; index++) {
             under_way += !piece_done(&flight->pieces[index]);
         }
@@ -445,7 +418,8 @@ static bool memory_is_kept(const struct fabric *fabric, const struct flight *fli
 static int requests_leave(struct fabric *fabric)
 {
     int left = 0, lent = 0;
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         for (int index = flight->first; index < flight->count; index++) {
             struct piece *piece = &flight->pieces[index];
             if (!piece_done(piece)) {
@@ -663,9 +637,8 @@ free_made:
 /* With kept, what MPI may still touch stays where it is, for good. */
 static void fabric_free(struct fabric *fabric, bool kept)
 {
-    while (fabric->flights != NULL) {
-        struct flight *flight = fabric->flights;
-        fabric->flights = flight->next;
+    struct flight *flight;
+    while ((flight = flights_pop(&fabric->flights)) != NULL) {
         if (!kept) {
             free(flight->copies);
         }

@@ -11,16 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flights.h"
 #include "internal/log.h"
 #include "internal/memory.h"
 
 /* A posted round of a fabric with both parts. */
 struct journey {
+    struct flight_link link;
     struct ww_flight flight[PARTS];
     bool pending[PARTS];
     bool lends; /* the network works in shared memory */
-    struct journey *next;
-    struct journey *next_free;
 };
 
 /* Memory that route_reserve gave away. */
@@ -37,8 +37,7 @@ struct route {
     const uint8_t *peer_level;
     int levels;
     bool failed; /* a round went wrong: nobody knows what the network still does */
-    struct journey *journeys;
-    struct journey *free;
+    struct flights journeys;
     struct ww_message *sorted; /* room to part the messages of a round */
     int sorted_capacity;
     struct reserved *reserved;
@@ -176,37 +175,6 @@ static void route_release(void *self, void *memory, size_t bytes)
     free(reserved);
 }
 
-/* ---- Journeys ------------------------------------------------------------------------------- */
-
-static struct journey *journey_create(struct route *route)
-{
-    struct journey *journey = calloc(1, sizeof *journey);
-    if (journey == NULL) {
-        return NULL;
-    }
-    journey->next = route->journeys;
-    route->journeys = journey;
-    journey->next_free = route->free;
-    route->free = journey;
-    return journey;
-}
-
-/* NULL when there is no memory. */
-static struct journey *journey_take(struct route *route)
-{
-    struct journey *journey = route->free != NULL ? route->free : journey_create(route);
-    if (journey != NULL) {
-        route->free = journey->next_free;
-    }
-    return journey;
-}
-
-static void journey_give(struct route *route, struct journey *journey)
-{
-    journey->next_free = route->free;
-    route->free = journey;
-}
-
 static bool is_far(const struct route *route, int peer)
 {
     return route->peer_level[peer] >= route->host_levels;
@@ -225,13 +193,8 @@ static int far_count(const struct route *route, const struct ww_message *message
 static const struct ww_message *sort_messages(struct route *route,
                                               const struct ww_message *messages, int count, int far)
 {
-    if (count > route->sorted_capacity) {
-        struct ww_message *sorted = realloc(route->sorted, (size_t)count * sizeof *sorted);
-        if (sorted == NULL) {
-            return NULL;
-        }
-        route->sorted = sorted;
-        route->sorted_capacity = count;
+    if (!array_hold(&route->sorted, &route->sorted_capacity, count, sizeof *route->sorted)) {
+        return NULL;
     }
     int next[PARTS] = {0, count - far};
     for (int index = 0; index < count; index++) {
@@ -292,20 +255,20 @@ static enum ww_status journey_begin(struct route *route, int tag, bool control,
                                     struct ww_flight *posted)
 {
     int far = far_count(route, messages, count);
-    struct journey *journey = journey_take(route);
+    struct journey *journey = flights_take(&route->journeys, sizeof *journey);
     if (journey != NULL && far > 0 && far < count) {
         messages = sort_messages(route, messages, count, far);
     }
     if (journey == NULL || messages == NULL) {
         if (journey != NULL) {
-            journey_give(route, journey);
+            flights_give(&route->journeys, journey);
         }
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
     enum ww_status status = journey_post(route, journey, tag, control, messages, count - far, far);
     if (status != WW_OK) {
         route->failed = true;
-        journey_give(route, journey);
+        flights_give(&route->journeys, journey);
         return status;
     }
     *posted = (struct ww_flight){journey, journey_wait(journey)};
@@ -343,7 +306,7 @@ static enum ww_status journey_poll(struct route *route, struct ww_flight *posted
         return WW_PENDING;
     }
     posted->state = NULL;
-    journey_give(route, journey);
+    flights_give(&route->journeys, journey);
     return WW_OK;
 }
 
@@ -418,8 +381,8 @@ static void route_counters(void *self, struct ww_traffic *traffic)
 static bool network_lends(const struct route *route)
 {
     bool lends = route->failed;
-    for (const struct journey *journey = route->journeys; journey != NULL && !lends;
-         journey = journey->next) {
+    const struct journey *journey = flights_first(&route->journeys);
+    for (; journey != NULL && !lends; journey = flights_next(journey)) {
         lends = journey->pending[NETWORK] && journey->lends;
     }
     return lends;
@@ -452,9 +415,8 @@ static void route_close(void *self, bool failed)
         memory->transport->close(memory->fabric, failed || network_lends(route));
     }
     free_reserved(route, plain);
-    while (route->journeys != NULL) {
-        struct journey *journey = route->journeys;
-        route->journeys = journey->next;
+    struct journey *journey;
+    while ((journey = flights_pop(&route->journeys)) != NULL) {
         free(journey);
     }
     free(route->sorted);

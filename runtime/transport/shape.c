@@ -81,15 +81,9 @@ static void shape_close(void *self, bool failed)
 /* NULL without memory. */
 static struct ww_message *room_for(struct fabric *fabric, int count)
 {
-    if (count > fabric->widened_capacity) {
-        struct ww_message *widened = realloc(fabric->widened, (size_t)count * sizeof *widened);
-        if (widened == NULL) {
-            return NULL;
-        }
-        fabric->widened = widened;
-        fabric->widened_capacity = count;
-    }
-    return fabric->widened;
+    bool held = array_hold(&fabric->widened, &fabric->widened_capacity, count,
+                           sizeof *fabric->widened);
+    return held ? fabric->widened : NULL;
 }
 
 static enum ww_status shape_post(void *self, int tag, bool control,

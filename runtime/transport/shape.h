@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "flights.h"
 #include "internal/fabrics.h"
 
 /* ---- shape_ports.c -------------------------------------------------------------------------- */
@@ -59,6 +60,7 @@ struct crossing {
 
 /* A posted round. */
 struct flight {
+    struct flight_link link;
     struct ww_flight below;
     bool under_way; /* below */
     bool lends;     /* the fabric below may still read the notes after it is closed */
@@ -66,8 +68,6 @@ struct flight {
     int count;
     int capacity;
     struct crossing *crossings;
-    struct flight *next; /* of all flights of the fabric */
-    struct flight *next_free;
 };
 
 struct shape {
@@ -94,8 +94,7 @@ struct fabric {
     int levels;
     int host_levels;
     const uint8_t *peer_level;
-    struct flight *flights;
-    struct flight *free;
+    struct flights flights;
     struct ww_message *widened; /* room for a round with its notes */
     int widened_capacity;
     struct ww_traffic notes[WW_LEVELS_MAX]; /* sent, as the fabric below counts them */
@@ -106,7 +105,7 @@ struct fabric {
 /* No less than asked for; but a product that is meant to be whole may be a little more. */
 uint64_t whole_ns(double ns);
 
-/* The first free flight, with room for so many crossings. NULL when there is no memory. */
+/* A flight with room for so many crossings. NULL when there is no memory. */
 struct flight *flight_take(struct fabric *fabric, int count);
 void flight_give(struct fabric *fabric, struct flight *flight);
 

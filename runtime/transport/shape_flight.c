@@ -56,34 +56,16 @@ static bool is_far(const struct fabric *fabric, int peer)
     return fabric->peer_level[peer] >= fabric->host_levels;
 }
 
-static struct flight *flight_create(struct fabric *fabric)
-{
-    struct flight *flight = calloc(1, sizeof *flight);
-    if (flight == NULL) {
-        return NULL;
-    }
-    flight->next = fabric->flights;
-    fabric->flights = flight;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-    return flight;
-}
-
 struct flight *flight_take(struct fabric *fabric, int count)
 {
-    struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
+    struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
     if (flight == NULL) {
         return NULL;
     }
-    if (count > flight->capacity) {
-        struct crossing *crossings = realloc(flight->crossings, (size_t)count * sizeof *crossings);
-        if (crossings == NULL) {
-            return NULL;
-        }
-        flight->crossings = crossings;
-        flight->capacity = count;
+    if (!array_hold(&flight->crossings, &flight->capacity, count, sizeof *flight->crossings)) {
+        flight_give(fabric, flight);
+        return NULL;
     }
-    fabric->free = flight->next_free;
     flight->first = 0;
     flight->count = 0;
     flight->lends = false;
@@ -93,8 +75,7 @@ struct flight *flight_take(struct fabric *fabric, int count)
 void flight_give(struct fabric *fabric, struct flight *flight)
 {
     flight->under_way = false;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
+    flights_give(&fabric->flights, flight);
 }
 
 int flight_widen(const struct fabric *fabric, struct flight *flight,
@@ -163,22 +144,21 @@ bool flight_is_over(const struct fabric *fabric, struct flight *flight)
 /* Flights whose notes the fabric below may read for ever. */
 static struct {
     pthread_mutex_t lock;
-    struct flight *flights;
+    struct flight_link *flights;
 } kept = {PTHREAD_MUTEX_INITIALIZER, NULL};
 
 static void flight_keep(struct flight *flight)
 {
     pthread_mutex_lock(&kept.lock);
-    flight->next = kept.flights;
-    kept.flights = flight;
+    flight->link.next = kept.flights;
+    kept.flights = &flight->link;
     pthread_mutex_unlock(&kept.lock);
 }
 
 void flights_end(struct fabric *fabric, bool failed)
 {
-    while (fabric->flights != NULL) {
-        struct flight *flight = fabric->flights;
-        fabric->flights = flight->next;
+    struct flight *flight;
+    while ((flight = flights_pop(&fabric->flights)) != NULL) {
         if (flight->under_way && (failed || flight->lends)) {
             flight_keep(flight);
         } else {

@@ -12,54 +12,29 @@
 
 /* ---- Flights -------------------------------------------------------------------------------- */
 
-static struct flight *flight_create(struct fabric *fabric)
-{
-    struct flight *flight = calloc(1, sizeof *flight);
-    if (flight == NULL) {
-        return NULL;
-    }
-    flight->next = fabric->flights;
-    fabric->flights = flight;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-    return flight;
-}
-
-/* The first free flight, grown when it is too small. NULL when there is no memory. */
+/* A flight with room for so many letters. NULL when there is no memory. */
 static struct flight *flight_take(struct fabric *fabric, int count)
 {
-    struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
+    struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
     if (flight == NULL) {
         return NULL;
     }
-    if (count > flight->capacity) {
-        struct letter *letters = realloc(flight->letters, (size_t)count * sizeof *letters);
-        if (letters == NULL) {
-            return NULL;
-        }
-        flight->letters = letters;
-        flight->capacity = count;
+    if (!array_hold(&flight->letters, &flight->capacity, count, sizeof *flight->letters)) {
+        flights_give(&fabric->flights, flight);
+        return NULL;
     }
-    fabric->free = flight->next_free;
     flight->first = 0;
     flight->count = count;
     flight->pending = count;
     return flight;
 }
 
-static void flight_give(struct fabric *fabric, struct flight *flight)
+static void flights_free(struct flights *flights)
 {
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-}
-
-static void flights_free(struct flight *flight)
-{
-    while (flight != NULL) {
-        struct flight *next = flight->next;
+    struct flight *flight;
+    while ((flight = flights_pop(flights)) != NULL) {
         free(flight->letters);
         free(flight);
-        flight = next;
     }
 }
 
@@ -179,7 +154,7 @@ static enum ww_status shm_poll(void *self, struct ww_flight *posted)
     if (flight->pending > 0) {
         return WW_PENDING;
     }
-    flight_give(fabric, flight);
+    flights_give(&fabric->flights, flight);
     posted->state = NULL;
     return WW_OK;
 }
@@ -358,7 +333,7 @@ static void shm_close(void *self, bool failed)
 {
     struct fabric *fabric = self;
     ring_finish(fabric);
-    flights_free(fabric->flights);
+    flights_free(&fabric->flights);
     fabric_part(fabric, failed);
 }
 

@@ -18,6 +18,8 @@
 
 #include <wirewise/transport.h>
 
+#include "flights.h"
+
 extern const struct ww_transport ww_shm_transport;
 
 /* As open of ww_shm_transport, but a refusal (WW_UNSUPPORTED) is told in sentence[bytes] instead
@@ -274,13 +276,12 @@ struct peer {
 
 /* A posted round. */
 struct flight {
+    struct flight_link link;
     struct letter *letters;
     int first; /* letters before it are done */
     int count;
     int capacity;
     int pending;
-    struct flight *next; /* of all flights of the fabric */
-    struct flight *next_free;
 };
 
 struct fabric {
@@ -300,8 +301,7 @@ struct fabric {
     bool fetches;
     struct remnant *remnant; /* for the day it closes */
     enum ww_status status;   /* the failure that ended it */
-    struct flight *flights;
-    struct flight *free;
+    struct flights flights;
     struct peer **active; /* [size] peers with something to do */
     int active_count;
     int turn;                 /* among them: whom the next poll looks after beside its own */

@@ -20,6 +20,7 @@
 
 #include <wirewise/transport.h>
 
+#include "flights.h"
 #include "internal/clock.h"
 #include "internal/log.h"
 
@@ -218,6 +219,7 @@ struct piece {
 
 /* A posted round. */
 struct flight {
+    struct flight_link link;
     struct piece *pieces;
     unsigned char (*copies)[CONTROL_BYTES_MAX]; /* of control sends; index as in pieces */
     int copies_capacity;
@@ -226,8 +228,6 @@ struct flight {
     int first; /* pieces before it are done */
     int count; /* posted */
     int capacity;
-    struct flight *next; /* of all flights of the fabric */
-    struct flight *next_free;
 };
 
 /* A rank that this one has to do with. */
@@ -255,8 +255,7 @@ struct fabric {
     struct peer *peers;       /* [size] */
     unsigned char *addresses; /* [size * address_bytes] of their workers */
     size_t address_bytes;
-    struct flight *flights;
-    struct flight *free;
+    struct flights flights;
     struct ww_traffic traffic[WW_LEVELS_MAX];
     struct fabric *next; /* of those that are abandoned */
 };
@@ -362,60 +361,32 @@ static enum ww_status peer_connect(struct fabric *fabric, int rank)
 
 /* ---- Flights -------------------------------------------------------------------------------- */
 
-static struct flight *flight_create(struct fabric *fabric)
-{
-    struct flight *flight = calloc(1, sizeof *flight);
-    if (flight == NULL) {
-        return NULL;
-    }
-    flight->next = fabric->flights;
-    fabric->flights = flight;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
-    return flight;
-}
-
-static bool flight_grow(struct flight *flight, int count)
-{
-    struct piece *pieces = realloc(flight->pieces, (size_t)count * sizeof *pieces);
-    if (pieces == NULL) {
-        return false;
-    }
-    flight->pieces = pieces;
-    flight->capacity = count;
-    return true;
-}
-
-static bool flight_grow_copies(struct flight *flight, int count)
-{
-    void *copies = realloc(flight->copies, (size_t)count * sizeof *flight->copies);
-    if (copies == NULL) {
-        return false;
-    }
-    flight->copies = copies;
-    flight->copies_capacity = count;
-    return true;
-}
-
-/* The first free flight, grown when it is too small. NULL when there is no memory. */
-static struct flight *flight_take(struct fabric *fabric, int count, bool control)
-{
-    struct flight *flight = fabric->free != NULL ? fabric->free : flight_create(fabric);
-    if (flight == NULL || (count > flight->capacity && !flight_grow(flight, count)) ||
-        (control && count > flight->copies_capacity && !flight_grow_copies(flight, count))) {
-        return NULL;
-    }
-    fabric->free = flight->next_free;
-    flight->first = 0;
-    flight->count = 0;
-    return flight;
-}
-
 static void flight_give(struct fabric *fabric, struct flight *flight)
 {
     flight->first = flight->count;
-    flight->next_free = fabric->free;
-    fabric->free = flight;
+    flights_give(&fabric->flights, flight);
+}
+
+static bool flight_hold(struct flight *flight, int count, int copies)
+{
+    return array_hold(&flight->pieces, &flight->capacity, count, sizeof *flight->pieces) &&
+           array_hold(&flight->copies, &flight->copies_capacity, copies, sizeof *flight->copies);
+}
+
+/* A flight with room for so many pieces. NULL when there is no memory. */
+static struct flight *flight_take(struct fabric *fabric, int count, bool control)
+{
+    struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
+    if (flight == NULL) {
+        return NULL;
+    }
+    if (!flight_hold(flight, count, control ? count : 0)) {
+        flight_give(fabric, flight);
+        return NULL;
+    }
+    flight->first = 0;
+    flight->count = 0;
+    return flight;
 }
 
 static enum ww_status piece_failed(const struct fabric *fabric, const struct flight *flight,
@@ -594,7 +565,8 @@ static bool all_have_parted(struct fabric *fabric)
 /* Sends are on their way; what comes from others is not waited for. */
 static bool all_is_sent(struct fabric *fabric)
 {
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         for (int index = flight->first; index < flight->count; index++) {
             const struct piece *piece = &flight->pieces[index];
             if (piece->kind == WW_SEND && !is_over(piece->request)) {
@@ -607,7 +579,8 @@ static bool all_is_sent(struct fabric *fabric)
 
 static bool all_is_released(struct fabric *fabric)
 {
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         for (int index = flight->first; index < flight->count; index++) {
             if (!is_over(flight->pieces[index].request)) {
                 return false;
@@ -640,7 +613,8 @@ static void say_goodbye(struct fabric *fabric)
 
 static void receives_cancel(struct fabric *fabric)
 {
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         for (int index = flight->first; index < flight->count; index++) {
             struct piece *piece = &flight->pieces[index];
             if (piece->kind == WW_RECEIVE && !is_over(piece->request)) {
@@ -693,7 +667,8 @@ static void endpoints_close(struct fabric *fabric)
 
 static void requests_free(struct fabric *fabric)
 {
-    for (struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         for (int index = flight->first; index < flight->count; index++) {
             request_drop(&flight->pieces[index].request);
         }
@@ -709,9 +684,8 @@ static void requests_free(struct fabric *fabric)
 
 static void fabric_free(struct fabric *fabric)
 {
-    while (fabric->flights != NULL) {
-        struct flight *flight = fabric->flights;
-        fabric->flights = flight->next;
+    struct flight *flight;
+    while ((flight = flights_pop(&fabric->flights)) != NULL) {
         free(flight->copies);
         free(flight->pieces);
         free(flight);

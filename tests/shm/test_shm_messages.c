@@ -530,7 +530,8 @@ Test(shm_messages, ends_that_state_different_sizes_are_told_both)
 static int flights_count(const struct fabric *fabric)
 {
     int count = 0;
-    for (const struct flight *flight = fabric->flights; flight != NULL; flight = flight->next) {
+    const void *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
         count++;
     }
     return count;

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * flights.c: rounds of messages that are used again and again. */
+#include "flights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_BYTES 64
+
+void *flights_create(struct flights *flights, size_t bytes)
+{
+    size_t whole = (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    struct flight_link *link = aligned_alloc(LINE_BYTES, whole);
+    if (link == NULL) {
+        return NULL;
+    }
+    memset(link, 0, whole);
+    link->next = flights->all;
+    flights->all = link;
+    return link;
+}
+
+void *flights_first(const struct flights *flights)
+{
+    return flights->all;
+}
+
+void *flights_next(const void *flight)
+{
+    return ((const struct flight_link *)flight)->next;
+}
+
+void *flights_pop(struct flights *flights)
+{
+    struct flight_link *link = flights->all;
+    if (link != NULL) {
+        flights->all = link->next;
+    }
+    return link;
+}
+
+/* Pointers to any type are read and written as bytes: no two types of them may alias. */
+bool array_hold(void *array, int *capacity, int count, size_t bytes)
+{
+    void *entries;
+    if (count <= *capacity) {
+        return true;
+    }
+    memcpy(&entries, array, sizeof entries);
+    entries = realloc(entries, (size_t)count * bytes);
+    if (entries == NULL) {
+        return false;
+    }
+    memcpy(array, &entries, sizeof entries);
+    *capacity = count;
+    return true;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * flights.h: the rounds of messages that a fabric has posted, kept to be used again when they are
+ * done. The struct of a transport's own flight begins with a struct flight_link:
+ *
+ *     struct flight {
+ *         struct flight_link link;
+ *         struct piece *pieces;
+ *         int capacity;
+ *     };
+ *     struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
+ *     if (flight != NULL && !array_hold(&flight->pieces, &flight->capacity, 9, sizeof *pieces)) {
+ *         flights_give(&fabric->flights, flight);
+ *     }
+ *
+ * One thread at a time. */
+#ifndef RUNTIME_TRANSPORT_FLIGHTS_H
+#define RUNTIME_TRANSPORT_FLIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct flight_link {
+    struct flight_link *next; /* of all that there are */
+    struct flight_link *next_free;
+};
+
+/* All NULL = empty. */
+struct flights {
+    struct flight_link *all;
+    struct flight_link *free;
+};
+
+/* A new one, all zero, that shares no cache line with anything else. NULL without memory. */
+void *flights_create(struct flights *flights, size_t bytes);
+
+/* The flight given back last, as it is; or a new one of so many bytes. */
+static inline void *flights_take(struct flights *flights, size_t bytes)
+{
+    struct flight_link *link = flights->free;
+    if (link == NULL) {
+        return flights_create(flights, bytes);
+    }
+    flights->free = link->next_free;
+    return link;
+}
+
+/* It is done, and stays where it is. */
+static inline void flights_give(struct flights *flights, void *flight)
+{
+    struct flight_link *link = flight;
+    link->next_free = flights->free;
+    flights->free = link;
+}
+
+/* All flights, done or not: the first one, and the one behind; NULL = none. */
+void *flights_first(const struct flights *flights);
+void *flights_next(const void *flight);
+
+/* Takes any flight out of them, for the caller to free() when the fabric ends. NULL = none left. */
+void *flights_pop(struct flights *flights);
+
+/* Makes *array, whose address is given, hold at least count entries of so many bytes, and keeps in
+ * *capacity how many it holds. False, and all as it was, when there is no memory. */
+bool array_hold(void *array, int *capacity, int count, size_t bytes);
+
+#endif
