@@ -95,66 +95,106 @@ static int encode_big(const struct device *device, const struct kernels *kernels
     return good ? 0 : 1;
 }
 
-/* A whole frame and what is left over, as the host makes them. */
+/* What encoding reads and writes, on the host: values, a whole frame and what is left over. */
+struct sheet {
+    size_t count;
+    size_t frame_bytes;
+    float *values;
+    float *residual;
+    float *next;
+    unsigned char *frame;
+    void *room;
+};
+
+static void *lines_or_exit(size_t bytes)
+{
+    void *memory = aligned_alloc(64, (bytes + 127) / 64 * 64);
+    if (memory == NULL) {
+        fprintf(stderr, "kernels: no memory for %zu bytes\n", bytes);
+        exit(1);
+    }
+    return memory;
+}
+
+static struct sheet sheet_create(const struct codec_spec *spec, size_t count)
+{
+    const struct codec *codec = codecs[spec->kind];
+    struct chance chance = {9};
+    size_t block = BLOCK_ELEMENTS < count ? BLOCK_ELEMENTS : count;
+    size_t room_bytes = codec->room_bytes == NULL ? 64 : codec->room_bytes(spec, count);
+    struct sheet sheet = {.count = count, .frame_bytes = codec->frame_bytes_max(spec, count)};
+    sheet.values = lines_or_exit(count * sizeof(float));
+    sheet.residual = lines_or_exit(count * sizeof(float));
+    sheet.next = lines_or_exit(count * sizeof(float));
+    sheet.frame = lines_or_exit(sheet.frame_bytes);
+    sheet.room = lines_or_exit(room_bytes);
+    gradient_fill(&chance, GRADIENT_LAYERS, sheet.values, block);
+    gradient_fill(&chance, GRADIENT_BELL, sheet.residual, block);
+    for (size_t i = block; i < count; i++) { /* blocks differ in size */
+        sheet.values[i] = sheet.values[i - block] * 1.01f;
+        sheet.residual[i] = sheet.residual[i - block];
+    }
+    return sheet;
+}
+
+static void sheet_destroy(struct sheet *sheet)
+{
+    free(sheet->room);
+    free(sheet->frame);
+    free(sheet->next);
+    free(sheet->residual);
+    free(sheet->values);
+}
+
+/* Encodes the values of an encoded sheet again, on the GPU. Whether it is the same. */
+static bool encodes_alike(const struct device *device, const struct codec_spec *spec,
+                          const struct sheet *sheet, const char *what)
+{
+    size_t bytes = sheet->count * sizeof(float);
+    struct cuda_notes begin = {.wild_rank = INT32_MAX};
+    struct cuda_notes *notes = device->allocate(sizeof *notes);
+    float *values = device->allocate(bytes);
+    float *residual = device->allocate(bytes);
+    float *next = device->allocate(bytes);
+    unsigned char *frame = device->allocate(64 + sheet->frame_bytes);
+    void *room = device->allocate(cuda_encode_room(spec, sheet->count));
+    device->put(notes, &begin, sizeof begin);
+    device->put(values, sheet->values, bytes);
+    device->put(residual, sheet->residual, bytes);
+    struct cuda_encoding encoding = {.spec = *spec,
+                                     .in = {values, residual, next, sheet->count},
+                                     .frame = frame + 64,
+                                     .notes = notes,
+                                     .room = room};
+    gpu_check(cuda_encode(&encoding, device->stream), "cuda_encode");
+    device->finish();
+    bool good = repeats(device, frame + 64, sheet->frame_bytes, sheet->frame, sheet->frame_bytes,
+                        what) &&
+                repeats(device, next, bytes, sheet->next, bytes, what);
+    device->release(room);
+    device->release(frame);
+    device->release(next);
+    device->release(residual);
+    device->release(values);
+    device->release(notes);
+    return good;
+}
+
 static int frame_big(const struct device *device, const struct kernels *kernels, const char *text,
                      size_t count)
 {
-    struct chance chance = {9};
     struct codec_spec spec;
-    char reason[200];
-    codec_parse(text, &spec, reason, sizeof reason);
-    const struct codec *codec = codecs[spec.kind];
-    size_t bytes = count * sizeof(float);
-    size_t frame_bytes = codec->frame_bytes_max(&spec, count);
-    size_t room_bytes = codec->room_bytes == NULL ? 64 : codec->room_bytes(&spec, count);
-    float *values = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    float *residual = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    float *next = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    unsigned char *frame = aligned_alloc(64, (frame_bytes + 127) / 64 * 64);
-    void *room = aligned_alloc(64, (room_bytes + 127) / 64 * 64);
-    size_t block = BLOCK_ELEMENTS < count ? BLOCK_ELEMENTS : count;
-    gradient_fill(&chance, GRADIENT_LAYERS, values, block);
-    gradient_fill(&chance, GRADIENT_BELL, residual, block);
-    for (size_t i = block; i < count; i++) { /* blocks differ in size */
-        values[i] = values[i - block] * 1.01f;
-        residual[i] = residual[i - block];
-    }
-    struct encode_input input = {.stretch = {values, residual, next, count}};
     struct encode_result result;
-    codec->encode(&spec, kernels, &input, frame, room, &result);
-
-    struct cuda_notes begin = {.wild_rank = INT32_MAX};
-    struct cuda_notes *notes = device->allocate(sizeof *notes);
-    float *on_values = device->allocate(bytes);
-    float *on_residual = device->allocate(bytes);
-    float *on_next = device->allocate(bytes);
-    unsigned char *on_frame = device->allocate(64 + frame_bytes);
-    void *on_room = device->allocate(cuda_encode_room(&spec, count));
-    device->put(notes, &begin, sizeof begin);
-    device->put(on_values, values, bytes);
-    device->put(on_residual, residual, bytes);
-    struct cuda_encoding encoding = {.spec = spec,
-                                     .in = {on_values, on_residual, on_next, count},
-                                     .frame = on_frame + 64,
-                                     .notes = notes,
-                                     .room = on_room};
-    gpu_check(cuda_encode(&encoding, device->stream), "cuda_encode");
-    device->finish();
+    char reason[200];
     char what[100];
+    codec_parse(text, &spec, reason, sizeof reason);
+    struct sheet sheet = sheet_create(&spec, count);
+    struct encode_input input = {
+        .stretch = {sheet.values, sheet.residual, sheet.next, sheet.count}};
+    codecs[spec.kind]->encode(&spec, kernels, &input, sheet.frame, sheet.room, &result);
     snprintf(what, sizeof what, "encode %s, %zu elements", text, count);
-    bool good = repeats(device, on_frame + 64, frame_bytes, frame, frame_bytes, what) &&
-                repeats(device, on_next, bytes, next, bytes, what);
-    device->release(on_room);
-    device->release(on_frame);
-    device->release(on_next);
-    device->release(on_residual);
-    device->release(on_values);
-    device->release(notes);
-    free(room);
-    free(frame);
-    free(next);
-    free(residual);
-    free(values);
+    bool good = encodes_alike(device, &spec, &sheet, what);
+    sheet_destroy(&sheet);
     printf("%-40s %s\n", what, good ? "ok" : "FAILED");
     fflush(stdout);
     return good ? 0 : 1;

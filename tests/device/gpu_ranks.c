@@ -320,11 +320,16 @@ static uint64_t hash_more(uint64_t hash, const float *values, size_t count)
     return hash;
 }
 
-static void train(struct course *course, int steps, bool whole)
+/* The tensors, on this machine's memory or on the GPU's. */
+struct model {
+    struct ww_context *context;
+    struct ww_tensor *tensors[TENSORS];
+    float *memory[TENSORS]; /* on the GPU; NULL = none */
+};
+
+static struct model model_create(const struct course *course)
 {
     struct ww_config config = WW_CONFIG_INIT;
-    struct ww_tensor *tensors[TENSORS];
-    float *memory[TENSORS];
     config.codec = course->codec;
     config.gradient_op = WW_SUM;
     config.bucket_bytes = (size_t)1 << 20;
@@ -333,56 +338,79 @@ static void train(struct course *course, int steps, bool whole)
     config.probe = WW_PROBE_OFF;
     config.host = course->host;
     config.timeout_s = 60;
-    struct ww_context *context = open_context(&config, course->on_gpu);
+    struct model model = {.context = open_context(&config, course->on_gpu)};
     for (int t = 0; t < TENSORS; t++) {
         char name[8];
         snprintf(name, sizeof name, "t%d", t);
-        MUST(context, ww_tensor_add(context, name, WW_F32, 2, shapes[t], &tensors[t]));
-        memory[t] = NULL;
+        MUST(model.context,
+             ww_tensor_add(model.context, name, WW_F32, 2, shapes[t], &model.tensors[t]));
         if (course->on_gpu) {
-            CUDA(cudaMalloc((void **)&memory[t], tensor_count(t) * sizeof(float)));
+            CUDA(cudaMalloc((void **)&model.memory[t], tensor_count(t) * sizeof(float)));
         }
     }
-    MUST(context, ww_tensors_commit(context));
+    MUST(model.context, ww_tensors_commit(model.context));
+    return model;
+}
+
+static void model_destroy(struct model *model)
+{
+    ww_context_destroy(model->context);
+    for (int t = 0; t < TENSORS; t++) {
+        CUDA(cudaFree(model->memory[t]));
+    }
+}
+
+static void start_tensor(const struct model *model, int t, float *values)
+{
+    if (model->memory[t] != NULL) {
+        CUDA(cudaMemcpyAsync(model->memory[t], values, tensor_count(t) * sizeof(float),
+                             cudaMemcpyDefault, stream));
+        values = model->memory[t];
+    }
+    MUST(model->context, ww_tensor_start(model->tensors[t], values));
+}
+
+static void fetch_results(const struct model *model, struct course *course)
+{
+    if (!course->on_gpu) {
+        return;
+    }
+    for (int t = 0; t < TENSORS; t++) {
+        CUDA(cudaMemcpyAsync(course->results[t], model->memory[t], tensor_count(t) * sizeof(float),
+                             cudaMemcpyDefault, stream));
+    }
+    MUST(model->context, ww_cuda_synchronize(model->context));
+}
+
+static void hash_results(struct course *course)
+{
+    for (int t = 0; t < TENSORS; t++) {
+        size_t count = tensor_count(t);
+        bool coded = count >= LEAST_CODED && strcmp(course->codec, "none") != 0;
+        course->hash = hash_more(course->hash, course->results[t], count);
+        course->coded_hash = hash_more(course->coded_hash, course->results[t], coded ? count : 0);
+    }
+}
+
+static void train(struct course *course, int steps, bool whole)
+{
+    struct model model = model_create(course);
     course->hash = UINT64_C(0xcbf29ce484222325);
     course->coded_hash = course->hash;
     for (int step = 1; step <= steps; step++) {
-        MUST(context, ww_step_begin(context));
+        MUST(model.context, ww_step_begin(model.context));
         for (int t = TENSORS; t-- > 0;) {
-            float *values = course->results[t];
             for (size_t i = 0; i < tensor_count(t); i++) {
-                values[i] = gradient(step, t, i, whole);
+                course->results[t][i] = gradient(step, t, i, whole);
             }
-            if (course->on_gpu) {
-                CUDA(cudaMemcpyAsync(memory[t], values, tensor_count(t) * sizeof(float),
-                                     cudaMemcpyDefault, stream));
-                values = memory[t];
-            }
-            MUST(context, ww_tensor_start(tensors[t], values));
+            start_tensor(&model, t, course->results[t]);
         }
         course->report = (struct ww_report)WW_REPORT_INIT;
-        MUST(context, ww_step_end(context, &course->report));
-        for (int t = 0; t < TENSORS; t++) {
-            if (course->on_gpu) {
-                CUDA(cudaMemcpyAsync(course->results[t], memory[t], tensor_count(t) * sizeof(float),
-                                     cudaMemcpyDefault, stream));
-            }
-        }
-        if (course->on_gpu) {
-            MUST(context, ww_cuda_synchronize(context));
-        }
-        for (int t = 0; t < TENSORS; t++) {
-            size_t count = tensor_count(t);
-            bool coded = count >= LEAST_CODED && strcmp(course->codec, "none") != 0;
-            course->hash = hash_more(course->hash, course->results[t], count);
-            course->coded_hash = hash_more(course->coded_hash, course->results[t],
-                                           coded ? count : 0);
-        }
+        MUST(model.context, ww_step_end(model.context, &course->report));
+        fetch_results(&model, course);
+        hash_results(course);
     }
-    ww_context_destroy(context);
-    for (int t = 0; t < TENSORS && course->on_gpu; t++) {
-        CUDA(cudaFree(memory[t]));
-    }
+    model_destroy(&model);
 }
 
 static void check_hashes(const char *what, uint64_t hash)
@@ -559,9 +587,61 @@ static void meet(void)
 /* Batches of calls of the three in turn: NCCL's own, those of a communicator that does not block,
  * and ours: until they are enqueued, and until they are done. Ranks that share a GPU take turns on
  * it, for milliseconds: there only the first says anything. */
-static void run_overhead(void)
+enum { OVERHEAD_SIZES = 3, OVERHEAD_CALLS = 16, OVERHEAD_WAYS = 4 };
+
+/* Who is timed, way by way: NCCL, NCCL without blocking, and ours, with values and without any. */
+struct race {
+    ncclComm_t comms[2];
+    struct ww_context *context;
+    float *values;
+    double enqueued_us[OVERHEAD_WAYS][ROUNDS];
+    double done_us[OVERHEAD_WAYS][ROUNDS];
+};
+
+static void call_once(const struct race *race, int way, size_t count)
 {
-    struct ww_config config = WW_CONFIG_INIT;
+    if (way >= 2) {
+        MUST(race->context, ww_cuda_all_reduce(race->context, race->values, race->values,
+                                               way == 2 ? count : 0, WW_F32, WW_SUM));
+        return;
+    }
+    ncclResult_t result = nccl.all_reduce(race->values, race->values, count, ncclFloat32, ncclSum,
+                                          race->comms[way], stream);
+    while (result == ncclInProgress) {
+        nccl.async_error(race->comms[way], &result);
+    }
+}
+
+static void time_way(struct race *race, int way, int round, size_t count)
+{
+    meet();
+    double since = now_s();
+    for (int i = 0; i < OVERHEAD_CALLS; i++) {
+        call_once(race, way, count);
+    }
+    double called = now_s();
+    CUDA(cudaStreamSynchronize(stream));
+    if (round >= 0) {
+        race->enqueued_us[way][round] = (called - since) / OVERHEAD_CALLS * 1e6;
+        race->done_us[way][round] = (now_s() - since) / OVERHEAD_CALLS * 1e6;
+    }
+}
+
+static void print_overhead(struct race *race, size_t bytes)
+{
+    double plain = median(race->enqueued_us[0], ROUNDS);
+    double ours = median(race->enqueued_us[2], ROUNDS);
+    printf("%8zu bytes: enqueued by NCCL in %.2f us (not blocking: %.2f), by wirewise in "
+           "%.2f (%.2f to %.2f, of it %.2f to agree): %+.2f us; done in %.2f, %.2f and %.2f us\n",
+           bytes, plain, median(race->enqueued_us[1], ROUNDS), ours,
+           race->enqueued_us[2][ROUNDS / 4], race->enqueued_us[2][ROUNDS * 3 / 4],
+           median(race->enqueued_us[3], ROUNDS), ours - plain, median(race->done_us[0], ROUNDS),
+           median(race->done_us[1], ROUNDS), median(race->done_us[2], ROUNDS));
+    fflush(stdout);
+}
+
+static void load_nccl(void)
+{
     const char *name = getenv("WIREWISE_NCCL");
     void *library = dlopen(name == NULL ? "libnccl.so.2" : name, RTLD_NOW);
     if (library == NULL) {
@@ -573,57 +653,33 @@ static void run_overhead(void)
     find(library, "ncclAllReduce", &nccl.all_reduce);
     find(library, "ncclCommGetAsyncError", &nccl.async_error);
     find(library, "ncclCommDestroy", &nccl.destroy);
-    ncclComm_t comms[2] = {open_nccl(true), open_nccl(false)};
-    struct ww_context *context = open_context(&config, true);
-    static const size_t sizes[] = {4, 65536, 4 << 20};
-    enum { SIZES = 3, CALLS = 16, WAYS = 4 };
-    float *values;
-    CUDA(cudaMalloc((void **)&values, sizes[SIZES - 1]));
-    CUDA(cudaMemset(values, 0, sizes[SIZES - 1]));
-    for (size_t s = 0; s < SIZES; s++) {
-        double times[WAYS][ROUNDS];
-        double enqueued[WAYS][ROUNDS];
+}
+
+static void run_overhead(void)
+{
+    static const size_t sizes[OVERHEAD_SIZES] = {4, 65536, 4 << 20};
+    struct ww_config config = WW_CONFIG_INIT;
+    struct race race;
+    load_nccl();
+    race.comms[0] = open_nccl(true);
+    race.comms[1] = open_nccl(false);
+    race.context = open_context(&config, true);
+    CUDA(cudaMalloc((void **)&race.values, sizes[OVERHEAD_SIZES - 1]));
+    CUDA(cudaMemset(race.values, 0, sizes[OVERHEAD_SIZES - 1]));
+    for (size_t s = 0; s < OVERHEAD_SIZES; s++) {
         for (int round = -2; round < ROUNDS; round++) {
-            for (int way = 0; way < WAYS; way++) {
-                meet();
-                double since = now_s();
-                for (int i = 0; i < CALLS; i++) {
-                    if (way >= 2) {
-                        size_t count = way == 2 ? sizes[s] / 4 : 0;
-                        MUST(context,
-                             ww_cuda_all_reduce(context, values, values, count, WW_F32, WW_SUM));
-                        continue;
-                    }
-                    ncclResult_t result = nccl.all_reduce(values, values, sizes[s] / 4, ncclFloat32,
-                                                          ncclSum, comms[way], stream);
-                    while (result == ncclInProgress) {
-                        nccl.async_error(comms[way], &result);
-                    }
-                }
-                double called = now_s();
-                CUDA(cudaStreamSynchronize(stream));
-                if (round >= 0) {
-                    enqueued[way][round] = (called - since) / CALLS * 1e6;
-                    times[way][round] = (now_s() - since) / CALLS * 1e6;
-                }
+            for (int way = 0; way < OVERHEAD_WAYS; way++) {
+                time_way(&race, way, round, sizes[s] / sizeof *race.values);
             }
         }
         if (world.rank == 0) {
-            double plain = median(enqueued[0], ROUNDS);
-            double ours = median(enqueued[2], ROUNDS);
-            printf("%8zu bytes: enqueued by NCCL in %.2f us (not blocking: %.2f), by wirewise in "
-                   "%.2f (%.2f to %.2f, of it %.2f to agree): %+.2f us; done in %.2f, %.2f and "
-                   "%.2f us\n",
-                   sizes[s], plain, median(enqueued[1], ROUNDS), ours, enqueued[2][ROUNDS / 4],
-                   enqueued[2][ROUNDS * 3 / 4], median(enqueued[3], ROUNDS), ours - plain,
-                   median(times[0], ROUNDS), median(times[1], ROUNDS), median(times[2], ROUNDS));
-            fflush(stdout);
+            print_overhead(&race, sizes[s]);
         }
     }
-    CUDA(cudaFree(values));
-    ww_context_destroy(context);
-    nccl.destroy(comms[0]);
-    nccl.destroy(comms[1]);
+    CUDA(cudaFree(race.values));
+    ww_context_destroy(race.context);
+    nccl.destroy(race.comms[0]);
+    nccl.destroy(race.comms[1]);
 }
 
 /* ---- With a ledger ----------------------------------------------------------------------- */
