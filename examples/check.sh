@@ -24,11 +24,13 @@ fail() {
     exit 1
 }
 
+limit_s=60 # of one training
+
 # ranks N, then the trainer's arguments; output in $folder/out and $folder/err
 ranks() {
     local count=$1
     shift
-    timeout -k 5 60 "$mpirun" --oversubscribe -n "$count" "$train" "$@" \
+    timeout -k 5 "$limit_s" "$mpirun" --oversubscribe -n "$count" "$train" "$@" \
         >"$folder/out" 2>"$folder/err"
 }
 
@@ -137,7 +139,7 @@ $(grep '^staleness' "$folder/out")"
 # Takes a minute or two: at a rate that leaves room for delay the small model ends within 0.03
 # nats.
 stale_quality() {
-    local synchronous
+    local synchronous limit_s=140
     must_train 2 --size small --steps 600 --lr 0.0003 --quiet
     synchronous=$(last_loss)
     must_train 2 --size small --steps 600 --lr 0.0003 --quiet --staleness 1
