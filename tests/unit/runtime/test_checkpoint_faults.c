@@ -131,10 +131,9 @@ static void flip(struct stage *stage, int round)
         write_file(path, bytes[f], counts[f]);
     }
     int f = round % 3;
-    size_t dense = EFFORT(500,
-                          100); /* the first bytes one by one, then samples, and the last one */
+    size_t dense = EFFORT(500, 60); /* the first bytes one by one, then samples, and the last one */
     size_t at = (size_t)(round / 3);
-    at = at < dense ? at : dense + (at - dense) * EFFORT(331, 993);
+    at = at < dense ? at : dense + (at - dense) * EFFORT(331, 1655);
     at = at < counts[f] ? at : counts[f] - 1;
     bytes[f][at] ^= (uint8_t)(1U << (round % 8));
     path_of(stage, 2, files[f], path);
@@ -147,7 +146,7 @@ Test(checkpoint_faults, a_flipped_bit_is_found_and_the_older_generation_taken)
     struct stage stage;
     stage_begin(&stage);
     stage.harm = flip;
-    stage.rounds = 3 * EFFORT(650, 150);
+    stage.rounds = 3 * EFFORT(650, 90);
     expect_load(&stage, WW_OK, 1, NULL);
     folder_end(stage.folder);
 }
