@@ -1,6 +1,8 @@
 # Kernels for GPUs: nvcc makes objects of them, which join those of the rooms. They need nothing of
 # C++'s library, and are compiled once for each kind of GPU and once for those to come.
 set(WIREWISE_CUDA_ARCHITECTURES 80 90 CACHE STRING "GPUs to compile for; later ones use the last")
+set(WIREWISE_CUDA_OBJECTS_FROM "" CACHE PATH
+    "Folder of another build of these sources whose kernels for GPUs are taken; empty = compile")
 
 # No contraction of a*b+c, as everywhere. A kernel's handle is a static of a function that nobody
 # calls, so nobody need wait for another to make it.
@@ -26,8 +28,13 @@ function(wirewise_cuda)
     foreach(folder ${CUDA_INCLUDES})
         list(APPEND includes -I${folder})
     endforeach()
+    file(RELATIVE_PATH room ${PROJECT_BINARY_DIR} ${CMAKE_CURRENT_BINARY_DIR})
     foreach(source ${CUDA_UNPARSED_ARGUMENTS})
         get_filename_component(name ${source} NAME_WE)
+        if(WIREWISE_CUDA_OBJECTS_FROM)
+            list(APPEND objects ${WIREWISE_CUDA_OBJECTS_FROM}/${room}/${name}.cu.o)
+            continue()
+        endif()
         set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.cu.o)
         add_custom_command(OUTPUT ${object}
             COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CUDAToolkit_NVCC_EXECUTABLE}

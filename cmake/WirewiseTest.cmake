@@ -14,6 +14,9 @@ else()
                      "unit tests are SKIPPED (apt-get install libcriterion-dev pkg-config)")
 endif()
 
+# Builds what ThreadSanitizer should see.
+add_custom_target(threads_tests)
+
 # wirewise_unit_test(NAME SOURCES... [LINK targets...] [LABELS labels...] [TIMEOUT seconds])
 # One Criterion program and one ctest entry. It may enter every room. Without LABELS it is "unit".
 # One test at a time within the program: ctest keeps the cores busy.
@@ -40,6 +43,9 @@ function(wirewise_unit_test name)
                           Threads::Threads m)
     add_test(NAME ${name} COMMAND ${name} --jobs 1 --color=never)
     set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${TEST_TIMEOUT})
+    if("threads" IN_LIST TEST_LABELS)
+        add_dependencies(threads_tests ${name})
+    endif()
     if(WIREWISE_SANITIZE)
         # A leak is found when a test has passed already: Criterion prints it and is content.
         set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION

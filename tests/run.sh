@@ -49,12 +49,12 @@ section() {
     seconds+=($((SECONDS - begin)))
 }
 
-# configure_and_build FOLDER OPTIONS...
+# configure_and_build FOLDER TARGET OPTIONS...
 configure_and_build() {
-    local folder=$1
-    shift
+    local folder=$1 target=$2
+    shift 2
     cmake -S . -B "$folder" -DCMAKE_BUILD_TYPE=RelWithDebInfo "$@" || return 1
-    cmake --build "$folder" -j "$jobs" || return 1
+    cmake --build "$folder" -j "$jobs" --target "$target" || return 1
 }
 
 # The tests that ctest lists after this headline, one a line.
@@ -75,8 +75,8 @@ run_tests() {
 }
 
 no_fabrics=(-DWIREWISE_MPI=OFF -DWIREWISE_UCX=OFF -DWIREWISE_EXAMPLES=OFF)
-# Kernels for GPUs know no sanitizer: for one kind of GPU they are compiled soonest.
-one_gpu=(-DWIREWISE_CUDA_ARCHITECTURES=90)
+# Kernels for GPUs know no sanitizer: those of the first part serve.
+made_kernels=(-DWIREWISE_CUDA_OBJECTS_FROM="$PWD/build")
 # What the first part has judged already, whatever the build.
 seen_already='^(tidy|install|long)$'
 
@@ -85,7 +85,7 @@ packages() {
 }
 
 whole_suite() {
-    configure_and_build build || return 1
+    configure_and_build build all || return 1
     if [ "$quick" = yes ]; then
         run_tests build -LE '^long$'
     else
@@ -94,14 +94,14 @@ whole_suite() {
 }
 
 bare_build() {
-    configure_and_build build-bare "${no_fabrics[@]}" -DWIREWISE_CUDA=OFF -DWIREWISE_NCCL=OFF \
+    configure_and_build build-bare all "${no_fabrics[@]}" -DWIREWISE_CUDA=OFF -DWIREWISE_NCCL=OFF \
         -DWIREWISE_HWLOC=OFF -DWIREWISE_JANSSON=OFF -DWIREWISE_XXHASH=OFF \
         -DCMAKE_BUILD_TYPE=Release &&
         run_tests build-bare -LE "$seen_already"
 }
 
 address_and_undefined() {
-    configure_and_build build-asan "${no_fabrics[@]}" "${one_gpu[@]}" \
+    configure_and_build build-asan all "${no_fabrics[@]}" "${made_kernels[@]}" \
         -DWIREWISE_SANITIZE=address,undefined &&
         ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
             run_tests build-asan -LE "$seen_already"
@@ -129,7 +129,7 @@ thread_sanitizer() {
         skipped+=("build-tsan: everything (ThreadSanitizer does not run on this machine)")
         return 0
     fi
-    configure_and_build build-tsan "${no_fabrics[@]}" "${one_gpu[@]}" \
+    configure_and_build build-tsan threads_tests "${no_fabrics[@]}" "${made_kernels[@]}" \
         -DWIREWISE_SANITIZE=thread || return 1
     # Programs inherit the wish for fewer address bits from the shell that starts ctest.
     if [ -n "$prefix" ]; then

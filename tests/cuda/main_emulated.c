@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
 #include "compare.h"
 
 extern int emulated_capability;
@@ -37,7 +38,7 @@ int main(int argc, char **argv)
 {
     const struct device device = {allocate, free, put, get, finish, NULL};
     struct effort effort = {.seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1,
-                            .trials = argc > 2 ? atoi(argv[2]) : 60,
+                            .trials = argc > 2 ? atoi(argv[2]) : EFFORT(60, 12),
                             .count_most = 200000};
     int failures = compare_all(&device, &effort);
     emulated_capability = 8;

@@ -9,9 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
 #include "kernels/code_parts.h"
 
-enum { TRIALS = 3000, LARGE_EVERY = 300, COUNT_MOST = 3000, COUNT_LARGE = 140000, MARGIN = 128 };
+enum {
+    TRIALS = EFFORT(3000, 600),
+    LARGE_EVERY = EFFORT(300, 150),
+    COUNT_MOST = 3000,
+    COUNT_LARGE = 140000,
+    MARGIN = 128
+};
 
 enum loop { ENCODE_F16, ENCODE_BF16, ENCODE_I8, DITHER_I8, DECODE_F16, DECODE_BF16, DECODE_I8 };
 static const char *const loop_names[] = {"encode f16", "encode bf16", "encode i8", "dither i8",

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
+
 enum {
     WAYS_MAX = 9,
     COUNT_MAX = 100000,
     MARGIN_BYTES = 128,
-    TRIALS = 40 * WAYS_MAX,
+    TRIALS = EFFORT(40, 8) * WAYS_MAX,
     LARGE_EVERY = 16 /* shares no factor with WAYS_MAX: every number of ways has its turn */
 };
 

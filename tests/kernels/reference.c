@@ -6,9 +6,11 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "effort.h"
+
 #include "format.h"
 
-enum { WAYS_MAX = 9, COUNT = 40, TRIALS = 500 };
+enum { WAYS_MAX = 9, COUNT = 40, TRIALS = EFFORT(500, 100) };
 
 static bool is_integer(enum ww_type type)
 {

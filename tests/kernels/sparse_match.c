@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIALS = 1500, COUNT_MAX = 3000, MARGIN_BYTES = 128, CHUNK_EVERY = 100 };
+#include "effort.h"
+
+enum { TRIALS = EFFORT(1500, 300), COUNT_MAX = 3000, MARGIN_BYTES = 128, CHUNK_EVERY = 100 };
 
 /* What a call reads and writes. Each has a margin before and behind. */
 enum array { VALUES, RESIDUAL, NEXT, U, OFFSETS, CODES, KEYS, INTO, ARRAY_COUNT };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
 #include "company.h"
 
 /* Both kinds of memory, several segments in flight, four habits of the scheduler. */
@@ -25,7 +26,7 @@ static void expect_collective(enum collective collective, int size_min, int size
             continue;
         }
         bool sees = algorithms[a]->needs != NEEDS_MESSAGES;
-        for (int size = size_min; size <= size_max; size++) {
+        for (int size = size_min; size <= size_max; size += size < 17 ? 1 : EFFORT(1, 5)) {
             expect_flat(algorithms[a], size, 0, sees || size <= 16 ? 4 : 1);
         }
     }
@@ -127,7 +128,7 @@ Test(prove, three_nested_levels_compose)
 
 Test(prove, drawn_uneven_nestings_compose)
 {
-    for (uint64_t seed = 1; seed <= 24; seed++) {
+    for (uint64_t seed = 1; seed <= EFFORT(24, 8); seed++) {
         struct shape shape = shape_drawn(2 + (int)(seed * 7 % 30), seed);
         expect_nested(&shape);
     }

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "effort.h"
 #include "internal/log.h"
 #include "ranks.h"
 #include "transport/shm.h"
@@ -252,7 +253,7 @@ static void churn(struct rank *rank)
     shm_pretend.kernel_is_old = *(const bool *)rank->argument;
     uint64_t chance = 5 + (uint64_t)rank->number;
     void *fabric = rank_open(rank, 0);
-    for (int turn = 0; turn < 400; turn++) {
+    for (int turn = 0; turn < EFFORT(400, 80); turn++) {
         struct piece *piece = &pieces[chance_next(&chance) % LENGTH(pieces)];
         if (piece->memory != NULL) {
             rank_check(pattern_holds(piece->memory, piece->bytes, piece->seed),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
 #include "trainer.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -120,7 +121,7 @@ Test(auto, calls_lose_nothing_while_they_choose)
         struct plan_of_test plan = {.allowed = lists[i],
                                     .count = 3001,
                                     .ranks_per_host = 1,
-                                    .calls = 120,
+                                    .calls = EFFORT(120, 60),
                                     .vectors = 1,
                                     .feeds_back = true};
         struct board board = {.plan = &plan};
@@ -141,7 +142,7 @@ Test(auto, vectors_of_one_size_lose_nothing)
     struct plan_of_test plan = {.allowed = "fp16,topk:0.05",
                                 .count = 501,
                                 .ranks_per_host = 1,
-                                .calls = 200,
+                                .calls = EFFORT(200, 80),
                                 .vectors = 3,
                                 .feeds_back = true};
     struct board board = {.plan = &plan};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
 #include "values.h"
 #include "world.h"
 
@@ -220,7 +221,7 @@ static void try_all_types(const struct ww_world *world, void *shared)
 static void expect_every_type(enum call call)
 {
     for (int size = 1; size <= 5; size++) {
-        size_t counts[] = {0, 1, 2, 3, (size_t)size, (size_t)size + 1, 1000, 65537};
+        size_t counts[] = {0, 1, 2, 3, (size_t)size, (size_t)size + 1, 1000, EFFORT(65537, 9001)};
         struct plan_of_work work = {
             .algorithm = "auto", .counts = counts, .count_count = LENGTH(counts), .call = call};
         world_run(size, try_all_types, &work);
@@ -280,7 +281,7 @@ Test(calls, few_values_in_messages_are_exact_for_every_type_and_op)
 static void try_large(const struct ww_world *world, void *shared)
 {
     (void)shared;
-    const size_t count = (3 << 20) / 4 + 5;
+    const size_t count = EFFORT(3 << 20, 1 << 20) / 4 + 5;
     const struct plan_of_work work = {.algorithm = "auto"};
     struct ww_context *context = open_context(world, &work);
     const struct example examples[] = {
@@ -320,7 +321,7 @@ static void try_few_types(const struct ww_world *world, void *shared)
     ww_context_destroy(context);
 }
 
-static const size_t few_counts[] = {0, 1, 3, 6, 1000, 40001};
+static const size_t few_counts[] = {0, 1, 3, 6, 1000, EFFORT(40001, 8003)};
 
 Test(calls, every_algorithm_that_can_be_set_is_exact)
 {

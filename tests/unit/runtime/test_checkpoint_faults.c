@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "effort.h"
 #include "savers.h"
 #include "store/folder.h"
 #include "store/shard.h"
@@ -130,9 +131,9 @@ static void flip(struct stage *stage, int round)
         write_file(path, bytes[f], counts[f]);
     }
     int f = round % 3;
-    size_t dense = 500; /* the first bytes one by one, then samples, and the last one */
+    size_t dense = EFFORT(500, 60); /* the first bytes one by one, then samples, and the last one */
     size_t at = (size_t)(round / 3);
-    at = at < dense ? at : dense + (at - dense) * 331;
+    at = at < dense ? at : dense + (at - dense) * EFFORT(331, 1655);
     at = at < counts[f] ? at : counts[f] - 1;
     bytes[f][at] ^= (uint8_t)(1U << (round % 8));
     path_of(stage, 2, files[f], path);
@@ -145,10 +146,12 @@ Test(checkpoint_faults, a_flipped_bit_is_found_and_the_older_generation_taken)
     struct stage stage;
     stage_begin(&stage);
     stage.harm = flip;
-    stage.rounds = 3 * 650;
+    stage.rounds = 3 * EFFORT(650, 90);
     expect_load(&stage, WW_OK, 1, NULL);
     folder_end(stage.folder);
 }
+
+#define CUTS EFFORT(40, 10)
 
 static void cut(struct stage *stage, int round)
 {
@@ -164,7 +167,7 @@ static void cut(struct stage *stage, int round)
         write_file(path, bytes[i], counts[i]);
     }
     path_of(stage, 2, files[f], path);
-    write_file(path, bytes[f], counts[f] * (size_t)(round / 3) / 40);
+    write_file(path, bytes[f], counts[f] * (size_t)(round / 3) / CUTS);
 }
 
 Test(checkpoint_faults, a_truncated_file_is_found)
@@ -172,7 +175,7 @@ Test(checkpoint_faults, a_truncated_file_is_found)
     struct stage stage;
     stage_begin(&stage);
     stage.harm = cut;
-    stage.rounds = 3 * 40;
+    stage.rounds = 3 * CUTS;
     expect_load(&stage, WW_OK, 1, NULL);
     folder_end(stage.folder);
 }
@@ -544,7 +547,7 @@ Test(checkpoint_faults, any_bytes_are_judged_without_a_crash)
     const struct shard_piece piece = {"some bytes", 10};
     const struct shard_draft drafts[] = {{3, "name", &piece, 1}, {4, "", &piece, 1}};
     int whole = 0;
-    for (int round = 0; round < 4000; round++) {
+    for (int round = 0; round < EFFORT(4000, 600); round++) {
         struct shard shard;
         struct shard_stamp stamp;
         struct reason reason;
@@ -632,7 +635,7 @@ static void load_nonsense(const struct ww_world *world, void *shared)
     struct stage *stage = shared;
     struct saver saver;
     saver_begin(&saver, world, &usual);
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0; round < EFFORT(400, 60); round++) {
         if (world->rank == 0) {
             write_nonsense(stage, round);
         }

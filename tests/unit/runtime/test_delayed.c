@@ -10,6 +10,7 @@
 #include <wirewise/ledger.h>
 
 #include "internal/clock.h"
+#include "effort.h"
 #include "values.h"
 #include "world.h"
 
@@ -289,7 +290,7 @@ Test(delayed, a_quadratic_is_stable_up_to_the_bound_of_its_staleness_and_no_othe
 {
     for (int size = 1; size <= 4; size++) {
         enum ww_progress progress = size == 2 ? WW_PROGRESS_THREAD : WW_PROGRESS_INLINE;
-        for (int s = 0; s <= 4; s++) {
+        for (int s = 0; s <= EFFORT(4, 2); s++) {
             double bound = 2 * sin(3.14159265358979323846 / (2 * (2 * s + 1)));
             cr_expect(converges(size, s, 0.98 * bound, progress), "%d ranks, s %d: 0.98", size, s);
             cr_expect(!converges(size, s, 1.02 * bound, progress), "%d ranks, s %d: 1.02", size, s);
@@ -308,7 +309,7 @@ Test(delayed, a_quadratic_is_stable_up_to_the_bound_of_its_staleness_and_no_othe
 
 #define MATRICES 3
 #define STREAM_STEPS 14
-static const size_t shapes[MATRICES][2] = {{100, 70}, {61, 1}, {200, 150}};
+static const size_t shapes[MATRICES][2] = {{100, 70}, {61, 1}, {EFFORT(200, 61), EFFORT(150, 100)}};
 
 /* Gradients that depend on rank and step alone go through two contexts. */
 struct stream {
@@ -348,7 +349,7 @@ static struct ww_context *stream_context(const struct ww_world *world, const str
     config.host = host;
     config.codec = stream->codec;
     config.codec_least_count = 1000;
-    config.bucket_bytes = 64 << 10;
+    config.bucket_bytes = EFFORT(64 << 10, 16 << 10);
     config.probe = WW_PROBE_OFF;
     config.deterministic = WW_DETERMINISTIC_PLAN;
     config.staleness = staleness;
@@ -459,7 +460,7 @@ Test(delayed, results_have_the_bits_of_synchronous_steps)
         {.codec = "topk:0.05", .staleness = 3, .allow = true, .later = "int8", .warmup = 5},
     };
     for (int size = 1; size <= 4; size++) {
-        for (size_t i = 0; i < LENGTH(streams); i++) {
+        for (size_t i = (size_t)size % EFFORT(1, 2); i < LENGTH(streams); i += EFFORT(1, 2)) {
             struct stream stream = streams[i];
             stream.progress = i % 2 == 0 ? WW_PROGRESS_INLINE : WW_PROGRESS_THREAD;
             stream.ranks_per_host = (int)(i % 3); /* one host, hosts of one, of two */
@@ -480,7 +481,7 @@ struct purse {
 };
 
 #define PURSE_STEPS 20
-static const size_t purse_shape[2] = {120, 110};
+static const size_t purse_shape[2] = {EFFORT(120, 40), EFFORT(110, 33)};
 
 /* With 254 among them, int8 counts in steps of 2, and the sum of ranks in steps of 2 size: what it
  * leaves out are integers as well. */

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "effort.h"
 #include "trainer.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -195,8 +196,11 @@ Test(ledger, every_step_is_accounted_for)
         for (size_t p = 0; p < LENGTH(probes); p++) {
             struct plan_of_test plan = {
                 .codec = codecs[c], .ranks_per_host = 1, .probe = probes[p]};
-            world_run(2, keep_account, &plan);
-            world_run(3, keep_account, &plan);
+            for (int size = 2; size <= 3; size++) {
+                if ((c + p + (size_t)size) % EFFORT(1, 2) == 0) {
+                    world_run(size, keep_account, &plan);
+                }
+            }
         }
     }
 }
@@ -206,8 +210,12 @@ Test(ledger, hosts_of_several_ranks_and_threads_are_accounted_for)
     static const char *const codecs[] = {"none", "int8", "fp16"};
     for (size_t c = 0; c < LENGTH(codecs); c++) {
         struct plan_of_test plan = {.codec = codecs[c], .ranks_per_host = 2};
-        world_run(4, keep_account, &plan);
-        world_run(3, keep_account, &plan);
+        if (EFFORT(true, c != 2)) {
+            world_run(4, keep_account, &plan);
+        }
+        if (EFFORT(true, c == 2)) {
+            world_run(3, keep_account, &plan);
+        }
         plan.progress = WW_PROGRESS_THREAD;
         plan.ranks_per_host = 1;
         world_run(2, keep_account, &plan);
@@ -312,9 +320,13 @@ Test(ledger, shadows_change_no_result)
     static const char *const codecs[] = {"int8", "topk:0.05", "fp16"};
     for (size_t c = 0; c < LENGTH(codecs); c++) {
         struct plan_of_test plan = {.codec = codecs[c], .ranks_per_host = 1};
-        world_run(2, cast_shadows, &plan);
+        if (EFFORT(true, c != 1)) {
+            world_run(2, cast_shadows, &plan);
+        }
         plan.ranks_per_host = 2;
-        world_run(4, cast_shadows, &plan);
+        if (EFFORT(true, c == 1)) {
+            world_run(4, cast_shadows, &plan);
+        }
     }
 }
 
@@ -377,10 +389,16 @@ Test(ledger, probes_take_residuals_along_and_can_be_taken_back)
     static const char *const codecs[] = {"fp16", "bf16", "topk:0.05", "topk:0.1:fixed"};
     for (size_t c = 0; c < LENGTH(codecs); c++) {
         struct plan_of_test plan = {.codec = codecs[c], .ranks_per_host = 1};
-        world_run(2, lose_nothing, &plan);
-        world_run(3, lose_nothing, &plan);
+        if (EFFORT(true, c % 2 == 0)) {
+            world_run(2, lose_nothing, &plan);
+        }
+        if (EFFORT(true, c == 1)) {
+            world_run(3, lose_nothing, &plan);
+        }
         plan.ranks_per_host = 2;
-        world_run(4, lose_nothing, &plan);
+        if (EFFORT(true, c >= 2)) {
+            world_run(4, lose_nothing, &plan);
+        }
     }
     struct plan_of_test plan = {
         .codec = "topk:0.05", .ranks_per_host = 1, .progress = WW_PROGRESS_THREAD};
@@ -429,7 +447,7 @@ static void train_auto(const struct ww_world *world, void *shared)
     config.error_feedback = WW_FEEDBACK_ON;
     struct trainer trainer;
     trainer_begin(&trainer, world, &config);
-    for (int step = 0; step < 150; step++) {
+    for (int step = 0; step < EFFORT(150, 90); step++) {
         trainer_step(&trainer);
     }
     trainer_settle(&trainer);

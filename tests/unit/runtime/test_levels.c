@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
 #include "place.h"
 #include "world.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 #define RANKS_MOST 8
-#define COUNT 50000
+#define COUNT EFFORT(50000, 5003)
 
 TestSuite(levels, .init = capture_start, .fini = capture_finish);
 

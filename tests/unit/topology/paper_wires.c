@@ -6,7 +6,10 @@
 #include <string.h>
 #include <ucontext.h>
 
-#define STACK_BYTES ((size_t)1 << 20)
+#include "effort.h"
+
+/* AddressSanitizer wipes a stack at each switch: of one beyond 512 KiB by system calls. */
+#define STACK_BYTES ((size_t)EFFORT(1024, 256) << 10)
 #define MESSAGES_MAX 8192
 #define WORDS_BYTES ((size_t)64 << 10)
 #define IDLE_NS UINT64_C(1000000)
