@@ -134,7 +134,7 @@ static void flip(struct stage *stage, int round)
     size_t dense = EFFORT(500, 60); /* the first bytes one by one, then samples, and the last one */
     size_t at = (size_t)(round / 3);
     at = at < dense ? at : dense + (at - dense) * EFFORT(331, 1655);
-    at = at < counts[f] ? at : counts[f] - 1;
+    at = at < counts[f] && round < stage->rounds - 3 ? at : counts[f] - 1;
     bytes[f][at] ^= (uint8_t)(1U << (round % 8));
     path_of(stage, 2, files[f], path);
     write_file(path, bytes[f], counts[f]);
