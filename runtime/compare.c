@@ -251,10 +251,9 @@ static double basis_seconds(struct ww_context *context, uint64_t now_ns)
 static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
 {
     struct ledger *ledger = &context->ledger;
-    double seconds = 0;
+    double seconds = basis_seconds(context, now_ns);
     enum ww_status status = WW_OK;
     if (policy_times(&ledger->policy)) {
-        seconds = basis_seconds(context, now_ns);
         if (ledger->was_probe && ledger->shadows) {
             double exposed = (double)atomic_load(&context->step.exposed_ns) / NS_PER_S;
             status = yardstick_run_shadows(context);

@@ -58,8 +58,8 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
     }
     bool known = policy->window.blocks >= POLICY_KNOWN_BLOCKS;
     if (known && (ledger->was_home || ledger->was_probe)) {
-        return savings(ledger->was_home ? &policy->window.saving : &nothing, 1,
-                       WW_EVIDENCE_MEASURED);
+        struct interval saved = ledger->was_home ? policy_saving(policy) : nothing;
+        return savings(&saved, 1, WW_EVIDENCE_MEASURED);
     }
     if (ledger->model.mean > 0 && !policy->setup.probes) {
         struct interval saved = ledger->was_probe ? nothing : by_model(ledger, report);

@@ -68,6 +68,23 @@ double paired_mean(const double *values, int count)
     return plain_mean(calmed, count);
 }
 
+double paired_slope(const double *x, const double *y, int count)
+{
+    double across[PAIRED_MAX] = {0};
+    double up[PAIRED_MAX] = {0};
+    calm(x, count, across);
+    calm(y, count, up);
+    double middle = plain_mean(across, count);
+    double height = plain_mean(up, count);
+    double squares = 0;
+    double products = 0;
+    for (int i = 0; i < count; i++) {
+        squares += (across[i] - middle) * (across[i] - middle);
+        products += (across[i] - middle) * (up[i] - height);
+    }
+    return squares > 0 ? products / squares : 0;
+}
+
 /* Student's distribution at 0.975; beyond the table an expansion in 1 / degrees (Abramowitz and
  * Stegun 26.7.5) that is right to three digits. */
 static double student(int degrees)

@@ -24,4 +24,8 @@ double paired_mean(const double *values, int count);
 /* The standard deviation of values[count], 2 <= count <= PAIRED_MAX, hiccups left out. */
 double paired_deviation(const double *values, int count);
 
+/* How much y[count] grows where x[count] grows by one, 2 <= count <= PAIRED_MAX: the slope of the
+ * line of least squares, hiccups counted likewise; 0 where x never changes. */
+double paired_slope(const double *x, const double *y, int count);
+
 #endif

@@ -10,22 +10,23 @@
 #define PROBE_DENSE 3 /* of them */
 #define RACE_BLOCKS_LEAST 3
 #define RACE_BLOCKS_MOST 16
-#define PROBE_BLOCKS_MOST 48
+#define PROBE_BLOCKS_MOST 60
 #define GAIN_BLOCKS_MOST 16 /* to show that there is a gain at all */
 #define HOPELESS 1.5        /* times the best, in the first block: it need not be tried again */
 #define WORSE 1.15          /* times the best, after some blocks */
 #define ALIKE 0.01          /* arms that differ less are one as good as the other */
 #define SURPRISE 0.15
 #define SURPRISE_DEVIATIONS 2.5
+#define HICCUP 4.0    /* deviations: as in paired.h */
+#define TIMED_LEAST 4 /* uses at home a block: fewer say no more than blocks do */
 #define CERTAIN 0.07  /* of the saving: known well enough ... */
 #define NOTHING 0.005 /* ... or of a dense use: there is nothing to save */
 #define REST_LEAST 64
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
 #define SURPRISED_REST 8
-#define UNCERTAIN_REST                                                                             \
-    12 /* before a block that is to make sure, and one more for each there was                     \
-        */
+/* Before a block that is to make sure, and one more for every two there were. */
+#define UNCERTAIN_REST 12
 
 /* ---- Blocks --------------------------------------------------------------------------------- */
 
@@ -308,6 +309,7 @@ static void shorten(struct policy_window *window, int count)
     int drop = window->blocks - count;
     memmove(window->home, window->home + drop, (size_t)count * sizeof *window->home);
     memmove(window->dense, window->dense + drop, (size_t)count * sizeof *window->dense);
+    memmove(window->own, window->own + drop, (size_t)count * sizeof *window->own);
     window->blocks = count;
 }
 
@@ -321,6 +323,48 @@ static struct interval saving_of(const struct policy_window *window)
     return paired_interval(differences, window->blocks);
 }
 
+/* What uses at home are compared with, as policy_saving needs it. A block's mean of two deviates
+ * less than one use does. */
+static void learn_homes(struct policy_window *window)
+{
+    double differences[POLICY_BLOCKS_MAX];
+    double reach = HICCUP * sqrt(2) * paired_deviation(window->own, window->blocks);
+    double slope = paired_slope(window->home, window->dense, window->blocks);
+    window->shared = fmin(fmax(slope, 0), 1);
+    window->own_mean = paired_mean(window->own, window->blocks);
+    window->own_least_s = window->own_mean - reach;
+    window->own_most_s = window->own_mean + reach;
+    for (int i = 0; i < window->blocks; i++) {
+        differences[i] = window->dense[i] - window->home[i] +
+                         (1 - window->shared) * (window->own[i] - window->own_mean);
+    }
+    window->told = paired_interval(differences, window->blocks);
+}
+
+struct interval policy_saving(const struct policy *policy)
+{
+    const struct policy_window *window = &policy->window;
+    struct interval told = window->told;
+    if (window->timed_uses >= TIMED_LEAST * (uint64_t)window->blocks) {
+        double home_s = window->timed_s / (double)window->timed_uses;
+        double more = (1 - window->shared) * (window->own_mean - home_s);
+        told.mean += more;
+        told.least += more;
+        told.most += more;
+    }
+    return told;
+}
+
+static void time_home(struct policy_window *window, double seconds)
+{
+    window->fresh_s += seconds;
+    window->fresh_timed += seconds > 0;
+    if (seconds > 0 && window->blocks >= POLICY_KNOWN_BLOCKS) {
+        window->timed_s += fmin(fmax(seconds, window->own_least_s), window->own_most_s);
+        window->timed_uses++;
+    }
+}
+
 static void note_probe_block(struct policy *policy, double home, double dense)
 {
     struct policy_window *window = &policy->window;
@@ -329,30 +373,56 @@ static void note_probe_block(struct policy *policy, double home, double dense)
     }
     window->home[window->blocks] = home;
     window->dense[window->blocks] = dense;
+    window->own[window->blocks] = policy->block.own_s;
     window->blocks++;
     if (window->blocks >= POLICY_KNOWN_BLOCKS) {
         window->saving = saving_of(window);
+        learn_homes(window);
     }
 }
 
-/* The uses since the latest block that fitted count at what is found from here on; where homes may
- * become others now, at what the two blocks tell that did not fit. */
+static void begin_fresh(struct policy_window *window)
+{
+    window->fresh_uses = 0;
+    window->fresh_s = 0;
+    window->fresh_timed = 0;
+}
+
+/* How much of the time since the latest block that fitted was before the change, which is behind
+ * all but the last two blocks: told by how long uses at home took. 0 where that tells nothing. */
+static double share_before(const struct policy_window *window)
+{
+    int fitted = window->blocks - 2;
+    double before = paired_mean(window->own, fitted);
+    double after = (window->own[fitted] + window->own[fitted + 1]) / 2;
+    if (window->fresh_timed == 0 || fabs(after - before) < SURPRISE * before) {
+        return 0;
+    }
+    double mean = window->fresh_s / (double)window->fresh_timed;
+    return fmin(fmax((after - mean) / (after - before), 0), 1);
+}
+
+/* Uses before the change count at what was known, those behind it at what is found from here on;
+ * where homes may become others now, at what the two blocks tell that did not fit. */
 static enum policy_news forget(struct policy *policy)
 {
     struct policy_window *window = &policy->window;
     uint64_t fresh = window->fresh_uses;
+    fresh -= (uint64_t)(share_before(window) * (double)fresh);
     window->blocks -= 2; /* those that did not fit */
     struct interval known = saving_of(window);
     window->blocks += 2;
     remember(policy, &known, (double)(window->home_uses - fresh));
     shorten(window, 2);
+    window->timed_s = 0;
+    window->timed_uses = 0;
     window->home_uses = fresh;
     policy->surprises = 0;
     if (policy->setup.chooses) {
         struct interval saving = saving_of(window);
         remember(policy, &saving, (double)fresh);
         window->home_uses = 0;
-        window->fresh_uses = 0;
+        begin_fresh(window);
         begin_race(policy, 0);
     } else {
         policy->calibrating = true;
@@ -363,7 +433,8 @@ static enum policy_news forget(struct policy *policy)
 
 static enum policy_news give_up(struct policy *policy)
 {
-    remember(policy, &policy->window.saving, (double)policy->window.home_uses);
+    struct interval told = policy_saving(policy);
+    remember(policy, &told, (double)policy->window.home_uses);
     policy->window = (struct policy_window){.blocks = 0};
     memset(policy->home, 0, sizeof policy->home);
     memset(policy->gain, 0, sizeof policy->gain);
@@ -396,7 +467,7 @@ static void make_sure(struct policy *policy)
         begin_probe_block(policy);
     } else {
         policy->phase = POLICY_RESTS;
-        policy->rest = UNCERTAIN_REST + (uint64_t)blocks;
+        policy->rest = UNCERTAIN_REST + (uint64_t)blocks / 2;
     }
 }
 
@@ -415,7 +486,7 @@ static enum policy_news agree_probe(struct policy *policy)
         policy->rest = SURPRISED_REST;
         return POLICY_NO_NEWS;
     }
-    window->fresh_uses = 0;
+    begin_fresh(window);
     bool certain = !policy->calibrating || is_certain(policy);
     if (policy->setup.chooses && window->saving.least <= 0 &&
         (certain || window->blocks >= GAIN_BLOCKS_MOST)) {
@@ -481,6 +552,7 @@ bool policy_note(struct policy *policy, double seconds)
     if (policy_is_home(policy)) {
         policy->window.home_uses++;
         policy->window.fresh_uses++;
+        time_home(&policy->window, seconds);
     }
     if (policy->phase == POLICY_RESTS) {
         if (policy->rest != UINT64_MAX && --policy->rest == 0) {
@@ -500,6 +572,7 @@ bool policy_note(struct policy *policy, double seconds)
         return false;
     }
     block->next = 0; /* until the ranks agreed */
+    block->own_s = policy->phase == POLICY_PROBES ? block_mean(block, POLICY_HOME) : 0;
     return true;
 }
 
@@ -516,9 +589,10 @@ bool policy_saved(const struct policy *policy, struct interval *saved)
         return false;
     }
     double uses = known ? (double)window->home_uses : 0;
-    *saved = (struct interval){policy->past.mean + window->saving.mean * uses,
-                               policy->past.least + window->saving.least * uses,
-                               policy->past.most + window->saving.most * uses};
+    struct interval told = known ? policy_saving(policy) : (struct interval){0, 0, 0};
+    *saved = (struct interval){policy->past.mean + told.mean * uses,
+                               policy->past.least + told.least * uses,
+                               policy->past.most + told.most * uses};
     return true;
 }
 

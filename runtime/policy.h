@@ -13,6 +13,11 @@
  *              change is not counted: caches and connections are used to another way.
  *     rest     all at home, for as long as makes probing cost less than the budget.
  *
+ * Blocks see few uses, and which ones is chance. All others at home are timed as well, so what was
+ * saved is told for the uses that there were: dense ones would have taken longer where those at
+ * home did, as far as the two went together in the blocks (the regression estimator of sampling;
+ * Cochran 1977, chapter 7). Decisions do not look at that: a rank knows its own times only.
+ *
  * Where the interval of the saving includes zero, all homes become dense. When probes differ from
  * what was known twice in a row by more than 15 % and more than chance, everything begins anew. */
 #ifndef RUNTIME_POLICY_H
@@ -53,7 +58,8 @@ struct policy_block {
     int arm[POLICY_TURNS_MAX];    /* POLICY_HOME or an arm */
     bool warms[POLICY_TURNS_MAX]; /* the turn does not count: what it needs was not at hand */
     double seconds[POLICY_TURNS_MAX];
-    bool counts; /* false = all of it only warms up */
+    bool counts;  /* false = all of it only warms up */
+    double own_s; /* of home, before the ranks agreed */
 };
 #define POLICY_HOME (-1)
 
@@ -72,9 +78,18 @@ struct policy_window {
     int blocks;
     double home[POLICY_BLOCKS_MAX];
     double dense[POLICY_BLOCKS_MAX];
-    uint64_t home_uses;     /* since it began */
-    uint64_t fresh_uses;    /* of these, since the latest block */
-    struct interval saving; /* of one use at home; known with POLICY_KNOWN_BLOCKS */
+    double own[POLICY_BLOCKS_MAX]; /* as home, by this rank's clock */
+    uint64_t home_uses;            /* since it began */
+    uint64_t fresh_uses;           /* of these, since the latest block */
+    double fresh_s;                /* seconds of those that were timed */
+    uint64_t fresh_timed;
+    struct interval saving; /* of one use at home; known with POLICY_KNOWN_BLOCKS, as all below */
+    struct interval told;   /* likewise, where uses at home take own_mean */
+    double own_mean;
+    double shared; /* how much of a longer use at home a dense one would share: 0 .. 1 */
+    double own_least_s, own_most_s; /* a use at home beyond counts as if it lay there */
+    double timed_s;                 /* seconds of the uses at home since they are known */
+    uint64_t timed_uses;
 };
 #define POLICY_KNOWN_BLOCKS 4
 
@@ -123,11 +138,16 @@ static inline bool policy_times(const struct policy *policy)
 /* True when it rests, and homes were chosen. */
 bool policy_is_settled(const struct policy *policy);
 
-/* Ends the present use; seconds count only where they are wanted. True when a block is complete:
- * then the ranks agree on block.seconds[block.turns] (the critical rank's), and policy_agree goes
- * on from there, before the next use. */
+/* Ends the present use. Seconds must be given where they are wanted, and help at home where they
+ * are at hand; else 0. True when a block is complete: then the ranks agree on
+ * block.seconds[block.turns] (the critical rank's), and policy_agree goes on from there, before the
+ * next use. */
 bool policy_note(struct policy *policy, double seconds);
 enum policy_news policy_agree(struct policy *policy);
+
+/* What one use at home saves, on the average of all there were, as far as this rank knows; needs
+ * POLICY_KNOWN_BLOCKS in the window. */
+struct interval policy_saving(const struct policy *policy);
 
 /* What all uses so far saved; false while that is not known. */
 bool policy_saved(const struct policy *policy, struct interval *saved);
