@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define PROBE_TURNS 6
+#define PROBE_TURNS 7
 #define PROBE_DENSE 3 /* of them */
 #define RACE_BLOCKS_LEAST 3
 #define RACE_BLOCKS_MOST 16
@@ -62,8 +62,9 @@ static void begin_race_block(struct policy *policy)
 
 static void begin_probe_block(struct policy *policy)
 {
-    static const int turns[PROBE_TURNS] = {POLICY_HOME, 0, 0, 0, POLICY_HOME, POLICY_HOME};
-    static const bool warms[PROBE_TURNS] = {false, true, false, false, true, false};
+    static const int turns[PROBE_TURNS] = {POLICY_HOME, 0,           0,          0,
+                                           POLICY_HOME, POLICY_HOME, POLICY_HOME};
+    static const bool warms[PROBE_TURNS] = {false, true, false, false, true, true, false};
     policy->phase = POLICY_PROBES;
     policy->block = (struct policy_block){.turns = PROBE_TURNS, .counts = true};
     memcpy(policy->block.arm, turns, sizeof turns);

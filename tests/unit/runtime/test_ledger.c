@@ -34,8 +34,8 @@ static struct ww_config config_of(const struct ww_world *world, const struct pla
     return config;
 }
 
-/* With five steps to warm up: four times home, three dense, two home. */
-#define BLOCK_STEPS 6
+/* With five steps to warm up: four times home, three dense, three home. */
+#define BLOCK_STEPS 7
 #define KNOWN_STEP (5 + 4 * BLOCK_STEPS)
 static bool is_probe_step(uint64_t step)
 {

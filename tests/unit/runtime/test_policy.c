@@ -170,7 +170,7 @@ Test(policy, savings_stay_known_when_a_race_ends_dense)
         cr_expect(after.forgot + after.gave_up > 0, "seed %d", (int)seed);
         cr_expect(policy_saved(&policy, &saved), "seed %d: nothing is known any more", (int)seed);
         double truth = before.dense_total - before.total + after.dense_total - after.total;
-        cr_expect(fabs(saved.mean - truth) < 0.05 * truth, "seed %d: %g s saved, not %g", (int)seed,
+        cr_expect(fabs(saved.mean - truth) < 0.1 * truth, "seed %d: %g s saved, not %g", (int)seed,
                   saved.mean, truth);
     }
 }
