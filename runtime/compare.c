@@ -205,8 +205,7 @@ static void tell_news(struct ww_context *context, enum policy_news news, const i
 
 /* ---- Deciding together ------------------------------------------------------------------ */
 
-/* The rank that was waited for counts: it was inside wirewise for the shortest time, and its step
- * is as long as anybody's. */
+/* The rank that ended last counts: of all others some were done before, and none waits longer. */
 static enum ww_status agree(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
@@ -217,7 +216,7 @@ static enum ww_status agree(struct ww_context *context)
                              .values = policy->block.seconds,
                              .count = (size_t)policy->block.turns,
                              .type = WW_F64,
-                             .op = ledger->whole_steps ? WW_MAX : WW_MIN,
+                             .op = WW_MAX,
                              .label = GATE_LABEL_LEDGER};
     uint64_t since_ns = clock_now_ns();
     enum ww_status status = side_run(context, &call, NULL);
@@ -243,8 +242,9 @@ static double basis_seconds(struct ww_context *context, uint64_t now_ns)
 {
     struct ledger *ledger = &context->ledger;
     uint64_t exposed_ns = atomic_load_explicit(&context->step.exposed_ns, memory_order_relaxed);
+    uint64_t waited_ns = engine_delay_ns(context->steps.engine) - ledger->delay_ns;
     uint64_t ns = ledger->whole_steps ? now_ns - context->step.begin_ns : exposed_ns;
-    uint64_t other_ns = ledger_handover_ns(context);
+    uint64_t other_ns = ledger_handover_ns(context) + (ledger->whole_steps ? 0 : waited_ns);
     return (double)(ns > other_ns ? ns - other_ns : 0) / NS_PER_S;
 }
 
