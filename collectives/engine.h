@@ -168,9 +168,6 @@ struct run_times engine_times(const struct engine *engine, uint64_t number);
 /* Nanoseconds that nothing moved because a rank had not come, since creation, as far as the caller
  * told the time; and the rank of the longest such wait since this was asked, -1 = none. */
 uint64_t engine_delay_ns(const struct engine *engine);
-
-/* The caller goes to do other things: until it comes back it does not wait. */
-void engine_end_delay(struct engine *engine, uint64_t now_ns);
 int engine_take_slowest(struct engine *engine);
 
 /* Shows a number to the ranks of this host; their sum, this rank's included, and how many there

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "device.h"
 #include "internal/clock.h"
 
 #define NS_PER_S 1e9
@@ -205,7 +206,8 @@ static void tell_news(struct ww_context *context, enum policy_news news, const i
 
 /* ---- Deciding together ------------------------------------------------------------------ */
 
-/* The rank that ended last counts: of all others some were done before, and none waits longer. */
+/* The rank that was waited for counts: it was inside wirewise for the shortest time, and its step
+ * is as long as anybody's. */
 static enum ww_status agree(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
@@ -216,7 +218,7 @@ static enum ww_status agree(struct ww_context *context)
                              .values = policy->block.seconds,
                              .count = (size_t)policy->block.turns,
                              .type = WW_F64,
-                             .op = WW_MAX,
+                             .op = ledger->whole_steps ? WW_MAX : WW_MIN,
                              .label = GATE_LABEL_LEDGER};
     uint64_t since_ns = clock_now_ns();
     enum ww_status status = side_run(context, &call, NULL);
@@ -242,16 +244,17 @@ static double basis_seconds(struct ww_context *context, uint64_t now_ns)
 {
     struct ledger *ledger = &context->ledger;
     uint64_t exposed_ns = atomic_load_explicit(&context->step.exposed_ns, memory_order_relaxed);
-    uint64_t waited_ns = engine_delay_ns(context->steps.engine) - ledger->delay_ns;
     uint64_t ns = ledger->whole_steps ? now_ns - context->step.begin_ns : exposed_ns;
-    uint64_t other_ns = ledger_handover_ns(context) + (ledger->whole_steps ? 0 : waited_ns);
+    uint64_t other_ns = ledger_handover_ns(context);
     return (double)(ns > other_ns ? ns - other_ns : 0) / NS_PER_S;
 }
 
 static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
 {
     struct ledger *ledger = &context->ledger;
-    double seconds = basis_seconds(context, now_ns);
+    /* A GPU is waited for only where its time is wanted. */
+    bool timed = policy_times(&ledger->policy) || !device_enqueues(context);
+    double seconds = timed ? basis_seconds(context, now_ns) : 0;
     enum ww_status status = WW_OK;
     if (policy_times(&ledger->policy)) {
         if (ledger->was_probe && ledger->shadows) {

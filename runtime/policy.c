@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define PROBE_TURNS 7
+#define PROBE_TURNS 8
 #define PROBE_DENSE 3 /* of them */
 #define RACE_BLOCKS_LEAST 3
 #define RACE_BLOCKS_MOST 16
@@ -17,7 +17,9 @@
 #define ALIKE 0.01          /* arms that differ less are one as good as the other */
 #define SURPRISE 0.15
 #define SURPRISE_DEVIATIONS 2.5
-#define HICCUP 4.0    /* deviations: as in paired.h */
+#define FRESH_MOST 4.0 /* times what uses take: more is a hiccup, when a change is looked for */
+#define HICCUP 4.0     /* deviations: as in paired.h */
+#define SLOPE_KNOWN_BLOCKS 12
 #define TIMED_LEAST 4 /* uses at home a block: fewer say no more than blocks do */
 #define CERTAIN 0.07  /* of the saving: known well enough ... */
 #define NOTHING 0.005 /* ... or of a dense use: there is nothing to save */
@@ -62,9 +64,9 @@ static void begin_race_block(struct policy *policy)
 
 static void begin_probe_block(struct policy *policy)
 {
-    static const int turns[PROBE_TURNS] = {POLICY_HOME, 0,           0,          0,
-                                           POLICY_HOME, POLICY_HOME, POLICY_HOME};
-    static const bool warms[PROBE_TURNS] = {false, true, false, false, true, true, false};
+    static const int turns[PROBE_TURNS] = {POLICY_HOME, POLICY_HOME, 0,           0,
+                                           0,           POLICY_HOME, POLICY_HOME, POLICY_HOME};
+    static const bool warms[PROBE_TURNS] = {false, true, true, false, false, true, true, false};
     policy->phase = POLICY_PROBES;
     policy->block = (struct policy_block){.turns = PROBE_TURNS, .counts = true};
     memcpy(policy->block.arm, turns, sizeof turns);
@@ -340,6 +342,13 @@ static void learn_homes(struct policy_window *window)
                          (1 - window->shared) * (window->own[i] - window->own_mean);
     }
     window->told = paired_interval(differences, window->blocks);
+    /* The slope is fitted to the same few blocks: it makes no interval narrower before it is known.
+     */
+    double half = (window->saving.most - window->saving.least) / 2;
+    if (window->blocks < SLOPE_KNOWN_BLOCKS) {
+        window->told.least = fmin(window->told.least, window->told.mean - half);
+        window->told.most = fmax(window->told.most, window->told.mean + half);
+    }
 }
 
 struct interval policy_saving(const struct policy *policy)
@@ -358,7 +367,7 @@ struct interval policy_saving(const struct policy *policy)
 
 static void time_home(struct policy_window *window, double seconds)
 {
-    window->fresh_s += seconds;
+    window->fresh_s += fmin(seconds, FRESH_MOST * window->own_mean);
     window->fresh_timed += seconds > 0;
     if (seconds > 0 && window->blocks >= POLICY_KNOWN_BLOCKS) {
         window->timed_s += fmin(fmax(seconds, window->own_least_s), window->own_most_s);

@@ -225,15 +225,6 @@ struct pulse step_pulse(const struct ww_context *context)
         atomic_load_explicit(&context->step.moves, memory_order_relaxed)};
 }
 
-/* The program computes from now on, which is no wait for others. */
-static void end_wait(struct ww_context *context, uint64_t now_ns)
-{
-    if (context->thread == NULL && pthread_mutex_trylock(&context->steps.lock) == 0) {
-        engine_end_delay(context->steps.engine, now_ns);
-        pthread_mutex_unlock(&context->steps.lock);
-    }
-}
-
 enum ww_status ww_progress(struct ww_context *context)
 {
     enum ww_status status = context_check(context, "ww_progress");
@@ -242,7 +233,6 @@ enum ww_status ww_progress(struct ww_context *context)
     }
     uint64_t now_ns = clock_now_ns();
     status = step_advance(context, &now_ns);
-    end_wait(context, now_ns);
     return status == WW_PENDING ? WW_OK : status;
 }
 
@@ -251,7 +241,6 @@ enum ww_status ww_progress(struct ww_context *context)
 static void note_exposed(struct ww_context *context, uint64_t since_ns, uint64_t now_ns)
 {
     atomic_fetch_add_explicit(&context->step.exposed_ns, now_ns - since_ns, memory_order_relaxed);
-    end_wait(context, now_ns);
 }
 
 static enum ww_status check_handover(struct ww_tensor *tensor, const void *values, const char *call)

@@ -34,13 +34,13 @@ static struct ww_config config_of(const struct ww_world *world, const struct pla
     return config;
 }
 
-/* With five steps to warm up: four times home, three dense, three home. */
-#define BLOCK_STEPS 7
+/* With five steps to warm up: four times two home, three dense, three home. */
+#define BLOCK_STEPS 8
 #define KNOWN_STEP (5 + 4 * BLOCK_STEPS)
 static bool is_probe_step(uint64_t step)
 {
     uint64_t turn = (step - 6) % BLOCK_STEPS;
-    return step > 5 && step <= KNOWN_STEP && turn >= 1 && turn <= 3;
+    return step > 5 && step <= KNOWN_STEP && turn >= 2 && turn <= 4;
 }
 
 static bool encodes(const struct plan_of_test *plan)

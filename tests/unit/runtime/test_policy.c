@@ -288,6 +288,17 @@ Test(policy, savings_are_those_of_two_real_runs)
     }
 }
 
+/* Uses that grow by a hundredth each, as much on both sides of a block. */
+Test(policy, drift_alone_is_no_saving)
+{
+    struct machine machine = {
+        .arms = 2, .units = 1, .seconds = {{1.0, 0.999}}, .drift = 0.01, .state = 1};
+    struct policy policy = make(&machine, false);
+    live(&machine, &policy, 40);
+    cr_assert_geq(policy.window.blocks, POLICY_KNOWN_BLOCKS);
+    cr_expect_lt(fabs(policy.window.saving.mean), 0.002, "%g s saved", policy.window.saving.mean);
+}
+
 Test(policy, savings_are_right_in_changing_weather)
 {
     const struct {
