@@ -323,8 +323,8 @@ Test(policy, savings_are_right_in_changing_weather)
             struct outcome outcome = live(&machine, &policy, 1600);
             right += is_right(&policy, &outcome);
         }
-        cr_expect_geq(right, rows[row].least * SEEDS / 200, "row %zu: %d of %d claims were right", row,
-                      right, SEEDS);
+        cr_expect_geq(right, rows[row].least * SEEDS / 200, "row %zu: %d of %d claims were right",
+                      row, right, SEEDS);
     }
 }
 
