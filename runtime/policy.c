@@ -342,8 +342,7 @@ static void learn_homes(struct policy_window *window)
                          (1 - window->shared) * (window->own[i] - window->own_mean);
     }
     window->told = paired_interval(differences, window->blocks);
-    /* The slope is fitted to the same few blocks: it makes no interval narrower before it is known.
-     */
+    /* The slope is fitted to the same blocks: few of them make no interval narrower. */
     double half = (window->saving.most - window->saving.least) / 2;
     if (window->blocks < SLOPE_KNOWN_BLOCKS) {
         window->told.least = fmin(window->told.least, window->told.mean - half);

@@ -12,8 +12,8 @@
  *     probe    two home, three dense, three home: they tell what the homes save. The first use
  *              behind a change does not count, as caches and connections are used to another way;
  *              nor does the second one at home, as residuals have two places in turn. The second
- * one of all lies there so that drift cancels: those that count lie around one middle. rest     all
- * at home, for as long as makes probing cost less than the budget.
+ *              use of the block does not either, so that home and dense lie around one middle.
+ *     rest     all at home, for as long as makes probing cost less than the budget.
  *
  * Blocks see few uses, and which ones is chance. All others at home are timed as well, so what was
  * saved is told for the uses that there were: dense ones would have taken longer where those at

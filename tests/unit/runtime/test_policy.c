@@ -262,6 +262,20 @@ static bool is_right(const struct policy *policy, const struct outcome *outcome)
            fabs(saved.mean - truth) <= fmax(0.1 * fabs(truth), 0.01 * outcome->dense_total);
 }
 
+/* Of so many machines like this one that differ by chance alone, how many claims are right. */
+static int count_right(const struct machine *like, int uses, int machines)
+{
+    int right = 0;
+    for (int seed = 1; seed <= machines; seed++) {
+        struct machine machine = *like;
+        machine.state = (uint64_t)seed;
+        struct policy policy = make(&machine, false);
+        struct outcome outcome = live(&machine, &policy, uses);
+        right += is_right(&policy, &outcome);
+    }
+    return right;
+}
+
 Test(policy, savings_are_those_of_two_real_runs)
 {
     const struct {
@@ -273,18 +287,12 @@ Test(policy, savings_are_those_of_two_real_runs)
                 {0.5, 0.05, 1e-4, 500}, {1.5, 0.05, 0, 300},    {0.97, 0.03, 0, 2000},
                 {1.03, 0.03, 0, 2000},  {0.25, 0.1, 1e-4, 4000}};
     for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
-        int right = 0;
-        for (uint64_t seed = 1; seed <= 40; seed++) {
-            struct machine machine = {.arms = 2,
-                                      .units = 1,
-                                      .seconds = {{1.0, rows[row].coded}},
-                                      .noise = rows[row].noise,
-                                      .drift = rows[row].drift,
-                                      .state = seed};
-            struct policy policy = make(&machine, false);
-            struct outcome outcome = live(&machine, &policy, rows[row].uses);
-            right += is_right(&policy, &outcome);
-        }
+        struct machine machine = {.arms = 2,
+                                  .units = 1,
+                                  .seconds = {{1.0, rows[row].coded}},
+                                  .noise = rows[row].noise,
+                                  .drift = rows[row].drift};
+        int right = count_right(&machine, rows[row].uses, 40);
         cr_expect_geq(right, 36, "row %zu: %d of 40 claims were right", row, right);
     }
 }
@@ -311,18 +319,12 @@ Test(policy, savings_are_right_in_changing_weather)
         int least; /* of 200 */
     } rows[] = {{0.65, 0.2, 0.15, 155}, {0.65, 0.1, 0.3, 165}, {0.5, 0.3, 0, 165}};
     for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
-        int right = 0;
-        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-            struct machine machine = {.arms = 2,
-                                      .units = 1,
-                                      .seconds = {{1.0, rows[row].coded}},
-                                      .noise = rows[row].noise,
-                                      .weather = rows[row].weather,
-                                      .state = seed};
-            struct policy policy = make(&machine, false);
-            struct outcome outcome = live(&machine, &policy, 1600);
-            right += is_right(&policy, &outcome);
-        }
+        struct machine machine = {.arms = 2,
+                                  .units = 1,
+                                  .seconds = {{1.0, rows[row].coded}},
+                                  .noise = rows[row].noise,
+                                  .weather = rows[row].weather};
+        int right = count_right(&machine, 1600, SEEDS);
         cr_expect_geq(right, rows[row].least * SEEDS / 200, "row %zu: %d of %d claims were right",
                       row, right, SEEDS);
     }
@@ -354,18 +356,9 @@ Test(policy, savings_are_told_for_the_uses_that_there_were)
 /* A dense run is never cold, so no claim may hold what being cold costs. */
 Test(policy, the_first_use_behind_a_change_tells_nothing)
 {
-    int right = 0;
-    for (uint64_t seed = 1; seed <= 40; seed++) {
-        struct machine machine = {.arms = 2,
-                                  .units = 1,
-                                  .seconds = {{1.0, 0.7}},
-                                  .noise = 0.03,
-                                  .cold = 0.25,
-                                  .state = seed};
-        struct policy policy = make(&machine, false);
-        struct outcome outcome = live(&machine, &policy, 1000);
-        right += is_right(&policy, &outcome);
-    }
+    struct machine machine = {
+        .arms = 2, .units = 1, .seconds = {{1.0, 0.7}}, .noise = 0.03, .cold = 0.25};
+    int right = count_right(&machine, 1000, 40);
     cr_expect_geq(right, 36, "%d of 40 claims were right", right);
 }
 
