@@ -283,6 +283,20 @@ static enum ww_status agree(struct ww_context *context, const struct call *call)
     return status;
 }
 
+/* Calls that are timed end with all ranks: whoever came last might be the first to be done. */
+static enum ww_status end_together(struct ww_context *context, const struct call *call)
+{
+    uint64_t other_ns = 0;
+    return run(context,
+               &(struct call){.name = call->name,
+                              .collective = COLLECTIVE_ALL_REDUCE,
+                              .type = WW_F32,
+                              .op = WW_SUM,
+                              .root = -1,
+                              .label = GATE_LABEL_LEDGER},
+               &other_ns);
+}
+
 /* A call of "auto" as its policy has it. */
 static enum ww_status run_chosen(struct ww_context *context, struct call *call)
 {
@@ -296,11 +310,15 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
                      (auto_takes_in(chooser, call->residual, arm) || arm == 0);
     uint64_t since_ns = policy_times(policy) ? clock_now_ns() : 0;
     enum ww_status status = run(context, call, &other_ns);
+    if (status == WW_OK && since_ns != 0) {
+        status = end_together(context, call);
+    }
     if (status != WW_OK) {
         return status;
     }
     uint64_t taken_ns = since_ns != 0 ? clock_now_ns() - since_ns - other_ns : 0;
-    return policy_note(policy, (double)taken_ns / 1e9) ? agree(context, call) : WW_OK;
+    double seconds = (double)taken_ns / 1e9;
+    return policy_note(policy, seconds, seconds) ? agree(context, call) : WW_OK;
 }
 
 static enum ww_status run_any(struct ww_context *context, const struct call *call)

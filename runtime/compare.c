@@ -206,8 +206,8 @@ static void tell_news(struct ww_context *context, enum policy_news news, const i
 
 /* ---- Deciding together ------------------------------------------------------------------ */
 
-/* The rank that was waited for counts: it was inside wirewise for the shortest time, and its step
- * is as long as anybody's. */
+/* The rank that came last counts: it was inside wirewise for the shortest time, and its step is as
+ * long as anybody's. */
 static enum ww_status agree(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
@@ -249,22 +249,57 @@ static double basis_seconds(struct ww_context *context, uint64_t now_ns)
     return (double)(ns > other_ns ? ns - other_ns : 0) / NS_PER_S;
 }
 
-static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
+/* Waits until all ranks are done, and adds the time: else the rank that came last might be the
+ * first to end, and tell less than the step took. Charged is only what meeting itself takes, as
+ * whoever ends early waits in the next step too. */
+static enum ww_status end_together(struct ww_context *context, double *seconds)
 {
     struct ledger *ledger = &context->ledger;
-    /* A GPU is waited for only where its time is wanted. */
-    bool timed = policy_times(&ledger->policy) || !device_enqueues(context);
-    double seconds = timed ? basis_seconds(context, now_ns) : 0;
-    enum ww_status status = WW_OK;
-    if (policy_times(&ledger->policy)) {
-        if (ledger->was_probe && ledger->shadows) {
-            double exposed = (double)atomic_load(&context->step.exposed_ns) / NS_PER_S;
-            status = yardstick_run_shadows(context);
-            seconds = with_dense(seconds, (double)context->step.communication_ns / NS_PER_S,
-                                 exposed, (double)ledger->shadow_ns / NS_PER_S);
-        }
+    struct side_call meeting = {.collective = COLLECTIVE_ALL_REDUCE,
+                                .type = WW_F32,
+                                .op = WW_SUM,
+                                .label = GATE_LABEL_LEDGER};
+    uint64_t since_ns = clock_now_ns();
+    enum ww_status status = side_run(context, &meeting, NULL);
+    uint64_t taken_ns = clock_now_ns() - since_ns;
+    bool least = ledger->meeting_ns == 0 || taken_ns < ledger->meeting_ns;
+    ledger->meeting_ns = least ? taken_ns : ledger->meeting_ns;
+    ledger->agreeing_ns += ledger->meeting_ns;
+    *seconds += (double)taken_ns / NS_PER_S;
+    return status;
+}
+
+/* What the step took in the end, or what a dense one would have. */
+static enum ww_status time_turn(struct ww_context *context, double *seconds)
+{
+    struct ledger *ledger = &context->ledger;
+    bool shadows = ledger->was_probe && ledger->shadows;
+    double basis = *seconds;
+    double communication = (double)context->step.communication_ns / NS_PER_S;
+    double exposed = (double)atomic_load(&context->step.exposed_ns) / NS_PER_S;
+    enum ww_status status = ledger->whole_steps ? WW_OK : end_together(context, seconds);
+    if (status != WW_OK || !shadows) {
+        return status;
     }
-    if (status == WW_OK && policy_note(&ledger->policy, seconds)) {
+    double dense = 0;
+    status = yardstick_run_shadows(context);
+    if (status == WW_OK && !ledger->whole_steps) {
+        status = end_together(context, &dense);
+    }
+    dense += (double)ledger->shadow_ns / NS_PER_S;
+    *seconds = with_dense(basis, communication, exposed, dense);
+    return status;
+}
+
+static enum ww_status compare(struct ww_context *context, uint64_t now_ns, double waited)
+{
+    struct ledger *ledger = &context->ledger;
+    bool wanted = policy_times(&ledger->policy);
+    /* A GPU is waited for only where its time is wanted. */
+    double seconds = wanted || !device_enqueues(context) ? basis_seconds(context, now_ns) : 0;
+    double own = ledger->whole_steps ? seconds : fmax(0, seconds - waited);
+    enum ww_status status = wanted ? time_turn(context, &seconds) : WW_OK;
+    if (status == WW_OK && policy_note(&ledger->policy, own, seconds)) {
         status = agree(context);
     }
     ledger->probe_s = ledger->was_probe && !ledger->shadows ? seconds : 0;
@@ -284,5 +319,5 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
     ledger->was_probe = policy_is_probe(&ledger->policy);
     ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;
-    return compare(context, now_ns);
+    return compare(context, now_ns, report->skew_s);
 }

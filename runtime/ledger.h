@@ -49,6 +49,7 @@ struct ledger {
     uint64_t held_ns;
     uint64_t first_step;        /* of the lines */
     uint64_t charged_ns;        /* what comparing took in all steps, beyond probes themselves */
+    uint64_t meeting_ns;        /* the least that all ranks took to meet; 0 = they did not yet */
     unsigned told_units;        /* bits of those whose first choice was told */
     struct codec_spec named;    /* in totals.codec */
     bool told_loss;             /* that encoding costs time */

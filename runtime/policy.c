@@ -38,12 +38,16 @@ static void add_turn(struct policy_block *block, int arm, bool warms)
     block->warms[block->turns++] = warms;
 }
 
-/* A use that counts, behind one that does not where another arm was before. */
+/* A use that counts, behind those that do not where another arm was before. */
 static void add_race_turns(struct policy *policy, int arm)
 {
     struct policy_block *block = &policy->block;
-    bool follows = block->turns > 0 && block->arm[block->turns - 1] == arm;
-    if (policy->race.blocks > 0 && !follows) { /* the first block only finds what is hopeless */
+    int before = block->turns > 0 ? block->arm[block->turns - 1] : POLICY_HOME;
+    int warm = before == arm ? 0 : arm != 0 && before <= 0 ? 2 : 1;
+    if (policy->race.blocks <= 0) { /* the first block only finds what is hopeless */
+        warm = 0;
+    }
+    for (; warm > 0; warm--) {
         add_turn(block, arm, true);
     }
     add_turn(block, arm, false);
@@ -84,14 +88,14 @@ static double block_least(const struct policy_block *block, int arm)
     return least;
 }
 
-/* Mean seconds of an arm's turns that count. */
-static double block_mean(const struct policy_block *block, int arm)
+/* Of seconds[turns], the mean of an arm's turns that count. */
+static double block_mean(const struct policy_block *block, const double *seconds, int arm)
 {
     double sum = 0;
     int turns = 0;
     for (int i = 0; i < block->turns; i++) {
         if (block->arm[i] == arm && !block->warms[i]) {
-            sum += block->seconds[i];
+            sum += seconds[i];
             turns++;
         }
     }
@@ -192,7 +196,8 @@ static void note_race_block(struct policy *policy)
     struct policy_race *race = &policy->race;
     for (int arm = 0; arm < policy->setup.arms; arm++) {
         if (is_live(policy, arm)) {
-            race->seconds[arm][race->blocks] = block_mean(&policy->block, arm);
+            race->seconds[arm][race->blocks] = block_mean(&policy->block, policy->block.seconds,
+                                                          arm);
             race->seen[arm] = race->blocks + 1;
             race->mean[arm] = paired_mean(race->seconds[arm], race->seen[arm]);
         }
@@ -382,7 +387,7 @@ static void note_probe_block(struct policy *policy, double home, double dense)
     }
     window->home[window->blocks] = home;
     window->dense[window->blocks] = dense;
-    window->own[window->blocks] = policy->block.own_s;
+    window->own[window->blocks] = block_mean(&policy->block, policy->block.own, POLICY_HOME);
     window->blocks++;
     if (window->blocks >= POLICY_KNOWN_BLOCKS) {
         window->saving = saving_of(window);
@@ -483,8 +488,8 @@ static void make_sure(struct policy *policy)
 static enum policy_news agree_probe(struct policy *policy)
 {
     struct policy_window *window = &policy->window;
-    double home = block_mean(&policy->block, POLICY_HOME);
-    double dense = block_mean(&policy->block, 0);
+    double home = block_mean(&policy->block, policy->block.seconds, POLICY_HOME);
+    double dense = block_mean(&policy->block, policy->block.seconds, 0);
     policy->surprises = is_surprise(policy, home, dense) ? policy->surprises + 1 : 0;
     note_probe_block(policy, home, dense);
     if (policy->surprises >= 2) {
@@ -555,13 +560,13 @@ bool policy_is_settled(const struct policy *policy)
     return policy->phase == POLICY_RESTS && chosen && (all_dense(policy) || !policy->calibrating);
 }
 
-bool policy_note(struct policy *policy, double seconds)
+bool policy_note(struct policy *policy, double own, double seconds)
 {
     struct policy_block *block = &policy->block;
     if (policy_is_home(policy)) {
         policy->window.home_uses++;
         policy->window.fresh_uses++;
-        time_home(&policy->window, seconds);
+        time_home(&policy->window, own);
     }
     if (policy->phase == POLICY_RESTS) {
         if (policy->rest != UINT64_MAX && --policy->rest == 0) {
@@ -576,12 +581,12 @@ bool policy_note(struct policy *policy, double seconds)
     if (policy->phase == POLICY_RACES) {
         policy->race.uses[block->arm[block->next]]++;
     }
+    block->own[block->next] = own;
     block->seconds[block->next++] = seconds;
     if (block->next < block->turns) {
         return false;
     }
     block->next = 0; /* until the ranks agreed */
-    block->own_s = policy->phase == POLICY_PROBES ? block_mean(block, POLICY_HOME) : 0;
     return true;
 }
 

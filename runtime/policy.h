@@ -9,10 +9,11 @@
  *     race     (where there is a choice) one unit after the other tries all arms, forward and back
  *              so that drift cancels; those that are clearly slower drop out; what is left is the
  *              unit's home. Dense stays home unless another arm is faster beyond the noise.
- *     probe    two home, three dense, three home: they tell what the homes save. The first use
- *              behind a change does not count, as caches and connections are used to another way;
- *              nor does the second one at home, as residuals have two places in turn. The second
- *              use of the block does not either, so that home and dense lie around one middle.
+ *     probe    two home, three dense, three home: they tell what the homes save. The second use of
+ *              the block does not count, so that home and dense lie around one middle.
+ *
+ * In both the first use behind a change does not count, as caches and connections are used to
+ * another way; nor does the second one behind dense ones, as residuals have two places in turn.
  *     rest     all at home, for as long as makes probing cost less than the budget.
  *
  * Blocks see few uses, and which ones is chance. All others at home are timed as well, so what was
@@ -32,7 +33,7 @@
 
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
-#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX)
+#define POLICY_TURNS_MAX (6 * POLICY_ARMS_MAX)
 #define POLICY_BLOCKS_MAX 64
 
 struct policy_setup {
@@ -60,8 +61,8 @@ struct policy_block {
     int arm[POLICY_TURNS_MAX];    /* POLICY_HOME or an arm */
     bool warms[POLICY_TURNS_MAX]; /* the turn does not count: what it needs was not at hand */
     double seconds[POLICY_TURNS_MAX];
-    bool counts;  /* false = all of it only warms up */
-    double own_s; /* of home, before the ranks agreed */
+    double own[POLICY_TURNS_MAX]; /* likewise, by this rank's clock alone */
+    bool counts;                  /* false = all of it only warms up */
 };
 #define POLICY_HOME (-1)
 
@@ -140,11 +141,12 @@ static inline bool policy_times(const struct policy *policy)
 /* True when it rests, and homes were chosen. */
 bool policy_is_settled(const struct policy *policy);
 
-/* Ends the present use. Seconds must be given where they are wanted, and help at home where they
- * are at hand; else 0. True when a block is complete: then the ranks agree on
+/* Ends the present use, which took so long: `own` by this rank's clock, which must be given where
+ * seconds are wanted, and helps at home where it is at hand; else 0. `seconds` until all ranks were
+ * done, where they are wanted. True when a block is complete: then the ranks agree on
  * block.seconds[block.turns] (the critical rank's), and policy_agree goes on from there, before the
  * next use. */
-bool policy_note(struct policy *policy, double seconds);
+bool policy_note(struct policy *policy, double own, double seconds);
 enum policy_news policy_agree(struct policy *policy);
 
 /* What one use at home saves, on the average of all there were, as far as this rank knows; needs

@@ -3,6 +3,7 @@
  * and what becomes of residuals in them, what is known of savings and when. Of times it asks only
  * what no slow machine can break. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -735,6 +736,52 @@ Test(ledger, a_rank_that_leaves_amid_the_agreement_is_named)
     plan.ranks_per_host = 0;
     world_run(3, leave_amid_agreement, &plan);
     world_forgive();
+}
+
+/* ---- Who counts --------------------------------------------------------------------------- */
+
+struct ending {
+    struct plan_of_test plan;
+    atomic_int last_step; /* that the last rank began to end */
+};
+
+/* All ranks have their results, so nothing but the comparison lets others wait for the last one to
+ * end its step. */
+static void end_apart(const struct ww_world *world, void *shared)
+{
+    struct ending *ending = shared;
+    struct ww_config config = config_of(world, &ending->plan);
+    struct trainer trainer;
+    trainer_begin(&trainer, world, &config);
+    for (int step = 1; step <= KNOWN_STEP; step++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        for (int t = TRAINER_TENSORS; t-- > 0;) {
+            trainer_start(&trainer, t);
+        }
+        for (int t = 0; t < TRAINER_TENSORS; t++) {
+            check_status(ww_tensor_wait(trainer.tensors[t]), WW_OK);
+        }
+        if (world->rank == world->size - 1) {
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+            atomic_store(&ending->last_step, step);
+        }
+        trainer_finish(&trainer);
+        int last_step = atomic_load(&ending->last_step);
+        check(step <= 5 || last_step >= step, "rank %d ended step %d while the last was in step %d",
+              world->rank, step, last_step);
+    }
+    trainer_end(&trainer);
+}
+
+Test(ledger, steps_that_are_compared_end_together)
+{
+    for (int ranks_per_host = 0; ranks_per_host < 2; ranks_per_host++) {
+        struct ending ending = {.plan = {.codec = "int8", .ranks_per_host = ranks_per_host}};
+        world_run(3, end_apart, &ending);
+        ending = (struct ending){.plan = ending.plan};
+        ending.plan.probe = WW_PROBE_SHADOWS;
+        world_run(2, end_apart, &ending);
+    }
 }
 
 /* Who makes progress is each rank's own affair; what is compared must be the same. */
