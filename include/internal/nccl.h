@@ -23,14 +23,15 @@ struct nccl_setup {
     int size;                     /* so many are, and this one is ... */
     int rank;                     /* ... the so-manyeth of them */
     int device;                   /* of this rank */
-    double timeout_s;             /* the most that connecting may take */
+    double timeout_s;             /* the most that connecting may take, and parting */
 };
 
 /* Opens this rank's end; nccl_load succeeded on all ranks, all call it.
  * WW_OK; WW_UNSUPPORTED (two ranks on one GPU), WW_TRANSPORT_FAILED, WW_TIMED_OUT, WW_NO_MEMORY. */
 enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl);
 
-/* After abort too. NULL is fine. A fabric that works waits for what is under way. */
+/* After abort too. NULL is fine. Otherwise it waits for what is under way, and for the other ranks
+ * to close; those that do not in time are warned of. */
 void nccl_close(struct nccl *nccl);
 
 /* Ends whatever is under way on the GPU, so that streams go on; results are undefined. Any thread,

@@ -3,8 +3,9 @@
  *
  * Communicators block, because those that do not start a thread for every group of calls. A call
  * only waits while ranks connect, the first time they speak to each other; whoever finds out that a
- * rank is gone aborts from another thread, and the call returns. Making the communicator is what
- * nobody can abort: a thread of its own does it, and is left behind where it does not come back. */
+ * rank is gone aborts from another thread, and the call returns. Making a communicator and parting
+ * are what nobody can abort: a thread of its own does it, and is left behind where it does not come
+ * back. */
 #include "internal/nccl.h"
 
 #include <dlfcn.h>
@@ -132,6 +133,10 @@ struct nccl {
     ncclComm_t comm;
     pthread_mutex_t lock; /* around every call on comm */
     atomic_bool aborted;
+    int device;
+    int size;
+    int rank;
+    double timeout_s;
 };
 
 static enum ww_status failure(struct nccl *nccl, ncclResult_t result, const char *what)
@@ -201,51 +206,48 @@ static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
     return status;
 }
 
-/* A communicator in the making; whoever of the two threads leaves last frees it. */
-struct connecting {
+/* What has no end where a rank is gone: a thread of its own does it, and whoever of the two leaves
+ * last frees it. */
+struct errand {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool done;
     bool left; /* nobody waits for it any more */
-    ncclComm_t comm;
+    ncclResult_t (*work)(struct errand *self);
     ncclResult_t result;
+    ncclComm_t comm;
     ncclUniqueId id;
     int device;
     int size;
     int rank;
 };
 
-static void connecting_destroy(struct connecting *self)
+static void errand_destroy(struct errand *self)
 {
     pthread_mutex_destroy(&self->lock);
     pthread_cond_destroy(&self->changed);
     free(self);
 }
 
-static void *connect_ranks(void *argument)
+static void *run_errand(void *argument)
 {
-    struct connecting *self = argument;
-    ncclComm_t comm = NULL;
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    ncclResult_t result = ncclInvalidUsage;
+    struct errand *self = argument;
     log_set_rank(self->rank);
-    if (gpu_use(self->device) == WW_OK) {
-        result = library.init(&comm, self->size, self->id, self->rank, &config);
-    }
+    ncclResult_t result = gpu_use(self->device) == WW_OK ? self->work(self) : ncclInvalidUsage;
     pthread_mutex_lock(&self->lock);
-    self->comm = comm;
     self->result = result;
     self->done = true;
     bool left = self->left;
     pthread_cond_signal(&self->changed);
     pthread_mutex_unlock(&self->lock);
     if (left) {
-        connecting_destroy(self);
+        errand_destroy(self);
     }
     return NULL;
 }
 
-static enum ww_status await_ranks(struct connecting *self, double timeout_s)
+/* True when it was done in time; else it is the thread's. */
+static bool await_errand(struct errand *self, double timeout_s)
 {
     struct timespec until = clock_deadline(timeout_s);
     int failure = 0;
@@ -256,44 +258,64 @@ static enum ww_status await_ranks(struct connecting *self, double timeout_s)
     bool done = self->done;
     self->left = !done;
     pthread_mutex_unlock(&self->lock);
-    return done
-               ? WW_OK
-               : log_failure(WW_TIMED_OUT,
-                             "NCCL: connecting %d ranks did not come to an end within %.3g s: does "
-                             "NCCL find a network between them (NCCL_DEBUG=INFO tells)?",
-                             self->size, timeout_s);
+    return done;
 }
 
-static enum ww_status connect_all(const struct nccl_setup *setup, const ncclUniqueId *id,
-                                  struct nccl *nccl)
+/* Does the work for this end of the ranks. WW_OK: *made is the caller's to destroy. WW_TIMED_OUT
+ * without a word, WW_NO_MEMORY. */
+static enum ww_status errand_do(const struct nccl *nccl, const ncclUniqueId *id,
+                                ncclResult_t (*work)(struct errand *self), struct errand **made)
 {
     pthread_t thread;
-    struct connecting *self = calloc(1, sizeof *self);
+    struct errand *self = calloc(1, sizeof *self);
+    *made = NULL;
     if (self == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for NCCL");
     }
+    self->work = work;
+    self->comm = nccl->comm;
     self->id = *id;
-    self->device = setup->device;
-    self->size = setup->size;
-    self->rank = setup->rank;
+    self->device = nccl->device;
+    self->size = nccl->size;
+    self->rank = nccl->rank;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->changed, NULL);
-    int trouble = pthread_create(&thread, NULL, connect_ranks, self);
+    int trouble = pthread_create(&thread, NULL, run_errand, self);
     if (trouble != 0) {
-        connecting_destroy(self);
-        return log_failure(WW_NO_MEMORY, "no thread to connect NCCL's ranks: %s",
-                           strerror(trouble));
+        errand_destroy(self);
+        return log_failure(WW_NO_MEMORY, "no thread for NCCL: %s", strerror(trouble));
     }
-    enum ww_status status = await_ranks(self, setup->timeout_s);
-    if (status != WW_OK) {
+    if (!await_errand(self, nccl->timeout_s)) {
         pthread_detach(thread);
-        return status;
+        return WW_TIMED_OUT;
     }
     pthread_join(thread, NULL);
-    nccl->comm = self->comm;
-    status = self->result == ncclSuccess ? WW_OK
-                                         : failure(nccl, self->result, "connecting the ranks");
-    connecting_destroy(self);
+    *made = self;
+    return WW_OK;
+}
+
+static ncclResult_t join(struct errand *self)
+{
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    return library.init(&self->comm, self->size, self->id, self->rank, &config);
+}
+
+static enum ww_status connect_all(const ncclUniqueId *id, struct nccl *nccl)
+{
+    struct errand *joined;
+    enum ww_status status = errand_do(nccl, id, join, &joined);
+    if (status == WW_TIMED_OUT) {
+        return log_failure(WW_TIMED_OUT,
+                           "NCCL: connecting %d ranks did not come to an end within %.3g s: does "
+                           "NCCL find a network between them (NCCL_DEBUG=INFO tells)?",
+                           nccl->size, nccl->timeout_s);
+    }
+    if (status == WW_OK) {
+        nccl->comm = joined->comm;
+        ncclResult_t result = joined->result;
+        errand_destroy(joined);
+        status = result == ncclSuccess ? WW_OK : failure(nccl, result, "connecting the ranks");
+    }
     return status;
 }
 
@@ -308,7 +330,11 @@ enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl)
     }
     if (status == WW_OK) {
         pthread_mutex_init(&made->lock, NULL);
-        status = connect_all(setup, &id, made);
+        made->device = setup->device;
+        made->size = setup->size;
+        made->rank = setup->rank;
+        made->timeout_s = setup->timeout_s;
+        status = connect_all(&id, made);
     }
     if (status != WW_OK) {
         free(made);
@@ -337,14 +363,36 @@ void nccl_abort(struct nccl *nccl)
     }
 }
 
+static ncclResult_t part(struct errand *self)
+{
+    ncclResult_t result = library.finalize(self->comm);
+    library.destroy(self->comm);
+    return result;
+}
+
+/* The ranks part together. One that is gone by now is none of the results' concern. */
+static void part_all(const struct nccl *nccl)
+{
+    static const ncclUniqueId none;
+    struct errand *parted;
+    enum ww_status status = errand_do(nccl, &none, part, &parted);
+    if (status == WW_TIMED_OUT) {
+        log_warn("NCCL: %d ranks did not part within %.3g s, so one of them is gone or hangs; what "
+                 "NCCL holds stays behind",
+                 nccl->size, nccl->timeout_s);
+    }
+    if (status == WW_OK) {
+        errand_destroy(parted);
+    }
+}
+
 void nccl_close(struct nccl *nccl)
 {
     if (nccl == NULL) {
         return;
     }
     if (!atomic_load(&nccl->aborted)) {
-        library.finalize(nccl->comm);
-        library.destroy(nccl->comm);
+        part_all(nccl);
     }
     pthread_mutex_destroy(&nccl->lock);
     free(nccl);

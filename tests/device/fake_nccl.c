@@ -4,6 +4,7 @@
  * error, as it would be a hang. */
 #include <nccl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,20 @@ void fake_nccl_never_connects(bool never);
 void fake_nccl_never_connects(bool never)
 {
     atomic_store(&never_connects, never);
+}
+
+static atomic_bool never_parts;
+static atomic_int parting;
+
+/* From now on ranks wait in finalizing for one that does not; false lets them go, and waits until
+ * they went. */
+void fake_nccl_never_parts(bool never);
+void fake_nccl_never_parts(bool never)
+{
+    atomic_store(&never_parts, never);
+    while (!never && atomic_load(&parting) > 0) {
+        sched_yield();
+    }
 }
 
 struct world {
@@ -125,12 +140,17 @@ static void leave(ncclComm_t comm)
 ncclResult_t ncclCommFinalize(ncclComm_t comm)
 {
     (void)comm;
+    atomic_fetch_add(&parting, 1);
+    while (atomic_load(&never_parts)) {
+        sched_yield();
+    }
     return ncclSuccess;
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm)
 {
     leave(comm);
+    atomic_fetch_sub(&parting, 1);
     return ncclSuccess;
 }
 

@@ -307,11 +307,11 @@ Test(device_calls, that_never_end_are_given_up)
     world_forgive();
 }
 
-static void never_connect(bool never)
+static void tell_nccl(const char *what, bool never)
 {
     void (*tell)(bool never);
     void *library = dlopen(FAKE_NCCL, RTLD_NOW | RTLD_LOCAL);
-    void *symbol = dlsym(library, "fake_nccl_never_connects");
+    void *symbol = dlsym(library, what);
     memcpy(&tell, &symbol, sizeof tell);
     tell(never); /* the library stays loaded: it remembers */
 }
@@ -348,11 +348,33 @@ Test(device_calls, that_wait_for_connections_are_given_up)
 {
     for (int steps = 0; steps < 2; steps++) {
         bool of_steps = steps == 1;
-        never_connect(true);
+        tell_nccl("fake_nccl_never_connects", true);
         world_run(2, wait_for_connections, &of_steps);
         world_forgive();
     }
-    never_connect(false);
+    tell_nccl("fake_nccl_never_connects", false);
+}
+
+static void part(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = world_config();
+    float values[16] = {0};
+    (void)shared;
+    config.timeout_s = 0.4;
+    struct ww_context *context = world_context(world, &config);
+    check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    check_status(ww_cuda_synchronize(context), WW_OK);
+    ww_context_destroy(context);
+}
+
+/* A rank that dies between its last call and its end would keep all others for ever. */
+Test(device_calls, parting_comes_to_an_end)
+{
+    tell_nccl("fake_nccl_never_parts", true);
+    world_run(3, part, NULL);
+    cr_assert_eq(world_forgive(), 3);
+    tell_nccl("fake_nccl_never_parts", false);
 }
 
 static void make_graphs(const struct ww_world *world, void *shared)
