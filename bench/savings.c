@@ -171,9 +171,10 @@ static void tell(const struct job *job, struct runner *runner, double dense_s)
            runner->seconds[runner->settle + job->steps / 2], timed / job->steps, job->steps,
            runner->now);
     printf("claim %s seconds %.6f least %.6f most %.6f evidence %d true %.6f dense %.6f "
-           "probes %" PRIu64 "\n",
+           "probes %" PRIu64 " dense_s %.9f coded_s %.9f\n",
            runner->codec, ledger.saved.seconds, ledger.saved.least_s, ledger.saved.most_s,
-           (int)ledger.saved.evidence, dense_total - own_total, dense_total, ledger.probes);
+           (int)ledger.saved.evidence, dense_total - own_total, dense_total, ledger.probes,
+           ledger.dense_s, ledger.coded_s);
     printf("audit %s claimed %" PRIu64 " counted %" PRIu64 " overhead %" PRIu64
            " unexplained %.4f\n",
            runner->codec, ledger.audit.claimed_bytes, ledger.audit.counted_bytes,

@@ -269,7 +269,7 @@ static enum ww_status agree(struct ww_context *context, const struct call *call)
                        .collective = COLLECTIVE_ALL_REDUCE,
                        .input = policy->block.seconds,
                        .output = policy->block.seconds,
-                       .count = (size_t)policy->block.turns,
+                       .count = 2 * (size_t)policy->block.turns,
                        .type = WW_F64,
                        .op = WW_MIN,
                        .root = -1,
@@ -308,17 +308,21 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
     call->feeds_back = coding_feeds_back(context->settings.values.error_feedback, &call->codec);
     call->takes_in = call->residual != NULL &&
                      (auto_takes_in(chooser, call->residual, arm) || arm == 0);
+    struct policy_time time = {0, 0, 0};
     uint64_t since_ns = policy_times(policy) ? clock_now_ns() : 0;
     enum ww_status status = run(context, call, &other_ns);
     if (status == WW_OK && since_ns != 0) {
+        uint64_t done_ns = clock_now_ns();
         status = end_together(context, call);
+        uint64_t met_ns = clock_now_ns();
+        time.own = (double)(done_ns - since_ns - other_ns) / 1e9;
+        time.meeting = (double)(met_ns - done_ns) / 1e9;
+        time.seconds = time.own + time.meeting;
     }
     if (status != WW_OK) {
         return status;
     }
-    uint64_t taken_ns = since_ns != 0 ? clock_now_ns() - since_ns - other_ns : 0;
-    double seconds = (double)taken_ns / 1e9;
-    return policy_note(policy, seconds, seconds) ? agree(context, call) : WW_OK;
+    return policy_note(policy, &time) ? agree(context, call) : WW_OK;
 }
 
 static enum ww_status run_any(struct ww_context *context, const struct call *call)

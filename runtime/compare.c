@@ -216,7 +216,7 @@ static enum ww_status agree(struct ww_context *context)
     memcpy(homes, policy->home, sizeof homes);
     struct side_call call = {.collective = COLLECTIVE_ALL_REDUCE,
                              .values = policy->block.seconds,
-                             .count = (size_t)policy->block.turns,
+                             .count = 2 * (size_t)policy->block.turns,
                              .type = WW_F64,
                              .op = ledger->whole_steps ? WW_MAX : WW_MIN,
                              .label = GATE_LABEL_LEDGER};
@@ -252,7 +252,7 @@ static double basis_seconds(struct ww_context *context, uint64_t now_ns)
 /* Waits until all ranks are done, and adds the time: else the rank that came last might be the
  * first to end, and tell less than the step took. Charged is only what meeting itself takes, as
  * whoever ends early waits in the next step too. */
-static enum ww_status end_together(struct ww_context *context, double *seconds)
+static enum ww_status end_together(struct ww_context *context, struct policy_time *time)
 {
     struct ledger *ledger = &context->ledger;
     struct side_call meeting = {.collective = COLLECTIVE_ALL_REDUCE,
@@ -265,29 +265,29 @@ static enum ww_status end_together(struct ww_context *context, double *seconds)
     bool least = ledger->meeting_ns == 0 || taken_ns < ledger->meeting_ns;
     ledger->meeting_ns = least ? taken_ns : ledger->meeting_ns;
     ledger->agreeing_ns += ledger->meeting_ns;
-    *seconds += (double)taken_ns / NS_PER_S;
+    time->meeting = (double)taken_ns / NS_PER_S;
+    time->seconds += time->meeting;
     return status;
 }
 
 /* What the step took in the end, or what a dense one would have. */
-static enum ww_status time_turn(struct ww_context *context, double *seconds)
+static enum ww_status time_turn(struct ww_context *context, struct policy_time *time)
 {
     struct ledger *ledger = &context->ledger;
     bool shadows = ledger->was_probe && ledger->shadows;
-    double basis = *seconds;
+    double basis = time->seconds;
     double communication = (double)context->step.communication_ns / NS_PER_S;
     double exposed = (double)atomic_load(&context->step.exposed_ns) / NS_PER_S;
-    enum ww_status status = ledger->whole_steps ? WW_OK : end_together(context, seconds);
+    enum ww_status status = ledger->whole_steps ? WW_OK : end_together(context, time);
     if (status != WW_OK || !shadows) {
         return status;
     }
-    double dense = 0;
     status = yardstick_run_shadows(context);
+    time->seconds = (double)ledger->shadow_ns / NS_PER_S;
     if (status == WW_OK && !ledger->whole_steps) {
-        status = end_together(context, &dense);
+        status = end_together(context, time);
     }
-    dense += (double)ledger->shadow_ns / NS_PER_S;
-    *seconds = with_dense(basis, communication, exposed, dense);
+    time->seconds = with_dense(basis, communication, exposed, time->seconds);
     return status;
 }
 
@@ -296,13 +296,13 @@ static enum ww_status compare(struct ww_context *context, uint64_t now_ns, doubl
     struct ledger *ledger = &context->ledger;
     bool wanted = policy_times(&ledger->policy);
     /* A GPU is waited for only where its time is wanted. */
-    double seconds = wanted || !device_enqueues(context) ? basis_seconds(context, now_ns) : 0;
-    double own = ledger->whole_steps ? seconds : fmax(0, seconds - waited);
-    enum ww_status status = wanted ? time_turn(context, &seconds) : WW_OK;
-    if (status == WW_OK && policy_note(&ledger->policy, own, seconds)) {
+    double basis = wanted || !device_enqueues(context) ? basis_seconds(context, now_ns) : 0;
+    struct policy_time time = {ledger->whole_steps ? basis : fmax(0, basis - waited), basis, 0};
+    enum ww_status status = wanted ? time_turn(context, &time) : WW_OK;
+    if (status == WW_OK && policy_note(&ledger->policy, &time)) {
         status = agree(context);
     }
-    ledger->probe_s = ledger->was_probe && !ledger->shadows ? seconds : 0;
+    ledger->probe_s = ledger->was_probe && !ledger->shadows ? basis : 0;
     return status;
 }
 

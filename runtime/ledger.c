@@ -221,7 +221,7 @@ enum ww_status ledger_begin(struct ww_context *context)
     if (status == WW_OK && ledger->compares) {
         struct side_call call = {.collective = COLLECTIVE_ALL_REDUCE,
                                  .values = ledger->policy.block.seconds,
-                                 .count = POLICY_TURNS_MAX,
+                                 .count = 2 * POLICY_TURNS_MAX,
                                  .type = WW_F64,
                                  .op = WW_MAX};
         status = side_reserve(context, &call);

@@ -560,13 +560,13 @@ bool policy_is_settled(const struct policy *policy)
     return policy->phase == POLICY_RESTS && chosen && (all_dense(policy) || !policy->calibrating);
 }
 
-bool policy_note(struct policy *policy, double own, double seconds)
+bool policy_note(struct policy *policy, const struct policy_time *time)
 {
     struct policy_block *block = &policy->block;
     if (policy_is_home(policy)) {
         policy->window.home_uses++;
         policy->window.fresh_uses++;
-        time_home(&policy->window, own);
+        time_home(&policy->window, time->own);
     }
     if (policy->phase == POLICY_RESTS) {
         if (policy->rest != UINT64_MAX && --policy->rest == 0) {
@@ -581,17 +581,24 @@ bool policy_note(struct policy *policy, double own, double seconds)
     if (policy->phase == POLICY_RACES) {
         policy->race.uses[block->arm[block->next]]++;
     }
-    block->own[block->next] = own;
-    block->seconds[block->next++] = seconds;
+    block->own[block->next] = time->own;
+    block->meeting[block->next] = time->meeting;
+    block->seconds[block->next++] = time->seconds;
     if (block->next < block->turns) {
         return false;
     }
     block->next = 0; /* until the ranks agreed */
+    memcpy(block->seconds + block->turns, block->meeting,
+           (size_t)block->turns * sizeof *block->meeting);
     return true;
 }
 
 enum policy_news policy_agree(struct policy *policy)
 {
+    struct policy_block *block = &policy->block;
+    for (int i = 0; i < block->turns; i++) {
+        block->seconds[i] -= block->seconds[block->turns + i];
+    }
     return policy->phase == POLICY_RACES ? agree_race(policy) : agree_probe(policy);
 }
 

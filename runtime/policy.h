@@ -60,9 +60,11 @@ struct policy_block {
     int next;
     int arm[POLICY_TURNS_MAX];    /* POLICY_HOME or an arm */
     bool warms[POLICY_TURNS_MAX]; /* the turn does not count: what it needs was not at hand */
-    double seconds[POLICY_TURNS_MAX];
-    double own[POLICY_TURNS_MAX]; /* likewise, by this rank's clock alone */
-    bool counts;                  /* false = all of it only warms up */
+    double
+        seconds[2 * POLICY_TURNS_MAX]; /* of each turn; once complete, how long each met behind */
+    double meeting[POLICY_TURNS_MAX];
+    double own[POLICY_TURNS_MAX];
+    bool counts; /* false = all of it only warms up */
 };
 #define POLICY_HOME (-1)
 
@@ -141,12 +143,17 @@ static inline bool policy_times(const struct policy *policy)
 /* True when it rests, and homes were chosen. */
 bool policy_is_settled(const struct policy *policy);
 
-/* Ends the present use, which took so long: `own` by this rank's clock, which must be given where
- * seconds are wanted, and helps at home where it is at hand; else 0. `seconds` until all ranks were
- * done, where they are wanted. True when a block is complete: then the ranks agree on
- * block.seconds[block.turns] (the critical rank's), and policy_agree goes on from there, before the
- * next use. */
-bool policy_note(struct policy *policy, double own, double seconds);
+/* How long a use took. */
+struct policy_time {
+    double own;     /* by this rank's clock; helps at home where it is at hand, else 0 */
+    double seconds; /* where they are wanted: until all ranks were done, and knew it ... */
+    double meeting; /* ... for which this one waited so long at its end; 0 = that is not in them */
+};
+
+/* Ends the present use. True when a block is complete: then the ranks agree on the critical rank's
+ * block.seconds[2 * block.turns], and policy_agree goes on from there, before the next use. Whoever
+ * is done last waits for nobody, so the shortest meeting is its bare latency, and left out. */
+bool policy_note(struct policy *policy, const struct policy_time *time);
 enum policy_news policy_agree(struct policy *policy);
 
 /* What one use at home saves, on the average of all there were, as far as this rank knows; needs

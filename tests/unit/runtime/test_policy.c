@@ -76,7 +76,7 @@ static struct outcome live(struct machine *machine, struct policy *policy, int u
         double seconds = use(machine, policy, (uint64_t)i);
         outcome.total += seconds;
         outcome.dense_total += use(machine, NULL, (uint64_t)i);
-        if (policy_note(policy, seconds, seconds)) {
+        if (policy_note(policy, &(struct policy_time){seconds, seconds, 0})) {
             enum policy_news news = policy_agree(policy);
             outcome.chose += news == POLICY_CHOSE;
             outcome.gave_up += news == POLICY_GAVE_UP;
@@ -220,8 +220,9 @@ Test(policy, two_ranks_that_hear_the_same_do_the_same)
             cr_assert_eq(policy_arm(&one, unit), policy_arm(&other, unit), "use %d", i);
         }
         double seconds = use(&machine, &one, 0);
-        bool agrees = policy_note(&one, seconds, seconds);
-        cr_assert_eq(policy_note(&other, 2 * seconds, 2 * seconds), agrees);
+        bool agrees = policy_note(&one, &(struct policy_time){seconds, seconds, 0});
+        struct policy_time twice = {2 * seconds, 2 * seconds, 0};
+        cr_assert_eq(policy_note(&other, &twice), agrees);
         if (agrees) { /* the smaller one counts */
             for (int turn = 0; turn < one.block.turns; turn++) {
                 other.block.seconds[turn] = one.block.seconds[turn];
@@ -344,7 +345,7 @@ Test(policy, savings_are_told_for_the_uses_that_there_were)
         double at_home = policy.phase == POLICY_RESTS ? 0.55 : 0.4 + 0.05 * (blocks * 2 % 5);
         double seconds = policy_is_probe(&policy) ? 1 : at_home;
         truth += home ? 1 - seconds : 0;
-        if (policy_note(&policy, seconds, seconds)) {
+        if (policy_note(&policy, &(struct policy_time){seconds, seconds, 0})) {
             policy_agree(&policy);
             blocks++;
         }
@@ -442,6 +443,6 @@ Test(policy, without_probes_it_only_rests)
     for (int i = 0; i < 100000; i++) {
         cr_assert_eq(policy_arm(&policy, 0), 1);
         cr_assert_not(policy_times(&policy));
-        cr_assert_not(policy_note(&policy, 1, 1));
+        cr_assert_not(policy_note(&policy, &(struct policy_time){1, 1, 0}));
     }
 }
