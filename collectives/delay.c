@@ -12,9 +12,12 @@ static void begin(struct delay *delay, uint64_t now_ns)
     delay->looks = 0;
 }
 
-static void end(struct delay *delay, uint64_t now_ns)
+void delay_end(struct delay *delay, uint64_t now_ns)
 {
-    uint64_t waited_ns = now_ns - delay->since_ns;
+    if (delay->since_ns == 0) {
+        return;
+    }
+    uint64_t waited_ns = now_ns > delay->since_ns ? now_ns - delay->since_ns : 0;
     delay->since_ns = 0;
     delay->total_ns += waited_ns;
     if (delay->missing >= 0 && waited_ns > delay->longest_ns) {
@@ -26,9 +29,7 @@ static void end(struct delay *delay, uint64_t now_ns)
 void delay_look(struct delay *delay, bool at_gate, const struct gate *gate, uint64_t now_ns)
 {
     if (!at_gate) {
-        if (delay->since_ns != 0) {
-            end(delay, now_ns);
-        }
+        delay_end(delay, now_ns);
         return;
     }
     if (delay->since_ns == 0) {

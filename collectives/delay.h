@@ -18,6 +18,9 @@ struct delay {
     unsigned looks;
 };
 
+/* The present wait, if any, counts until now; should it go on, that is another. */
+void delay_end(struct delay *delay, uint64_t now_ns);
+
 /* Looks: does the oldest collective wait at the gate now? */
 void delay_look(struct delay *delay, bool at_gate, const struct gate *gate, uint64_t now_ns);
 

@@ -589,6 +589,11 @@ uint64_t engine_delay_ns(const struct engine *engine)
     return engine->delay.total_ns;
 }
 
+void engine_end_delay(struct engine *engine, uint64_t now_ns)
+{
+    delay_end(&engine->delay, now_ns);
+}
+
 int engine_take_slowest(struct engine *engine)
 {
     int rank = engine->delay.longest_rank;

@@ -170,6 +170,9 @@ struct run_times engine_times(const struct engine *engine, uint64_t number);
 uint64_t engine_delay_ns(const struct engine *engine);
 int engine_take_slowest(struct engine *engine);
 
+/* A wait that is under way is told until now; should it go on, that is another. */
+void engine_end_delay(struct engine *engine, uint64_t now_ns);
+
 /* Shows a number to the ranks of this host; their sum, this rank's included, and how many there
  * are: 1 where ranks do not see each other. */
 void engine_tell(struct engine *engine, uint64_t number);

@@ -260,6 +260,17 @@ static enum ww_status run(struct ww_context *context, const struct call *call, u
     return status;
 }
 
+/* Nobody comes out before all came. */
+static struct call meeting_of(const char *name, uint32_t label)
+{
+    return (struct call){.name = name,
+                         .collective = COLLECTIVE_ALL_REDUCE,
+                         .type = WW_F32,
+                         .op = WW_SUM,
+                         .root = -1,
+                         .label = label};
+}
+
 /* The ranks agree on how long calls took: on the shortest, of the rank that came last. */
 static enum ww_status agree(struct ww_context *context, const struct call *call)
 {
@@ -287,14 +298,11 @@ static enum ww_status agree(struct ww_context *context, const struct call *call)
 static enum ww_status end_together(struct ww_context *context, const struct call *call)
 {
     uint64_t other_ns = 0;
-    return run(context,
-               &(struct call){.name = call->name,
-                              .collective = COLLECTIVE_ALL_REDUCE,
-                              .type = WW_F32,
-                              .op = WW_SUM,
-                              .root = -1,
-                              .label = GATE_LABEL_LEDGER},
-               &other_ns);
+    struct latest_call latest = context->latest_call; /* the next one is like it */
+    struct call meeting = meeting_of(call->name, GATE_LABEL_LEDGER);
+    enum ww_status status = run(context, &meeting, &other_ns);
+    context->latest_call = latest;
+    return status;
 }
 
 /* A call of "auto" as its policy has it. */
@@ -308,21 +316,21 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
     call->feeds_back = coding_feeds_back(context->settings.values.error_feedback, &call->codec);
     call->takes_in = call->residual != NULL &&
                      (auto_takes_in(chooser, call->residual, arm) || arm == 0);
-    struct policy_time time = {0, 0, 0};
+    struct policy_time taken = {0, 0, 0};
     uint64_t since_ns = policy_times(policy) ? clock_now_ns() : 0;
     enum ww_status status = run(context, call, &other_ns);
     if (status == WW_OK && since_ns != 0) {
         uint64_t done_ns = clock_now_ns();
         status = end_together(context, call);
         uint64_t met_ns = clock_now_ns();
-        time.own = (double)(done_ns - since_ns - other_ns) / 1e9;
-        time.meeting = (double)(met_ns - done_ns) / 1e9;
-        time.seconds = time.own + time.meeting;
+        taken.own = (double)(done_ns - since_ns - other_ns) / 1e9;
+        taken.meeting = (double)(met_ns - done_ns) / 1e9;
+        taken.seconds = taken.own + taken.meeting;
     }
     if (status != WW_OK) {
         return status;
     }
-    return policy_note(policy, &time) ? agree(context, call) : WW_OK;
+    return policy_note(policy, &taken) ? agree(context, call) : WW_OK;
 }
 
 static enum ww_status run_any(struct ww_context *context, const struct call *call)
@@ -376,12 +384,8 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
 
 enum ww_status call_meet(struct ww_context *context, const char *name, uint32_t label)
 {
-    return make(context, &(struct call){.name = name,
-                                        .collective = COLLECTIVE_ALL_REDUCE,
-                                        .type = WW_F32,
-                                        .op = WW_SUM,
-                                        .root = -1,
-                                        .label = label});
+    struct call meeting = meeting_of(name, label);
+    return make(context, &meeting);
 }
 
 enum ww_status call_gather(struct ww_context *context, const struct call_purpose *purpose,

@@ -252,7 +252,7 @@ static double basis_seconds(struct ww_context *context, uint64_t now_ns)
 /* Waits until all ranks are done, and adds the time: else the rank that came last might be the
  * first to end, and tell less than the step took. Charged is only what meeting itself takes, as
  * whoever ends early waits in the next step too. */
-static enum ww_status end_together(struct ww_context *context, struct policy_time *time)
+static enum ww_status end_together(struct ww_context *context, struct policy_time *taken)
 {
     struct ledger *ledger = &context->ledger;
     struct side_call meeting = {.collective = COLLECTIVE_ALL_REDUCE,
@@ -265,41 +265,39 @@ static enum ww_status end_together(struct ww_context *context, struct policy_tim
     bool least = ledger->meeting_ns == 0 || taken_ns < ledger->meeting_ns;
     ledger->meeting_ns = least ? taken_ns : ledger->meeting_ns;
     ledger->agreeing_ns += ledger->meeting_ns;
-    time->meeting = (double)taken_ns / NS_PER_S;
-    time->seconds += time->meeting;
+    taken->meeting = (double)taken_ns / NS_PER_S;
+    taken->seconds += taken->meeting;
     return status;
 }
 
 /* What the step took in the end, or what a dense one would have. */
-static enum ww_status time_turn(struct ww_context *context, struct policy_time *time)
+static enum ww_status time_turn(struct ww_context *context, struct policy_time *taken)
 {
     struct ledger *ledger = &context->ledger;
     bool shadows = ledger->was_probe && ledger->shadows;
-    double basis = time->seconds;
+    double basis = taken->seconds;
     double communication = (double)context->step.communication_ns / NS_PER_S;
     double exposed = (double)atomic_load(&context->step.exposed_ns) / NS_PER_S;
-    enum ww_status status = ledger->whole_steps ? WW_OK : end_together(context, time);
+    enum ww_status status = ledger->whole_steps ? WW_OK : end_together(context, taken);
     if (status != WW_OK || !shadows) {
         return status;
     }
     status = yardstick_run_shadows(context);
-    time->seconds = (double)ledger->shadow_ns / NS_PER_S;
-    if (status == WW_OK && !ledger->whole_steps) {
-        status = end_together(context, time);
-    }
-    time->seconds = with_dense(basis, communication, exposed, time->seconds);
-    return status;
+    double shadow = (double)ledger->shadow_ns / NS_PER_S;
+    taken->seconds = with_dense(basis, communication, exposed, shadow);
+    return status != WW_OK || ledger->whole_steps ? status : end_together(context, taken);
 }
 
-static enum ww_status compare(struct ww_context *context, uint64_t now_ns, double waited)
+static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
 {
     struct ledger *ledger = &context->ledger;
     bool wanted = policy_times(&ledger->policy);
     /* A GPU is waited for only where its time is wanted. */
     double basis = wanted || !device_enqueues(context) ? basis_seconds(context, now_ns) : 0;
-    struct policy_time time = {ledger->whole_steps ? basis : fmax(0, basis - waited), basis, 0};
-    enum ww_status status = wanted ? time_turn(context, &time) : WW_OK;
-    if (status == WW_OK && policy_note(&ledger->policy, &time)) {
+    double waited = ledger->whole_steps ? 0 : (double)ledger->waited_ns / NS_PER_S;
+    struct policy_time taken = {fmax(0, basis - waited), basis, 0};
+    enum ww_status status = wanted ? time_turn(context, &taken) : WW_OK;
+    if (status == WW_OK && policy_note(&ledger->policy, &taken)) {
         status = agree(context);
     }
     ledger->probe_s = ledger->was_probe && !ledger->shadows ? basis : 0;
@@ -319,5 +317,5 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
     ledger->was_probe = policy_is_probe(&ledger->policy);
     ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;
-    return compare(context, now_ns, report->skew_s);
+    return compare(context, now_ns);
 }

@@ -426,8 +426,10 @@ enum ww_status ledger_begin(struct ww_context *context);
 void ledger_change_menu(struct ww_context *context);
 void ledger_destroy(struct ww_context *context, enum ww_status failure);
 
-/* At the begin of a step; with its counters (lane locked for both); with the finished report. */
+/* At the begin of a step; when the program comes to end it; with its counters (lane locked for this
+ * and the first); with the finished report. */
 void ledger_begin_step(struct ww_context *context);
+void ledger_begin_end(struct ww_context *context, uint64_t now_ns);
 void ledger_collect(struct ww_context *context, struct ww_report *report);
 void ledger_note(struct ww_context *context, struct ww_report *report);
 

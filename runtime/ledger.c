@@ -276,6 +276,16 @@ bool ledger_weighs(uint64_t step)
     return (step & (step - 1)) == 0 || step % WEIGH_EVERY == 0;
 }
 
+void ledger_begin_end(struct ww_context *context, uint64_t now_ns)
+{
+    if (context->ledger.compares && !context->ledger.whole_steps) {
+        pthread_mutex_lock(&context->steps.lock);
+        engine_end_delay(context->steps.engine, now_ns);
+        context->ledger.ending_ns = engine_delay_ns(context->steps.engine);
+        pthread_mutex_unlock(&context->steps.lock);
+    }
+}
+
 void ledger_collect(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
@@ -283,6 +293,7 @@ void ledger_collect(struct ww_context *context, struct ww_report *report)
     report->encode_s = seconds_of(ledger->encode_ns);
     report->decode_s = seconds_of(ledger->decode_ns);
     report->skew_s = seconds_of(engine_delay_ns(engine) - ledger->delay_ns);
+    ledger->waited_ns = engine_delay_ns(engine) - ledger->ending_ns;
     report->slowest_rank = engine_take_slowest(engine);
     ledger->steps_sent = sent_outside(context, engine);
 }

@@ -62,7 +62,9 @@ struct ledger {
     atomic_ullong handover_ns; /* spent in handing residuals on, which is no part of an arm */
     uint64_t encode_ns;
     uint64_t decode_ns;
-    uint64_t delay_ns;    /* the engine's, at the begin */
+    uint64_t delay_ns;    /* the engine's, at the begin, ... */
+    uint64_t ending_ns;   /* ... and when the caller came to end it, where it makes progress */
+    uint64_t waited_ns;   /* by the caller for late ranks, since then */
     uint64_t shadow_ns;   /* spent in shadows, ... */
     uint64_t agreeing_ns; /* ... and in deciding together */
     bool encodes;         /* something is encoded, by some rank */

@@ -34,6 +34,7 @@
 
 static void add_turn(struct policy_block *block, int arm, bool warms)
 {
+    assert(block->turns < POLICY_TURNS_MAX);
     block->arm[block->turns] = arm;
     block->warms[block->turns++] = warms;
 }

@@ -11,10 +11,10 @@
  *              unit's home. Dense stays home unless another arm is faster beyond the noise.
  *     probe    two home, three dense, three home: they tell what the homes save. The second use of
  *              the block does not count, so that home and dense lie around one middle.
- *
- * In both the first use behind a change does not count, as caches and connections are used to
- * another way; nor does the second one behind dense ones, as residuals have two places in turn.
  *     rest     all at home, for as long as makes probing cost less than the budget.
+ *
+ * In races and probes the first use behind a change does not count, as caches and connections are
+ * used to another way; nor does the second one behind dense ones, as residuals have two places.
  *
  * Blocks see few uses, and which ones is chance. All others at home are timed as well, so what was
  * saved is told for the uses that there were: dense ones would have taken longer where those at
@@ -33,7 +33,7 @@
 
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
-#define POLICY_TURNS_MAX (6 * POLICY_ARMS_MAX)
+#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX)
 #define POLICY_BLOCKS_MAX 64
 
 struct policy_setup {
@@ -60,8 +60,8 @@ struct policy_block {
     int next;
     int arm[POLICY_TURNS_MAX];    /* POLICY_HOME or an arm */
     bool warms[POLICY_TURNS_MAX]; /* the turn does not count: what it needs was not at hand */
-    double
-        seconds[2 * POLICY_TURNS_MAX]; /* of each turn; once complete, how long each met behind */
+    /* Of each turn; once the block is complete, behind them how long each met. */
+    double seconds[2 * POLICY_TURNS_MAX];
     double meeting[POLICY_TURNS_MAX];
     double own[POLICY_TURNS_MAX];
     bool counts; /* false = all of it only warms up */

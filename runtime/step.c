@@ -757,6 +757,7 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     }
     struct ww_report made = WW_REPORT_INIT;
     uint64_t since = clock_now_ns();
+    ledger_begin_end(context, since);
     status = await_results(context, &made);
     if (status == WW_OK && context->device != NULL) {
         status = end_on_device(context, &made);

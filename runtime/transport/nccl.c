@@ -233,7 +233,7 @@ static void *run_errand(void *argument)
 {
     struct errand *self = argument;
     log_set_rank(self->rank);
-    ncclResult_t result = gpu_use(self->device) == WW_OK ? self->work(self) : ncclInvalidUsage;
+    ncclResult_t result = self->work(self);
     pthread_mutex_lock(&self->lock);
     self->result = result;
     self->done = true;
@@ -297,7 +297,9 @@ static enum ww_status errand_do(const struct nccl *nccl, const ncclUniqueId *id,
 static ncclResult_t join(struct errand *self)
 {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    return library.init(&self->comm, self->size, self->id, self->rank, &config);
+    return gpu_use(self->device) == WW_OK
+               ? library.init(&self->comm, self->size, self->id, self->rank, &config)
+               : ncclInvalidUsage;
 }
 
 static enum ww_status connect_all(const ncclUniqueId *id, struct nccl *nccl)
@@ -365,9 +367,8 @@ void nccl_abort(struct nccl *nccl)
 
 static ncclResult_t part(struct errand *self)
 {
-    ncclResult_t result = library.finalize(self->comm);
-    library.destroy(self->comm);
-    return result;
+    library.finalize(self->comm);
+    return library.destroy(self->comm);
 }
 
 /* The ranks part together. One that is gone by now is none of the results' concern. */
@@ -380,6 +381,9 @@ static void part_all(const struct nccl *nccl)
         log_warn("NCCL: %d ranks did not part within %.3g s, so one of them is gone or hangs; what "
                  "NCCL holds stays behind",
                  nccl->size, nccl->timeout_s);
+    }
+    if (status == WW_NO_MEMORY) { /* for another thread, so this one does it */
+        part(&(struct errand){.comm = nccl->comm});
     }
     if (status == WW_OK) {
         errand_destroy(parted);

@@ -360,7 +360,7 @@ static void part(const struct ww_world *world, void *shared)
     struct ww_config config = world_config();
     float values[16] = {0};
     (void)shared;
-    config.timeout_s = 0.4;
+    config.timeout_s = 3;
     struct ww_context *context = world_context(world, &config);
     check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
     check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
@@ -373,7 +373,9 @@ Test(device_calls, parting_comes_to_an_end)
 {
     tell_nccl("fake_nccl_never_parts", true);
     world_run(3, part, NULL);
-    cr_assert_eq(world_forgive(), 3);
+    for (int rank = 0; rank < 3; rank++) {
+        cr_expect_not_null(capture_take(WW_LOG_WARN, "3 ranks did not part within 3 s"));
+    }
     tell_nccl("fake_nccl_never_parts", false);
 }
 

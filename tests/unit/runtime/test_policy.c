@@ -19,8 +19,10 @@ struct machine {
     double drift;   /* the time grows by so much per use */
     double weather; /* standard deviation of a factor that changes within some ten uses */
     double factor;  /* the weather now, less 1 */
-    double cold;    /* so much longer takes a use by another arm than the one before */
-    int before;     /* that arm */
+    double cold;    /* so much longer takes a use by another arm than the one before ... */
+    double cool;    /* ... and the second encoded one behind dense ones */
+    int before;     /* that arm, ... */
+    int earlier;    /* ... and the one before it */
     uint64_t state;
 };
 
@@ -53,8 +55,11 @@ static double use(struct machine *machine, const struct policy *policy, uint64_t
     seconds *= 1 + machine->noise * normal(machine);
     seconds *= uniform(machine) < machine->hiccups ? 20 : 1;
     if (policy != NULL) {
-        seconds *= policy_arm(policy, 0) == machine->before ? 1 : 1 + machine->cold;
-        machine->before = policy_arm(policy, 0);
+        int arm = policy_arm(policy, 0);
+        bool second = arm == machine->before && arm != 0 && machine->earlier == 0;
+        seconds *= arm != machine->before ? 1 + machine->cold : second ? 1 + machine->cool : 1;
+        machine->earlier = machine->before;
+        machine->before = arm;
     }
     seconds *= fmax(1 + machine->factor, 0.1);
     return fmax(seconds, 1e-9) * (1 + machine->drift * (double)number);
@@ -220,15 +225,52 @@ Test(policy, two_ranks_that_hear_the_same_do_the_same)
             cr_assert_eq(policy_arm(&one, unit), policy_arm(&other, unit), "use %d", i);
         }
         double seconds = use(&machine, &one, 0);
-        bool agrees = policy_note(&one, &(struct policy_time){seconds, seconds, 0});
-        struct policy_time twice = {2 * seconds, 2 * seconds, 0};
+        /* One came last and was done first, the other the other way round. */
+        struct policy_time own = {seconds, seconds + 0.6 * seconds, 0.6 * seconds};
+        struct policy_time twice = {2.5 * seconds, 2.5 * seconds + 0.1, 0.1};
+        bool agrees = policy_note(&one, &own);
         cr_assert_eq(policy_note(&other, &twice), agrees);
-        if (agrees) { /* the smaller one counts */
-            for (int turn = 0; turn < one.block.turns; turn++) {
-                other.block.seconds[turn] = one.block.seconds[turn];
+        if (agrees) { /* the smaller ones count */
+            for (int at = 0; at < 2 * one.block.turns; at++) {
+                one.block.seconds[at] = fmin(one.block.seconds[at], other.block.seconds[at]);
+                other.block.seconds[at] = one.block.seconds[at];
             }
             cr_assert_eq(policy_agree(&one), policy_agree(&other));
         }
+    }
+}
+
+/* Ranks end 0.4 apart, and hear of it 0.01 later. Whoever came last was done first. */
+Test(policy, uses_count_until_all_ranks_were_done)
+{
+    struct machine machine = {.arms = 2, .units = 1, .seconds = {{1.0, 0.5}}};
+    struct policy policy = make(&machine, false);
+    for (int i = 0; i < 200; i++) {
+        double seconds = use(&machine, &policy, 0);
+        struct policy_time taken = {seconds, seconds + 0.41, 0.41};
+        if (policy_note(&policy, &taken)) {
+            for (int turn = 0; turn < policy.block.turns; turn++) {
+                policy.block.seconds[policy.block.turns + turn] = 0.01; /* of the other one */
+            }
+            policy_agree(&policy);
+        }
+    }
+    cr_expect(fabs(policy_dense_s(&policy) - 1.4) < 1e-9, "%g", policy_dense_s(&policy));
+    cr_expect(fabs(policy_home_s(&policy) - 0.9) < 1e-9, "%g", policy_home_s(&policy));
+}
+
+Test(policy, a_codec_is_not_judged_by_its_first_two_uses)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct machine machine = {.arms = 2,
+                                  .units = 1,
+                                  .seconds = {{1.0, 0.9}},
+                                  .noise = 0.01,
+                                  .cool = 0.3,
+                                  .state = seed};
+        struct policy policy = make(&machine, true);
+        live(&machine, &policy, 200);
+        cr_expect_eq(policy.home[0], 1, "seed %d", (int)seed);
     }
 }
 
