@@ -13,7 +13,7 @@
  * Lines of rank 0, one for each codec:
  *
  *   run CODEC total S median S mean S steps N now CODEC
- *   claim CODEC seconds S least S most S evidence E true S dense S probes N
+ *   claim CODEC seconds S least S most S evidence E true S dense S probes N dense_s S coded_s S
  *   audit CODEC claimed B counted B overhead B unexplained SHARE
  *
  * Exit 1 with a sentence when a call fails. */

@@ -561,13 +561,13 @@ bool policy_is_settled(const struct policy *policy)
     return policy->phase == POLICY_RESTS && chosen && (all_dense(policy) || !policy->calibrating);
 }
 
-bool policy_note(struct policy *policy, const struct policy_time *time)
+bool policy_note(struct policy *policy, const struct policy_time *taken)
 {
     struct policy_block *block = &policy->block;
     if (policy_is_home(policy)) {
         policy->window.home_uses++;
         policy->window.fresh_uses++;
-        time_home(&policy->window, time->own);
+        time_home(&policy->window, taken->own);
     }
     if (policy->phase == POLICY_RESTS) {
         if (policy->rest != UINT64_MAX && --policy->rest == 0) {
@@ -582,15 +582,13 @@ bool policy_note(struct policy *policy, const struct policy_time *time)
     if (policy->phase == POLICY_RACES) {
         policy->race.uses[block->arm[block->next]]++;
     }
-    block->own[block->next] = time->own;
-    block->meeting[block->next] = time->meeting;
-    block->seconds[block->next++] = time->seconds;
+    block->own[block->next] = taken->own;
+    block->seconds[block->turns + block->next] = taken->meeting;
+    block->seconds[block->next++] = taken->seconds;
     if (block->next < block->turns) {
         return false;
     }
     block->next = 0; /* until the ranks agreed */
-    memcpy(block->seconds + block->turns, block->meeting,
-           (size_t)block->turns * sizeof *block->meeting);
     return true;
 }
 

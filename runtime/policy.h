@@ -60,9 +60,7 @@ struct policy_block {
     int next;
     int arm[POLICY_TURNS_MAX];    /* POLICY_HOME or an arm */
     bool warms[POLICY_TURNS_MAX]; /* the turn does not count: what it needs was not at hand */
-    /* Of each turn; once the block is complete, behind them how long each met. */
-    double seconds[2 * POLICY_TURNS_MAX];
-    double meeting[POLICY_TURNS_MAX];
+    double seconds[2 * POLICY_TURNS_MAX]; /* [turns], then how long each met: see policy_time */
     double own[POLICY_TURNS_MAX];
     bool counts; /* false = all of it only warms up */
 };
@@ -153,7 +151,7 @@ struct policy_time {
 /* Ends the present use. True when a block is complete: then the ranks agree on the critical rank's
  * block.seconds[2 * block.turns], and policy_agree goes on from there, before the next use. Whoever
  * is done last waits for nobody, so the shortest meeting is its bare latency, and left out. */
-bool policy_note(struct policy *policy, const struct policy_time *time);
+bool policy_note(struct policy *policy, const struct policy_time *taken);
 enum policy_news policy_agree(struct policy *policy);
 
 /* What one use at home saves, on the average of all there were, as far as this rank knows; needs
