@@ -168,20 +168,35 @@ static bool fits(const struct engine *engine, const struct run_request *request)
            run_scratch_bytes(request) <= engine->place_bytes;
 }
 
-/* What encoding needs for itself; one run encodes at a time. */
+static enum ww_status reserve_sums(struct workspace *space, size_t bytes)
+{
+    if (bytes <= space->sums_bytes) {
+        return WW_OK;
+    }
+    memory_release(space->sums, space->sums_bytes);
+    space->sums = memory_reserve(bytes);
+    space->sums_bytes = space->sums != NULL ? bytes : 0;
+    if (space->sums == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for %zu bytes to sum in", bytes);
+    }
+    memset(space->sums, 0, bytes);
+    return WW_OK;
+}
+
+/* What encoding and decoding need for themselves; one run does so at a time. */
 static enum ww_status reserve_codec(struct engine *engine, const struct run_request *request)
 {
     struct workspace *space = &engine->space;
     size_t bytes = frame_codec_bytes(&request->coding.spec, engine_slicing(request).count);
-    if (bytes <= space->codec_bytes) {
-        return WW_OK;
+    if (bytes > space->codec_bytes) {
+        memory_release(space->codec_memory, space->codec_bytes);
+        space->codec_memory = memory_reserve(bytes);
+        space->codec_bytes = space->codec_memory != NULL ? bytes : 0;
+        if (space->codec_memory == NULL) {
+            return log_failure(WW_NO_MEMORY, "no memory for %zu bytes to encode with", bytes);
+        }
     }
-    memory_release(space->codec_memory, space->codec_bytes);
-    space->codec_memory = memory_reserve(bytes);
-    space->codec_bytes = space->codec_memory != NULL ? bytes : 0;
-    return space->codec_memory != NULL
-               ? WW_OK
-               : log_failure(WW_NO_MEMORY, "no memory for %zu bytes to encode with", bytes);
+    return reserve_sums(space, frame_sums_bytes(&request->coding.spec, request->count));
 }
 
 static enum ww_status make_fit(struct engine *engine, const struct run_request *request)
@@ -701,6 +716,7 @@ void engine_destroy(struct engine *engine, bool failed)
         run_finish(&engine->runs[i]);
     }
     memory_release(engine->space.codec_memory, engine->space.codec_bytes);
+    memory_release(engine->space.sums, engine->space.sums_bytes);
     free(engine->space.messages);
     free(engine->space.sources);
     free(engine);

@@ -14,6 +14,13 @@
 
 #define BODY_OFFSET 64 /* frames begin on a line */
 
+/* From vectors of so many elements on, memory is written past the caches. The next residual is not
+ * read before all of the next step's gradients were made; sums are, at once perhaps, so they must
+ * be more than a core's share of any last cache. Below, both cost: 1.3 times at 1 Mi and 1.1 at 6
+ * Mi (an Intel server with 2 MiB of second cache; far above they save 15 to 25 %). */
+#define COLD_NEXT ((size_t)4 << 20)
+#define COLD_SUMS ((size_t)16 << 20)
+
 struct head {
     uint32_t bytes;    /* of the frame */
     int32_t wild_rank; /* who had values that are not finite, -1 = nobody */
@@ -43,6 +50,13 @@ size_t frame_codec_bytes(const struct codec_spec *spec, size_t segment)
 {
     const struct codec *codec = codecs[spec->kind];
     return codec != NULL && codec->room_bytes != NULL ? codec->room_bytes(spec, segment) : 0;
+}
+
+size_t frame_sums_bytes(const struct codec_spec *spec, size_t count)
+{
+    const struct codec *codec = codecs[spec->kind];
+    return codec != NULL && codec->is_sparse && count >= COLD_SUMS ? CODEC_CHUNK * sizeof(float)
+                                                                   : 0;
 }
 
 size_t frame_message_bytes(const struct codec_spec *spec, size_t count)
@@ -90,6 +104,7 @@ void frame_encode(struct workspace *space, struct run *run, struct place *place,
     if (coding->residual != NULL) {
         in.stretch.residual = coding->residual + offset;
         in.stretch.next = coding->next + offset;
+        in.stretch.cold = run->request.count >= COLD_NEXT && in.stretch.next != in.stretch.residual;
     }
     if (coding->momentum != NULL) {
         momentum.u = coding->momentum + offset;
@@ -205,15 +220,22 @@ enum ww_status frame_reduce(struct workspace *space, struct run *run, struct pla
 {
     struct span into = run_span(run, place, &action->slice);
     enum ww_status status = look_at_heads(run, place, action, into.count);
+    bool is_aside = frame_sums_bytes(&run->request.coding.spec, run->request.count) > 0;
+    float *aside = is_aside ? space->sums : NULL;
     unsigned before = cpu_exact_begin();
     for (size_t first = 0; status == WW_OK && first < into.count; first += CODEC_CHUNK) {
         size_t rest = into.count - first;
+        float *sums = (float *)(void *)into.memory + first;
         struct decode_output out = {.frame_count = into.count,
                                     .first = first,
-                                    .unpack = {.into = (float *)(void *)into.memory + first,
-                                               .count = rest < CODEC_CHUNK ? rest : CODEC_CHUNK}};
+                                    .unpack = {.into = aside != NULL ? aside : sums,
+                                               .count = rest < CODEC_CHUNK ? rest : CODEC_CHUNK,
+                                               .clear = aside != NULL}};
         if (!sum_chunk(space, run, place, action, &out)) {
             status = damaged(run, 0, into.count);
+        }
+        if (aside != NULL) {
+            space->kernels->sparse.pour(sums, aside, out.unpack.count);
         }
     }
     cpu_exact_end(before);

@@ -85,6 +85,8 @@ struct workspace {
     uint32_t sources_room;
     void *codec_memory; /* what encoding needs, [codec_bytes] */
     size_t codec_bytes;
+    float *sums; /* where sparse frames are summed; +0 between chunks; [sums_bytes], may be NULL */
+    size_t sums_bytes;
     uint64_t framed[WW_LEVELS_MAX]; /* bytes of frames of no fixed length that were posted */
     enum ww_wait wait;              /* WW_WAIT_NETWORK once a posted round waits for a wire */
     uint64_t moves;                 /* rounds done so far */
@@ -148,6 +150,10 @@ size_t run_vector_offset(const struct run *run, const struct place *place,
 /* Bytes of a slot for a frame of so many elements, and of encoding's own memory for a segment. */
 size_t frame_slot_bytes(const struct codec_spec *spec, size_t count);
 size_t frame_codec_bytes(const struct codec_spec *spec, size_t segment);
+
+/* Bytes of workspace.sums for such vectors: their sums come together in the cache and go past it,
+ * from there, to where they belong. 0 = they come together where they belong. */
+size_t frame_sums_bytes(const struct codec_spec *spec, size_t count);
 
 /* Bytes of a message with a frame of so many elements; 0 where frames differ in length. */
 size_t frame_message_bytes(const struct codec_spec *spec, size_t count);

@@ -56,6 +56,9 @@ struct codec {
 
     size_t (*frame_bytes_max)(const struct codec_spec *spec, size_t count);
 
+    /* Decoding touches few elements: where nothing is added to, it begins with zeros. */
+    bool is_sparse;
+
     /* Encodes at once. frame has room for frame_bytes_max and is aligned to 64. room: memory of
      * room_bytes(spec, count), aligned to 64, contents undefined; NULL slot = none is needed. It
      * never falls with count: room for many is room for few. */

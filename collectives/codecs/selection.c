@@ -135,7 +135,8 @@ static size_t keys_of_lines(const struct sparse_kernels *kernels,
     const struct momentum *momentum = source->momentum;
     const float *all_u = momentum == NULL ? NULL : momentum->u;
     struct momentum stage_momentum = {u, momentum == NULL ? 0 : momentum->factor, 0};
-    struct stretch stage = {values, stretch->residual == NULL ? NULL : residual, NULL, 0};
+    struct stretch stage = {.values = values,
+                            .residual = stretch->residual == NULL ? NULL : residual};
     size_t found = 0;
     for (size_t line = 0; line < source->lines + LINES_AHEAD; line++) {
         size_t *first = &firsts[line % LINES_AHEAD];

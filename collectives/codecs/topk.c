@@ -87,6 +87,7 @@ static void piece_init(struct piece *piece, const struct encode_input *in, size_
     piece->stretch.residual = all->residual == NULL ? NULL : all->residual + first;
     piece->stretch.next = all->next == NULL ? NULL : all->next + first;
     piece->stretch.count = layout_chunk(all->count, first);
+    piece->stretch.cold = all->cold;
     piece->has_momentum = NULL;
     if (in->momentum != NULL) {
         piece->momentum = *in->momentum;
@@ -212,7 +213,7 @@ static void dense_write(struct encoder *encoder, const struct piece *piece, size
     const float *left = stretch->next != NULL         ? stretch->next
                         : piece->has_momentum != NULL ? piece->momentum.u
                                                       : stretch->values;
-    struct stretch rest = {left, NULL, stretch->next, stretch->count};
+    struct stretch rest = {.values = left, .next = stretch->next, .count = stretch->count};
     size_t wild;
     for (size_t i = 0; i < entries && rest.next != NULL; i++) {
         room->kept[i] = rest.next[room->offsets[i]];
@@ -399,7 +400,7 @@ static bool offsets_fit(const uint16_t *offsets, size_t count, size_t elements)
 
 static void into_clear(const struct unpack *out)
 {
-    if (!out->add) {
+    if (!out->add && !out->clear) {
         memset(out->into, 0, out->count * sizeof(float));
     }
 }
@@ -496,6 +497,7 @@ const struct codec codec_topk = {
     .name = "topk",
     .about = "the elements of largest magnitude, the rest is sent later",
     .is_fixed = is_fixed,
+    .is_sparse = true,
     .frame_bytes_max = frame_bytes_max,
     .room_bytes = room_bytes,
     .encode = encode,

@@ -26,6 +26,7 @@ struct stretch {
     const float *residual; /* [count], NULL = zeros */
     float *next;           /* [count], NULL exactly where residual is; may be the same address */
     size_t count;
+    bool cold; /* next is not read soon: it may go past the caches */
 };
 
 /* A stretch of codes on its way out: into[i] = fl32(scale * s), or fl32(into[i] + s), where of two
@@ -35,6 +36,7 @@ struct unpack {
     size_t count;
     float scale; /* 1 where add */
     bool add;
+    bool clear; /* into holds +0 only: whoever would begin with that need not */
 };
 
 /* Random numbers for stochastic rounding: a pure function of the seed, the index of a block's first

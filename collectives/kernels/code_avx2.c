@@ -24,6 +24,16 @@ static inline void vec_store(float *into, vec a)
     _mm256_storeu_ps(into, a);
 }
 
+static inline void vec_stream(float *into, vec a)
+{
+    _mm256_stream_ps(into, a);
+}
+
+static inline void vec_stream_end(void)
+{
+    _mm_sfence();
+}
+
 static inline vec vec_all(float a)
 {
     return _mm256_set1_ps(a);

@@ -5,6 +5,8 @@
  *        VECTORS                        CODE_GROUP / LANES
  *        vec, ivec, half                LANES of fp32, of 32-bit integers, of f16
  *        vec_load vec_store vec_all     _all: the same in all lanes
+ *        vec_stream vec_stream_end      stores an aligned vec past the caches, where there is a
+ *                                       way; all of these are seen by others behind the end
  *        vec_add vec_sub vec_mul
  *        left_nan(a, b)                 a where a is NaN, b elsewhere
  *        ivec_all ivec_add ivec_mul ivec_xor ivec_count    _count: start, start + 1, ...
@@ -52,9 +54,18 @@ LOOP ivec load_sums(vec a[VECTORS], const struct stretch *in, size_t first, bool
     return largest;
 }
 
+/* Whether next is stored past the caches: it is cold, and aligned as such stores want it. */
+LOOP bool next_streams(const struct stretch *in, bool feedback)
+{
+    return feedback && in->cold && (uintptr_t)in->next % sizeof(vec) == 0;
+}
+
+/* in->cold: next_streams. */
 LOOP void keep_error(const struct stretch *in, size_t i, vec a, vec s, bool feedback)
 {
-    if (feedback) {
+    if (feedback && in->cold) {
+        vec_stream(in->next + i, vec_sub(a, s));
+    } else if (feedback) {
         vec_store(in->next + i, vec_sub(a, s));
     }
 }
@@ -111,6 +122,7 @@ LOOP float encode_f16_groups(uint16_t *codes, struct stretch in, float unit, siz
     float largest_left = 0;
     size_t wild_left = 0;
     size_t first = 0;
+    in.cold = next_streams(&in, feedback);
     for (; in.count - first >= CODE_GROUP; first += CODE_GROUP) {
         vec a[VECTORS];
         ivec largest_here = load_sums(a, &in, first, feedback);
@@ -130,6 +142,7 @@ LOOP float encode_f16_groups(uint16_t *codes, struct stretch in, float unit, siz
     struct stretch rest = stretch_part(&in, first, in.count - first);
     largest_left = leave_f16(codes + first, &rest, unit, largest_left, &wild_left);
     *wild = wild_left;
+    vec_stream_end();
     float largest_of_groups = float_of(largest_of(largest));
     return largest_of_groups > largest_left ? largest_of_groups : largest_left;
 }
@@ -168,6 +181,7 @@ LOOP size_t encode_bf16_groups(uint16_t *codes, struct stretch in, bool feedback
 {
     size_t wild = 0;
     size_t first = 0;
+    in.cold = next_streams(&in, feedback);
     for (; in.count - first >= CODE_GROUP; first += CODE_GROUP) {
         vec a[VECTORS];
         vec s[VECTORS];
@@ -182,6 +196,7 @@ LOOP size_t encode_bf16_groups(uint16_t *codes, struct stretch in, bool feedback
         }
         bf16_store(codes + first, s);
     }
+    vec_stream_end();
     struct stretch rest = stretch_part(&in, first, in.count - first);
     return wild + code_scalar.encode_bf16(codes + first, &rest);
 }
@@ -288,10 +303,12 @@ LOOP size_t encode_i8_blocks(int8_t *codes, float *steps, const struct stretch *
                              const struct dither *dither, bool feedback)
 {
     struct dither_keys keys = dither_keys_of(dither);
+    const bool streams = next_streams(in, feedback);
     size_t wild = 0;
     for (size_t first = 0; first < in->count; first += CODE_BLOCK) {
         size_t count = in->count - first < CODE_BLOCK ? in->count - first : CODE_BLOCK;
         struct stretch block = stretch_part(in, first, count);
+        block.cold = streams;
         struct dither here = {0};
         if (dither != NULL) {
             here = (struct dither){dither->seed, dither->index + first};
@@ -311,6 +328,7 @@ LOOP size_t encode_i8_blocks(int8_t *codes, float *steps, const struct stretch *
             dither_i8_block(codes + first, block, scale, &keys, (uint32_t)here.index);
         }
     }
+    vec_stream_end();
     return wild;
 }
 

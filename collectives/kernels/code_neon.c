@@ -24,6 +24,15 @@ static inline void vec_store(float *into, vec a)
     vst1q_f32(into, a);
 }
 
+static inline void vec_stream(float *into, vec a)
+{
+    vst1q_f32(into, a);
+}
+
+static inline void vec_stream_end(void)
+{
+}
+
 static inline vec vec_all(float a)
 {
     return vdupq_n_f32(a);

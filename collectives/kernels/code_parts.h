@@ -22,7 +22,7 @@ extern const struct code_kernels code_scalar;
 
 static inline struct stretch stretch_part(const struct stretch *in, size_t first, size_t count)
 {
-    struct stretch part = {.values = in->values + first, .count = count};
+    struct stretch part = {.values = in->values + first, .count = count, .cold = in->cold};
     if (in->residual != NULL) {
         part.residual = in->residual + first;
         part.next = in->next + first;

@@ -47,6 +47,10 @@ struct sparse_kernels {
     /* into[offsets[i]] += scale * s(codes[i]), in order; of two NaNs into's wins. */
     void (*scatter)(float *into, const uint16_t *offsets, const uint16_t *codes, size_t count,
                     float scale);
+
+    /* Bits move: into[i] = from[i], past the caches where there is a way, and from[i] = +0. into
+     * and from do not overlap. */
+    void (*pour)(float *into, float *from, size_t count);
 };
 
 /* Each overwrites the slots it does better. */

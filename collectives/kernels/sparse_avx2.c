@@ -16,6 +16,16 @@ static inline vec_f32 vec_load(const float *from)
     return _mm256_loadu_ps(from);
 }
 
+static inline void vec_stream(float *into, vec_f32 a)
+{
+    _mm256_stream_ps(into, a);
+}
+
+static inline void vec_stream_end(void)
+{
+    _mm_sfence();
+}
+
 static inline vec_f32 vec_all(float value)
 {
     return _mm256_set1_ps(value);
@@ -207,10 +217,37 @@ static inline void vec_take(struct choosing *run, float *sums, size_t i, unsigne
 
 #include "kernels/sparse_choose.h"
 
+/* ---- pour ---- */
+
+static inline void float_move(float *into, float *from)
+{
+    *into = *from;
+    *from = 0;
+}
+
+static void pour_avx2(float *into, float *from, size_t count)
+{
+    size_t i = 0;
+    for (; i < count && (uintptr_t)(into + i) % sizeof(vec_f32) != 0; i++) {
+        float_move(into + i, from + i);
+    }
+    for (; count - i >= 2 * LANES; i += 2 * LANES) {
+        vec_stream(into + i, vec_load(from + i));
+        vec_stream(into + i + LANES, vec_load(from + i + LANES));
+        _mm256_storeu_ps(from + i, vec_all(0));
+        _mm256_storeu_ps(from + i + LANES, vec_all(0));
+    }
+    for (; i < count; i++) {
+        float_move(into + i, from + i);
+    }
+    vec_stream_end();
+}
+
 void sparse_kernels_avx2(struct sparse_kernels *kernels)
 {
     kernels->keys = keys_avx2;
     kernels->choose = choose;
+    kernels->pour = pour_avx2;
 }
 #else
 void sparse_kernels_avx2(struct sparse_kernels *kernels)

@@ -18,6 +18,16 @@ static inline vec_f32 vec_load(const float *from)
     return _mm512_loadu_ps(from);
 }
 
+static inline void vec_stream(float *into, vec_f32 a)
+{
+    _mm512_stream_ps(into, a);
+}
+
+static inline void vec_stream_end(void)
+{
+    _mm_sfence();
+}
+
 static inline vec_f32 vec_all(float value)
 {
     return _mm512_set1_ps(value);

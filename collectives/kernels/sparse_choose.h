@@ -12,6 +12,9 @@
  *                false, and nothing stored, where one is not finite
  *        vec_take(run, sums, i, hit)
  *                appends the lanes of a vec that are hit, and takes what they send from the sums
+ *        vec_stream(into, a), vec_stream_end()
+ *                stores a vec past the caches, aligned; all of these are seen by others behind the
+ *                end
  * Makes  choose, as struct sparse_kernels has it. */
 
 /* Stops ahead of a word in which one is not finite. Returns the words that are done. */
@@ -48,21 +51,39 @@ static void many_take(struct choosing *run, size_t first, size_t words, float *s
     }
 }
 
+/* Sums a tile and takes what is chosen; it may stop ahead of a word that is not finite. Returns the
+ * words that are done. */
+static size_t tile_choose(struct choosing *run, size_t first, size_t words, float *sums)
+{
+    uint64_t hits[TILE_WORDS];
+    size_t done = tile_sum(run, first, words, sums, hits);
+    if (hits_count(hits, done) < done * TILE_WORD / TILE_SHARE_MANY) {
+        few_take(run, first, done, sums, hits);
+    } else {
+        many_take(run, first, done, sums, hits);
+    }
+    return done;
+}
+
+/* Past the caches, if next is cold and lies as such stores want it. */
+static bool next_streams(const struct stretch *in)
+{
+    return in->cold && in->next != NULL && (uintptr_t)in->next % (LANES * sizeof(float)) == 0;
+}
+
 static void tiles_choose(struct choosing *run)
 {
     const size_t count = run->in->count;
-    float aside[TILE_ELEMENTS];
-    uint64_t hits[TILE_WORDS];
+    float *const next = run->in->next;
+    const bool streams = next_streams(run->in);
+    _Alignas(64) float aside[TILE_ELEMENTS];
     size_t i = 0;
     while (count - i >= TILE_WORD) {
         size_t words = (count - i) / TILE_WORD;
         words = words < TILE_WORDS ? words : TILE_WORDS;
-        float *sums = run->in->next == NULL ? aside : run->in->next + i;
-        size_t done = tile_sum(run, i, words, sums, hits);
-        if (hits_count(hits, done) < done * TILE_WORD / TILE_SHARE_MANY) {
-            few_take(run, i, done, sums, hits);
-        } else {
-            many_take(run, i, done, sums, hits);
+        size_t done = tile_choose(run, i, words, next == NULL || streams ? aside : next + i);
+        for (size_t at = 0; streams && at < done * TILE_WORD; at += LANES) {
+            vec_stream(next + i + at, vec_load(aside + at));
         }
         i += done * TILE_WORD;
         for (size_t end = done < words ? i + TILE_WORD : i; i < end; i++) {
@@ -72,6 +93,7 @@ static void tiles_choose(struct choosing *run)
     for (; i < count; i++) {
         sparse_choose_one(run, i);
     }
+    vec_stream_end();
 }
 
 static size_t choose(uint16_t *offsets, uint16_t *codes, const struct stretch *in,

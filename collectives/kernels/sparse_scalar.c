@@ -2,6 +2,8 @@
  * sparse_scalar.c: the definition of the loops of top-k, in portable C. */
 #include "kernels/sparse_one.h"
 
+#include <string.h>
+
 static size_t keys_scalar(uint32_t *keys, const struct stretch *in, const struct momentum *momentum,
                           uint32_t threshold)
 {
@@ -36,9 +38,16 @@ static void scatter_scalar(float *into, const uint16_t *offsets, const uint16_t 
     }
 }
 
+static void pour_scalar(float *into, float *from, size_t count)
+{
+    memcpy(into, from, count * sizeof *into);
+    memset(from, 0, count * sizeof *from);
+}
+
 void sparse_kernels_scalar(struct sparse_kernels *kernels)
 {
     kernels->keys = keys_scalar;
     kernels->choose = choose_scalar;
     kernels->scatter = scatter_scalar;
+    kernels->pour = pour_scalar;
 }

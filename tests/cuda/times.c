@@ -153,7 +153,9 @@ static void work_threshold(void *argument, int turn, void *stream)
 {
     const struct bench *bench = argument;
     const struct set *set = set_of(bench, turn);
-    struct stretch in = {set->values, bench->alone ? NULL : set->residual, NULL, bench->count};
+    struct stretch in = {.values = set->values,
+                         .residual = bench->alone ? NULL : set->residual,
+                         .count = bench->count};
     gpu_check(cuda_threshold(&in, 0.01, bench->threshold, bench->room, stream), "cuda_threshold");
 }
 

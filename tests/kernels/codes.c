@@ -34,6 +34,7 @@ enum area { VALUES, RESIDUAL, NEXT, CODES, STEPS, INTO, AREA_COUNT };
 struct code_call {
     enum loop loop;
     enum feedback feedback;
+    bool cold;
     size_t count;
     float unit;
     float scale;
@@ -64,11 +65,7 @@ static void areas_create(struct code_call *call)
 {
     for (enum area area = VALUES; area < AREA_COUNT; area++) {
         size_t bytes = area_bytes(call, area);
-        call->areas[area] = malloc(bytes);
-        if (call->areas[area] == NULL) {
-            fprintf(stderr, "kernels: no memory for %zu bytes\n", bytes);
-            exit(1);
-        }
+        call->areas[area] = memory_or_exit(bytes);
         memset(call->areas[area], 0x5a, bytes);
     }
 }
@@ -96,6 +93,7 @@ static void encode(struct code_call *call, const struct code_kernels *kernels)
     if (call->feedback != NO_FEEDBACK) {
         in.residual = area_at(call, RESIDUAL);
         in.next = area_at(call, call->feedback == APART ? NEXT : RESIDUAL);
+        in.cold = call->cold;
     }
     if (call->loop == ENCODE_F16) {
         float largest = kernels->magnitude(&in, &call->result[0]);
@@ -268,6 +266,7 @@ static bool trial(const struct code_kernels *variant, const struct code_kernels 
     static const float scales[] = {1.0f, 0.5f, 1.0f / 3.0f, -1e-30f, 3e30f};
     call->feedback = call->loop == DITHER_I8 ? NO_FEEDBACK
                                              : (enum feedback)chance_below(chance, FEEDBACK_COUNT);
+    call->cold = chance_below(chance, 2) == 0;
     call->scale = scales[chance_below(chance, 5)];
     call->add = chance_below(chance, 2) == 0;
     call->dither = (struct dither){chance_bits(chance), chance_bits(chance)};
@@ -276,7 +275,7 @@ static bool trial(const struct code_kernels *variant, const struct code_kernels 
     }
     memset(call->result, 0, sizeof call->result);
     for (enum area area = VALUES; area < AREA_COUNT; area++) {
-        call->shift[area] = chance_below(chance, 64);
+        call->shift[area] = chance_below(chance, 2) == 0 ? 0 : chance_below(chance, 64);
     }
     areas_create(call);
     call_fill(call, chance);
@@ -308,9 +307,10 @@ int check_codes(const char *name, const struct code_kernels *variant,
         if (!good) {
             fprintf(stderr,
                     "%s %s: differs from scalar: seed %llu, count %zu, unit %a, scale %g%s, "
-                    "feedback %d\n",
+                    "feedback %d%s\n",
                     name, loop_names[loop], (unsigned long long)seed, call.count, (double)call.unit,
-                    (double)call.scale, call.add ? ", add" : "", (int)call.feedback);
+                    (double)call.scale, call.add ? ", add" : "", (int)call.feedback,
+                    call.cold ? ", cold" : "");
             failures++;
         }
     }

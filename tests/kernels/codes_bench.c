@@ -13,8 +13,18 @@
 static const size_t counts[] = {64 << 10, 16 << 20};
 enum { SIZES = sizeof counts / sizeof counts[0], ROUNDS_SMALL = 200, ROUNDS_LARGE = 9 };
 
-enum direction { COPY, ENCODE, ENCODE_FEEDBACK, DECODE, DECODE_ADD, DIRECTIONS };
-static const char *const direction_names[] = {"memcpy", "encode", "encode, residual", "decode",
+enum direction {
+    COPY,
+    ENCODE,
+    ENCODE_FEEDBACK,
+    ENCODE_APART,
+    ENCODE_COLD,
+    DECODE,
+    DECODE_ADD,
+    DIRECTIONS
+};
+static const char *const direction_names[] = {"memcpy",        "encode",       "encode, residual",
+                                              "encode, apart", "encode, cold", "decode",
                                               "decode, add"};
 
 struct memory {
@@ -27,7 +37,7 @@ struct memory {
 /* Bytes that must be read and written per call. */
 static double bytes_of(enum direction direction, size_t count, size_t frame_bytes)
 {
-    static const double passes[] = {2, 1, 3, 1, 2}; /* over fp32 */
+    static const double passes[] = {2, 1, 3, 3, 3, 1, 2}; /* over fp32 */
     return passes[direction] * (double)(count * sizeof(float)) +
            (direction == COPY ? 0.0 : (double)frame_bytes);
 }
@@ -38,19 +48,24 @@ static void call(enum direction direction, const struct codec_spec *spec,
     const struct codec *codec = codecs[spec->kind];
     struct encode_input in = {.stretch = {.values = memory->values, .count = count}};
     struct decode_output out = {.frame_count = count,
-                                .unpack = {memory->into, count, direction == DECODE ? 0.25f : 1.0f,
-                                           direction == DECODE_ADD}};
+                                .unpack = {.into = memory->into,
+                                           .count = count,
+                                           .scale = direction == DECODE ? 0.25f : 1.0f,
+                                           .add = direction == DECODE_ADD}};
     struct encode_result result;
     switch (direction) {
     case COPY:
         memcpy(memory->into, memory->values, count * sizeof(float));
         break;
-    case ENCODE_FEEDBACK:
-        in.stretch.residual = memory->residual;
-        in.stretch.next = memory->residual;
-        codec->encode(spec, kernels, &in, memory->frame, NULL, &result);
-        break;
     case ENCODE:
+    case ENCODE_FEEDBACK:
+    case ENCODE_APART:
+    case ENCODE_COLD:
+        in.stretch.residual = direction == ENCODE ? NULL : memory->residual;
+        in.stretch.next = direction == ENCODE            ? NULL
+                          : direction == ENCODE_FEEDBACK ? memory->residual
+                                                         : memory->into;
+        in.stretch.cold = direction == ENCODE_COLD;
         codec->encode(spec, kernels, &in, memory->frame, NULL, &result);
         break;
     default:

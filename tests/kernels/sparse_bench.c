@@ -72,8 +72,10 @@ static void chunks_choose(struct bench *bench, float *u)
     static uint16_t offsets[SPARSE_CHUNK + SPARSE_SLACK];
     static uint16_t codes[SPARSE_CHUNK + SPARSE_SLACK];
     for (size_t first = 0; first < COUNT; first += SPARSE_CHUNK) {
-        struct stretch in = {bench->values + first, bench->next + first, bench->next + first,
-                             SPARSE_CHUNK};
+        struct stretch in = {.values = bench->values + first,
+                             .residual = bench->next + first,
+                             .next = bench->next + first,
+                             .count = SPARSE_CHUNK};
         struct momentum momentum = {u + (u == NULL ? 0 : first), 0.9f, 0};
         size_t wild;
         bench->kernels.sparse.choose(offsets, codes, &in, bench->threshold,
@@ -93,13 +95,15 @@ static void act_choose_momentum(struct bench *bench)
 
 static void act_keys(struct bench *bench)
 {
-    struct stretch in = {bench->values, bench->residual, NULL, COUNT};
+    struct stretch in = {.values = bench->values, .residual = bench->residual, .count = COUNT};
     bench->kernels.sparse.keys(bench->room, &in, NULL, bench->threshold);
 }
 
 static void act_encode(struct bench *bench)
 {
-    struct encode_input in = {.stretch = {bench->values, bench->next, bench->next, COUNT}};
+    struct encode_input in = {
+        .stretch = {
+            .values = bench->values, .residual = bench->next, .next = bench->next, .count = COUNT}};
     struct encode_result result;
     codec_topk.encode(&bench->spec, &bench->kernels, &in, bench->frame, bench->room, &result);
     bench->frame_bytes = result.bytes;
@@ -107,7 +111,8 @@ static void act_encode(struct bench *bench)
 
 static void decode(struct bench *bench, bool add)
 {
-    struct decode_output out = {COUNT, 0, {bench->next, COUNT, 1.0f, add}};
+    struct decode_output out = {
+        COUNT, 0, {.into = bench->next, .count = COUNT, .scale = 1.0f, .add = add}};
     if (!codec_topk.decode(&bench->spec, &bench->kernels, bench->frame, bench->frame_bytes, &out)) {
         fprintf(stderr, "kernels: a frame of the bench was refused\n");
         exit(1);
@@ -126,7 +131,7 @@ static void act_add(struct bench *bench)
 
 static struct selection selection_of(struct bench *bench)
 {
-    struct stretch in = {bench->values, NULL, NULL, COUNT};
+    struct stretch in = {.values = bench->values, .count = COUNT};
     struct selection_source source = {.stretch = &in, .seed = 1};
     return selection_find(&bench->kernels.sparse, &source, (size_t)(DENSITY * (float)COUNT),
                           bench->room);

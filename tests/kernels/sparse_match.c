@@ -12,7 +12,7 @@
 enum { TRIALS = EFFORT(1500, 300), COUNT_MAX = 3000, MARGIN_BYTES = 128, CHUNK_EVERY = 100 };
 
 /* What a call reads and writes. Each has a margin before and behind. */
-enum array { VALUES, RESIDUAL, NEXT, U, OFFSETS, CODES, KEYS, INTO, ARRAY_COUNT };
+enum array { VALUES, RESIDUAL, NEXT, U, OFFSETS, CODES, KEYS, INTO, POURED, ARRAY_COUNT };
 
 static const struct {
     const char *name;
@@ -27,6 +27,7 @@ static const struct {
     [CODES] = {"codes", 2, SPARSE_SLACK},
     [KEYS] = {"keys", 4, SPARSE_SLACK},
     [INTO] = {"into", 4, 0},
+    [POURED] = {"poured", 4, 0},
 };
 
 /* All arrays of a call, in one allocation. */
@@ -43,6 +44,7 @@ struct call {
     uint32_t threshold;
     enum array next; /* NEXT, or in place on VALUES or RESIDUAL; ARRAY_COUNT for none */
     bool has_residual;
+    bool is_cold;
     bool has_momentum;
     float factor;
     float scale;
@@ -61,13 +63,15 @@ static void *array_at(const struct arena *arena, enum array array)
     return arena->memory + arena->begin[array];
 }
 
-/* Arrays are aligned to their element only. Margins hold bytes that depend on their place. */
+/* Half of the arrays are aligned to their element only, the others to 64 bytes. Margins hold bytes
+ * that depend on their place. */
 static struct arena arena_create(struct chance *chance, size_t count)
 {
     struct arena arena = {.bytes = 0};
     for (enum array array = 0; array < ARRAY_COUNT; array++) {
         arena.bytes = (arena.bytes + MARGIN_BYTES + 63) / 64 * 64;
-        arena.begin[array] = arena.bytes + arrays[array].element_bytes * chance_below(chance, 32);
+        size_t shift = chance_below(chance, 2) == 0 ? 0 : chance_below(chance, 32);
+        arena.begin[array] = arena.bytes + arrays[array].element_bytes * shift;
         arena.bytes = arena.begin[array] +
                       (count + arrays[array].slack) * arrays[array].element_bytes + MARGIN_BYTES;
     }
@@ -122,6 +126,7 @@ static struct call call_create(struct chance *chance, const struct arena *arena,
     struct call call = {.count = count};
     call.threshold = threshold_of(chance, arena, count);
     call.has_residual = chance_below(chance, 4) != 0;
+    call.is_cold = chance_below(chance, 2) == 0;
     call.next = places[chance_below(chance, 4)];
     call.has_momentum = chance_below(chance, 3) == 0;
     call.factor = chance_below(chance, 2) == 0 ? 0.9f : 1.0f;
@@ -129,7 +134,7 @@ static struct call call_create(struct chance *chance, const struct arena *arena,
     return call;
 }
 
-/* scatter, keys and choose, in this order. What lies in the slack is nobody's. */
+/* scatter, keys, choose and pour, in this order. What lies in the slack is nobody's. */
 static struct answer call_run(const struct call *call, const struct sparse_kernels *kernels,
                               const struct arena *arena)
 {
@@ -138,7 +143,8 @@ static struct answer call_run(const struct call *call, const struct sparse_kerne
     uint16_t *offsets = array_at(arena, OFFSETS);
     uint16_t *codes = array_at(arena, CODES);
     uint32_t *keys = array_at(arena, KEYS);
-    struct stretch in = {array_at(arena, VALUES), NULL, NULL, call->count};
+    struct stretch in = {
+        .values = array_at(arena, VALUES), .count = call->count, .cold = call->is_cold};
     struct answer answer;
     in.residual = call->has_residual ? array_at(arena, RESIDUAL) : NULL;
     in.next = call->next == ARRAY_COUNT ? NULL : array_at(arena, call->next);
@@ -151,6 +157,7 @@ static struct answer call_run(const struct call *call, const struct sparse_kerne
     memset(keys + answer.keys, 0, (room - answer.keys) * sizeof *keys);
     memset(offsets + answer.chosen, 0, (room - answer.chosen) * sizeof *offsets);
     memset(codes + answer.chosen, 0, (room - answer.chosen) * sizeof *codes);
+    kernels->pour(array_at(arena, POURED), array_at(arena, INTO), call->count);
     return answer;
 }
 
@@ -166,10 +173,10 @@ static void report(const struct call *call, const struct arena *got, const struc
     }
     fprintf(stderr,
             "%s: byte %td of %s is wrong: %zu elements, threshold 0x%x, %s residual, %s momentum, "
-            "next in %s, --seed %llu\n",
+            "next%s in %s, --seed %llu\n",
             call->name, (ptrdiff_t)at - (ptrdiff_t)got->begin[array], arrays[array].name,
             call->count, call->threshold, call->has_residual ? "with" : "no",
-            call->has_momentum ? "with" : "no",
+            call->has_momentum ? "with" : "no", call->is_cold ? ", cold," : "",
             call->next == ARRAY_COUNT ? "nothing" : arrays[call->next].name,
             (unsigned long long)call->seed);
 }

@@ -4,6 +4,7 @@
 #ifndef EMULATED_IMMINTRIN_H
 #define EMULATED_IMMINTRIN_H
 
+#include <assert.h>
 #include <math.h>
 #include <stdint.h>
 
@@ -102,7 +103,15 @@ static inline __m512i emulated_cvtepi8_epi32(__m128i a)
     return _mm512_loadu_si512(into);
 }
 
+/* Alignment is part of what is emulated. */
+static inline void emulated_stream_ps(float *into, __m512 a)
+{
+    assert((uintptr_t)into % sizeof a == 0);
+    _mm512_storeu_ps(into, a);
+}
+
 #undef __mmask16
+#undef _mm512_stream_ps
 #undef _mm512_cvtps_epi32
 #undef _mm512_cvtepi32_ps
 #undef _mm512_reduce_max_epu32
@@ -113,6 +122,7 @@ static inline __m512i emulated_cvtepi8_epi32(__m128i a)
 #undef _mm512_cvtepi8_epi32
 #undef _MM_FROUND_NO_EXC
 #define __mmask16 simde__mmask16
+#define _mm512_stream_ps emulated_stream_ps
 #define _mm512_cvtps_epi32 emulated_cvtps_epi32
 #define _mm512_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_reduce_max_epu32 emulated_reduce_max_epu32

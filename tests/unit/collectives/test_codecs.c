@@ -141,8 +141,9 @@ static void sender_destroy(struct sender *sender)
 
 static void decode_all(struct sender *sender)
 {
-    struct decode_output out = {.frame_count = sender->count,
-                                .unpack = {sender->sent, sender->count, 1.0f, false}};
+    struct decode_output out = {
+        .frame_count = sender->count,
+        .unpack = {.into = sender->sent, .count = sender->count, .scale = 1.0f}};
     cr_assert(codecs[sender->spec.kind]->decode(&sender->spec, &sender->kernels, sender->frame,
                                                 sender->result.bytes, &out));
 }

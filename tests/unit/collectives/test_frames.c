@@ -104,9 +104,10 @@ static bool decode(const struct frame *frame, size_t first, size_t count, bool a
     size_t canary_bytes = before < CANARY ? before : CANARY;
     memset(canary, 0x77, CANARY);
     memset((unsigned char *)*into - canary_bytes, 0x77, canary_bytes);
-    struct decode_output out = {.frame_count = frame->count,
-                                .first = first,
-                                .unpack = {*into, count, add ? 1.0f : 0.5f, add}};
+    struct decode_output out = {
+        .frame_count = frame->count,
+        .first = first,
+        .unpack = {.into = *into, .count = count, .scale = add ? 1.0f : 0.5f, .add = add}};
     bool good = frame->codec->decode(&frame->spec, &frame->kernels, frame->at, frame->bytes, &out);
     cr_assert_arr_eq((unsigned char *)*into - canary_bytes, canary, canary_bytes);
     return good;

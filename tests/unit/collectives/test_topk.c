@@ -97,7 +97,10 @@ static void party_close(struct party *party)
 
 static bool party_decode(struct party *party, size_t first, size_t count, float scale, bool add)
 {
-    struct decode_output out = {party->count, first, {party->decoded + first, count, scale, add}};
+    struct decode_output out = {
+        .frame_count = party->count,
+        .first = first,
+        .unpack = {.into = party->decoded + first, .count = count, .scale = scale, .add = add}};
     return codec_topk.decode(&party->spec, &party->kernels, party->frame, party->result.bytes,
                              &out);
 }
@@ -620,7 +623,9 @@ static bool decode_exactly(const struct party *party, const uint8_t *bytes, size
     memset(into, 0, party->count * sizeof *into);
     bool good = true;
     for (int add = 0; add < 2; add++) {
-        struct decode_output out = {party->count, 0, {into, party->count, 1.0f, add == 1}};
+        struct decode_output out = {
+            .frame_count = party->count,
+            .unpack = {.into = into, .count = party->count, .scale = 1.0f, .add = add == 1}};
         good = codec_topk.decode(&party->spec, &party->kernels, frame, length, &out) && good;
     }
     free(frame);
@@ -744,7 +749,8 @@ Test(topk, selection_finds_what_sorting_finds)
         uint32_t *room = memory((counts[i] + SPARSE_SLACK) * sizeof *room);
         for (size_t j = 0; j < LENGTH(values); j++) {
             fill(party, values[j], 1.0f);
-            struct stretch stretch = {party->values, party->residual, NULL, party->count};
+            struct stretch stretch = {
+                .values = party->values, .residual = party->residual, .count = party->count};
             struct selection_source source = {.stretch = &stretch, .seed = j};
             const size_t ranks[] = {1, counts[i] / 1000, counts[i] / 100, counts[i] / 2, counts[i]};
             for (size_t k = 0; k < LENGTH(ranks); k++) {

@@ -60,6 +60,7 @@ static uint64_t key_of(int rank, int step, size_t element)
 struct plan_of_test {
     const char *codec;
     size_t count;
+    int steps;          /* of tests with more than one */
     int ranks_per_host; /* 0 = all share one */
     enum ww_op op;
     bool feedback;
@@ -223,8 +224,6 @@ Test(coding, hosts_sum_densely_and_encode_between_them)
 
 /* ---- Nothing is lost ------------------------------------------------------------------------ */
 
-#define LAW_STEPS 12
-
 /* Integers: everything that was sent and what is kept comes to what was given, exactly. */
 static void sum_often(const struct ww_world *world, void *shared)
 {
@@ -235,7 +234,7 @@ static void sum_often(const struct ww_world *world, void *shared)
     float *values = vector_of(plan->count);
     float *residual = vector_of(plan->count);
     float *sent = vector_of(plan->count);
-    for (int step = 0; step < LAW_STEPS; step++) {
+    for (int step = 0; step < plan->steps; step++) {
         for (size_t i = 0; i < plan->count; i++) {
             values[i] = whole(key_of(world->rank, step, i));
         }
@@ -254,7 +253,7 @@ static void sum_often(const struct ww_world *world, void *shared)
         double kept = sent[i];
         for (int rank = 0; rank < world->size; rank++) {
             kept += board->residuals[rank][i];
-            for (int step = 0; step < LAW_STEPS; step++) {
+            for (int step = 0; step < plan->steps; step++) {
                 given += whole(key_of(rank, step, i));
             }
         }
@@ -273,7 +272,7 @@ Test(coding, what_was_sent_and_what_is_kept_come_to_what_was_given)
 {
     static const char *const names[] = {"fp16", "bf16", "topk:0.02", "topk:0.3", "topk:0.05:fixed"};
     for (size_t c = 0; c < LENGTH(names); c++) {
-        struct plan_of_test plan = {.codec = names[c], .count = EFFORT(70003, 7001)};
+        struct plan_of_test plan = {.codec = names[c], .count = EFFORT(70003, 7001), .steps = 12};
         struct board board = {.plan = &plan};
         world_run(2, sum_often, &board);
         world_run(5, sum_often, &board);
@@ -282,6 +281,16 @@ Test(coding, what_was_sent_and_what_is_kept_come_to_what_was_given)
         plan.uneven = true;
         world_run(6, sum_often, &board);
     }
+}
+
+/* So many that frames are summed aside (collectives/frame.c), and again where the first sums were.
+ */
+Test(coding, sums_that_go_past_the_caches_lose_nothing)
+{
+    struct plan_of_test plan = {
+        .codec = "topk:0.02", .count = ((size_t)16 << 20) + 4099, .steps = 2, .ranks_per_host = 1};
+    struct board board = {.plan = &plan};
+    world_run(2, sum_often, &board);
 }
 
 #if defined(__x86_64__)
