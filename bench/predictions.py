@@ -115,12 +115,15 @@ def main():
     parser.add_argument("--rates", default="1gbit,5gbit")
     parser.add_argument("--ranks", default="1,2")
     parser.add_argument("--latency", default="20", help="microseconds, as given to the plan")
+    parser.add_argument("--save", help="a file for all rows, as JSON: way, bytes, seconds as given, "
+                        "as calibrated and measured, chosen")
     arguments, flags = parser.parse_known_args()
     flags = flags or ["-b", "8", "-e", "64M", "-f", "8", "-n", "9", "--budget", "4"]
     build = os.path.abspath(arguments.build)
     kinds = [(name, part) for name in ("given", "calibrated") for part in ("small", "large")]
     sums = {kind: Score() for kind in kinds}
     worst = 1.0
+    saved = {}
     for hosts in map(int, arguments.hosts.split(",")):
         for rate in arguments.rates.split(","):
             for ranks in map(int, arguments.ranks.split(",")):
@@ -135,9 +138,14 @@ def main():
                     print(f"  {' '.join(kind):17} {Score().add(part, tables[kind[0]])}", flush=True)
                     sums[kind].add(part, tables[kind[0]])
                 worst = max([worst] + [tell_choice(rows, size) for size in sizes])
+                saved[f"{hosts} x {ranks}, {rate}"] = [
+                    (row[0], row[1], given.get(row[:2]), *row[2:]) for row in rows]
     for kind, score in sums.items():
         print(f"{' '.join(kind)}: {score}")
     print(f"chosen: at most {worst:.3f} x the best")
+    if arguments.save:
+        with open(arguments.save, "w", encoding="utf-8") as file:
+            json.dump(saved, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@
 
 #define ENVELOPE_ROWS_MAX 64
 #define ENVELOPE_PACES_MAX 8
-#define ENVELOPE_TIE                                                                               \
-    0.99 /* who is faster by less does not take the place of an earlier one, ...                   \
-          */
-#define ENVELOPE_CORES 0.95 /* ... unless it leaves so much of the cores to the program */
+/* Who is faster by less does not take the place of an earlier one, ... */
+#define ENVELOPE_TIE 0.99
+/* ... unless it leaves so much of the cores to the program. */
+#define ENVELOPE_CORES 0.95
 
 /* A way to go, and how it may be cut. */
 struct option {

@@ -189,6 +189,7 @@ static struct price price_once(const struct load *load, const struct wires *wire
     double cores = cores_s(load, wires, bytes, ram);
     int level = price.limit_level;
     double ports = ports_s(wires, &load->flood, bytes, &level);
+    price.wire_s = segments * ports;
     double pipeline = way + (segments - 1) * larger(cores, ports);
     price.seconds = gate_s(load, wires) + larger(pipeline, segments * way / window);
     if (segments * larger(cores, ports) > price.seconds / 2) {
@@ -232,16 +233,15 @@ struct price load_price(const struct load *load, const struct wires *wires, stru
     return price;
 }
 
-/* No difference takes away more than half of a price. */
-static double with_difference(const struct correction *correction, int at, double predicted_s)
+static double difference_at(const struct correction *correction, int at)
 {
-    double sum = predicted_s + correction->measured_s[at] - correction->predicted_s[at];
-    return larger(sum, predicted_s / 2);
+    return correction->measured_s[at] - correction->predicted_s[at];
 }
 
-static double ratio_at(const struct correction *correction, int at)
+/* No difference takes away more than half of a price. */
+static double with_difference(double predicted_s, double difference_s)
 {
-    return correction->measured_s[at] / correction->predicted_s[at];
+    return larger(predicted_s + difference_s, predicted_s / 2);
 }
 
 double correction_apply(const struct correction *correction, double bytes, double predicted_s)
@@ -255,16 +255,17 @@ double correction_apply(const struct correction *correction, double bytes, doubl
         above++;
     }
     if (above == 0) {
-        return with_difference(correction, 0, predicted_s);
+        return with_difference(predicted_s, difference_at(correction, 0));
     }
     if (above > last) {
-        return correction->grows ? predicted_s * ratio_at(correction, last)
-                                 : with_difference(correction, last, predicted_s);
+        return correction->grows
+                   ? predicted_s * correction->measured_s[last] / correction->predicted_s[last]
+                   : with_difference(predicted_s, difference_at(correction, last));
     }
     double low = correction->bytes[above - 1];
     double share = (bytes - low) / (correction->bytes[above] - low);
-    return predicted_s *
-           ((1 - share) * ratio_at(correction, above - 1) + share * ratio_at(correction, above));
+    return with_difference(predicted_s, (1 - share) * difference_at(correction, above - 1) +
+                                            share * difference_at(correction, above));
 }
 
 struct price board_price(const struct topology *topology, const struct wires *wires,
@@ -280,8 +281,9 @@ struct price board_price(const struct topology *topology, const struct wires *wi
                        : 1;
     double seconds = memory->await_s + crowd * (written + peers * memory->action_s +
                                                 read * (memory->sum_byte_s + memory->far_byte_s));
-    return (struct price){seconds, seconds * (1 - memory->spread), seconds * (1 + memory->spread),
-                          LIMIT_LATENCY, 0};
+    return (struct price){
+        seconds, seconds * (1 - memory->spread), seconds * (1 + memory->spread), LIMIT_LATENCY, 0,
+        0};
 }
 
 struct price gate_price(const struct topology *topology, const struct wires *wires)
@@ -289,8 +291,8 @@ struct price gate_price(const struct topology *topology, const struct wires *wir
     int outermost = wires->levels - 1;
     double seconds = message_gate_s(wires, topology->size);
     double spread = wires->link[outermost].spread;
-    return (struct price){seconds, seconds * (1 - spread), seconds * (1 + spread), LIMIT_LATENCY,
-                          outermost};
+    return (struct price){
+        seconds, seconds * (1 - spread), seconds * (1 + spread), LIMIT_LATENCY, outermost, 0};
 }
 
 double load_seconds(const struct load *load, const struct wires *wires, struct pace pace)

@@ -57,6 +57,7 @@ struct price {
     double most_s;
     enum limit limit; /* what most of the time goes to */
     int limit_level;  /* of LIMIT_WIRE and LIMIT_LATENCY */
+    double wire_s;    /* the fullest port is busy so long: no way to go is faster than that */
 };
 
 struct price load_price(const struct load *load, const struct wires *wires, struct pace pace);
@@ -68,15 +69,15 @@ double load_seconds(const struct load *load, const struct wires *wires, struct p
 double load_core_seconds(const struct load *load, const struct wires *wires, struct pace pace);
 
 /* What a way really took at a few sizes: it knows what no model does (who waits for whom, what else
- * the cores do). Between these sizes the ratio of measured to predicted is interpolated; beyond the
- * largest the difference stays, or the ratio where `grows`; below the smallest the difference. */
+ * the cores do). Between these sizes the difference to what was predicted is interpolated; below
+ * the smallest it stays, and beyond the largest too, or the ratio does where it `grows`. */
 #define CORRECTIONS_MAX 8
 struct correction {
     int count;                     /* 0 = prices stand as they are */
     double bytes[CORRECTIONS_MAX]; /* ascending */
     double predicted_s[CORRECTIONS_MAX];
     double measured_s[CORRECTIONS_MAX];
-    bool grows; /* it costs more per byte, not once */
+    bool grows; /* beyond the largest: it costs more per byte, not once */
 };
 
 /* What a predicted time becomes. */

@@ -53,7 +53,7 @@ static void wait_for_memory(struct patience *patience)
 static void wait_for_network(struct patience *patience)
 {
     uint64_t share_ns = waited_ns(patience) / NETWORK_SHARE;
-    if (patience->turns < NETWORK_YIELDS) {
+    if (patience->turns < NETWORK_YIELDS || waited_ns(patience) < patience->awake_ns) {
         sched_yield();
     } else if (share_ns < NETWORK_SLEEP_MOST_NS) {
         clock_sleep_ns(share_ns > NETWORK_SLEEP_NS ? share_ns : NETWORK_SLEEP_NS);

@@ -14,9 +14,10 @@ struct pulse {
     uint64_t moves;
 };
 
-/* One stretch of waiting; crowded is set at its begin, the rest zero. */
+/* One stretch of waiting; crowded and awake_ns are set at its begin, the rest zero. */
 struct patience {
-    bool crowded; /* more ranks than cores: never spin */
+    bool crowded;      /* more ranks than cores: never spin */
+    uint64_t awake_ns; /* on a wire: no nap before so long without a move; 0 = as few as usual */
     unsigned turns;
     uint64_t since_ns;
     uint64_t moves;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * trial.c: runs the ways of all-reduce at a few sizes and tells the prices what they took.
  *
- * Between hosts only small vectors are tried: there naps, announcements and shared cores count,
- * which differ from job to job; large ones take what the wires take. On one host all sizes are, as
- * processors differ in what they make of each other's memory. */
+ * Between hosts naps, announcements and shared cores count for small vectors, which differ from job
+ * to job; how much of that wires hide shows at larger ones, where only ways that may be the fastest
+ * are tried. On one host all ways are at all sizes, as processors differ in what they make of each
+ * other's memory. */
 #include "context.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "internal/clock.h"
@@ -13,17 +15,31 @@
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
 #define WAYS_MAX 32
-#define BATCHES 3
-#define BATCH_S 300e-6 /* a batch takes about so long */
+#define BATCHES 3    /* of each way: the middle one counts */
+#define BATCH_S 1e-3 /* a batch takes about so long */
 #define BATCH_MOST 32
+/* Until something was tried calls are expected to take so many times their price. */
+#define SLOWEST_FIRST 2
+/* From here on times grow with the vector, and what a way takes more than it should does too. */
+#define GROWS_BYTES ((size_t)1 << 20)
 
-static const size_t sizes_between_hosts[] = {64, 4096};
-static const size_t sizes_in_memory[] = {64, 4096, 64 << 10, 512 << 10, 4 << 20, 32 << 20};
+/* A size, and which ways are tried there: those priced at so many times the least, or less. */
+struct stop {
+    size_t bytes;
+    double within;
+};
+
+static const struct stop stops_between_hosts[] = {
+    {64, HUGE_VAL}, {4096, HUGE_VAL}, {32 << 10, HUGE_VAL}, {256 << 10, 1.5}, {2 << 20, 1.15}};
+static const struct stop stops_in_memory[] = {{64, HUGE_VAL},       {4096, HUGE_VAL},
+                                              {64 << 10, HUGE_VAL}, {512 << 10, HUGE_VAL},
+                                              {4 << 20, HUGE_VAL},  {32 << 20, HUGE_VAL}};
 
 /* What is tried at one size. */
 struct way_tried {
     struct choice choice;
     double seconds; /* predicted, then measured */
+    double wire_s;  /* no less than that */
 };
 
 struct trial {
@@ -32,8 +48,12 @@ struct trial {
     float *values; /* zeros: however often they are added they stay what they are */
     size_t bytes;
     double budget_s;
-    const size_t *sizes;
-    int size_count;
+    double left_s;  /* of it, as all ranks know it */
+    double slowest; /* the most that ways take of their prices, as far as is known */
+    double ratio;   /* of what they took at the latest stop, to their prices */
+    const struct stop *stops;
+    int stop_count;
+    int stops_done;
     int count;
     struct way_tried ways[WAYS_MAX];
 };
@@ -43,27 +63,53 @@ static double spent_s(const struct trial *trial)
     return (double)(clock_now_ns() - trial->begin_ns) * 1e-9;
 }
 
-static enum ww_status list_ways(struct trial *trial, const struct wish *wish)
+/* Prices a way and adds it to the list. */
+static enum ww_status add_way(struct trial *trial, const struct wish *wish,
+                              const struct choice *choice)
+{
+    struct price price;
+    enum ww_status status = selector_price(trial->context->selector, wish, choice, &price);
+    if (status == WW_OK) {
+        trial->ways[trial->count++] = (struct way_tried){*choice, price.seconds, price.wire_s};
+    }
+    return status;
+}
+
+/* Leaves those ways that may be the fastest, of those behind the first `kept`. */
+static void keep_near(struct trial *trial, int kept, double within)
+{
+    double least_s = HUGE_VAL;
+    int count = kept;
+    for (int w = kept; w < trial->count; w++) {
+        least_s = fmin(least_s, trial->ways[w].seconds);
+    }
+    for (int w = kept; w < trial->count; w++) {
+        if (trial->ways[w].seconds <= within * least_s) {
+            trial->ways[count++] = trial->ways[w];
+        }
+    }
+    trial->count = count;
+}
+
+/* Prices are the same on all ranks, and so are lists. */
+static enum ww_status list_ways(struct trial *trial, const struct stop *stop)
 {
     struct selector *selector = trial->context->selector;
-    struct choice choice = selector_choose(selector, wish);
+    struct wish wish = {COLLECTIVE_ALL_REDUCE, stop->bytes, WW_F32, 0};
+    struct choice choice = selector_choose(selector, &wish);
+    enum ww_status status = WW_OK;
     trial->count = 0;
     if (choice.with_announcement) {
-        trial->ways[trial->count++].choice = choice;
+        status = add_way(trial, &wish, &choice);
     }
-    for (int i = 0; trial->count < WAYS_MAX && selector_candidate(selector, wish, i, &choice);
+    int announced = trial->count;
+    for (int i = 0; status == WW_OK && trial->count < WAYS_MAX &&
+                    selector_candidate(selector, &wish, i, &choice);
          i++) {
-        trial->ways[trial->count++].choice = choice;
+        status = add_way(trial, &wish, &choice);
     }
-    for (int w = 0; w < trial->count; w++) {
-        struct price price;
-        enum ww_status status = selector_price(selector, wish, &trial->ways[w].choice, &price);
-        if (status != WW_OK) {
-            return status;
-        }
-        trial->ways[w].seconds = price.seconds;
-    }
-    return WW_OK;
+    keep_near(trial, announced, stop->within);
+    return status;
 }
 
 static void stop_forcing(struct ww_context *context)
@@ -82,85 +128,159 @@ static enum ww_status run_calls(struct trial *trial, size_t bytes, int calls)
     return status;
 }
 
-/* The number of calls follows from the price, which is the same on all ranks. */
-static enum ww_status time_way(struct trial *trial, size_t bytes, struct way_tried *way)
+static int calls_of(const struct trial *trial, const struct way_tried *way)
+{
+    double fits = BATCH_S / (trial->slowest * way->seconds);
+    return fits < 1 ? 1 : fits > BATCH_MOST ? BATCH_MOST : (int)fits;
+}
+
+static enum ww_status time_batch(struct trial *trial, size_t bytes, int calls,
+                                 const struct way_tried *way, double *seconds)
 {
     struct ww_context *context = trial->context;
-    double fits = BATCH_S / way->seconds;
-    int calls = fits < 1 ? 1 : fits > BATCH_MOST ? BATCH_MOST : (int)fits;
-    double best_s = 0;
     context->forced = way->choice;
     context->latest_call.known = false;
-    enum ww_status status = run_calls(trial, bytes, 1);
-    for (int b = 0; b < BATCHES && status == WW_OK; b++) {
-        uint64_t begin_ns = clock_now_ns();
-        status = run_calls(trial, bytes, calls);
-        double seconds = (double)(clock_now_ns() - begin_ns) * 1e-9 / calls;
-        best_s = b == 0 || seconds < best_s ? seconds : best_s;
-    }
-    way->seconds = best_s;
+    uint64_t begin_ns = clock_now_ns();
+    enum ww_status status = run_calls(trial, bytes, calls);
+    *seconds = (double)(clock_now_ns() - begin_ns) * 1e-9 / calls;
     return status;
 }
 
-/* The slowest rank's time of each way, and whether all ranks have time left. */
-static enum ww_status agree_on_times(struct trial *trial, bool *go_on)
+static double middle_of(const double batches[BATCHES])
+{
+    double low = fmin(batches[0], batches[1]);
+    double high = fmax(batches[0], batches[1]);
+    return fmax(low, fmin(high, batches[2]));
+}
+
+/* The ways take turns, so that an interruption of some milliseconds meets one batch of each. Each
+ * runs once before, as long as it is new. Numbers of calls follow from what all ranks know. */
+static enum ww_status time_ways(struct trial *trial, size_t bytes)
+{
+    double batches[WAYS_MAX][BATCHES] = {{0}};
+    int calls[WAYS_MAX] = {0};
+    enum ww_status status = WW_OK;
+    for (int w = 0; w < trial->count && status == WW_OK; w++) {
+        calls[w] = calls_of(trial, &trial->ways[w]);
+        if (trial->stops_done == 0) {
+            status = time_batch(trial, bytes, 1, &trial->ways[w], &batches[w][0]);
+        }
+    }
+    for (int i = 0; i < BATCHES * trial->count && status == WW_OK; i++) {
+        int w = i % trial->count;
+        double *batch = &batches[w][i / trial->count];
+        status = time_batch(trial, bytes, calls[w], &trial->ways[w], batch);
+    }
+    for (int w = 0; w < trial->count; w++) {
+        trial->ways[w].seconds = middle_of(batches[w]);
+    }
+    return status;
+}
+
+/* The ranks' mean time of each way, as they wait for each other, and what time is left. */
+static enum ww_status agree_on_times(struct trial *trial)
 {
     double times[WAYS_MAX + 1];
     for (int w = 0; w < trial->count; w++) {
         times[w] = trial->ways[w].seconds;
     }
-    times[trial->count] = spent_s(trial) / trial->budget_s;
+    times[trial->count] = spent_s(trial);
     stop_forcing(trial->context);
     enum ww_status status = ww_all_reduce(trial->context, times, times, (size_t)trial->count + 1,
-                                          WW_F64, WW_MAX);
+                                          WW_F64, WW_MEAN);
     for (int w = 0; w < trial->count; w++) {
         trial->ways[w].seconds = times[w];
     }
-    *go_on = times[trial->count] < 1;
+    trial->left_s = trial->budget_s - times[trial->count];
     return status;
 }
 
-static enum ww_status try_size(struct trial *trial, size_t bytes, bool *go_on)
+/* Tells the price of a way what it took, or what it must be taken to take. */
+static enum ww_status correct(const struct trial *trial, size_t bytes, const struct choice *choice,
+                              double seconds)
 {
     struct ww_context *context = trial->context;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, bytes, WW_F32, 0};
-    bool grows = context->sight.all;
-    enum ww_status status = list_ways(trial, &wish);
-    for (int w = 0; w < trial->count && status == WW_OK; w++) {
-        status = time_way(trial, bytes, &trial->ways[w]);
+    bool grows = context->sight.all || bytes >= GROWS_BYTES;
+    return selector_correct(context->selector, &wish, choice, seconds, grows);
+}
+
+/* Tries the ways that are listed. Where a shaper saved up for a burst, short trials beat the wire:
+ * what streams took is the least. */
+static enum ww_status try_stop(struct trial *trial, size_t bytes)
+{
+    double priced_s[WAYS_MAX];
+    double all_s = 0;
+    double all_priced_s = 0;
+    for (int w = 0; w < trial->count; w++) {
+        priced_s[w] = trial->ways[w].seconds;
     }
+    enum ww_status status = time_ways(trial, bytes);
     if (status == WW_OK) {
-        status = agree_on_times(trial, go_on);
+        status = agree_on_times(trial);
     }
     for (int w = 0; w < trial->count && status == WW_OK; w++) {
-        status = selector_correct(context->selector, &wish, &trial->ways[w].choice,
-                                  trial->ways[w].seconds, grows);
+        const struct way_tried *way = &trial->ways[w];
+        bool sees = trial->context->sight.all;
+        double measured_s = sees ? way->seconds : fmax(way->seconds, way->wire_s);
+        all_s += measured_s;
+        all_priced_s += priced_s[w];
+        status = correct(trial, bytes, &way->choice, measured_s);
+    }
+    trial->stops_done++;
+    trial->slowest = 1;
+    trial->ratio = all_priced_s > 0 ? all_s / all_priced_s : 1;
+    return status;
+}
+
+/* What was not tried beside ways that were is held for slower or faster as these are. */
+static enum ww_status pass_on(struct trial *trial, size_t bytes)
+{
+    int tried = trial->count;
+    struct stop stop = {bytes, HUGE_VAL};
+    struct choice done[WAYS_MAX];
+    for (int w = 0; w < tried; w++) {
+        done[w] = trial->ways[w].choice;
+    }
+    enum ww_status status = list_ways(trial, &stop);
+    for (int w = 0; w < trial->count && status == WW_OK; w++) {
+        const struct way_tried *way = &trial->ways[w];
+        bool known = false;
+        for (int d = 0; d < tried; d++) {
+            known = known || (done[d].algorithm == way->choice.algorithm &&
+                              done[d].nesting == way->choice.nesting);
+        }
+        if (!known) {
+            status = correct(trial, bytes, &way->choice, trial->ratio * way->seconds);
+        }
     }
     return status;
 }
 
-/* Seconds that a size takes at most, going by its slowest price, four calls of each way. */
-static double expected_s(struct trial *trial, size_t bytes)
+/* Seconds that the listed ways take. */
+static double expected_s(const struct trial *trial)
 {
-    struct wish wish = {COLLECTIVE_ALL_REDUCE, bytes, WW_F32, 0};
     double sum = 0;
-    if (list_ways(trial, &wish) == WW_OK) {
-        for (int w = 0; w < trial->count; w++) {
-            sum += (BATCHES + 1) * trial->ways[w].seconds;
-        }
+    for (int w = 0; w < trial->count; w++) {
+        const struct way_tried *way = &trial->ways[w];
+        int calls = BATCHES * calls_of(trial, way) + (trial->stops_done == 0);
+        sum += calls * trial->slowest * way->seconds;
     }
     return sum;
 }
 
-/* The sizes that fit into the time, one after another. */
-static enum ww_status try_sizes(struct trial *trial)
+/* Those that fit into the time, one after another. */
+static enum ww_status try_stops(struct trial *trial)
 {
     enum ww_status status = WW_OK;
-    bool go_on = true;
-    for (int i = 0; i < trial->size_count && go_on && status == WW_OK; i++) {
-        if (trial->sizes[i] <= trial->bytes &&
-            expected_s(trial, trial->sizes[i]) < trial->budget_s) {
-            status = try_size(trial, trial->sizes[i], &go_on);
+    for (int i = 0; i < trial->stop_count && status == WW_OK; i++) {
+        const struct stop *stop = &trial->stops[i];
+        if (stop->bytes <= trial->bytes) {
+            status = list_ways(trial, stop);
+            if (status == WW_OK && expected_s(trial) < trial->left_s) {
+                status = try_stop(trial, stop->bytes);
+                status = status == WW_OK ? pass_on(trial, stop->bytes) : status;
+            }
         }
     }
     return status;
@@ -179,7 +299,7 @@ static enum ww_status run_trial(struct trial *trial)
     struct ww_context *context = trial->context;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, 1, WW_F16, 0};
     float end = 0;
-    enum ww_status status = try_sizes(trial);
+    enum ww_status status = try_stops(trial);
     stop_forcing(context);
     if (status == WW_OK) {
         status = selector_decide(context->selector, &wish);
@@ -197,19 +317,21 @@ static enum ww_status run_trial(struct trial *trial)
     return status;
 }
 
-/* Sizes to try, and memory for the largest that there may be time for. */
+/* Where to stop, and memory for the largest that there may be time for. */
 static enum ww_status trial_init(struct trial *trial, struct ww_context *context)
 {
     bool in_memory = context->sight.all;
     *trial = (struct trial){.context = context,
                             .begin_ns = clock_now_ns(),
                             .budget_s = TRIAL_SHARE * context->settings.values.calibrate_s,
-                            .sizes = in_memory ? sizes_in_memory : sizes_between_hosts,
-                            .size_count = in_memory ? LENGTH(sizes_in_memory)
-                                                    : LENGTH(sizes_between_hosts)};
-    for (int i = 0; i < trial->size_count; i++) {
-        if (expected_s(trial, trial->sizes[i]) < trial->budget_s) {
-            trial->bytes = trial->sizes[i];
+                            .slowest = SLOWEST_FIRST,
+                            .stops = in_memory ? stops_in_memory : stops_between_hosts,
+                            .stop_count = in_memory ? LENGTH(stops_in_memory)
+                                                    : LENGTH(stops_between_hosts)};
+    trial->left_s = trial->budget_s;
+    for (int i = 0; i < trial->stop_count; i++) {
+        if (list_ways(trial, &trial->stops[i]) == WW_OK && expected_s(trial) < trial->budget_s) {
+            trial->bytes = trial->stops[i].bytes;
         }
     }
     trial->values = trial->bytes > 0 ? memory_reserve(trial->bytes) : NULL;

@@ -83,6 +83,7 @@ Test(price, segments_fill_a_pipeline)
     cr_expect_float_eq(wide.seconds, ALPHA + way + 63 * port, 1e-9);
     cr_expect_eq(wide.limit, LIMIT_WIRE);
     cr_expect_eq(wide.limit_level, 1);
+    cr_expect_float_eq(wide.wire_s, 64 * port, 1e-9);
     /* One at a time: each waits for the one before. */
     struct price narrow = price_of(&topology, &wires, &candidate, (struct pace){64 * MIB, MIB, 1});
     cr_expect_float_eq(narrow.seconds, ALPHA + 64 * way, 1e-9);
@@ -190,9 +191,9 @@ Test(price, what_was_measured_corrects_what_was_predicted)
     static const struct {
         double bytes, predicted_s, once_s, grown_s;
     } rows[] = {
-        {100, 1, 2, 2},      {200, 2, 6, 6}, {150, 1.5, 1.5 * 2.5, 1.5 * 2.5},
-        {50, 0.5, 1.5, 1.5}, /* the difference, 1 s */
-        {400, 4, 8, 12},     /* the difference, 4 s, or the ratio, 3 */
+        {100, 1, 2, 2},      {200, 2, 6, 6}, {150, 1.5, 4, 4}, /* 2.5 s between 1 and 4 */
+        {50, 0.5, 1.5, 1.5},                                   /* the difference, 1 s */
+        {400, 4, 8, 12}, /* the difference, 4 s, or the ratio, 3 */
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         for (int grows = 0; grows < 2; grows++) {
