@@ -98,20 +98,21 @@ void frame_encode(struct workspace *space, struct run *run, struct place *place,
     struct span from = run_span(run, place, source);
     uint8_t *slot = run_span(run, place, &action->slice).memory;
     size_t offset = run_vector_offset(run, place, source);
+    bool weighed = coding->weighed && coding->residual != NULL && coding->outcome != NULL;
     struct momentum momentum = {.factor = coding->momentum_factor};
     struct encode_input in = {.stretch = {.values = floats(from.memory), .count = from.count},
                               .dither = {.seed = run_seed(run), .index = offset}};
     if (coding->residual != NULL) {
         in.stretch.residual = coding->residual + offset;
         in.stretch.next = coding->next + offset;
-        in.stretch.cold = run->request.count >= COLD_NEXT && in.stretch.next != in.stretch.residual;
+        in.stretch.cold = !weighed && in.stretch.next != in.stretch.residual &&
+                          run->request.count >= COLD_NEXT;
     }
     if (coding->momentum != NULL) {
         momentum.u = coding->momentum + offset;
         in.momentum = &momentum;
     }
     struct encode_result result = {0, 0, 0};
-    bool weighed = coding->weighed && coding->residual != NULL && coding->outcome != NULL;
     if (weighed) {
         coding->outcome->given += kernel_squares_of_sum_f32(in.stretch.values, in.stretch.residual,
                                                             from.count);
@@ -215,13 +216,21 @@ static enum ww_status look_at_heads(const struct run *run, struct place *place,
     return WW_OK;
 }
 
+/* Whether a sum goes past the caches. Parts of a segment do not: they are encoded again, or sent.
+ */
+static bool is_cold_sum(const struct workspace *space, const struct run *run,
+                        const struct place *place, size_t count)
+{
+    return count == place->count && space->kernels->sparse.pour_streams &&
+           frame_sums_bytes(&run->request.coding.spec, run->request.count) > 0;
+}
+
 enum ww_status frame_reduce(struct workspace *space, struct run *run, struct place *place,
                             const struct action *action)
 {
     struct span into = run_span(run, place, &action->slice);
     enum ww_status status = look_at_heads(run, place, action, into.count);
-    bool is_aside = frame_sums_bytes(&run->request.coding.spec, run->request.count) > 0;
-    float *aside = is_aside ? space->sums : NULL;
+    float *aside = is_cold_sum(space, run, place, into.count) ? space->sums : NULL;
     unsigned before = cpu_exact_begin();
     for (size_t first = 0; status == WW_OK && first < into.count; first += CODEC_CHUNK) {
         size_t rest = into.count - first;

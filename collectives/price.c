@@ -238,10 +238,23 @@ static double difference_at(const struct correction *correction, int at)
     return correction->measured_s[at] - correction->predicted_s[at];
 }
 
-/* No difference takes away more than half of a price. */
-static double with_difference(double predicted_s, double difference_s)
+static double ratio_at(const struct correction *correction, int at)
 {
-    return larger(predicted_s + difference_s, predicted_s / 2);
+    return correction->measured_s[at] / correction->predicted_s[at];
+}
+
+/* No difference takes away more of a price than `least` leaves. */
+static double with_difference(double predicted_s, double difference_s, double least)
+{
+    return larger(predicted_s + difference_s, predicted_s * least);
+}
+
+/* Between two sizes half of a price is left, or what was left of it at one of them. */
+static double least_between(const struct correction *correction, int above)
+{
+    double low = ratio_at(correction, above - 1);
+    double high = ratio_at(correction, above);
+    return low < high && low < 0.5 ? low : high < 0.5 ? high : 0.5;
 }
 
 double correction_apply(const struct correction *correction, double bytes, double predicted_s)
@@ -255,17 +268,19 @@ double correction_apply(const struct correction *correction, double bytes, doubl
         above++;
     }
     if (above == 0) {
-        return with_difference(predicted_s, difference_at(correction, 0));
+        double least = bytes == correction->bytes[0] ? 0 : 0.5;
+        return with_difference(predicted_s, difference_at(correction, 0), least);
     }
     if (above > last) {
         return correction->grows
-                   ? predicted_s * correction->measured_s[last] / correction->predicted_s[last]
-                   : with_difference(predicted_s, difference_at(correction, last));
+                   ? predicted_s * ratio_at(correction, last)
+                   : with_difference(predicted_s, difference_at(correction, last), 0.5);
     }
     double low = correction->bytes[above - 1];
     double share = (bytes - low) / (correction->bytes[above] - low);
-    return with_difference(predicted_s, (1 - share) * difference_at(correction, above - 1) +
-                                            share * difference_at(correction, above));
+    double difference_s = (1 - share) * difference_at(correction, above - 1) +
+                          share * difference_at(correction, above);
+    return with_difference(predicted_s, difference_s, least_between(correction, above));
 }
 
 struct price board_price(const struct topology *topology, const struct wires *wires,

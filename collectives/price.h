@@ -57,7 +57,7 @@ struct price {
     double most_s;
     enum limit limit; /* what most of the time goes to */
     int limit_level;  /* of LIMIT_WIRE and LIMIT_LATENCY */
-    double wire_s;    /* the fullest port is busy so long: no way to go is faster than that */
+    double wire_s;    /* the fullest port is busy so long with this way's bytes; as priced */
 };
 
 struct price load_price(const struct load *load, const struct wires *wires, struct pace pace);
@@ -70,7 +70,8 @@ double load_core_seconds(const struct load *load, const struct wires *wires, str
 
 /* What a way really took at a few sizes: it knows what no model does (who waits for whom, what else
  * the cores do). Between these sizes the difference to what was predicted is interpolated; below
- * the smallest it stays, and beyond the largest too, or the ratio does where it `grows`. */
+ * the smallest it stays, and beyond the largest too, or the ratio does where it `grows`. Half of a
+ * prediction is left at least, except where less was measured, or between such sizes. */
 #define CORRECTIONS_MAX 8
 struct correction {
     int count;                     /* 0 = prices stand as they are */

@@ -332,7 +332,7 @@ enum ww_status context_agree_choices(struct ww_context *context);
 
 #define TRIAL_SHARE 0.5 /* of the time for measuring */
 
-/* trial.c: runs each way that all-reduces can go at a few sizes, so that prices know what no model
+/* trial.c: runs the ways that all-reduces can go at a few sizes, so that prices know what no model
  * does. All ranks call it, while nothing else runs. */
 enum ww_status context_try_ways(struct ww_context *context);
 

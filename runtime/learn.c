@@ -57,6 +57,9 @@ static void find_file(const struct ww_context *context, char path[PATH_BYTES])
 /* ---- What earlier measurements must have in common with these ---------------------------------
  */
 
+/* Another word whenever what is measured changes, so that older files do not count. */
+#define MEASURED_HOW "pings stay awake"
+
 static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
 {
     const unsigned char *at = bytes;
@@ -71,6 +74,7 @@ static uint64_t fingerprint(const struct ww_context *context)
     const struct topology *topology = &context->topology;
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     hash = mix(hash, WW_VERSION_TEXT, sizeof WW_VERSION_TEXT);
+    hash = mix(hash, MEASURED_HOW, sizeof MEASURED_HOW);
     hash = mix(hash, context->fabric_name, strlen(context->fabric_name));
     hash = mix(hash, topology->port_name, strlen(topology->port_name));
     hash = mix(hash, context->settings.shape, strlen(context->settings.shape));
@@ -87,10 +91,8 @@ static uint64_t fingerprint(const struct ww_context *context)
 /* ---- Learning -------------------------------------------------------------------------------- */
 
 /* Pings that nap make each other nap: the answer to one that woke late finds the other asleep, and
- * all take a nap instead of what the wire takes (54 us, not 9). So nobody naps before a nap's time
- * is over; collectives do not fall into step like that, as looking takes them longer. */
-#define AWAKE_NS UINT64_C(100000)
-
+ * all take a nap instead of what the wire takes (54 us, not 9). So nobody naps before the other's
+ * nap is over; collectives do not fall into step like that, as looking takes them longer. */
 static void spend_moment(void *waiter, enum ww_wait wait, uint64_t moves)
 {
     patience_spend(waiter, (struct pulse){wait, moves});
@@ -116,7 +118,7 @@ static bool sees_host(const struct ww_context *context, void *fabric)
 enum ww_status context_learn_wires(struct ww_context *context, void *fabric)
 {
     char file[PATH_BYTES];
-    struct patience patience = {.crowded = context->crowded, .awake_ns = AWAKE_NS};
+    struct patience patience = {.crowded = context->crowded, .awake_ns = PINGS_AWAKE_NS};
     context->wires = wires_assumed(&context->topology);
     context->measures = wants_measuring(context);
     if (!context->measures) {

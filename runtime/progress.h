@@ -17,11 +17,14 @@ struct pulse {
 /* One stretch of waiting; crowded and awake_ns are set at its begin, the rest zero. */
 struct patience {
     bool crowded;      /* more ranks than cores: never spin */
-    uint64_t awake_ns; /* on a wire: no nap before so long without a move; 0 = as few as usual */
+    uint64_t awake_ns; /* on a wire: no nap before so long without a move; 0 = as usual */
     unsigned turns;
     uint64_t since_ns;
     uint64_t moves;
 };
+
+/* awake_ns of pings that are measured: longer than a nap. */
+#define PINGS_AWAKE_NS UINT64_C(100000)
 
 /* Spends a moment: a pause, a yield or a short sleep, the longer nothing moves. */
 void patience_spend(struct patience *patience, struct pulse pulse);

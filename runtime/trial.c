@@ -3,8 +3,8 @@
  *
  * Between hosts naps, announcements and shared cores count for small vectors, which differ from job
  * to job; how much of that wires hide shows at larger ones, where only ways that may be the fastest
- * are tried. On one host all ways are at all sizes, as processors differ in what they make of each
- * other's memory. */
+ * are tried. On one host all ways are tried at all sizes, as processors differ in what they make of
+ * each other's memory. All as far as there is time. */
 #include "context.h"
 
 #include <math.h>
@@ -18,8 +18,6 @@
 #define BATCHES 3    /* of each way: the middle one counts */
 #define BATCH_S 1e-3 /* a batch takes about so long */
 #define BATCH_MOST 32
-/* Until something was tried calls are expected to take so many times their price. */
-#define SLOWEST_FIRST 2
 /* From here on times grow with the vector, and what a way takes more than it should does too. */
 #define GROWS_BYTES ((size_t)1 << 20)
 
@@ -48,9 +46,8 @@ struct trial {
     float *values; /* zeros: however often they are added they stay what they are */
     size_t bytes;
     double budget_s;
-    double left_s;  /* of it, as all ranks know it */
-    double slowest; /* the most that ways take of their prices, as far as is known */
-    double ratio;   /* of what they took at the latest stop, to their prices */
+    double left_s; /* of it, as all ranks know it */
+    double ratio;  /* of what ways took at the latest stop, to their prices */
     const struct stop *stops;
     int stop_count;
     int stops_done;
@@ -80,6 +77,9 @@ static void keep_near(struct trial *trial, int kept, double within)
 {
     double least_s = HUGE_VAL;
     int count = kept;
+    if (isinf(within)) {
+        return;
+    }
     for (int w = kept; w < trial->count; w++) {
         least_s = fmin(least_s, trial->ways[w].seconds);
     }
@@ -128,10 +128,10 @@ static enum ww_status run_calls(struct trial *trial, size_t bytes, int calls)
     return status;
 }
 
-static int calls_of(const struct trial *trial, const struct way_tried *way)
+static int calls_of(const struct way_tried *way)
 {
-    double fits = BATCH_S / (trial->slowest * way->seconds);
-    return fits < 1 ? 1 : fits > BATCH_MOST ? BATCH_MOST : (int)fits;
+    double fits = BATCH_S / way->seconds;
+    return !(fits >= 1) ? 1 : fits > BATCH_MOST ? BATCH_MOST : (int)fits;
 }
 
 static enum ww_status time_batch(struct trial *trial, size_t bytes, int calls,
@@ -153,30 +153,6 @@ static double middle_of(const double batches[BATCHES])
     return fmax(low, fmin(high, batches[2]));
 }
 
-/* The ways take turns, so that an interruption of some milliseconds meets one batch of each. Each
- * runs once before, as long as it is new. Numbers of calls follow from what all ranks know. */
-static enum ww_status time_ways(struct trial *trial, size_t bytes)
-{
-    double batches[WAYS_MAX][BATCHES] = {{0}};
-    int calls[WAYS_MAX] = {0};
-    enum ww_status status = WW_OK;
-    for (int w = 0; w < trial->count && status == WW_OK; w++) {
-        calls[w] = calls_of(trial, &trial->ways[w]);
-        if (trial->stops_done == 0) {
-            status = time_batch(trial, bytes, 1, &trial->ways[w], &batches[w][0]);
-        }
-    }
-    for (int i = 0; i < BATCHES * trial->count && status == WW_OK; i++) {
-        int w = i % trial->count;
-        double *batch = &batches[w][i / trial->count];
-        status = time_batch(trial, bytes, calls[w], &trial->ways[w], batch);
-    }
-    for (int w = 0; w < trial->count; w++) {
-        trial->ways[w].seconds = middle_of(batches[w]);
-    }
-    return status;
-}
-
 /* The ranks' mean time of each way, as they wait for each other, and what time is left. */
 static enum ww_status agree_on_times(struct trial *trial)
 {
@@ -195,14 +171,75 @@ static enum ww_status agree_on_times(struct trial *trial)
     return status;
 }
 
+/* One call of each way, untimed in that it is nobody's measure: memory is new to it. */
+static enum ww_status warm_up(struct trial *trial, size_t bytes)
+{
+    enum ww_status status = WW_OK;
+    for (int w = 0; w < trial->count && status == WW_OK; w++) {
+        struct way_tried *way = &trial->ways[w];
+        status = time_batch(trial, bytes, 1, way, &way->seconds);
+    }
+    return status;
+}
+
+/* Before the first stop prices may be far off: how many calls fit follows from a call of each. */
+static enum ww_status look_ahead(struct trial *trial, size_t bytes)
+{
+    enum ww_status status = warm_up(trial, bytes);
+    if (status == WW_OK) {
+        status = warm_up(trial, bytes);
+    }
+    return status == WW_OK ? agree_on_times(trial) : status;
+}
+
+/* The ways take turns, so that an interruption of some milliseconds meets one batch of each.
+ * Numbers of calls follow from what all ranks know. */
+static enum ww_status time_ways(struct trial *trial, size_t bytes)
+{
+    double batches[WAYS_MAX][BATCHES] = {{0}};
+    int calls[WAYS_MAX];
+    enum ww_status status = WW_OK;
+    for (int w = 0; w < trial->count; w++) {
+        calls[w] = calls_of(&trial->ways[w]);
+    }
+    for (int i = 0; i < BATCHES * trial->count && status == WW_OK; i++) {
+        int w = i % trial->count;
+        double *batch = &batches[w][i / trial->count];
+        status = time_batch(trial, bytes, calls[w], &trial->ways[w], batch);
+    }
+    for (int w = 0; w < trial->count; w++) {
+        trial->ways[w].seconds = middle_of(batches[w]);
+    }
+    return status;
+}
+
+/* Inside a host scratch grows with the size: a call of each way before any counts. */
+static enum ww_status prepare(struct trial *trial, size_t bytes)
+{
+    struct way_tried priced[WAYS_MAX];
+    if (trial->stops_done == 0) {
+        return look_ahead(trial, bytes);
+    }
+    if (!trial->context->sight.all) {
+        return WW_OK;
+    }
+    memcpy(priced, trial->ways, sizeof priced);
+    enum ww_status status = warm_up(trial, bytes);
+    memcpy(trial->ways, priced, sizeof priced);
+    return status;
+}
+
 /* Tells the price of a way what it took, or what it must be taken to take. */
 static enum ww_status correct(const struct trial *trial, size_t bytes, const struct choice *choice,
                               double seconds)
 {
     struct ww_context *context = trial->context;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, bytes, WW_F32, 0};
-    bool grows = context->sight.all || bytes >= GROWS_BYTES;
-    return selector_correct(context->selector, &wish, choice, seconds, grows);
+    struct price price;
+    enum ww_status status = selector_price(context->selector, &wish, choice, &price);
+    bool grows = context->sight.all || (bytes >= GROWS_BYTES && seconds > price.seconds);
+    return status == WW_OK ? selector_correct(context->selector, &wish, choice, seconds, grows)
+                           : status;
 }
 
 /* Tries the ways that are listed. Where a shaper saved up for a burst, short trials beat the wire:
@@ -215,7 +252,10 @@ static enum ww_status try_stop(struct trial *trial, size_t bytes)
     for (int w = 0; w < trial->count; w++) {
         priced_s[w] = trial->ways[w].seconds;
     }
-    enum ww_status status = time_ways(trial, bytes);
+    enum ww_status status = prepare(trial, bytes);
+    if (status == WW_OK) {
+        status = time_ways(trial, bytes);
+    }
     if (status == WW_OK) {
         status = agree_on_times(trial);
     }
@@ -228,7 +268,6 @@ static enum ww_status try_stop(struct trial *trial, size_t bytes)
         status = correct(trial, bytes, &way->choice, measured_s);
     }
     trial->stops_done++;
-    trial->slowest = 1;
     trial->ratio = all_priced_s > 0 ? all_s / all_priced_s : 1;
     return status;
 }
@@ -251,7 +290,8 @@ static enum ww_status pass_on(struct trial *trial, size_t bytes)
                               done[d].nesting == way->choice.nesting);
         }
         if (!known) {
-            status = correct(trial, bytes, &way->choice, trial->ratio * way->seconds);
+            double seconds = fmax(trial->ratio * way->seconds, way->wire_s);
+            status = correct(trial, bytes, &way->choice, seconds);
         }
     }
     return status;
@@ -263,8 +303,7 @@ static double expected_s(const struct trial *trial)
     double sum = 0;
     for (int w = 0; w < trial->count; w++) {
         const struct way_tried *way = &trial->ways[w];
-        int calls = BATCHES * calls_of(trial, way) + (trial->stops_done == 0);
-        sum += calls * trial->slowest * way->seconds;
+        sum += BATCHES * calls_of(way) * way->seconds;
     }
     return sum;
 }
@@ -324,13 +363,16 @@ static enum ww_status trial_init(struct trial *trial, struct ww_context *context
     *trial = (struct trial){.context = context,
                             .begin_ns = clock_now_ns(),
                             .budget_s = TRIAL_SHARE * context->settings.values.calibrate_s,
-                            .slowest = SLOWEST_FIRST,
                             .stops = in_memory ? stops_in_memory : stops_between_hosts,
                             .stop_count = in_memory ? LENGTH(stops_in_memory)
                                                     : LENGTH(stops_between_hosts)};
     trial->left_s = trial->budget_s;
     for (int i = 0; i < trial->stop_count; i++) {
-        if (list_ways(trial, &trial->stops[i]) == WW_OK && expected_s(trial) < trial->budget_s) {
+        enum ww_status status = list_ways(trial, &trial->stops[i]);
+        if (status != WW_OK) {
+            return status;
+        }
+        if (expected_s(trial) < trial->budget_s) {
             trial->bytes = trial->stops[i].bytes;
         }
     }

@@ -51,6 +51,7 @@ struct sparse_kernels {
     /* Bits move: into[i] = from[i], past the caches where there is a way, and from[i] = +0. into
      * and from do not overlap. */
     void (*pour)(float *into, float *from, size_t count);
+    bool pour_streams; /* there is a way: summing aside pays */
 };
 
 /* Each overwrites the slots it does better. */

@@ -248,6 +248,7 @@ void sparse_kernels_avx2(struct sparse_kernels *kernels)
     kernels->keys = keys_avx2;
     kernels->choose = choose;
     kernels->pour = pour_avx2;
+    kernels->pour_streams = true;
 }
 #else
 void sparse_kernels_avx2(struct sparse_kernels *kernels)

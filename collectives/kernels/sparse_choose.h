@@ -65,19 +65,21 @@ static size_t tile_choose(struct choosing *run, size_t first, size_t words, floa
     return done;
 }
 
-/* Past the caches, if next is cold and lies as such stores want it. */
-static bool next_streams(const struct stretch *in)
+static bool is_aligned(const float *at)
 {
-    return in->cold && in->next != NULL && (uintptr_t)in->next % (LANES * sizeof(float)) == 0;
+    return (uintptr_t)at % (LANES * sizeof(float)) == 0;
 }
 
 static void tiles_choose(struct choosing *run)
 {
     const size_t count = run->in->count;
     float *const next = run->in->next;
-    const bool streams = next_streams(run->in);
+    const bool streams = run->in->cold && next != NULL;
     _Alignas(64) float aside[TILE_ELEMENTS];
     size_t i = 0;
+    for (; streams && i < count && !is_aligned(next + i); i++) {
+        sparse_choose_one(run, i);
+    }
     while (count - i >= TILE_WORD) {
         size_t words = (count - i) / TILE_WORD;
         words = words < TILE_WORDS ? words : TILE_WORDS;
@@ -93,7 +95,9 @@ static void tiles_choose(struct choosing *run)
     for (; i < count; i++) {
         sparse_choose_one(run, i);
     }
-    vec_stream_end();
+    if (streams) {
+        vec_stream_end();
+    }
 }
 
 static size_t choose(uint16_t *offsets, uint16_t *codes, const struct stretch *in,

@@ -50,4 +50,5 @@ void sparse_kernels_scalar(struct sparse_kernels *kernels)
     kernels->choose = choose_scalar;
     kernels->scatter = scatter_scalar;
     kernels->pour = pour_scalar;
+    kernels->pour_streams = false;
 }

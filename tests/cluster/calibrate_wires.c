@@ -103,7 +103,8 @@ static void run(const struct ww_world *world, double budget_s, const char *file)
                                       .peer_level = topology.peer_level,
                                       .area_bytes = 4096};
     demand(transport->open(&open, &fabric), "open");
-    struct patience patience = {.crowded = topology.local_size > topology.cores};
+    struct patience patience = {.crowded = topology.local_size > topology.cores,
+                                .awake_ns = PINGS_AWAKE_NS};
     int32_t votes[256];
     struct calibration_setup setup = {.world = world,
                                       .votes = votes,

@@ -22,8 +22,8 @@ size_t chance_below(struct chance *chance, size_t limit)
 
 unsigned char *memory_or_exit(size_t bytes)
 {
-    unsigned char *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    if (memory == NULL) {
+    void *memory;
+    if (posix_memalign(&memory, 64, bytes) != 0) {
         fprintf(stderr, "kernels: no memory for %zu bytes\n", bytes);
         exit(1);
     }

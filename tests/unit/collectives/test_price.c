@@ -206,6 +206,11 @@ Test(price, what_was_measured_corrects_what_was_predicted)
     correction.grows = false;
     correction.measured_s[1] = 0.1; /* faster than predicted, by 1.9 s */
     cr_expect_float_eq(correction_apply(&correction, 400, 2), 1, 1e-12, "half at least");
+    cr_expect_float_eq(correction_apply(&correction, 200, 2), 0.1, 1e-12, "as measured");
+    correction.measured_s[0] = 0.2;
+    cr_expect_float_eq(correction_apply(&correction, 100, 1), 0.2, 1e-12, "as measured");
+    cr_expect_float_eq(correction_apply(&correction, 150, 1.5), 0.15, 1e-12, "between these");
+    cr_expect_float_eq(correction_apply(&correction, 50, 0.5), 0.25, 1e-12, "half at least");
     correction.count = 0;
     cr_expect_float_eq(correction_apply(&correction, 400, 2), 2, 0);
 }

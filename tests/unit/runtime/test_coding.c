@@ -283,14 +283,22 @@ Test(coding, what_was_sent_and_what_is_kept_come_to_what_was_given)
     }
 }
 
-/* So many that frames are summed aside (collectives/frame.c), and again where the first sums were.
- */
+/* So many that frames are summed aside (collectives/frame.c), and again where the first sums were;
+ * chunks that travel whole, and owners that sum for others. */
 Test(coding, sums_that_go_past_the_caches_lose_nothing)
 {
-    struct plan_of_test plan = {
-        .codec = "topk:0.02", .count = ((size_t)16 << 20) + 4099, .steps = 2, .ranks_per_host = 1};
-    struct board board = {.plan = &plan};
-    world_run(2, sum_often, &board);
+    static const struct {
+        const char *codec;
+        int ranks;
+    } rows[] = {{"topk:0.02", 2}, {"topk:0.9", 2}, {"topk:0.02", 4}};
+    for (size_t i = 0; i < EFFORT(LENGTH(rows), 1); i++) {
+        struct plan_of_test plan = {.codec = rows[i].codec,
+                                    .count = ((size_t)16 << 20) + 4099,
+                                    .steps = 2,
+                                    .ranks_per_host = rows[i].ranks / 2};
+        struct board board = {.plan = &plan};
+        world_run(rows[i].ranks, sum_often, &board);
+    }
 }
 
 #if defined(__x86_64__)
