@@ -168,18 +168,19 @@ static bool fits(const struct engine *engine, const struct run_request *request)
            run_scratch_bytes(request) <= engine->place_bytes;
 }
 
-static enum ww_status reserve_sums(struct workspace *space, size_t bytes)
+/* Makes room for so many bytes: zeros, where there was less. */
+static enum ww_status grow_memory(void **memory, size_t *room, size_t bytes, const char *purpose)
 {
-    if (bytes <= space->sums_bytes) {
+    if (bytes <= *room) {
         return WW_OK;
     }
-    memory_release(space->sums, space->sums_bytes);
-    space->sums = memory_reserve(bytes);
-    space->sums_bytes = space->sums != NULL ? bytes : 0;
-    if (space->sums == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory for %zu bytes to sum in", bytes);
+    memory_release(*memory, *room);
+    *memory = memory_reserve(bytes);
+    *room = *memory != NULL ? bytes : 0;
+    if (*memory == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for %zu bytes to %s", bytes, purpose);
     }
-    memset(space->sums, 0, bytes);
+    memset(*memory, 0, bytes);
     return WW_OK;
 }
 
@@ -187,16 +188,13 @@ static enum ww_status reserve_sums(struct workspace *space, size_t bytes)
 static enum ww_status reserve_codec(struct engine *engine, const struct run_request *request)
 {
     struct workspace *space = &engine->space;
-    size_t bytes = frame_codec_bytes(&request->coding.spec, engine_slicing(request).count);
-    if (bytes > space->codec_bytes) {
-        memory_release(space->codec_memory, space->codec_bytes);
-        space->codec_memory = memory_reserve(bytes);
-        space->codec_bytes = space->codec_memory != NULL ? bytes : 0;
-        if (space->codec_memory == NULL) {
-            return log_failure(WW_NO_MEMORY, "no memory for %zu bytes to encode with", bytes);
-        }
-    }
-    return reserve_sums(space, frame_sums_bytes(&request->coding.spec, request->count));
+    const struct codec_spec *spec = &request->coding.spec;
+    enum ww_status status = grow_memory(&space->codec_memory, &space->codec_bytes,
+                                        frame_codec_bytes(spec, engine_slicing(request).count),
+                                        "encode with");
+    return status == WW_OK ? grow_memory(&space->sums, &space->sums_bytes,
+                                         frame_sums_bytes(spec, request->count), "sum in")
+                           : status;
 }
 
 static enum ww_status make_fit(struct engine *engine, const struct run_request *request)

@@ -216,8 +216,7 @@ static enum ww_status look_at_heads(const struct run *run, struct place *place,
     return WW_OK;
 }
 
-/* Whether a sum goes past the caches. Parts of a segment do not: they are encoded again, or sent.
- */
+/* Whether a sum goes past the caches. A part of a segment does not: it is encoded or sent next. */
 static bool is_cold_sum(const struct workspace *space, const struct run *run,
                         const struct place *place, size_t count)
 {

@@ -296,9 +296,10 @@ struct price board_price(const struct topology *topology, const struct wires *wi
                        : 1;
     double seconds = memory->await_s + crowd * (written + peers * memory->action_s +
                                                 read * (memory->sum_byte_s + memory->far_byte_s));
-    return (struct price){
-        seconds, seconds * (1 - memory->spread), seconds * (1 + memory->spread), LIMIT_LATENCY, 0,
-        0};
+    return (struct price){.seconds = seconds,
+                          .least_s = seconds * (1 - memory->spread),
+                          .most_s = seconds * (1 + memory->spread),
+                          .limit = LIMIT_LATENCY};
 }
 
 struct price gate_price(const struct topology *topology, const struct wires *wires)
@@ -306,8 +307,11 @@ struct price gate_price(const struct topology *topology, const struct wires *wir
     int outermost = wires->levels - 1;
     double seconds = message_gate_s(wires, topology->size);
     double spread = wires->link[outermost].spread;
-    return (struct price){
-        seconds, seconds * (1 - spread), seconds * (1 + spread), LIMIT_LATENCY, outermost, 0};
+    return (struct price){.seconds = seconds,
+                          .least_s = seconds * (1 - spread),
+                          .most_s = seconds * (1 + spread),
+                          .limit = LIMIT_LATENCY,
+                          .limit_level = outermost};
 }
 
 double load_seconds(const struct load *load, const struct wires *wires, struct pace pace)

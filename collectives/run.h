@@ -85,7 +85,8 @@ struct workspace {
     uint32_t sources_room;
     void *codec_memory; /* what encoding needs, [codec_bytes] */
     size_t codec_bytes;
-    float *sums; /* where sparse frames are summed; +0 between chunks; [sums_bytes], may be NULL */
+    void *sums; /* floats: where sparse frames are summed; +0 between chunks; [sums_bytes], may be
+                   NULL */
     size_t sums_bytes;
     uint64_t framed[WW_LEVELS_MAX]; /* bytes of frames of no fixed length that were posted */
     enum ww_wait wait;              /* WW_WAIT_NETWORK once a posted round waits for a wire */

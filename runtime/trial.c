@@ -33,11 +33,11 @@ static const struct stop stops_in_memory[] = {{64, HUGE_VAL},       {4096, HUGE_
                                               {64 << 10, HUGE_VAL}, {512 << 10, HUGE_VAL},
                                               {4 << 20, HUGE_VAL},  {32 << 20, HUGE_VAL}};
 
-/* What is tried at one size. */
+/* A way at one size. */
 struct way_tried {
     struct choice choice;
-    double seconds; /* predicted, then measured */
-    double wire_s;  /* no less than that */
+    struct price price;
+    double seconds; /* expected, then measured; the same on all ranks once they agreed */
 };
 
 struct trial {
@@ -47,11 +47,11 @@ struct trial {
     size_t bytes;
     double budget_s;
     double left_s; /* of it, as all ranks know it */
-    double ratio;  /* of what ways took at the latest stop, to their prices */
     const struct stop *stops;
     int stop_count;
     int stops_done;
-    int count;
+    int listed;
+    int count; /* of those listed, first ones: they are tried */
     struct way_tried ways[WAYS_MAX];
 };
 
@@ -64,31 +64,30 @@ static double spent_s(const struct trial *trial)
 static enum ww_status add_way(struct trial *trial, const struct wish *wish,
                               const struct choice *choice)
 {
-    struct price price;
-    enum ww_status status = selector_price(trial->context->selector, wish, choice, &price);
-    if (status == WW_OK) {
-        trial->ways[trial->count++] = (struct way_tried){*choice, price.seconds, price.wire_s};
-    }
+    struct way_tried *way = &trial->ways[trial->listed];
+    enum ww_status status = selector_price(trial->context->selector, wish, choice, &way->price);
+    way->choice = *choice;
+    way->seconds = way->price.seconds;
+    trial->listed += status == WW_OK;
     return status;
 }
 
-/* Leaves those ways that may be the fastest, of those behind the first `kept`. */
-static void keep_near(struct trial *trial, int kept, double within)
+/* Puts those ways first, behind `announced`, that may be the fastest. */
+static void put_near_first(struct trial *trial, int announced, double within)
 {
+    struct way_tried *ways = trial->ways;
     double least_s = HUGE_VAL;
-    int count = kept;
-    if (isinf(within)) {
-        return;
+    trial->count = announced;
+    for (int w = announced; w < trial->listed; w++) {
+        least_s = fmin(least_s, ways[w].seconds);
     }
-    for (int w = kept; w < trial->count; w++) {
-        least_s = fmin(least_s, trial->ways[w].seconds);
-    }
-    for (int w = kept; w < trial->count; w++) {
-        if (trial->ways[w].seconds <= within * least_s) {
-            trial->ways[count++] = trial->ways[w];
+    for (int w = announced; w < trial->listed; w++) {
+        if (isinf(within) || ways[w].seconds <= within * least_s) {
+            struct way_tried near = ways[w];
+            ways[w] = ways[trial->count];
+            ways[trial->count++] = near;
         }
     }
-    trial->count = count;
 }
 
 /* Prices are the same on all ranks, and so are lists. */
@@ -98,17 +97,17 @@ static enum ww_status list_ways(struct trial *trial, const struct stop *stop)
     struct wish wish = {COLLECTIVE_ALL_REDUCE, stop->bytes, WW_F32, 0};
     struct choice choice = selector_choose(selector, &wish);
     enum ww_status status = WW_OK;
-    trial->count = 0;
+    trial->listed = 0;
     if (choice.with_announcement) {
         status = add_way(trial, &wish, &choice);
     }
-    int announced = trial->count;
-    for (int i = 0; status == WW_OK && trial->count < WAYS_MAX &&
+    int announced = trial->listed;
+    for (int i = 0; status == WW_OK && trial->listed < WAYS_MAX &&
                     selector_candidate(selector, &wish, i, &choice);
          i++) {
         status = add_way(trial, &wish, &choice);
     }
-    keep_near(trial, announced, stop->within);
+    put_near_first(trial, announced, stop->within);
     return status;
 }
 
@@ -171,25 +170,32 @@ static enum ww_status agree_on_times(struct trial *trial)
     return status;
 }
 
-/* One call of each way, untimed in that it is nobody's measure: memory is new to it. */
-static enum ww_status warm_up(struct trial *trial, size_t bytes)
+/* One call of each way. */
+static enum ww_status call_each(struct trial *trial, size_t bytes, bool timed)
 {
     enum ww_status status = WW_OK;
     for (int w = 0; w < trial->count && status == WW_OK; w++) {
         struct way_tried *way = &trial->ways[w];
-        status = time_batch(trial, bytes, 1, way, &way->seconds);
+        double seconds;
+        status = time_batch(trial, bytes, 1, way, &seconds);
+        way->seconds = timed ? seconds : way->seconds;
     }
     return status;
 }
 
-/* Before the first stop prices may be far off: how many calls fit follows from a call of each. */
-static enum ww_status look_ahead(struct trial *trial, size_t bytes)
+/* What is new takes longer once: every way at first, and inside a host scratch, which grows with
+ * the size. Before the first stop prices may also be far off: how many calls fit follows from one.
+ */
+static enum ww_status prepare(struct trial *trial, size_t bytes)
 {
-    enum ww_status status = warm_up(trial, bytes);
-    if (status == WW_OK) {
-        status = warm_up(trial, bytes);
+    bool first = trial->stops_done == 0;
+    bool is_new = first || trial->context->sight.all;
+    enum ww_status status = is_new ? call_each(trial, bytes, false) : WW_OK;
+    if (status == WW_OK && first) {
+        status = call_each(trial, bytes, true);
+        status = status == WW_OK ? agree_on_times(trial) : status;
     }
-    return status == WW_OK ? agree_on_times(trial) : status;
+    return status;
 }
 
 /* The ways take turns, so that an interruption of some milliseconds meets one batch of each.
@@ -213,45 +219,39 @@ static enum ww_status time_ways(struct trial *trial, size_t bytes)
     return status;
 }
 
-/* Inside a host scratch grows with the size: a call of each way before any counts. */
-static enum ww_status prepare(struct trial *trial, size_t bytes)
-{
-    struct way_tried priced[WAYS_MAX];
-    if (trial->stops_done == 0) {
-        return look_ahead(trial, bytes);
-    }
-    if (!trial->context->sight.all) {
-        return WW_OK;
-    }
-    memcpy(priced, trial->ways, sizeof priced);
-    enum ww_status status = warm_up(trial, bytes);
-    memcpy(trial->ways, priced, sizeof priced);
-    return status;
-}
-
-/* Tells the price of a way what it took, or what it must be taken to take. */
-static enum ww_status correct(const struct trial *trial, size_t bytes, const struct choice *choice,
+/* Tells the price of a way what it took, or what it must be taken to take. Where a shaper saved up
+ * for a burst, short trials beat the wire: what streams took is the least. */
+static enum ww_status correct(const struct trial *trial, size_t bytes, const struct way_tried *way,
                               double seconds)
 {
     struct ww_context *context = trial->context;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, bytes, WW_F32, 0};
-    struct price price;
-    enum ww_status status = selector_price(context->selector, &wish, choice, &price);
-    bool grows = context->sight.all || (bytes >= GROWS_BYTES && seconds > price.seconds);
-    return status == WW_OK ? selector_correct(context->selector, &wish, choice, seconds, grows)
-                           : status;
+    bool sees = context->sight.all;
+    double took_s = sees ? seconds : fmax(seconds, way->price.wire_s);
+    bool grows = sees || (bytes >= GROWS_BYTES && took_s > way->price.seconds);
+    return selector_correct(context->selector, &wish, &way->choice, took_s, grows);
 }
 
-/* Tries the ways that are listed. Where a shaper saved up for a burst, short trials beat the wire:
- * what streams took is the least. */
+/* What is not tried beside ways that are is held for slower or faster as these are. */
+static enum ww_status correct_all(const struct trial *trial, size_t bytes)
+{
+    double taken_s = 0;
+    double priced_s = 0;
+    enum ww_status status = WW_OK;
+    for (int w = 0; w < trial->count; w++) {
+        taken_s += trial->ways[w].seconds;
+        priced_s += trial->ways[w].price.seconds;
+    }
+    for (int w = 0; w < trial->listed && status == WW_OK; w++) {
+        const struct way_tried *way = &trial->ways[w];
+        double ratio = w < trial->count ? 1 : taken_s / priced_s;
+        status = correct(trial, bytes, way, ratio * way->seconds);
+    }
+    return status;
+}
+
 static enum ww_status try_stop(struct trial *trial, size_t bytes)
 {
-    double priced_s[WAYS_MAX];
-    double all_s = 0;
-    double all_priced_s = 0;
-    for (int w = 0; w < trial->count; w++) {
-        priced_s[w] = trial->ways[w].seconds;
-    }
     enum ww_status status = prepare(trial, bytes);
     if (status == WW_OK) {
         status = time_ways(trial, bytes);
@@ -259,45 +259,11 @@ static enum ww_status try_stop(struct trial *trial, size_t bytes)
     if (status == WW_OK) {
         status = agree_on_times(trial);
     }
-    for (int w = 0; w < trial->count && status == WW_OK; w++) {
-        const struct way_tried *way = &trial->ways[w];
-        bool sees = trial->context->sight.all;
-        double measured_s = sees ? way->seconds : fmax(way->seconds, way->wire_s);
-        all_s += measured_s;
-        all_priced_s += priced_s[w];
-        status = correct(trial, bytes, &way->choice, measured_s);
-    }
     trial->stops_done++;
-    trial->ratio = all_priced_s > 0 ? all_s / all_priced_s : 1;
-    return status;
+    return status == WW_OK ? correct_all(trial, bytes) : status;
 }
 
-/* What was not tried beside ways that were is held for slower or faster as these are. */
-static enum ww_status pass_on(struct trial *trial, size_t bytes)
-{
-    int tried = trial->count;
-    struct stop stop = {bytes, HUGE_VAL};
-    struct choice done[WAYS_MAX];
-    for (int w = 0; w < tried; w++) {
-        done[w] = trial->ways[w].choice;
-    }
-    enum ww_status status = list_ways(trial, &stop);
-    for (int w = 0; w < trial->count && status == WW_OK; w++) {
-        const struct way_tried *way = &trial->ways[w];
-        bool known = false;
-        for (int d = 0; d < tried; d++) {
-            known = known || (done[d].algorithm == way->choice.algorithm &&
-                              done[d].nesting == way->choice.nesting);
-        }
-        if (!known) {
-            double seconds = fmax(trial->ratio * way->seconds, way->wire_s);
-            status = correct(trial, bytes, &way->choice, seconds);
-        }
-    }
-    return status;
-}
-
-/* Seconds that the listed ways take. */
+/* Seconds that trying takes. */
 static double expected_s(const struct trial *trial)
 {
     double sum = 0;
@@ -318,7 +284,6 @@ static enum ww_status try_stops(struct trial *trial)
             status = list_ways(trial, stop);
             if (status == WW_OK && expected_s(trial) < trial->left_s) {
                 status = try_stop(trial, stop->bytes);
-                status = status == WW_OK ? pass_on(trial, stop->bytes) : status;
             }
         }
     }

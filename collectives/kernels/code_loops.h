@@ -54,30 +54,23 @@ LOOP ivec load_sums(vec a[VECTORS], const struct stretch *in, size_t first, bool
     return largest;
 }
 
-/* Whether next is stored past the caches: it is cold, and aligned as such stores want it from
- * element `first` on. */
-LOOP bool next_streams(const struct stretch *in, size_t first, bool feedback)
+/* Elements ahead of the first where next is aligned, if it is cold: it is stored past the caches
+ * from there on. */
+LOOP size_t next_astray(const struct stretch *in)
 {
-    return feedback && in->cold && (uintptr_t)(in->next + first) % sizeof(vec) == 0;
+    size_t misfit = (uintptr_t)in->next % sizeof(vec);
+    size_t astray = in->cold && misfit > 0 ? (sizeof(vec) - misfit) / sizeof(float) : 0;
+    return astray < in->count ? astray : in->count;
 }
 
-/* Elements ahead of the first that is. */
-LOOP size_t next_astray(const struct stretch *in, bool feedback)
+LOOP void stream_end(const struct stretch *in)
 {
-    size_t ahead = feedback && in->cold ? (sizeof(vec) - (uintptr_t)in->next % sizeof(vec)) %
-                                              sizeof(vec) / sizeof(float)
-                                        : 0;
-    return ahead < in->count ? ahead : in->count;
-}
-
-LOOP void stream_end(bool streams)
-{
-    if (streams) {
+    if (in->cold) {
         vec_stream_end();
     }
 }
 
-/* in->cold: next_streams. */
+/* Where in->cold, next is aligned at i. */
 LOOP void keep_error(const struct stretch *in, size_t i, vec a, vec s, bool feedback)
 {
     if (feedback && in->cold) {
@@ -138,12 +131,9 @@ LOOP float encode_f16_groups(uint16_t *codes, struct stretch in, float unit, siz
     ivec largest = ivec_all(0);
     float largest_left = 0;
     size_t wild_left = 0;
-    size_t first = next_astray(&in, feedback);
-    in.cold = next_streams(&in, first, feedback);
-    if (first > 0) {
-        struct stretch ahead = stretch_part(&in, 0, first);
-        largest_left = leave_f16(codes, &ahead, unit, largest_left, &wild_left);
-    }
+    size_t first = next_astray(&in);
+    struct stretch ahead = stretch_part(&in, 0, first);
+    largest_left = leave_f16(codes, &ahead, unit, largest_left, &wild_left);
     for (; in.count - first >= CODE_GROUP; first += CODE_GROUP) {
         vec a[VECTORS];
         ivec largest_here = load_sums(a, &in, first, feedback);
@@ -163,7 +153,7 @@ LOOP float encode_f16_groups(uint16_t *codes, struct stretch in, float unit, siz
     struct stretch rest = stretch_part(&in, first, in.count - first);
     largest_left = leave_f16(codes + first, &rest, unit, largest_left, &wild_left);
     *wild = wild_left;
-    stream_end(in.cold);
+    stream_end(&in);
     float largest_of_groups = float_of(largest_of(largest));
     return largest_of_groups > largest_left ? largest_of_groups : largest_left;
 }
@@ -200,8 +190,7 @@ static void decode_f16(const struct unpack *out, const uint16_t *codes, float un
 
 LOOP size_t encode_bf16_groups(uint16_t *codes, struct stretch in, bool feedback)
 {
-    size_t first = next_astray(&in, feedback);
-    in.cold = next_streams(&in, first, feedback);
+    size_t first = next_astray(&in);
     struct stretch ahead = stretch_part(&in, 0, first);
     size_t wild = code_scalar.encode_bf16(codes, &ahead);
     for (; in.count - first >= CODE_GROUP; first += CODE_GROUP) {
@@ -218,7 +207,7 @@ LOOP size_t encode_bf16_groups(uint16_t *codes, struct stretch in, bool feedback
         }
         bf16_store(codes + first, s);
     }
-    stream_end(in.cold);
+    stream_end(&in);
     struct stretch rest = stretch_part(&in, first, in.count - first);
     return wild + code_scalar.encode_bf16(codes + first, &rest);
 }
@@ -325,7 +314,7 @@ LOOP size_t encode_i8_blocks(int8_t *codes, float *steps, const struct stretch *
                              const struct dither *dither, bool feedback)
 {
     struct dither_keys keys = dither_keys_of(dither);
-    const bool streams = next_streams(in, 0, feedback);
+    const bool streams = in->cold && next_astray(in) == 0; /* blocks begin where they begin */
     size_t wild = 0;
     for (size_t first = 0; first < in->count; first += CODE_BLOCK) {
         size_t count = in->count - first < CODE_BLOCK ? in->count - first : CODE_BLOCK;
@@ -350,7 +339,7 @@ LOOP size_t encode_i8_blocks(int8_t *codes, float *steps, const struct stretch *
             dither_i8_block(codes + first, block, scale, &keys, (uint32_t)here.index);
         }
     }
-    stream_end(streams);
+    stream_end(in);
     return wild;
 }
 
