@@ -296,6 +296,10 @@ static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
     double basis = wanted || !device_enqueues(context) ? basis_seconds(context, now_ns) : 0;
     double waited = ledger->whole_steps ? 0 : (double)ledger->waited_ns / NS_PER_S;
     struct policy_time taken = {fmax(0, basis - waited), basis, 0};
+    if (!ledger->was_probe) { /* one with shadows tells what a dense step would take */
+        taken.own += ledger_others_s(context);
+        taken.seconds += ledger_others_s(context);
+    }
     enum ww_status status = wanted ? time_turn(context, &taken) : WW_OK;
     if (status == WW_OK && policy_note(&ledger->policy, &taken)) {
         status = agree(context);

@@ -454,7 +454,8 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     if (status != WW_OK) {
         return status;
     }
-    context->crowded = context->topology.cpus < ranks_here(context);
+    context->ranks_per_cpu = (double)ranks_here(context) / context->topology.cpus;
+    context->crowded = context->ranks_per_cpu > 1;
     status = make_steps(context, own_thread);
     if (status == WW_OK) {
         status = make_calls(context, own_thread);

@@ -217,7 +217,8 @@ struct ww_context {
     struct choice forced;           /* what all-reduces take instead; algorithm NULL = nothing;
                                        guarded likewise */
     unsigned generation;            /* of the process: differs after fork */
-    bool crowded;                   /* more ranks than cores on this host */
+    double ranks_per_cpu;           /* on this host */
+    bool crowded;                   /* more ranks than cores */
 
     pthread_mutex_t error_lock;
     _Atomic int failure; /* the status that broke the context, WW_OK while it is whole */
@@ -440,7 +441,8 @@ void ledger_note_drain(struct ww_context *context, struct ww_report *report);
 bool ledger_wants_times(const struct ww_context *context);     /* of buckets */
 bool ledger_weighs(uint64_t step);                             /* residuals, in this step */
 void ledger_note_calls(struct ww_context *context);            /* the calls' lane is locked */
-uint64_t ledger_handover_ns(const struct ww_context *context); /* of this step */
+uint64_t ledger_handover_ns(const struct ww_context *context); /* of this step ... */
+double ledger_others_s(const struct ww_context *context);      /* ... once its results are there */
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of

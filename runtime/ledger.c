@@ -40,18 +40,31 @@ static struct ww_savings savings(const struct interval *interval, double uses,
 static const struct interval nothing = {0, 0, 0};
 static const struct interval anything = {0, -INFINITY, INFINITY};
 
-/* By the model: what a dense step would have taken, less what this one took. */
-static struct interval by_model(const struct ledger *ledger, const struct ww_report *report)
+/* What other ranks' encoding and decoding took from the caller's own work, where they share its
+ * core: no part of its time inside wirewise. Ranks are taken to encode as long as each other. */
+double ledger_others_s(const struct ww_context *context)
 {
-    double actual = report->exposed_s - report->skew_s; /* a dense step waits as long */
+    const struct ledger *ledger = &context->ledger;
+    bool shared = context->crowded && !ledger->whole_steps;
+    double others = shared ? context->ranks_per_cpu - 1 : 0;
+    return others * seconds_of(ledger->encode_ns + ledger->decode_ns);
+}
+
+/* By the model: what a dense step would have taken, less what this one took. */
+static struct interval by_model(const struct ww_context *context, const struct ww_report *report)
+{
+    const struct ledger *ledger = &context->ledger;
+    double own = report->exposed_s - report->skew_s; /* a dense step waits as long */
+    double actual = own + ledger_others_s(context);
     double hidden = fmax(0, report->communication_s - report->exposed_s);
     return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
                              fmax(0, ledger->model.least - hidden) - actual,
                              fmax(0, ledger->model.most - hidden) - actual};
 }
 
-static struct ww_savings step_savings(struct ledger *ledger, const struct ww_report *report)
+static struct ww_savings step_savings(struct ww_context *context, const struct ww_report *report)
 {
+    struct ledger *ledger = &context->ledger;
     const struct policy *policy = &ledger->policy;
     if (!ledger->encodes && !ledger->was_probe) {
         return savings(&nothing, 0, WW_EVIDENCE_DENSE);
@@ -62,7 +75,7 @@ static struct ww_savings step_savings(struct ledger *ledger, const struct ww_rep
         return savings(&saved, 1, WW_EVIDENCE_MEASURED);
     }
     if (ledger->model.mean > 0 && !policy->setup.probes) {
-        struct interval saved = ledger->was_probe ? nothing : by_model(ledger, report);
+        struct interval saved = ledger->was_probe ? nothing : by_model(context, report);
         ledger->modelled.mean += saved.mean;
         ledger->modelled.least += saved.least;
         ledger->modelled.most += saved.most;
@@ -574,7 +587,7 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
     note_encoding(context);
     add_levels(ledger, report, true);
-    report->saved = step_savings(ledger, report);
+    report->saved = step_savings(context, report);
     note(context, report);
     ledger->charged_ns += charge_ns(context);
     ledger->totals.steps++;
