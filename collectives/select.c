@@ -2,6 +2,7 @@
  * select.c: keeps, for each kind of collective, which way is the cheapest at which size. */
 #include "select.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -495,21 +496,34 @@ enum ww_status selector_correct(struct selector *selector, const struct wish *wi
     return status;
 }
 
-bool selector_candidate(struct selector *selector, const struct wish *wish, int index,
-                        struct choice *choice)
+int selector_candidates(const struct selector *selector, const struct wish *wish)
+{
+    struct candidate candidate;
+    int count = 0;
+    while (nth_candidate(selector, family_of(wish), count, &candidate)) {
+        count++;
+    }
+    return count;
+}
+
+enum ww_status selector_candidate(struct selector *selector, const struct wish *wish, int index,
+                                  struct choice *choice)
 {
     struct candidate candidate;
     struct option option;
-    if (!nth_candidate(selector, family_of(wish), index, &candidate) ||
-        make_option(selector, &candidate, &option) != WW_OK) {
-        return false;
+    bool known = nth_candidate(selector, family_of(wish), index, &candidate);
+    assert(known);
+    (void)known;
+    enum ww_status status = make_option(selector, &candidate, &option);
+    if (status != WW_OK) {
+        return status;
     }
     int pace = selector->priced ? envelope_offer(&option, &selector->wires, wish->bytes).pace : 0;
     *choice = (struct choice){.algorithm = candidate.algorithm,
                               .nesting = candidate.nesting,
                               .segment_bytes = option.pace[pace].segment_bytes,
                               .window = option.pace[pace].window};
-    return true;
+    return WW_OK;
 }
 
 /* ---- Words and fingerprints ------------------------------------------------------------------ */

@@ -118,10 +118,12 @@ enum ww_status selector_load(struct selector *selector, const struct wish *wish,
 enum ww_status selector_correct(struct selector *selector, const struct wish *wish,
                                 const struct choice *choice, double measured_s, bool grows);
 
-/* Candidate `index`, from 0, with its best segment and window; false behind the last one. Settings
- * do not narrow it. */
-bool selector_candidate(struct selector *selector, const struct wish *wish, int index,
-                        struct choice *choice);
+/* How many ways can run; settings do not narrow it. */
+int selector_candidates(const struct selector *selector, const struct wish *wish);
+
+/* Candidate `index` of them, from 0, with its best segment and window. */
+enum ww_status selector_candidate(struct selector *selector, const struct wish *wish, int index,
+                                  struct choice *choice);
 
 /* A fingerprint of all decisions, and the one on fp32 all-reduces in words: "<= 16K direct, <= 1M
  * halving, else hierarchical+ring". */

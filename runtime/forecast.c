@@ -46,7 +46,12 @@ static enum ww_status no_way(struct ww_forecast *forecast, const struct wish *wi
 {
     char known[512] = "";
     struct choice choice;
-    for (int i = 0; selector_candidate(forecast->selector, wish, i, &choice); i++) {
+    int candidates = selector_candidates(forecast->selector, wish);
+    for (int i = 0; i < candidates; i++) {
+        enum ww_status status = selector_candidate(forecast->selector, wish, i, &choice);
+        if (status != WW_OK) {
+            return status;
+        }
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s", used > 0 ? ", " : "");
         used = strlen(known);
@@ -183,14 +188,18 @@ static enum ww_status check(const struct ww_forecast *forecast, const char *coll
 static enum ww_status find_named(struct ww_forecast *forecast, const struct wish *wish,
                                  const char *name, struct offer *best)
 {
-    struct choice choice;
     bool found = false;
-    for (int i = 0; selector_candidate(forecast->selector, wish, i, &choice); i++) {
+    int candidates = selector_candidates(forecast->selector, wish);
+    for (int i = 0; i < candidates; i++) {
+        struct choice choice;
         struct offer offer;
-        if (!is_named(&choice, name)) {
+        enum ww_status status = selector_candidate(forecast->selector, wish, i, &choice);
+        if (status == WW_OK && !is_named(&choice, name)) {
             continue;
         }
-        enum ww_status status = price_choice(forecast, wish, &choice, &offer);
+        if (status == WW_OK) {
+            status = price_choice(forecast, wish, &choice, &offer);
+        }
         if (status != WW_OK) {
             return status;
         }
@@ -225,13 +234,16 @@ enum ww_status ww_forecast_list(struct ww_forecast *forecast, const char *collec
 {
     struct wish wish;
     struct offer offers[WAYS_MAX];
-    struct choice choice;
     int found = 0;
     enum ww_status status = check(forecast, collective, bytes, rows, &wish);
-    while (status == WW_OK && found < WAYS_MAX &&
-           selector_candidate(forecast->selector, &wish, found, &choice)) {
+    int candidates = status == WW_OK ? selector_candidates(forecast->selector, &wish) : 0;
+    while (status == WW_OK && found < candidates && found < WAYS_MAX) {
+        struct choice choice;
         struct offer offer;
-        status = price_choice(forecast, &wish, &choice, &offer);
+        status = selector_candidate(forecast->selector, &wish, found, &choice);
+        if (status == WW_OK) {
+            status = price_choice(forecast, &wish, &choice, &offer);
+        }
         int place = found++;
         while (status == WW_OK && place > 0 &&
                offer.price.seconds < offers[place - 1].price.seconds) {

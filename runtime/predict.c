@@ -53,21 +53,18 @@ static void say_limit(const struct ww_context *context, const struct price *pric
     }
 }
 
-/* Candidate `which`, then the announcement where it serves. */
-static bool find_choice(struct ww_context *context, const struct wish *wish, int which,
-                        struct choice *choice)
+/* The one that is chosen; or candidate `which`, then the announcement where it serves.
+ * WW_BAD_ARGUMENT behind the last. */
+static enum ww_status find_choice(struct ww_context *context, const struct wish *wish, int which,
+                                  struct choice *choice)
 {
-    struct choice chosen = selector_choose(context->selector, wish);
-    if (which < 0) {
-        *choice = chosen;
-        return true;
+    int candidates = selector_candidates(context->selector, wish);
+    if (which >= 0 && which < candidates) {
+        return selector_candidate(context->selector, wish, which, choice);
     }
-    if (selector_candidate(context->selector, wish, which, choice)) {
-        return true;
-    }
-    bool last = which == 0 || selector_candidate(context->selector, wish, which - 1, choice);
-    *choice = chosen;
-    return last && chosen.with_announcement;
+    *choice = selector_choose(context->selector, wish);
+    bool known = which < 0 || (which == candidates && choice->with_announcement);
+    return known ? WW_OK : WW_BAD_ARGUMENT;
 }
 
 enum ww_status ww_predict(struct ww_context *context, const char *collective, size_t count,
@@ -81,10 +78,13 @@ enum ww_status ww_predict(struct ww_context *context, const char *collective, si
         return context == NULL ? status : context_fail(context, status);
     }
     wish = wish_of(wish.collective, count, type, 0, context->world.size);
-    if (!find_choice(context, &wish, which, &choice)) {
-        return WW_BAD_ARGUMENT;
+    status = find_choice(context, &wish, which, &choice);
+    if (status == WW_BAD_ARGUMENT) {
+        return status;
     }
-    status = selector_price(context->selector, &wish, &choice, &price);
+    if (status == WW_OK) {
+        status = selector_price(context->selector, &wish, &choice, &price);
+    }
     if (status != WW_OK) {
         return context_fail(context, status);
     }

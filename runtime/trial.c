@@ -102,10 +102,12 @@ static enum ww_status list_ways(struct trial *trial, const struct stop *stop)
         status = add_way(trial, &wish, &choice);
     }
     int announced = trial->listed;
-    for (int i = 0; status == WW_OK && trial->listed < WAYS_MAX &&
-                    selector_candidate(selector, &wish, i, &choice);
-         i++) {
-        status = add_way(trial, &wish, &choice);
+    int candidates = selector_candidates(selector, &wish);
+    for (int i = 0; i < candidates && trial->listed < WAYS_MAX && status == WW_OK; i++) {
+        status = selector_candidate(selector, &wish, i, &choice);
+        if (status == WW_OK) {
+            status = add_way(trial, &wish, &choice);
+        }
     }
     put_near_first(trial, announced, stop->within);
     return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * table.c: the list of algorithms. A new one is a file and a line here. Of those that cost the same
- * the earlier one is taken: fewer steps first, then those whose traffic meets least other traffic.
- */
+ * the earlier one is taken: those first whose last bytes are results, then those that add when the
+ * last ones are there, which nothing hides. */
 #include "algorithm.h"
 
 #include <stdlib.h>
@@ -10,12 +10,12 @@
 #include "internal/log.h"
 
 const struct algorithm *const algorithms[] = {
+    &algorithm_ring,
+    &algorithm_halving,
+    &algorithm_scatter_gather,
+    &algorithm_tree,
     &algorithm_direct,
     &algorithm_doubling,
-    &algorithm_ring,
-    &algorithm_scatter_gather,
-    &algorithm_halving,
-    &algorithm_tree,
     &algorithm_staged,
     &algorithm_viewed,
     &algorithm_fetched,

@@ -111,7 +111,7 @@ Test(context, an_unknown_algorithm_is_refused_with_those_that_exist)
     cr_expect_eq(ww_context_create(&alone, &config, &context), WW_BAD_CONFIG);
     const char *line = capture_take(WW_LOG_ERROR, "\"rang\"");
     cr_assert_not_null(line);
-    cr_expect_not_null(strstr(line, "auto, hierarchical, hosts, direct, doubling"), "%s", line);
+    cr_expect_not_null(strstr(line, "auto, hierarchical, hosts, ring, halving"), "%s", line);
 }
 
 /* ---- Agreement -------------------------------------------------------------------------- */

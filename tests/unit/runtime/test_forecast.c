@@ -106,7 +106,7 @@ Test(forecast, what_makes_no_sense_is_refused)
     expect_line(WW_LOG_ERROR, "there is no collective \"all\"");
     cr_expect_eq(ww_forecast_price(forecast, "all_reduce", "rung", 1, &row), WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "no algorithm \"rung\" can run all_reduce on this cluster; there are "
-                              "direct, doubling");
+                              "ring, halving");
     cr_expect_eq(ww_forecast_price(forecast, "broadcast", "hierarchical", 1, &row),
                  WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "there are tree, scatter");
