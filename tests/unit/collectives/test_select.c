@@ -93,8 +93,7 @@ Test(select, the_cheapest_way_over_the_wires_is_taken)
 {
     static const struct row slow[] = {
         {8, 4, 4, "direct"},
-        {MIB(64), 2, 2,
-         "ring"}, /* every way sends the vector once; this one adds least at the end */
+        {MIB(64), 2, 2, "ring"}, /* every way sends the vector once */
         {8, 8, 2, "hierarchical+direct"},
         {MIB(64), 8, 2, "hierarchical+ring"},
         {MIB(64), 8, 4, "hierarchical+ring"},
