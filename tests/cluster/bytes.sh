@@ -3,7 +3,8 @@
 # bytes.sh STEP_BYTES: a training step sends what its plan says; between h hosts no host sends
 # more than 2(h-1)/h of the gradients' bytes, plus at most 2 % for headers, acknowledgements and
 # control messages. So two ranks on one host share what must cross the network: neither repeats
-# what the other sends.
+# what the other sends. The wire is slow, as a wire is: one that is as fast as memory may well be
+# used twice.
 set -u -o pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 steps=4 # the first may connect, and rank 0 tells its order after the powers of two
@@ -46,7 +47,7 @@ judge() {
 failed=0
 while read -r hosts ranks form; do
     total=$((hosts * ranks))
-    lines=$("$here/hosts.sh" with "$hosts" none -- timeout 60 hosts.sh mpirun "$ranks" "$1" \
+    lines=$("$here/hosts.sh" with "$hosts" 1gbit -- timeout 60 hosts.sh mpirun "$ranks" "$1" \
         "$form" "$steps" </dev/null)
     status=$?
     printf '%d hosts, %d ranks each, %s tensors: ' "$hosts" "$ranks" "$form"
