@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#include "internal/cpu.h"
 #include "internal/log.h"
 
 #define BODY_OFFSET 64 /* frames begin on a line */
@@ -117,10 +116,8 @@ void frame_encode(struct workspace *space, struct run *run, struct place *place,
         coding->outcome->given += kernel_squares_of_sum_f32(in.stretch.values, in.stretch.residual,
                                                             from.count);
     }
-    unsigned before = cpu_exact_begin();
     run->codec->encode(&coding->spec, space->kernels, &in, slot + BODY_OFFSET, space->codec_memory,
                        &result);
-    cpu_exact_end(before);
     if (weighed) {
         coding->outcome->left += kernel_squares_f32(in.stretch.next, from.count);
     }
@@ -230,7 +227,6 @@ enum ww_status frame_reduce(struct workspace *space, struct run *run, struct pla
     struct span into = run_span(run, place, &action->slice);
     enum ww_status status = look_at_heads(run, place, action, into.count);
     float *aside = is_cold_sum(space, run, place, into.count) ? space->sums : NULL;
-    unsigned before = cpu_exact_begin();
     for (size_t first = 0; status == WW_OK && first < into.count; first += CODEC_CHUNK) {
         size_t rest = into.count - first;
         float *sums = (float *)(void *)into.memory + first;
@@ -246,7 +242,6 @@ enum ww_status frame_reduce(struct workspace *space, struct run *run, struct pla
             space->kernels->sparse.pour(sums, aside, out.unpack.count);
         }
     }
-    cpu_exact_end(before);
     return status;
 }
 

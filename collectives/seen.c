@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "internal/cpu.h"
+
 void run_see(struct run *run, const struct workspace *space, uint64_t number)
 {
     const struct plan *plan = run->request.plan;
@@ -98,9 +100,11 @@ static void reduce_values(const struct run *run, const struct workspace *space,
 {
     const struct run_request *request = &run->request;
     int size = request->plan->size;
+    unsigned before = cpu_exact_begin();
     kernels->reduce[request->type][request->op](request->output, space->sources, size,
                                                 request->count,
                                                 request->op == WW_MEAN ? 1.0 / size : 1.0);
+    cpu_exact_end(before);
 }
 
 static void take_values(const struct run *run, const struct workspace *space, size_t bytes)

@@ -313,7 +313,6 @@ static enum ww_status run_chosen(struct ww_context *context, struct call *call)
     int arm = policy_arm(policy, 0);
     uint64_t other_ns = 0;
     call->codec = context->autos.menu.arm[arm];
-    call->feeds_back = coding_feeds_back(context->settings.values.error_feedback, &call->codec);
     call->takes_in = call->residual != NULL &&
                      (auto_takes_in(chooser, call->residual, arm) || arm == 0);
     struct policy_time taken = {0, 0, 0};

@@ -92,6 +92,13 @@ enum ww_status ww_checkpoint_attach(struct ww_context *context, const char *name
     if (status != WW_OK) {
         return context_fail(context, status);
     }
+    struct attachment *there = *find(context, name);
+    if (there != NULL && (there->is_part || there->owner != NULL)) {
+        return context_fail(context, log_failure(WW_BAD_ARGUMENT,
+                                                 "%s: \"%s\" is kept by the library for an outer "
+                                                 "optimizer (ww_outer_keep): take another name",
+                                                 call, name));
+    }
     struct attachment wanted = {.data = data, .bytes = bytes, .keep = keep};
     snprintf(wanted.name, sizeof wanted.name, "%s", name);
     return checkpoint_attach(context, &wanted);

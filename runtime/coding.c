@@ -19,6 +19,7 @@
 #include "context.h"
 #include "device.h"
 #include "internal/clock.h"
+#include "internal/cpu.h"
 #include "internal/memory.h"
 
 #define WARMUP_DENSITY 0.25 /* Lin et al., Deep Gradient Compression, 2018, section 3.3 */
@@ -391,9 +392,11 @@ static void clip(struct ww_context *context, struct ww_report *report)
 {
     double limit = context->settings.values.clip_norm;
     double squares = 0;
+    unsigned before = cpu_exact_begin();
     for (int i = 0; i < context->bucket_count; i++) {
         squares += context->buckets[i].count > 0 ? squares_of(&context->buckets[i]) : 0;
     }
+    cpu_exact_end(before);
     report->gradient_norm = sqrt(squares);
     if (!(report->gradient_norm > limit) || !isfinite(report->gradient_norm)) {
         return;

@@ -21,6 +21,8 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static void after_fork(void)
 {
+    log_after_fork();
+    preempt_after_fork();
     atomic_fetch_add(&process_generation, 1);
 }
 

@@ -270,7 +270,6 @@ static enum ww_status exchange_all(struct ww_outer *outer, enum occasion occasio
         status = take_all(outer);
     }
     outer->clock = 0;
-    outer->dense_left -= outer->dense_left > 0;
     outer->settled = outer->settled || occasion == OCCASION_SETTLE;
     return status;
 }
@@ -304,6 +303,7 @@ static enum ww_status count_step(struct ww_outer *outer)
         outer->fragments[f].own_steps++;
     }
     if (outer->dense_left > 0) {
+        outer->dense_left--;
         return exchange_all(outer, OCCASION_DENSE);
     }
     outer->clock++;

@@ -26,6 +26,13 @@ static void note_signal(int number)
 
 /* ---- Handlers: the lock is held ------------------------------------------------------------ */
 
+static bool is_ours(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
+           now.sa_handler == note_signal;
+}
+
 static bool install(int number)
 {
     struct sigaction action;
@@ -39,10 +46,20 @@ static bool install(int number)
 /* A handler that somebody else put in place since is left alone. */
 static void restore(int number)
 {
-    struct sigaction now;
-    if (sigaction(number, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
-        now.sa_handler == note_signal) {
+    if (is_ours(number)) {
         sigaction(number, &signals.before[number], NULL);
+    }
+}
+
+/* A forked child has no context that looks at the counts: it may be ended as ever. */
+void preempt_after_fork(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    memcpy(&signals.lock, &fresh, sizeof fresh);
+    for (int number = 1; number < PREEMPT_SIGNALS; number++) {
+        if (signals.watchers[number] > 0) {
+            restore(number);
+        }
     }
 }
 
@@ -81,7 +98,7 @@ enum ww_status ww_preemption_watch(struct ww_context *context, int signal)
     bool known = signal >= 1 && signal < PREEMPT_SIGNALS && signal != SIGKILL && signal != SIGSTOP;
     pthread_mutex_lock(&signals.lock);
     if (known && !atomic_load(&preemption->watches[signal])) {
-        known = signals.watchers[signal] > 0 || install(signal);
+        known = (signals.watchers[signal] > 0 && is_ours(signal)) || install(signal);
         if (known) {
             signals.watchers[signal]++;
             preemption->seen[signal] = atomic_load(&signals.came[signal]);

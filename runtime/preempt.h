@@ -17,4 +17,7 @@ struct preemption {
 /* Ends the watch: who was the last brings the earlier handling back. */
 void preempt_end(struct preemption *preemption);
 
+/* In a forked child. */
+void preempt_after_fork(void);
+
 #endif

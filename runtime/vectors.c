@@ -42,7 +42,9 @@ static void add(void *self, float *into, const float *more, size_t count)
 static void scale(void *self, enum ww_type type, void *values, size_t count, double factor)
 {
     const void *source = values;
+    unsigned before = cpu_exact_begin();
     kernels_of(self)->reduce[type][WW_SUM](values, &source, 1, count, factor);
+    cpu_exact_end(before);
 }
 
 static enum ww_status move(void *self, void *into, const void *from, size_t bytes)

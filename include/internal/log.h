@@ -22,6 +22,9 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The calling thread's latest error, "" when it had none; valid until its next one. */
 const char *log_last_error(void);
 
+/* In a forked child, before it logs. */
+void log_after_fork(void);
+
 /* Lines above this level are dropped, in the whole process. */
 void log_set_level(enum ww_log_level level);
 

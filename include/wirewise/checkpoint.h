@@ -22,7 +22,7 @@ enum ww_keep {
 
 /* Adds bytes of the program's to the checkpoints of this context. Nothing is copied: they are read
  * while ww_checkpoint_save runs, and written while ww_checkpoint_load does.
- * name    1 .. 63 bytes, unique in the context; copied
+ * name    1 .. 63 bytes, unique in the context; copied. None that ww_outer_keep took
  * data    bytes of memory, borrowed until ww_context_destroy; NULL takes the name out again
  * bytes   may differ from one checkpoint to the next, but what is loaded must have as many
  * keep    WW_KEEP_MEAN and WW_KEEP_SHARE want a multiple of 4 bytes, aligned to 4
@@ -43,11 +43,11 @@ WW_API bool ww_checkpoint_has(const struct ww_context *context, const char *name
  *          all hosts share can be loaded with any number of ranks; one that is local to each host,
  *          with the same ranks on the same hosts.
  * Thread   any, between steps, after ww_tensors_commit (where tensors were added at all). All ranks
- *          call it. A rank that writes says nothing meanwhile: a file must be written within
- *          timeout_s.
- * Returns  WW_OK on all ranks when the generation counts; else nothing changed, earlier
- *          generations are whole, and the context is: WW_BAD_ARGUMENT; WW_BAD_STATE (within a step,
- *          before ww_tensors_commit); WW_MISMATCH (other folders, named); WW_FILE_FAILED (named,
+ *          call it, in the same order as single calls (wirewise.h), and with no other thread inside
+ *          of one: it makes some of its own. A rank that writes says nothing meanwhile: a file must
+ * be written within timeout_s. Returns  WW_OK on all ranks when the generation counts; else nothing
+ * changed, earlier generations are whole, and the context is: WW_BAD_ARGUMENT; WW_BAD_STATE (within
+ * a step, before ww_tensors_commit); WW_MISMATCH (other folders, named); WW_FILE_FAILED (named,
  *          with the rank and the system's words); WW_NO_MEMORY. Or a failure of communication,
  *          which breaks it, WW_TIMED_OUT ...: then the generation may count or not. */
 WW_API enum ww_status ww_checkpoint_save(struct ww_context *context, const char *folder);
@@ -92,15 +92,16 @@ WW_API enum ww_status ww_checkpoint_describe(const char *folder, struct ww_check
  * is left out; momentum becomes the same on all ranks, their mean. A checkpoint saved right after
  * it holds nothing that depends on the rank. Between steps, after ww_tensors_commit, by all ranks
  * alike: a difference is WW_MISMATCH in that step. After ww_step_discard of that step it must be
- * asked for again. Returns WW_OK, WW_BAD_STATE. */
+ * asked for again. Returns WW_OK, WW_BAD_STATE; WW_UNSUPPORTED with staleness. */
 WW_API enum ww_status ww_step_dense_next(struct ww_context *context);
 
 /* ---- Being told to go ------------------------------------------------------------------------
  * Machines that are cheap because they may be taken away say so with a signal, shortly before. */
 
 /* From now on that signal, to any thread of the process, is noticed and does nothing else: it is
- * not handed on to a handler that was there before. ww_context_destroy brings the earlier handling
- * back once no context watches the signal any more.
+ * not handed on to a handler that was there before, nor, after another call, to one that was put in
+ * its place meanwhile. ww_context_destroy brings the earlier handling back once no context watches
+ * the signal any more; a forked child has it at once.
  * signal   SIGTERM, SIGUSR1 ...; not SIGKILL, SIGSTOP
  * Thread   any. Not collective.
  * Returns  WW_OK, WW_BAD_ARGUMENT. */

@@ -477,7 +477,7 @@ WW_API enum ww_status ww_step_end(struct ww_context *context, struct ww_report *
  * ww_step_drain(context, &report); if (report.version > 0) { optimizer(); } } while (report.version
  * > 0); report   as by ww_step_end, but of no step of its own: step is the latest one; may be NULL.
  *          version 0 = nothing was on its way, and nothing was written, nor waited for
- * Thread   the one that ends steps
+ * Thread   the one that ends steps; with no other thread inside of a single call, as it makes one
  * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_STATE (inside of a step); the failures of ww_step_end. */
 WW_API enum ww_status ww_step_drain(struct ww_context *context, struct ww_report *report);
 

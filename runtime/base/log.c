@@ -3,6 +3,7 @@
 #include "internal/log.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,17 +27,15 @@ static _Thread_local int thread_rank = -1;
 /* Colour is for people: a terminal, and no wish against it (no-color.org). */
 static int wants_colour(void)
 {
-    static pthread_mutex_t once_lock = PTHREAD_MUTEX_INITIALIZER;
-    static int answer = -1;
-    pthread_mutex_lock(&once_lock);
-    if (answer < 0) {
+    static atomic_int answer = -1; /* whoever asks at the same time finds the same */
+    int colour = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (colour < 0) {
         const char *no = getenv("NO_COLOR");
         const char *term = getenv("TERM");
-        answer = isatty(STDERR_FILENO) && (no == NULL || *no == '\0') &&
+        colour = isatty(STDERR_FILENO) && (no == NULL || *no == '\0') &&
                  !(term != NULL && strcmp(term, "dumb") == 0);
+        atomic_store_explicit(&answer, colour, memory_order_relaxed);
     }
-    int colour = answer;
-    pthread_mutex_unlock(&once_lock);
     return colour;
 }
 
@@ -121,6 +120,13 @@ void log_debug(const char *format, ...)
 const char *log_last_error(void)
 {
     return last_error;
+}
+
+/* The child has this thread alone: whoever held the lock is not there to give it back. */
+void log_after_fork(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    memcpy(&logger.lock, &fresh, sizeof fresh);
 }
 
 void log_set_level(enum ww_log_level level)
