@@ -207,13 +207,22 @@ void coding_destroy(struct ww_context *context)
 
 /* ---- One bucket in one step ----------------------------------------------------------------- */
 
+/* Factors are fp32 in the end: those that are beyond its normal numbers come in two parts, the
+ * first of which rounds nothing that the second does not. */
 static void scale_values(const struct ww_context *context, const struct bucket *bucket,
                          void *values, double scale)
 {
+    static const double far = 0x1p100;
     const struct vectors *vectors = &context->vectors;
-    if (bucket->type == WW_F32 || bucket->type == WW_F64) {
-        vectors->scale(vectors->self, bucket->type, values, bucket->count, scale);
+    if (bucket->type != WW_F32 && bucket->type != WW_F64) {
+        return;
     }
+    double part = fabs(scale) > far ? far : fabs(scale) < 1 / far ? 1 / far : 1;
+    if (part != 1 && bucket->type == WW_F32) {
+        vectors->scale(vectors->self, bucket->type, values, bucket->count, part);
+        scale /= part;
+    }
+    vectors->scale(vectors->self, bucket->type, values, bucket->count, scale);
 }
 
 /* Who encodes what: other plans and other cuts have other holders. The same in other processes,
@@ -247,10 +256,12 @@ static void hand_on_momentum(const struct ww_context *context, const struct buck
                              float *u, float *values)
 {
     float factor = (float)context->settings.values.momentum;
+    unsigned before = cpu_exact_begin();
     for (size_t i = 0; i < bucket->count; i++) {
         values[i] = factor * u[i] + values[i];
         u[i] = 0;
     }
+    cpu_exact_end(before);
 }
 
 /* Fills the request's residuals. Memory that the present holders did not write yet is zeroed. */
@@ -294,11 +305,13 @@ static void add_momentum(const struct ww_context *context, const struct bucket *
                          float *values)
 {
     float factor = (float)context->settings.values.momentum;
+    unsigned before = cpu_exact_begin();
     for (size_t i = 0; i < bucket->count; i++) {
         float sum = factor * u[i] + values[i];
         u[i] = isfinite(sum) ? sum : u[i];
         values[i] = sum;
     }
+    cpu_exact_end(before);
 }
 
 bool coding_keeps(const struct ww_context *context)

@@ -3,9 +3,12 @@
  *
  * Before data moves the ranks tell each other where they are and how many steps are behind what
  * they send. So a rank that is at another exchange is named instead of summed, weights are known,
- * and a gradient that is not finite stops the exchange before it enters a residual. */
+ * and a gradient that is not finite, or not in the sum, stops the exchange before it enters a
+ * residual. */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "call.h"
 #include "internal/clock.h"
@@ -18,6 +21,7 @@ struct vote {
     int64_t number;
     int64_t own_steps;
     int64_t wild;
+    int64_t reach; /* bits of a double: no element of what it would encode is larger */
 };
 _Static_assert(sizeof(struct vote) == OUTER_VOTE_WORDS * sizeof(int64_t), "votes are words");
 
@@ -69,13 +73,31 @@ static void take_votes(struct exchange *exchange, const struct vote *votes, int 
     }
 }
 
+static bool keeps(const struct ww_outer *outer, const struct exchange *exchange)
+{
+    return outer->residual != NULL && !exchange->plain;
+}
+
+/* A norm is no less than any element's magnitude. */
+static int64_t own_reach(const struct ww_outer *outer, const struct fragment *fragment)
+{
+    double reach = sqrt(fragment->exchange.squares);
+    int64_t bits;
+    if (keeps(outer, &fragment->exchange)) {
+        reach += sqrt(kernel_squares_f32(outer->residual + fragment->first, fragment->count));
+    }
+    memcpy(&bits, &reach, sizeof bits);
+    return bits;
+}
+
 static enum ww_status vote(struct ww_outer *outer, struct fragment *fragment)
 {
     struct exchange *exchange = &fragment->exchange;
     const struct vote mine = {.place = (int64_t)fragment->index * OCCASIONS + exchange->occasion,
                               .number = (int64_t)exchange->number,
                               .own_steps = (int64_t)exchange->own_steps,
-                              .wild = !isfinite(exchange->squares)};
+                              .wild = !isfinite(exchange->squares),
+                              .reach = own_reach(outer, fragment)};
     enum ww_status status = call_gather(outer->carrier, &purpose, &mine, outer->votes,
                                         OUTER_VOTE_WORDS * sizeof(int64_t));
     const struct vote *votes = (const struct vote *)outer->votes;
@@ -88,8 +110,9 @@ static enum ww_status vote(struct ww_outer *outer, struct fragment *fragment)
     return status;
 }
 
-/* Of this rank, relative to others: they add up to the number of ranks. */
-static float weight_of(const struct ww_outer *outer, const struct exchange *exchange)
+/* Of a rank that did so many steps, relative to others: they add up to the number of ranks. */
+static float weight_of(const struct ww_outer *outer, const struct exchange *exchange,
+                       double own_steps)
 {
     const struct vote *votes = (const struct vote *)outer->votes;
     int size = outer->carrier->world.size;
@@ -101,7 +124,21 @@ static float weight_of(const struct ww_outer *outer, const struct exchange *exch
     if (outer->config.weights == WW_OUTER_UNIFORM || alike) {
         return 1;
     }
-    return (float)((double)exchange->own_steps * size / steps);
+    return (float)(own_steps * size / steps);
+}
+
+/* Whether a sum might go beyond fp32: then nothing is encoded, as residuals cannot be taken back.
+ */
+static bool goes_beyond(const struct ww_outer *outer, const struct exchange *exchange)
+{
+    const struct vote *votes = (const struct vote *)outer->votes;
+    double sum = 0;
+    for (int rank = 0; rank < outer->carrier->world.size; rank++) {
+        double reach;
+        memcpy(&reach, &votes[rank].reach, sizeof reach);
+        sum += weight_of(outer, exchange, (double)votes[rank].own_steps) * reach;
+    }
+    return keeps(outer, exchange) && !(sum <= (double)FLT_MAX / 2);
 }
 
 static void scale(float *values, size_t count, float factor)
@@ -116,15 +153,15 @@ static enum ww_status sum(struct ww_outer *outer, struct fragment *fragment)
     static const struct codec_spec none = {.kind = CODEC_NONE};
     struct exchange *exchange = &fragment->exchange;
     float *delta = outer->delta + fragment->first;
-    float weight = weight_of(outer, exchange);
+    float weight = weight_of(outer, exchange, (double)exchange->own_steps);
     if (weight != 1) {
         scale(delta, fragment->count, weight);
     }
-    bool keeps = outer->residual != NULL && !exchange->plain;
     struct call_mean mean = {.values = delta,
                              .count = fragment->count,
                              .codec = exchange->plain || exchange->clears ? &none : &outer->codec,
-                             .residual = keeps ? outer->residual + fragment->first : NULL,
+                             .residual = keeps(outer, exchange) ? outer->residual + fragment->first
+                                                                : NULL,
                              .seed = exchange->number};
     return call_mean(outer->carrier, &purpose, &mean);
 }
@@ -141,7 +178,8 @@ void exchange_run(struct ww_outer *outer, struct fragment *fragment)
         status = vote(outer, fragment);
     }
     if (status == WW_OK && exchange->wild_rank < 0) {
-        status = sum(outer, fragment);
+        exchange->beyond = goes_beyond(outer, exchange);
+        status = exchange->beyond ? WW_OK : sum(outer, fragment);
     }
     if (status == WW_OK) {
         status = ww_calls_report(outer->carrier, &after);

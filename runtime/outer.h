@@ -35,6 +35,7 @@ struct exchange {
     int64_t occasion;   /* enum occasion; those that may meet each other are told as one */
     uint64_t own_steps; /* of this rank, behind its outer gradient */
     double squares;     /* of that gradient; not finite where it is not */
+    bool beyond;        /* the sum might not be finite: it was not made */
     bool plain;         /* no codec, and no part in what it keeps */
     bool clears;        /* no codec, and what it keeps is sent */
 
@@ -134,7 +135,7 @@ struct ww_outer {
 /* exchange.c: makes the exchange of one part: its delta becomes the mean of all ranks. On the
  * thread that uses the carrier. Fills what came of it, status too. */
 void exchange_run(struct ww_outer *outer, struct fragment *fragment);
-#define OUTER_VOTE_WORDS 4 /* of each rank */
+#define OUTER_VOTE_WORDS 5 /* of each rank */
 
 /* courier.c: a thread that makes exchanges in the order in which they are handed over. Until a
  * fragment is awaited, it and its delta are the courier's. stop makes those handed over first. */

@@ -220,7 +220,7 @@ static enum ww_status take(struct ww_outer *outer, struct fragment *fragment)
     if (exchange->status != WW_OK) {
         return fail(outer, fragment);
     }
-    bool wild = exchange->wild_rank >= 0 ||
+    bool wild = exchange->wild_rank >= 0 || exchange->beyond ||
                 !is_finite(outer->delta + fragment->first, fragment->count);
     unsigned before = cpu_exact_begin();
     if (!wild) {

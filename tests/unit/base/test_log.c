@@ -5,9 +5,11 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Stands between the logger and its reader: whatever is written to stderr can be read back. */
@@ -227,4 +229,49 @@ Test(log, threads_keep_their_own_errors_and_whole_lines)
     }
     free(text);
     cr_expect_eq(lines, THREADS * LINES);
+}
+
+/* ---- Children --------------------------------------------------------------------------- */
+
+static sem_t inside;
+static sem_t leave;
+
+static void hold(void *self, enum ww_log_level level, const char *line)
+{
+    (void)self;
+    (void)level;
+    (void)line;
+    sem_post(&inside);
+    sem_wait(&leave);
+}
+
+static void *log_and_be_held(void *self)
+{
+    log_warn("held");
+    return self;
+}
+
+/* Another thread of the parent is in the middle of a line. */
+Test(log, a_forked_child_logs)
+{
+    pthread_t thread;
+    sem_init(&inside, 0, 0);
+    sem_init(&leave, 0, 0);
+    log_set_sink(hold, NULL, 1);
+    cr_assert_eq(pthread_create(&thread, NULL, log_and_be_held, NULL), 0);
+    sem_wait(&inside);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        log_after_fork();
+        log_set_sink(NULL, NULL, 0);
+        log_warn("the child's");
+        _exit(0);
+    }
+    int how = -1;
+    cr_expect_eq(waitpid(child, &how, 0), child);
+    cr_expect(WIFEXITED(how) && WEXITSTATUS(how) == 0, "the child ended with %d", how);
+    sem_post(&leave);
+    pthread_join(thread, NULL);
+    log_set_sink(NULL, NULL, 0);
 }

@@ -21,7 +21,7 @@ struct plan_of_test {
     int calls;
     int vectors; /* called in turn, each with a residual of its own */
     bool in_place;
-    bool feeds_back; /* whatever the codec */
+    enum ww_feedback error_feedback; /* of steps: calls go by their residual */
 };
 
 struct board {
@@ -34,7 +34,7 @@ static struct ww_context *context_of(const struct ww_world *world, const struct 
 {
     struct ww_config config = trainer_config(world, "none", plan->ranks_per_host);
     config.codecs_allowed = plan->allowed;
-    config.error_feedback = plan->feeds_back ? WW_FEEDBACK_ON : WW_FEEDBACK_AUTO;
+    config.error_feedback = plan->error_feedback;
     return world_context(world, &config);
 }
 
@@ -122,8 +122,7 @@ Test(auto, calls_lose_nothing_while_they_choose)
                                     .count = 3001,
                                     .ranks_per_host = 1,
                                     .calls = EFFORT(120, 60),
-                                    .vectors = 1,
-                                    .feeds_back = true};
+                                    .vectors = 1};
         struct board board = {.plan = &plan};
         world_run(2, sum_often, &board);
         plan.in_place = true;
@@ -144,7 +143,7 @@ Test(auto, vectors_of_one_size_lose_nothing)
                                 .ranks_per_host = 1,
                                 .calls = EFFORT(200, 80),
                                 .vectors = 3,
-                                .feeds_back = true};
+                                .error_feedback = WW_FEEDBACK_OFF};
     struct board board = {.plan = &plan};
     world_run(2, sum_often, &board);
     plan.vectors = VECTORS_MAX;
@@ -152,8 +151,8 @@ Test(auto, vectors_of_one_size_lose_nothing)
     world_run(4, sum_often, &board);
 }
 
-/* fp16 keeps nothing here, so whatever top-k left must leave with it: of a call that sent more than
- * top-k does nothing is kept. */
+/* fp16 rounds nothing here, so whatever top-k left must leave with it: of a call that sent more
+ * than top-k does nothing is kept. */
 static void leave_nothing_behind(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;

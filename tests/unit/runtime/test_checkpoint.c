@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "effort.h"
 #include "savers.h"
@@ -506,6 +508,44 @@ static void be_told(const struct ww_world *world, void *shared)
         check(any, "rank %d does not know", world->rank);
     }
     saver_end(&saver);
+}
+
+/* A child is ended by the signal, as it would have been; a handler that took the place of the
+ * library's is replaced by the next watch. */
+static void watch_in_families(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct saver saver;
+    bool any = false;
+    saver_begin(&saver, world, &stage->plan);
+    signal(SIGUSR2, SIG_DFL);
+    check_status(ww_preemption_watch(saver.context, SIGUSR2), WW_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        raise(SIGUSR2);
+        _exit(7);
+    }
+    int how = 0;
+    check(waitpid(child, &how, 0) == child && WIFSIGNALED(how) && WTERMSIG(how) == SIGUSR2,
+          "the child ended with %d", how);
+    struct saver other;
+    saver_begin(&other, world, &stage->plan);
+    signal(SIGUSR2, SIG_IGN);
+    check_status(ww_preemption_watch(other.context, SIGUSR2), WW_OK);
+    raise(SIGUSR2);
+    check_status(ww_preempted(other.context, &any), WW_OK);
+    check(any, "the signal was not noticed");
+    saver_end(&other);
+    saver_end(&saver);
+}
+
+Test(checkpoint, children_are_not_watched_and_handlers_are_taken_over)
+{
+    struct stage stage;
+    struct saver_plan plan = {.codec = "none"};
+    stage_begin(&stage, &plan);
+    world_run(1, watch_in_families, &stage);
+    stage_end(&stage);
 }
 
 static volatile sig_atomic_t handled;

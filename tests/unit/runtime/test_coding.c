@@ -362,6 +362,64 @@ Test(coding, a_program_that_flushes_tiny_numbers_loses_none)
     world_run(2, sum_tiny_ones, &plan);
 }
 
+static void check_tiny_sums(const struct ww_world *world, struct ww_context *context, size_t count)
+{
+    uint32_t *bits = malloc(count * sizeof *bits);
+    size_t wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        bits[i] = (uint32_t)i;
+    }
+    check_status(ww_all_reduce(context, bits, bits, count, WW_F32, WW_SUM), WW_OK);
+    for (size_t i = 0; i < count; i++) {
+        wrong += bits[i] != (uint32_t)world->size * (uint32_t)i;
+    }
+    check(wrong == 0, "%zu of %zu sums are wrong", wrong, count);
+    free(bits);
+}
+
+/* The factor is subnormal in fp32. */
+static void check_clipped(struct ww_context *context)
+{
+    float values[100];
+    size_t count = LENGTH(values);
+    double squares = 0;
+    struct ww_tensor *tensor;
+    for (size_t i = 0; i < count; i++) {
+        values[i] = 1e38F;
+    }
+    check_status(ww_tensor_add(context, "t", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_start(tensor, values), WW_OK);
+    check_status(ww_step_end(context, NULL), WW_OK);
+    for (size_t i = 0; i < count; i++) {
+        squares += (double)values[i] * (double)values[i];
+    }
+    check(fabs(sqrt(squares) - 1) < 1e-3, "clipped to %g", sqrt(squares));
+}
+
+/* One rank's threads flush, the others' do not: who adds is nobody's business. */
+static void sum_tiny_ones_densely(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = steady_config();
+    config.algorithm = "direct";
+    config.clip_norm = 1;
+    struct ww_context *context = context_of(world, shared, &config);
+    unsigned before = world->rank == 0 ? flush_tiny_numbers() : 0;
+    check_tiny_sums(world, context, 3);
+    check_tiny_sums(world, context, 5000);
+    check_clipped(context);
+    check(world->rank != 0 || flushes(before), "the thread's mode was not brought back");
+    ww_context_destroy(context);
+}
+
+Test(coding, ranks_that_flush_and_others_get_the_same_bits)
+{
+    struct plan_of_test plan = {.codec = "none"};
+    world_run(2, sum_tiny_ones_densely, &plan);
+    world_run(3, sum_tiny_ones_densely, &plan);
+}
+
 /* ---- Refusals ------------------------------------------------------------------------------- */
 
 static void differ_in_codec(const struct ww_world *world, void *shared)

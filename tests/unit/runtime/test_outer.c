@@ -532,6 +532,29 @@ static void begin_densely(const struct ww_world *world, void *shared)
     site_end(&site);
 }
 
+/* Meetings are no steps. */
+static void meet_among_dense_steps(const struct ww_world *world, void *shared)
+{
+    struct site site;
+    site_begin(&site, world, shared);
+    for (int step = 1; step <= 4; step++) {
+        struct ww_outer_report report = site_step(&site);
+        check(report.changed == (step <= 3), "step %d changed %d", step, report.changed);
+        if (step == 1) {
+            check_status(ww_outer_meet(site.outer, NULL), WW_OK);
+        }
+    }
+    site_end(&site);
+}
+
+Test(outer, meetings_use_up_no_dense_steps)
+{
+    struct plan_of_sites plan = {.config = WW_OUTER_INIT, .count = 100, .steps = 4};
+    plan.config.local_steps = 4;
+    plan.config.dense_steps = 3;
+    world_run(2, meet_among_dense_steps, &plan);
+}
+
 Test(outer, dense_steps_come_first_and_are_plain_averages)
 {
     struct plan_of_sites plan = {.config = WW_OUTER_INIT, .count = 100, .steps = 14};

@@ -325,6 +325,40 @@ Test(outer_errors, a_mean_beyond_fp32_has_no_effect)
     }
 }
 
+/* And nothing of it stays in a residual: what is learned then comes whole. */
+static void learn_too_much_once(const struct ww_world *world, void *shared)
+{
+    struct site site;
+    site_begin(&site, world, shared);
+    struct ww_outer_report report = site_step(&site);
+    for (int step = 0; step < 2; step++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            site.values[i] = step == 0 ? 2.5e38F : site.values[i] + 1;
+        }
+        check_status(ww_outer_step(site.outer, &report), WW_OK);
+    }
+    check(report.discarded == 1, "%d discarded", (int)report.discarded);
+    const float *residual = ww_outer_residual(site.outer);
+    for (size_t i = 0; i < COUNT; i++) {
+        check(fabsf(residual[i]) < 100 && fabsf(site.values[i]) < 1000, "%g and %g are left",
+              residual[i], site.values[i]);
+    }
+    site_end(&site);
+}
+
+Test(outer_errors, a_sum_beyond_fp32_enters_no_residual)
+{
+    static const char *const codecs[] = {"int8", "fp16", "topk:0.1"};
+    for (int i = 0; i < 3; i++) {
+        struct plan_of_sites plan = plan_with(1, 1);
+        plan.config.codec = codecs[i];
+        world_run(3, learn_too_much_once, &plan);
+        for (int rank = 0; rank < 3; rank++) {
+            expect_line(WW_LOG_WARN, "but not their mean, which goes beyond fp32");
+        }
+    }
+}
+
 Test(outer_errors, what_is_not_finite_has_no_effect_and_names_its_rank)
 {
     static const char *const codecs[] = {"int8", "topk:0.1", "fp16"};

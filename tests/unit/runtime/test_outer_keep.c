@@ -247,6 +247,14 @@ static void misuse(const struct ww_world *world, void *shared)
     check_status(ww_outer_keep(site.outer, "a"), WW_BAD_ARGUMENT);
     check_words(ww_last_error(site.context), "\"a.momentum\" is attached already", NULL);
     check_status(ww_outer_keep(site.outer, "another name"), WW_OK);
+    static const char *const theirs[] = {"another name", "another name.start"};
+    for (int i = 0; i < 4; i++) {
+        check_status(ww_checkpoint_attach(site.context, theirs[i / 2], i % 2 == 0 ? taken : NULL,
+                                          sizeof taken, WW_KEEP_COMMON),
+                     WW_BAD_ARGUMENT);
+        check_words(ww_last_error(site.context), "is kept by the library", "take another name",
+                    NULL);
+    }
     check_status(ww_checkpoint_save(site.context, stage->folder), WW_OK);
     ww_outer_destroy(site.outer); /* what it had attached is gone with it */
     site.outer = NULL;

@@ -158,6 +158,8 @@ static void forget_one(const struct ww_world *world, void *shared)
     struct trainer trainer;
     trainer_begin(&trainer, world, *(enum ww_progress *)shared, 60);
     float value = 1;
+    void *memory;
+    check_status(ww_alloc(trainer.context, 100, &memory), WW_OK);
     check_status(ww_all_reduce(trainer.context, &value, &value, 1, WW_F32, WW_SUM), WW_OK);
     check_status(ww_step_begin(trainer.context), WW_OK);
     world_meet(world);
@@ -177,6 +179,7 @@ static void forget_one(const struct ww_world *world, void *shared)
     check_status(ww_tensor_wait(trainer.b), wanted);
     check_status(ww_all_reduce(trainer.context, &value, &value, 1, WW_F32, WW_SUM), wanted);
     check_words(ww_last_error(trainer.context), "\"b\" was neither started nor skipped in step 1");
+    check_status(ww_free(trainer.context, memory), WW_OK);
     ww_context_destroy(trainer.context);
 }
 
