@@ -24,7 +24,7 @@ complain()
 [ "$code" -eq 1 ] || complain "exit code $code"
 [ "$took" -le 26 ] || complain "$took seconds"
 grep -q '^== versus_2: exit code 5' "$files/said" || complain "no word about NCCL that is not here"
-grep -q '^== dense_f32_4: LEFT OUT' "$files/said" || complain "nothing is left out"
+grep -q '^== bf16_2: LEFT OUT' "$files/said" || complain "nothing is left out"
 grep -q '^all done at' "$files/said" || complain "it did not come to its end"
 grep -q "$(uname -r)" "$files/results/log.txt" || complain "the machine is not in the log"
 grep -q '_place  device' "$files/results/log.txt" || complain "the log has no calls"
