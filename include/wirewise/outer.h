@@ -34,7 +34,8 @@ struct ww_outer_config {
     double rate;          /* of the outer optimizer: 0 < rate <= 100; 1 with momentum 0 averages */
     double momentum;      /* 0 <= factor < 1. v = momentum v + mean, start -= rate v */
     bool nesterov;        /* start -= rate (mean + momentum v) instead */
-    uint64_t dense_steps; /* the first so many steps end with a plain fp32 average each */
+    uint64_t dense_steps; /* the first so many steps end with a plain fp32 average each; meetings
+                             are no steps */
     const char *codec;    /* how outer gradients travel, as in ww_config ("int8"), but not "auto",
                              which would choose by the time that calls take; copied. What encoding
                              leaves out is kept and added the next time, with every codec */
@@ -115,7 +116,8 @@ WW_API void ww_outer_destroy(struct ww_outer *outer);
  * Part p leaves in steps H (p + 1) / P (rounded down), H more, ...; its result is taken exactly
  * `delay` calls later, whenever it arrived.
  * Not finite   when a rank's outer gradient is not finite, the exchange has no effect on the start
- *              of any rank, all go back to it there, and a warning names the rank.
+ *              of any rank, all go back to it there, and a warning names the rank. So where the
+ *              sum might go beyond fp32, by its norms, and residuals are kept.
  * report       filled on WW_OK; may be NULL.
  * Returns      WW_OK; WW_BAD_ARGUMENT; WW_MISMATCH when ranks are not at the same exchange;
  *              WW_TIMED_OUT, WW_PEER_FAILED, WW_TRANSPORT_FAILED. After a failure every later call
