@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * checkpoint_save.c: writes a generation. Three phases, each of which all ranks end together: the
- * folder is there and the generation has a number; every rank's file is on the disk; the manifest
- * is. Only then older generations go. */
+ * checkpoint_save.c: writes a generation. Four phases, each of which all ranks end together: the
+ * folder is there and the generation has a number; what saves left that were killed is gone; every
+ * rank's file is on the disk; the manifest is. Only then older generations go. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ static const char call[] = "ww_checkpoint_save";
 
 #define FIXED_SECTIONS 7
 
-enum begin_fact { BEGIN_GENERATION };
+enum begin_fact { BEGIN_HIGHEST, BEGIN_NEWEST };
 enum file_fact { FILE_BYTES, FILE_CHECKSUM, FILE_DENSE, FILE_LAYOUT };
 enum end_fact { END_FIRST };
 
@@ -23,7 +23,8 @@ struct saving {
     struct parley parley;
     struct image image;
     struct shard_label label;
-    bool dense; /* all ranks' */
+    uint64_t newest; /* generation with a manifest that any host sees; 0 = none */
+    bool dense;      /* all ranks' */
     struct reason reason;
 };
 
@@ -38,12 +39,41 @@ static char *own_path(const struct saving *saving, char path[FILE_PATH_BYTES])
     return path;
 }
 
-/* The first phase: rank 0 counts on from what it sees. */
+/* One rank of each host looks after the host's folder; where all share one, the others find
+ * nothing. */
+static bool keeps_folder(const struct saving *saving)
+{
+    const struct topology *topology = &saving->context->topology;
+    int rank = 0;
+    while (topology->host_of[rank] != topology->host_of[topology->rank]) {
+        rank++;
+    }
+    return rank == topology->rank;
+}
+
+/* Counts on from the highest number that any host sees, whatever has it. */
+static void take_number(struct saving *saving)
+{
+    uint64_t highest = 0;
+    for (int rank = 0; rank < saving->context->world.size; rank++) {
+        const uint64_t *facts = saving->parley.all[rank].facts;
+        highest = facts[BEGIN_HIGHEST] > highest ? facts[BEGIN_HIGHEST] : highest;
+        saving->newest = facts[BEGIN_NEWEST] > saving->newest ? facts[BEGIN_NEWEST]
+                                                              : saving->newest;
+    }
+    saving->label = (struct shard_label){.role = SHARD_OF_RANK,
+                                         .generation = highest + 1,
+                                         .layout = saving->image.layout,
+                                         .rank = (uint32_t)saving->context->world.rank,
+                                         .size = (uint32_t)saving->context->world.size};
+}
+
+/* The first phase. */
 static enum ww_status begin(struct saving *saving)
 {
     struct folder_list list = {.highest = 0};
     enum fault fault = folder_make(saving->folder, &saving->reason);
-    if (fault == FAULT_NONE && saving->context->world.rank == 0) {
+    if (fault == FAULT_NONE && keeps_folder(saving)) {
         fault = folder_read(saving->folder, &list, &saving->reason);
     }
     if (fault == FAULT_NONE) {
@@ -55,15 +85,21 @@ static enum ww_status begin(struct saving *saving)
         }
     }
     struct verdict mine = verdict_of(fault);
-    mine.facts[BEGIN_GENERATION] = list.highest + 1;
+    mine.facts[BEGIN_HIGHEST] = list.highest;
+    mine.facts[BEGIN_NEWEST] = list.count > 0 ? list.generations[0] : 0;
     enum ww_status status = parley_hold(&saving->parley, &mine, &saving->reason);
-    saving->label = (struct shard_label){
-        .role = SHARD_OF_RANK,
-        .generation = saving->parley.all[0].facts[BEGIN_GENERATION],
-        .layout = saving->image.layout,
-        .rank = (uint32_t)saving->context->world.rank,
-        .size = (uint32_t)saving->context->world.size};
+    take_number(saving);
     return status;
+}
+
+/* The second phase: makes room. No rank writes yet, and none does before all are through. */
+static enum ww_status make_room(struct saving *saving)
+{
+    struct verdict mine = verdict_of(FAULT_NONE);
+    if (keeps_folder(saving)) {
+        folder_clear_orphans(saving->folder, saving->newest);
+    }
+    return parley_hold(&saving->parley, &mine, &saving->reason);
 }
 
 /* Drafts of what is attached: rank 0 writes what is common. Returns how many. */
@@ -123,7 +159,7 @@ static enum fault write_own(struct saving *saving, struct shard_stamp *stamp)
     return fault;
 }
 
-/* The second phase. */
+/* The third phase. */
 static enum ww_status write_files(struct saving *saving)
 {
     struct shard_stamp stamp = {0, 0};
@@ -197,7 +233,7 @@ static uint64_t first_kept(const struct saving *saving)
     return first;
 }
 
-/* The third phase. From the manifest on the generation counts. */
+/* The fourth phase. From the manifest on the generation counts. */
 static enum ww_status end(struct saving *saving)
 {
     const struct ww_context *context = saving->context;
@@ -207,20 +243,6 @@ static enum ww_status end(struct saving *saving)
         mine.facts[END_FIRST] = mine.status == WW_OK ? first_kept(saving) : 0;
     }
     return parley_hold(&saving->parley, &mine, &saving->reason);
-}
-
-/* One rank of each host looks after the host's folder; where all share one, the others find
- * nothing. */
-static void clean(const struct saving *saving)
-{
-    const struct topology *topology = &saving->context->topology;
-    int rank = 0;
-    while (topology->host_of[rank] != topology->host_of[topology->rank]) {
-        rank++;
-    }
-    if (rank == topology->rank) {
-        folder_clean(saving->folder, saving->parley.all[0].facts[END_FIRST]);
-    }
 }
 
 /* What was written for a generation that will not be. */
@@ -245,7 +267,10 @@ static enum ww_status run_phases(struct saving *saving)
         saving->label.generation = 0; /* nothing was written yet */
         return status;
     }
-    status = write_files(saving);
+    status = make_room(saving);
+    if (status == WW_OK) {
+        status = write_files(saving);
+    }
     if (status == WW_OK && saving->parley.odd < 0) {
         status = end(saving);
     }
@@ -267,7 +292,9 @@ static enum ww_status save(struct saving *saving)
         withdraw(saving);
         return refuse(saving);
     }
-    clean(saving);
+    if (keeps_folder(saving)) {
+        folder_clean(saving->folder, saving->parley.all[0].facts[END_FIRST]);
+    }
     if (saving->context->world.rank == 0) {
         log_debug("generation %llu of %s holds step %llu, saved in %.3g s",
                   (unsigned long long)saving->label.generation, saving->folder,

@@ -38,6 +38,7 @@ WW_API bool ww_checkpoint_has(const struct ww_context *context, const char *name
 /* Writes a new generation into a folder: every rank a file of its own, nothing is gathered; then
  * rank 0 a manifest, by which the generation begins to count. Whatever is killed at whatever
  * instant, the folder holds this generation or the one before it whole. Two generations are kept.
+ * What saves left that were killed is removed first; no two jobs save into one folder at a time.
  * Each rank's fp32 state takes up to 8 bytes per element: residuals and momentum, where they are.
  * folder   made unless it is there (what it lies in must be). The same text on all ranks. One that
  *          all hosts share can be loaded with any number of ranks; one that is local to each host,

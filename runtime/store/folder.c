@@ -13,6 +13,7 @@
 
 #define PREFIX "wirewise-"
 #define MANIFEST ".manifest"
+#define UNFINISHED ".new"
 
 void folder_path(char path[FILE_PATH_BYTES], const char *folder, uint64_t generation, int rank)
 {
@@ -88,7 +89,7 @@ enum fault folder_read(const char *folder, struct folder_list *list, struct reas
             continue;
         }
         const char *dot = strrchr(rest, '.');
-        bool unfinished = strcmp(dot, ".new") == 0;
+        bool unfinished = strcmp(dot, UNFINISHED) == 0;
         list->highest = generation > list->highest && !unfinished ? generation : list->highest;
         if (strcmp(rest, MANIFEST) == 0) {
             insert(list, generation);
@@ -120,4 +121,40 @@ void folder_clean(const char *folder, uint64_t first)
 {
     clean_kind(folder, first, true);
     clean_kind(folder, first, false);
+}
+
+/* Whether what follows the generation is ".rank-000003", or an unfinished file. */
+static bool may_be_orphan(const char *rest, bool *unfinished)
+{
+    static const char shard[] = ".rank-";
+    size_t length = strlen(rest);
+    size_t ending = sizeof UNFINISHED - 1;
+    *unfinished = length > ending && strcmp(rest + length - ending, UNFINISHED) == 0;
+    length -= *unfinished ? ending : 0;
+    if (length == sizeof MANIFEST - 1 && strncmp(rest, MANIFEST, length) == 0) {
+        return *unfinished;
+    }
+    if (length < sizeof shard - 1 + 6 || strncmp(rest, shard, sizeof shard - 1) != 0) {
+        return false;
+    }
+    return strspn(rest + sizeof shard - 1, "0123456789") == length - (sizeof shard - 1);
+}
+
+void folder_clear_orphans(const char *folder, uint64_t newest)
+{
+    struct dirent *entry;
+    DIR *stream = opendir(folder);
+    if (stream == NULL) {
+        return;
+    }
+    while ((entry = readdir(stream)) != NULL) {
+        uint64_t generation;
+        const char *rest;
+        bool unfinished;
+        if (parse_name(entry->d_name, &generation, &rest) && may_be_orphan(rest, &unfinished) &&
+            (unfinished || generation > newest)) {
+            unlinkat(dirfd(stream), entry->d_name, 0);
+        }
+    }
+    closedir(stream);
 }

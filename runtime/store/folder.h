@@ -32,4 +32,9 @@ enum fault folder_read(const char *folder, struct folder_list *list, struct reas
 /* Removes files of generations before `first`, manifests first. What cannot be removed stays. */
 void folder_clean(const char *folder, uint64_t first);
 
+/* Removes what saves left that were killed: unfinished files, and files of ranks of generations
+ * behind `newest`, the newest one with a manifest. Nobody may be writing there. What cannot be
+ * removed stays. */
+void folder_clear_orphans(const char *folder, uint64_t newest);
+
 #endif

@@ -408,6 +408,69 @@ Test(checkpoint_faults, one_rank_that_cannot_write_is_named_by_all)
     folder_end(stage.folder);
 }
 
+/* What kills left, and names that only look like ours. */
+static void leave_files(const struct stage *stage)
+{
+    static const char *const names[] = {"wirewise-0000000002.rank-000007.new",
+                                        "wirewise-0000000003.rank-000000",
+                                        "wirewise-0000000003.rank-000001.new",
+                                        "wirewise-0000000004.rank-000001",
+                                        "wirewise-0000000004.manifest.new",
+                                        "wirewise-0000000005.rank-000000.kept",
+                                        "wirewise-0000000005.text",
+                                        "wirewise-notes.new"};
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        char path[FILE_PATH_BYTES];
+        snprintf(path, sizeof path, "%s/%s", stage->folder, names[i]);
+        write_file(path, names[i], strlen(names[i]));
+    }
+}
+
+static void save_once(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct saver saver;
+    struct saver_plan plan = usual;
+    plan.ranks_per_host = stage->rounds;
+    saver_begin(&saver, world, &plan);
+    check_status(ww_checkpoint_load(saver.context, stage->folder), WW_OK);
+    saver_step(&saver, world->rank);
+    check_status(ww_checkpoint_save(saver.context, stage->folder), (enum ww_status)stage->wanted);
+    saver_end(&saver);
+}
+
+/* A save that fails as soon as it writes has made room all the same. */
+static void expect_room(int ranks_per_host)
+{
+    struct stage stage;
+    char path[FILE_PATH_BYTES];
+    struct ww_checkpoint_facts facts = WW_CHECKPOINT_FACTS_INIT;
+    stage_begin(&stage);
+    leave_files(&stage);
+    stage.rounds = ranks_per_host;
+    stage.wanted = WW_FILE_FAILED;
+    path_of(&stage, 6, 0, path); /* numbers that were there are not used again */
+    strcat(path, ".new");
+    mkdir(path, 0777);
+    world_run(2, save_once, &stage);
+    world_forgive();
+    rmdir(path);
+    cr_expect_eq(folder_files(stage.folder), 6 + 3, "%d files", folder_files(stage.folder));
+    stage.wanted = WW_OK;
+    world_run(2, save_once, &stage);
+    cr_expect_eq(folder_files(stage.folder), 6 + 3);
+    cr_expect_eq(ww_checkpoint_describe(stage.folder, &facts), WW_OK);
+    cr_expect(facts.generation == 6 && facts.step == 3, "generation %d, step %d",
+              (int)facts.generation, (int)facts.step);
+    folder_end(stage.folder);
+}
+
+Test(checkpoint_faults, what_killed_saves_left_goes_before_anything_is_written)
+{
+    expect_room(0);
+    expect_room(1); /* each host's first rank looks */
+}
+
 Test(checkpoint_faults, folders_that_cannot_be_are_named)
 {
     struct stage stage;

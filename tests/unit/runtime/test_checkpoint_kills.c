@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_checkpoint_kills.c: processes that save all the time are killed at random instants. What
- * they leave is always the last generation that they told about, or the next one, whole. */
+ * they leave is always the last generation that they told about, or the next one, whole, and files
+ * of one save at most that count for nothing. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,10 @@
 #include <unistd.h>
 
 #include "savers.h"
+#include "store/folder.h"
 
 #define KILLS 200
+#define MOST_FILES 9 /* two generations, and what one save left */
 
 TestSuite(checkpoint_kills, .init = capture_start, .fini = capture_finish);
 
@@ -140,10 +143,61 @@ Test(checkpoint_kills, a_kill_at_any_instant_leaves_the_old_or_the_new_one)
         newer += stage.found != told;
         int here = folder_files(stage.folder);
         files += here != 6;
-        cr_assert_leq(here, 13, "%d files pile up", here);
+        cr_assert_leq(here, MOST_FILES, "%d files pile up", here);
     }
     expect_no_warnings(); /* nothing that counted was damaged */
     printf("%d kills: %d left a newer generation than was told of, %d amid files\n", KILLS, newer,
            files);
+    folder_end(stage.folder);
+}
+
+/* ---- Before anything counts ----------------------------------------------------------------- */
+
+#define LARGE ((size_t)8 << 20) /* rank 1 is the last one to have written */
+#define EARLY_KILLS 12
+
+static void save_large(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct saver saver;
+    char *bytes = calloc(LARGE, 1);
+    saver_begin(&saver, world, &usual);
+    ww_checkpoint_attach(saver.context, "bytes", bytes, world->rank == 1 ? LARGE : 1,
+                         WW_KEEP_PER_RANK);
+    ww_checkpoint_save(saver.context, stage->folder);
+    for (;;) {
+        wait_us(100000);
+    }
+}
+
+/* Killed once rank 0's file is in place, before the manifest is, where that can be. */
+static void die_amid_save(struct stage *stage)
+{
+    char path[FILE_PATH_BYTES];
+    struct folder_list list;
+    struct reason reason;
+    cr_assert_eq(folder_read(stage->folder, &list, &reason), FAULT_NONE);
+    folder_path(path, stage->folder, list.highest + 1, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        world_run(2, save_large, stage);
+        _exit(6);
+    }
+    while (access(path, F_OK) != 0) {
+        cr_assert_eq(waitpid(child, NULL, WNOHANG), 0, "the child ended by itself");
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+Test(checkpoint_kills, what_saves_leave_that_never_count_does_not_pile_up)
+{
+    struct stage stage = {.resumes = false};
+    folder_begin(stage.folder);
+    for (int kills = 0; kills < EARLY_KILLS; kills++) {
+        die_amid_save(&stage);
+        int here = folder_files(stage.folder);
+        cr_assert_leq(here, MOST_FILES, "%d files pile up after %d kills", here, kills + 1);
+    }
     folder_end(stage.folder);
 }
