@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * main.c: the command `wirewise`: finds the subcommand and hands over. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,7 @@ static bool is_information(const char *word)
 
 int main(int argc, char **argv)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a limit to the size of files is told like a full disk */
     if (argc < 2) {
         return refuse(NULL);
     }

@@ -8,6 +8,7 @@
 
 #include "checkpoint.h"
 #include "internal/clock.h"
+#include "internal/size_guard.h"
 
 static const char call[] = "ww_checkpoint_save";
 
@@ -128,6 +129,18 @@ static size_t count_attached(const struct ww_context *context)
     return count;
 }
 
+/* A limit to the size of files is taken as a full disk is. */
+static enum fault write_shard(struct saving *saving, const char *path,
+                              const struct shard_label *label, const struct shard_draft *drafts,
+                              size_t count, struct shard_stamp *stamp)
+{
+    struct size_guard guard;
+    size_guard_begin(&guard);
+    enum fault fault = shard_write(path, label, drafts, count, stamp, &saving->reason);
+    size_guard_end(&guard);
+    return fault;
+}
+
 static enum fault write_own(struct saving *saving, struct shard_stamp *stamp)
 {
     const struct image *image = &saving->image;
@@ -151,8 +164,7 @@ static enum fault write_own(struct saving *saving, struct shard_stamp *stamp)
         drafts[count++] = (struct shard_draft){SECTION_MOMENTA, "", image->momenta,
                                                image->momentum_count};
         count += draft_attached(saving->context, drafts + count, pieces);
-        fault = shard_write(own_path(saving, path), &saving->label, drafts, count, stamp,
-                            &saving->reason);
+        fault = write_shard(saving, own_path(saving, path), &saving->label, drafts, count, stamp);
     }
     free(drafts);
     free(pieces);
@@ -198,7 +210,7 @@ static enum fault write_manifest(struct saving *saving)
                                          {SECTION_SHARDS, "", &pieces[1], 1}};
     label.role = SHARD_MANIFEST;
     folder_path(path, saving->folder, label.generation, FOLDER_MANIFEST);
-    enum fault fault = shard_write(path, &label, drafts, 2, &stamp, &saving->reason);
+    enum fault fault = write_shard(saving, path, &label, drafts, 2, &stamp);
     if (fault != FAULT_NONE) {
         unlink(path); /* it may be in place, and not on the disk */
     }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "internal/log.h"
+#include "internal/size_guard.h"
 
 #define FILE_BYTES_MAX ((size_t)1 << 20)
 #define KEY_BYTES 64
@@ -270,7 +271,7 @@ static const char *behind_links(const char *file, char *real)
     return realpath(file, real) == NULL ? file : real;
 }
 
-bool calibration_write(const char *name, uint64_t fingerprint, const struct wires *wires)
+static bool replace_file(const char *name, uint64_t fingerprint, const struct wires *wires)
 {
     char real[PATH_MAX];
     char path[PATH_BYTES];
@@ -307,4 +308,13 @@ bool calibration_write(const char *name, uint64_t fingerprint, const struct wire
         return false;
     }
     return true;
+}
+
+bool calibration_write(const char *name, uint64_t fingerprint, const struct wires *wires)
+{
+    struct size_guard guard;
+    size_guard_begin(&guard);
+    bool good = replace_file(name, fingerprint, wires);
+    size_guard_end(&guard);
+    return good;
 }

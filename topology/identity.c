@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "internal/log.h"
+#include "internal/size_guard.h"
 #include "units.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
@@ -84,9 +85,13 @@ static int datagram_socket(void)
 
 static bool memory_make(struct beacon *beacon, const struct token *token)
 {
+    struct size_guard guard;
     beacon->memory = memfd_create(BEACON_NAME, MFD_CLOEXEC);
-    return beacon->memory >= 0 && pwrite(beacon->memory, token->nonce, sizeof token->nonce, 0) ==
-                                      (ssize_t)sizeof token->nonce;
+    size_guard_begin(&guard);
+    bool made = beacon->memory >= 0 && pwrite(beacon->memory, token->nonce, sizeof token->nonce,
+                                              0) == (ssize_t)sizeof token->nonce;
+    size_guard_end(&guard);
+    return made;
 }
 
 /* One way is enough, so a socket that cannot be had is no failure. */

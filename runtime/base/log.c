@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "internal/size_guard.h"
+
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[36m", "\033[2m"};
 
@@ -55,8 +57,11 @@ static void write_line(enum ww_log_level level, const char *sentence)
         bytes = (int)sizeof line - 1;
         line[bytes - 1] = '\n';
     }
+    struct size_guard guard;
+    size_guard_begin(&guard);
     ssize_t written = write(STDERR_FILENO, line, (size_t)bytes);
     (void)written; /* there is nowhere left to report a full stderr to */
+    size_guard_end(&guard);
 }
 
 static void log_line(enum ww_log_level level, const char *sentence)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "internal/log.h"
+#include "internal/size_guard.h"
 
 #define OLD_SUFFIX ".1"
 #define BESIDE_SUFFIX ".tmp"
@@ -143,27 +144,38 @@ static bool is_gone(const struct output_file *file)
     return fstat(file->descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 0;
 }
 
-void output_flush(struct output_file *file)
+/* 0 or an errno. */
+static int write_held(const struct output_file *file)
 {
     size_t held = (size_t)(file->bytes - file->flushed);
     size_t done = 0;
-    if (file->descriptor < 0 || held == 0) {
+    int cause = 0;
+    struct size_guard guard;
+    size_guard_begin(&guard);
+    while (done < held && cause == 0) {
+        ssize_t written = write(file->descriptor, file->buffer + done, held - done);
+        cause = written < 0 && errno != EINTR ? errno : 0;
+        done += written > 0 ? (size_t)written : 0;
+    }
+    size_guard_end(&guard);
+    return cause;
+}
+
+void output_flush(struct output_file *file)
+{
+    if (file->descriptor < 0 || file->bytes == file->flushed) {
         return;
     }
     if (is_gone(file)) {
         give_up(file, "written", "somebody removed it");
         return;
     }
-    while (done < held) {
-        ssize_t written = write(file->descriptor, file->buffer + done, held - done);
-        if (written < 0 && errno != EINTR) {
-            int cause = errno;
-            int shortened = ftruncate(file->descriptor, (off_t)file->flushed);
-            (void)shortened; /* half a line is worse than none, but no reason to say more */
-            give_up(file, "written", strerror(cause));
-            return;
-        }
-        done += written > 0 ? (size_t)written : 0;
+    int cause = write_held(file);
+    if (cause != 0) {
+        int shortened = ftruncate(file->descriptor, (off_t)file->flushed);
+        (void)shortened; /* half a line is worse than none, but no reason to say more */
+        give_up(file, "written", strerror(cause));
+        return;
     }
     file->flushed = file->bytes;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "internal/log.h"
+#include "internal/size_guard.h"
 
 #define PAGE_BYTES ((size_t)4096)
 #define FILE_NAME "wirewise-ports"
@@ -91,8 +92,12 @@ static int make_file(struct port_card *card, int hosts)
     if (fd < 0) {
         return errno;
     }
-    if (ftruncate(fd, (off_t)bytes_for(hosts)) != 0 ||
-        pwrite(fd, card->nonce, sizeof card->nonce, 0) != (ssize_t)sizeof card->nonce) {
+    struct size_guard guard;
+    size_guard_begin(&guard);
+    bool made = ftruncate(fd, (off_t)bytes_for(hosts)) == 0 &&
+                pwrite(fd, card->nonce, sizeof card->nonce, 0) == (ssize_t)sizeof card->nonce;
+    size_guard_end(&guard);
+    if (!made) {
         int error = errno;
         close(fd);
         return error;

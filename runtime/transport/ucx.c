@@ -23,6 +23,7 @@
 #include "flights.h"
 #include "internal/clock.h"
 #include "internal/log.h"
+#include "internal/size_guard.h"
 
 #define UCP_LIBRARY "libucp.so.0"
 #define UCS_LIBRARY "libucs.so.0"
@@ -791,7 +792,10 @@ static enum ww_status worker_create(struct fabric *fabric)
 {
     ucp_worker_params_t params = {.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE,
                                   .thread_mode = UCS_THREAD_MODE_SERIALIZED};
+    struct size_guard guard;
+    size_guard_begin(&guard); /* UCX writes its shared memory as files */
     ucs_status_t cause = ucx.ucp_worker_create(ucx.context, &params, &fabric->worker);
+    size_guard_end(&guard);
     return cause == UCS_OK ? WW_OK
                            : log_failure(WW_TRANSPORT_FAILED, "UCX could not make a worker: %s",
                                          ucx.ucs_status_string(cause));

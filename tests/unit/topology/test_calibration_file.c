@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_calibration_file.c: results are kept, and garbage is not believed. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,4 +148,20 @@ Test(calibration_file, garbage_is_told_once_and_replaced)
     }
     write_text("", 0);
     cr_expect_not(calibration_read(path, 7, &read));
+}
+
+Test(calibration_file, a_limit_to_the_size_of_files_leaves_the_old_one)
+{
+    struct wires wires = some_wires(1, 3e-9);
+    struct wires other = some_wires(1, 4e-9);
+    struct rlimit before;
+    cr_assert(calibration_write(path, 7, &wires));
+    signal(SIGXFSZ, SIG_DFL); /* which ends a program */
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit little = {100, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &little);
+    cr_expect_not(calibration_write(path, 7, &other));
+    setrlimit(RLIMIT_FSIZE, &before);
+    cr_expect(calibration_read(path, 7, &other));
+    cr_expect_eq(other.link[0].flow.byte_s, 3e-9);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_jsonl.c: the ledger's lines are those of docs/ledger.md, and its file has bounds. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "folder.h"
@@ -451,6 +453,28 @@ Test(jsonl, a_full_disk_ends_the_file_and_not_the_run)
         tell(outputs, &report, step * S);
     }
     outputs_event(outputs, "failure", 7, "text");
+    outputs_destroy(outputs, &totals);
+    expect_no_warnings();
+}
+
+Test(jsonl, a_limit_to_the_size_of_files_ends_the_file_and_not_the_run)
+{
+    struct run run;
+    struct rlimit before;
+    run_init(&run, 0, 4);
+    run.config.ledger = folder_path("run.jsonl");
+    struct outputs *outputs = outputs_create(&run.setup);
+    struct ww_ledger totals = run_totals();
+    signal(SIGXFSZ, SIG_DFL); /* which ends a program */
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit little = {2000, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &little);
+    for (uint64_t step = 1; step < 1000; step++) {
+        struct ww_report report = run_report(step);
+        tell(outputs, &report, step * S);
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+    expect_line(WW_LOG_WARN, "cannot be written: File too large; the run goes on without it");
     outputs_destroy(outputs, &totals);
     expect_no_warnings();
 }
