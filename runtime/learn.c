@@ -132,6 +132,7 @@ enum ww_status context_learn_wires(struct ww_context *context, void *fabric)
                                       .fabric = fabric,
                                       .budget_s = (1 - TRIAL_SHARE) *
                                                   context->settings.values.calibrate_s,
+                                      .timeout_s = context->settings.values.timeout_s,
                                       .seen = sees_host(context, fabric),
                                       .file = file,
                                       .fingerprint = fingerprint(context),

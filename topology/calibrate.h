@@ -18,9 +18,10 @@ struct calibration_setup {
     int32_t *votes;               /* [size] room for it */
     const struct topology *topology;
     const struct ww_transport *transport;
-    void *fabric;    /* open, with nothing under way; as quiet again afterwards */
-    double budget_s; /* wall time, about; 0 = measure nothing */
-    bool seen;       /* ranks of a host see each other's memory */
+    void *fabric;     /* open, with nothing under way; as quiet again afterwards */
+    double budget_s;  /* wall time, about; 0 = measure nothing */
+    double timeout_s; /* a peer that is silent for so long is gone; 1 s + 3 budgets are the least */
+    bool seen;        /* ranks of a host see each other's memory */
     const char
         *file; /* where earlier results are kept; NULL or "" = nowhere. Rank 0 alone uses it */
     uint64_t fingerprint; /* of what must be the same for earlier results to serve */
@@ -55,8 +56,8 @@ struct calibration {
  * a rule. After a failure the fabric is good for close only: messages may be under way in memory
  * that stays reserved until then.
  * Returns WW_OK (also where the budget allowed little), WW_NO_MEMORY, WW_TIMED_OUT (a peer does not
- *         answer for 10 s: named), WW_PEER_FAILED, what post and poll return. Where one rank fails
- *         all do, and no agreement need follow. */
+ *         answer for timeout_s: named), WW_PEER_FAILED, what post and poll return. Where one rank
+ * fails all do, and no agreement need follow. */
 enum ww_status calibrate(const struct calibration_setup *setup, struct wires *wires,
                          struct calibration *calibration);
 

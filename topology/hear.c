@@ -5,9 +5,9 @@
  * ranks' words, to the one 2^k places before it (Hensgen, Finkel, Manber 1988).
  *
  * Where one rank stops, all soon wait, most of them for somebody who waits, too. So whoever has
- * waited for DOUBT_S tells all others that it is there, and listens to the one it waits for. Only
- * a rank that does not even say that is to blame; whoever finds out, or fails for another reason,
- * tells all others its sentence, which is theirs then. */
+ * waited for some seconds tells all others that it is there, and listens to the one it waits for.
+ * Only a rank that does not even say that is to blame; whoever finds out, or fails for another
+ * reason, tells all others its sentence, which is theirs then. */
 #include "measure.h"
 
 #include <stdio.h>
@@ -16,9 +16,17 @@
 
 #include "internal/log.h"
 
-#define SILENCE_S 10.0
-/* Who said that it waits has so long to say why it failed. */
-#define WAITING_S 40.0
+/* Doubts begin after so long, where there is so much time. */
+#define DOUBT_S 5.0
+/* Others may be busy with each other for so many times the budget, and a little. */
+#define BUSY_BUDGETS 3.0
+#define BUSY_S 1.0
+/* Who said that it waits has so much longer to say why it failed, but not more than so many times
+ * as long. */
+#define WAITING_S 30.0
+#define WAITING_TIMES 4.0
+/* Whoever is silent for so long is told of; as engines do. */
+#define WARN_S 30.0
 /* News of a failure is out after so long, or never. */
 #define TELL_S 1.0
 
@@ -26,6 +34,17 @@ static const char *host_of(const struct meter *meter, int rank)
 {
     const struct topology *topology = meter->setup->topology;
     return topology->host_name[topology->host_of[rank]];
+}
+
+struct silence meter_silence(const struct calibration_setup *setup)
+{
+    double busy_s = BUSY_S + BUSY_BUDGETS * setup->budget_s;
+    double most_s = setup->timeout_s > busy_s ? setup->timeout_s : busy_s;
+    double longer_s = most_s + WAITING_S;
+    return (struct silence){
+        .doubt_s = most_s / 2 < DOUBT_S ? most_s / 2 : DOUBT_S,
+        .most_s = most_s,
+        .waiting_s = longer_s < WAITING_TIMES * most_s ? longer_s : WAITING_TIMES * most_s};
 }
 
 /* ---- Gathering ------------------------------------------------------------------------------ */
@@ -192,7 +211,15 @@ enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
     if (status != WW_OK) {
         return status;
     }
-    if (silent_s < (suspect != NULL && suspect->alive ? WAITING_S : SILENCE_S)) {
+    bool alive = suspect != NULL && suspect->alive;
+    if (silent_s < (alive ? meter->silence.waiting_s : meter->silence.most_s)) {
+        if (!alive && !meter->warned && silent_s >= WARN_S) {
+            meter->warned = true;
+            log_warn("rank %d (%s) has not answered rank %d (%s) for %.0f s while the wires are "
+                     "measured; that fails after %.0f s (timeout_s)",
+                     peer, host_of(meter, peer), own, host_of(meter, own), silent_s,
+                     meter->silence.most_s);
+        }
         return WW_OK;
     }
     return log_failure(WW_TIMED_OUT,

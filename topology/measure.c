@@ -23,7 +23,7 @@
 enum ww_status meter_init(struct meter *meter, const struct calibration_setup *setup)
 {
     void *memory = NULL;
-    *meter = (struct meter){.setup = setup};
+    *meter = (struct meter){.setup = setup, .silence = meter_silence(setup)};
     if (setup->transport->reserve != NULL) {
         enum ww_status status = setup->transport->reserve(setup->fabric, MEMORY_BYTES, &memory);
         if (status != WW_OK) {
@@ -63,7 +63,8 @@ enum ww_status meter_wait(struct meter *meter, enum ww_wait wait, uint64_t since
 {
     const struct calibration_setup *setup = meter->setup;
     double silent_s = silent_since(meter, since_ns);
-    enum ww_status status = silent_s < DOUBT_S ? WW_OK : meter_doubt(meter, peer, silent_s);
+    enum ww_status status = silent_s < meter->silence.doubt_s ? WW_OK
+                                                              : meter_doubt(meter, peer, silent_s);
     if (status == WW_OK) {
         setup->wait(setup->waiter, wait, meter->moves);
     }
@@ -97,7 +98,7 @@ static enum ww_status finish_flight(struct meter *meter, struct ww_flight *fligh
     for (;;) {
         enum ww_status status = setup->transport->poll(setup->fabric, flight);
         if (status == WW_PENDING) {
-            bool doubtful = silent_since(meter, since_ns) >= DOUBT_S;
+            bool doubtful = silent_since(meter, since_ns) >= meter->silence.doubt_s;
             status = meter_wait(meter, flight->wait, since_ns,
                                 doubtful ? awaited(meter, flight, peer) : peer);
         } else {

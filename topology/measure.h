@@ -21,15 +21,24 @@ struct suspect {
 };
 #define SUSPECTS_MAX 8
 
+/* How long a peer may say nothing. */
+struct silence {
+    double doubt_s;   /* then it is asked about */
+    double most_s;    /* timeout_s, or what others may need who measure */
+    double waiting_s; /* when it said that it waits itself */
+};
+
 /* A rank's means to measure. */
 struct meter {
     const struct calibration_setup *setup;
+    struct silence silence;
     unsigned char *out; /* what is sent, and what is received: STREAM_WINDOW pieces each */
     unsigned char *in;
     struct note *notes; /* [NOTES], among them notes_in of each suspect */
     struct suspect suspects[SUSPECTS_MAX];
     int suspect_count;
     bool says_alive;
+    bool warned;
     bool broken;    /* the fabric failed: it is good for close only */
     uint64_t moves; /* messages done so far */
 };
@@ -47,7 +56,7 @@ static inline uint64_t meter_now_ns(const struct meter *meter)
 }
 
 /* Sends to, or receives from a peer, and waits: at most PIECE_BYTES_MAX. Errors: WW_TIMED_OUT when
- * nothing comes for 10 s, the fabric's own; logged. */
+ * nothing comes for timeout_s, the fabric's own; logged. */
 enum ww_status meter_send(struct meter *meter, int peer, const void *values, size_t bytes);
 enum ww_status meter_receive(struct meter *meter, int peer, void *values, size_t bytes);
 
@@ -99,7 +108,7 @@ static inline double pour_byte_s(const struct pour *pour)
 }
 
 /* Waits a moment for something from a peer that has been silent since since_ns. WW_TIMED_OUT,
- * logged, when that is longer than 10 s and it does not say either that it waits itself. */
+ * logged, when that is longer than timeout_s and it does not say either that it waits itself. */
 enum ww_status meter_wait(struct meter *meter, enum ww_wait wait, uint64_t since_ns, int peer);
 
 /* Posts and waits; `peer` is named if it never ends. */
@@ -125,6 +134,6 @@ enum ww_status meter_end(struct meter *meter, enum ww_status own);
 
 /* What becomes of waiting for a peer that has been silent for so long: WW_OK = more waiting. */
 enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s);
-#define DOUBT_S 5.0
+struct silence meter_silence(const struct calibration_setup *setup);
 
 #endif

@@ -112,6 +112,7 @@ static void run(const struct ww_world *world, double budget_s, const char *file)
                                       .transport = transport,
                                       .fabric = fabric,
                                       .budget_s = budget_s,
+                                      .timeout_s = 10,
                                       .seen = all_share(transport, fabric),
                                       .file = file,
                                       .fingerprint = (uint64_t)topology.size,

@@ -2,6 +2,7 @@
  * paper_wires.c: ranks on stacks of their own, messages in a list, and one clock. */
 #include "paper_wires.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
@@ -34,7 +35,8 @@ struct rank {
     void *stack;
     bool done;
     bool dead;
-    bool asleep; /* until one of its messages is done, or time goes on without any */
+    double wakes_s; /* of the dead */
+    bool asleep;    /* until one of its messages is done, or time goes on without any */
     int posts;
     struct ww_world world;
 };
@@ -203,6 +205,7 @@ static enum ww_status post(void *fabric, int tag, bool control, const struct ww_
     (void)control;
     if (rank->world.rank == paper.wires.dead && rank->posts++ >= paper.wires.dies_after) {
         rank->dead = true;
+        rank->wakes_s = paper.wires.held_s > 0 ? paper.now_s + paper.wires.held_s : HUGE_VAL;
         leave();
     }
     struct flight *made = calloc(1, sizeof *made);
@@ -336,6 +339,10 @@ static int turn(void)
     int left = 0;
     for (paper.current = 0; paper.current < paper.wires.size; paper.current++) {
         struct rank *rank = &paper.ranks[paper.current];
+        if (rank->dead && paper.now_s >= rank->wakes_s) {
+            rank->dead = false;
+            paper.wires.dead = -1; /* once */
+        }
         if (!rank->done && !rank->dead && !rank->asleep) {
             swapcontext(&paper.loop, &rank->place);
         }

@@ -28,6 +28,7 @@ struct paper_wires {
     double path_factor;
     int dead;       /* rank, -1 = none */
     int dies_after; /* posts */
+    double held_s;  /* then it goes on; 0 = never */
 };
 
 /* A port of 1 Gbit/s, 20 us, no jitter, bursts of 128 KiB, nobody slow or dead. */

@@ -20,6 +20,7 @@ TestSuite(calibrate, .init = capture_start, .fini = capture_finish);
 struct trial {
     struct paper_wires wires;
     double budget_s;
+    double timeout_s;
     double expected_gbit_s; /* nominal; 0 = unknown */
     const char *file;
     enum ww_status status[PAPER_RANKS_MAX];
@@ -68,6 +69,7 @@ static void calibrate_one(const struct ww_world *world, void *fabric, void *shar
                                       .transport = &paper_transport,
                                       .fabric = fabric,
                                       .budget_s = trial->budget_s,
+                                      .timeout_s = trial->timeout_s,
                                       .file = trial->file,
                                       .fingerprint = 42,
                                       .clock_ns = paper_now_ns,
@@ -85,6 +87,7 @@ static struct trial *make_trial(const struct paper_wires *wires)
     cr_assert_not_null(trial);
     trial->wires = *wires;
     trial->budget_s = BUDGET_S;
+    trial->timeout_s = 10;
     return trial;
 }
 
@@ -255,16 +258,50 @@ Test(calibrate, one_rank_alone_sends_nothing)
     free(trial);
 }
 
+/* Short and long limits; one that is too short to measure anything is not taken at its word. */
 Test(calibrate, a_dead_peer_is_named, .timeout = 60)
 {
-    struct paper_wires wires = paper_wires(2, 1);
-    wires.dead = 1;
-    wires.dies_after = 20;
-    struct trial *trial = make_trial(&wires);
-    cr_expect_eq(paper_run(&trial->wires, calibrate_one, trial, 100), 1);
-    cr_expect_eq(trial->status[0], WW_TIMED_OUT);
-    expect_line(WW_LOG_ERROR, "rank 1 (node2) did not answer rank 0 (node1) for 10 s");
-    free(trial);
+    static const double timeouts_s[] = {3, 10, 60, 0.01};
+    static const int told_s[] = {3, 10, 60, 2};
+    for (size_t i = 0; i < LENGTH(told_s); i++) {
+        struct paper_wires wires = paper_wires(2, 1);
+        wires.dead = 1;
+        wires.dies_after = 20;
+        struct trial *trial = make_trial(&wires);
+        trial->timeout_s = timeouts_s[i];
+        cr_expect_eq(paper_run(&trial->wires, calibrate_one, trial, 100), 1);
+        cr_expect_eq(trial->status[0], WW_TIMED_OUT);
+        if (timeouts_s[i] > 30) {
+            expect_line(WW_LOG_WARN,
+                        "rank 1 (node2) has not answered rank 0 (node1) for 30 s while "
+                        "the wires are measured; that fails after 60 s (timeout_s)");
+        }
+        char sentence[96];
+        snprintf(sentence, sizeof sentence,
+                 "rank 1 (node2) did not answer rank 0 (node1) for %d s while", told_s[i]);
+        expect_line(WW_LOG_ERROR, sentence);
+        expect_no_warnings();
+        free(trial);
+    }
+}
+
+/* A rank that is held up for long, once or twice, fails nobody as long as timeout_s lasts. */
+Test(calibrate, a_rank_that_is_held_up_is_waited_for, .timeout = 60)
+{
+    for (int dies_after = 0; dies_after < 200; dies_after += 23) {
+        struct paper_wires wires = paper_wires(4, 1);
+        wires.dead = 2;
+        wires.dies_after = dies_after;
+        wires.held_s = 14;
+        struct trial *trial = make_trial(&wires);
+        trial->timeout_s = 600;
+        run_trial(trial);
+        trial->wires.held_s = 2.5;
+        trial->timeout_s = 3;
+        run_trial(trial);
+        expect_no_warnings();
+        free(trial);
+    }
 }
 
 /* Wherever it stops: the others end, and nobody blames a rank that only waits itself. */

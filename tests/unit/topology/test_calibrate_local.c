@@ -58,6 +58,7 @@ static void calibrate_one(const struct ww_world *world, void *shared)
                                       .transport = &ww_local_transport,
                                       .fabric = fabric,
                                       .budget_s = trial->budget_s,
+                                      .timeout_s = 10,
                                       .seen = trial->seen,
                                       .clock_ns = clock_now_ns,
                                       .core_ns = clock_now_ns,
