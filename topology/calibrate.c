@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "calibration_file.h"
+#include "gather.h"
 #include "internal/log.h"
 #include "wire.h"
 #include "memory.h"
@@ -358,6 +359,20 @@ static enum ww_status run_job(struct job *job, const struct ground *grounds, str
     return status;
 }
 
+/* What was said while ranks waited for long must not meet those who use the fabric next. All have
+ * come through, so the world's gather does not wait for ever. */
+static enum ww_status settle(struct job *job)
+{
+    const struct calibration_setup *setup = job->setup;
+    int32_t mine = job->meter.says_alive;
+    bool any = false;
+    enum ww_status status = topology_gather(setup->world, &mine, setup->votes, sizeof mine);
+    for (int rank = 0; rank < setup->topology->size && status == WW_OK; rank++) {
+        any = any || setup->votes[rank] != 0;
+    }
+    return status == WW_OK && any ? meter_settle(&job->meter) : status;
+}
+
 static void conclude(const struct job *job, const struct wires *wires,
                      struct calibration *calibration)
 {
@@ -396,6 +411,9 @@ enum ww_status calibrate(const struct calibration_setup *setup, struct wires *wi
     status = topology_all_well(setup->world, topology, status, setup->votes);
     if (status == WW_OK) {
         status = meter_end(&job.meter, run_job(&job, grounds, wires, calibration));
+    }
+    if (status == WW_OK) {
+        status = settle(&job);
     }
     if (status == WW_OK) {
         conclude(&job, wires, calibration);

@@ -7,7 +7,8 @@
  * Where one rank stops, all soon wait, most of them for somebody who waits, too. So whoever has
  * waited for some seconds tells all others that it is there, and listens to the one it waits for.
  * Only a rank that does not even say that is to blame; whoever finds out, or fails for another
- * reason, tells all others its sentence, which is theirs then. */
+ * reason, tells all others its sentence, which is theirs then. What was said for nothing is taken
+ * in the end: the tags of notes are those of somebody's data later. */
 #include "measure.h"
 
 #include <stdio.h>
@@ -201,11 +202,9 @@ static enum ww_status hear(struct meter *meter, struct suspect *suspect)
 enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
 {
     int own = meter->setup->topology->rank;
-    struct suspect *suspect = suspect_of(meter, peer);
-    struct ww_flight flight; /* of no interest */
-    if (!meter->says_alive) {
-        meter->says_alive = true;
-        tell(meter, &meter->notes[NOTE_ALIVE], &flight);
+    struct suspect *suspect = meter->settles ? NULL : suspect_of(meter, peer);
+    if (!meter->says_alive && !meter->settles) {
+        meter->says_alive = tell(meter, &meter->notes[NOTE_ALIVE], &meter->alive);
     }
     enum ww_status status = suspect == NULL ? WW_OK : hear(meter, suspect);
     if (status != WW_OK) {
@@ -233,6 +232,73 @@ enum ww_status meter_end(struct meter *meter, enum ww_status own)
     enum ww_status status = own == WW_OK ? meter_gather(meter, NULL, NULL, 0) : own;
     if (status != WW_OK) {
         tell_failure(meter, status);
+    }
+    return status;
+}
+
+/* ---- Quiet again ---------------------------------------------------------------------------- */
+
+/* From each rank to each other one goes so many notes in all, as a suspect may be listened to again
+ * after its first one. */
+#define NOTES_OF_PAIR 2
+
+static enum ww_status await_notes(struct meter *meter, struct ww_flight *flight, int peer)
+{
+    const struct calibration_setup *setup = meter->setup;
+    uint64_t since_ns = meter_now_ns(meter);
+    enum ww_status status;
+    while ((status = setup->transport->poll(setup->fabric, flight)) == WW_PENDING) {
+        status = meter_wait(meter, flight->wait, since_ns, peer);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    return status;
+}
+
+static int listened_to(const struct meter *meter, int peer)
+{
+    for (int i = 0; i < meter->suspect_count; i++) {
+        if (meter->suspects[i].peer == peer) {
+            return meter->suspects[i].alive ? 2 : 1;
+        }
+    }
+    return 0;
+}
+
+/* The notes that are missing, to the one and from the other. */
+static enum ww_status even_out(struct meter *meter, int to, int from)
+{
+    struct note *heard = (struct note *)(void *)meter->in;
+    struct ww_message messages[2 * NOTES_OF_PAIR];
+    struct ww_flight flight;
+    int count = 0;
+    for (int i = listened_to(meter, from); i < NOTES_OF_PAIR; i++) {
+        messages[count++] = (struct ww_message){WW_RECEIVE, from, &heard[i], sizeof *heard};
+    }
+    for (int i = meter->says_alive ? 1 : 0; i < NOTES_OF_PAIR; i++) {
+        messages[count++] = (struct ww_message){WW_SEND, to, &meter->notes[NOTE_ALIVE],
+                                                sizeof *heard};
+    }
+    enum ww_status status = meter_post(meter, TAG_NOTES, messages, count, &flight);
+    return status == WW_OK ? await_notes(meter, &flight, from) : status;
+}
+
+enum ww_status meter_settle(struct meter *meter)
+{
+    const struct topology *topology = meter->setup->topology;
+    int size = topology->size;
+    enum ww_status status = WW_OK;
+    meter->settles = true;
+    for (int far = 1; far < size && status == WW_OK; far++) {
+        status = even_out(meter, (topology->rank + far) % size,
+                          (topology->rank - far + size) % size);
+    }
+    for (int i = 0; i < meter->suspect_count && status == WW_OK; i++) {
+        status = await_notes(meter, &meter->suspects[i].flight, meter->suspects[i].peer);
+    }
+    if (status == WW_OK && meter->says_alive) {
+        status = await_notes(meter, &meter->alive, (topology->rank + 1) % size);
     }
     return status;
 }

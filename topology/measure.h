@@ -38,6 +38,8 @@ struct meter {
     struct suspect suspects[SUSPECTS_MAX];
     int suspect_count;
     bool says_alive;
+    struct ww_flight alive; /* its saying so */
+    bool settles;           /* nothing new is told */
     bool warned;
     bool broken;    /* the fabric failed: it is good for close only */
     uint64_t moves; /* messages done so far */
@@ -131,6 +133,11 @@ enum ww_status meter_gather(struct meter *meter, const void *mine, void *all, si
 /* The last thing that each rank calls, with how it fared: all others hear of a failure. Returns
  * WW_OK when all came through. */
 enum ww_status meter_end(struct meter *meter, enum ww_status own);
+
+/* After meter_end, where all came through and any rank said that it is alive: all take what was
+ * said and not heard, so that the fabric is quiet. Returns as any waiting does. All ranks call it.
+ */
+enum ww_status meter_settle(struct meter *meter);
 
 /* What becomes of waiting for a peer that has been silent for so long: WW_OK = more waiting. */
 enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s);

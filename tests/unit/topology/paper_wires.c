@@ -351,6 +351,11 @@ static int turn(void)
     return left;
 }
 
+int paper_left(void)
+{
+    return paper.message_count;
+}
+
 int paper_run(const struct paper_wires *wires, paper_work *work, void *shared, double limit_s)
 {
     int left = wires->size;

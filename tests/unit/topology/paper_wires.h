@@ -42,6 +42,9 @@ typedef void paper_work(const struct ww_world *world, void *fabric, void *shared
  * Returns how many did not come to an end. */
 int paper_run(const struct paper_wires *wires, paper_work *work, void *shared, double limit_s);
 
+/* Messages that nobody took, or that never came, in the last run. */
+int paper_left(void);
+
 /* Within work. */
 uint64_t paper_now_ns(void);
 uint64_t paper_core_ns(void);

@@ -94,6 +94,7 @@ static struct trial *make_trial(const struct paper_wires *wires)
 static void run_trial(struct trial *trial)
 {
     cr_assert_eq(paper_run(&trial->wires, calibrate_one, trial, 100), 0);
+    cr_expect_eq(paper_left(), 0, "%d messages are left", paper_left());
     for (int rank = 0; rank < trial->wires.size; rank++) {
         cr_assert_eq(trial->status[rank], WW_OK);
         cr_expect_arr_eq(&trial->found[rank], &trial->found[0], sizeof trial->found[0]);
