@@ -309,10 +309,12 @@ enum ww_status engine_fail(struct engine *engine, enum ww_status status, const c
 {
     if (engine->status == WW_OK) {
         engine->status = status;
+        log_hold_error(); /* `sentence` may be it, and telling those who are gone may fail */
         gate_report_failure(engine->gate, engine->oldest, status, sentence);
         await_peers_leave(engine);
         engine->space.transport->counters(engine->space.fabric, engine->final_traffic);
         close_fabric(engine, true);
+        log_free_error();
     }
     return engine->status;
 }

@@ -189,7 +189,8 @@ void engine_call_roll(struct engine *engine);
 int engine_unanswered(const struct engine *engine, int *ranks, int most);
 
 /* Makes the engine fail now: tells the peers why, and closes the fabric, so that the callers'
- * memory is theirs again. The first failure stays. Returns it. */
+ * memory is theirs again. The first failure stays, and so does the thread's latest error. Returns
+ * the first. */
 enum ww_status engine_fail(struct engine *engine, enum ww_status status, const char *sentence);
 
 /* How a request's vector is cut: `segments` pieces of `count` elements (of every share, where the

@@ -76,6 +76,7 @@ static bool break_steps(struct ww_context *context, enum ww_status status, const
 enum ww_status context_break(struct ww_context *context, enum ww_status status,
                              const struct lane *held)
 {
+    log_hold_error(); /* what broke it is what callers are told */
     if (break_steps(context, status, held)) {
         if (held == &context->calls) {
             engine_fail(context->calls.engine, status, log_last_error());
@@ -83,6 +84,7 @@ enum ww_status context_break(struct ww_context *context, enum ww_status status,
             context_break_calls(context);
         }
     }
+    log_free_error();
     return atomic_load(&context->failure);
 }
 

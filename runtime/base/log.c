@@ -25,6 +25,7 @@ static struct {
 
 static _Thread_local char last_error[LOG_SENTENCE_BYTES];
 static _Thread_local int thread_rank = -1;
+static _Thread_local int held; /* how often last_error is held */
 
 /* Colour is for people: a terminal, and no wish against it (no-color.org). */
 static int wants_colour(void)
@@ -86,8 +87,10 @@ enum ww_status log_failure(enum ww_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    memcpy(last_error, sentence, sizeof last_error);
-    log_line(WW_LOG_ERROR, sentence);
+    if (held == 0) {
+        memcpy(last_error, sentence, sizeof last_error);
+    }
+    log_line(held == 0 ? WW_LOG_ERROR : WW_LOG_DEBUG, sentence);
     return status;
 }
 
@@ -125,6 +128,16 @@ void log_debug(const char *format, ...)
 const char *log_last_error(void)
 {
     return last_error;
+}
+
+void log_hold_error(void)
+{
+    held++;
+}
+
+void log_free_error(void)
+{
+    held--;
 }
 
 /* The child has this thread alone: whoever held the lock is not there to give it back. */

@@ -74,6 +74,22 @@ Test(log, a_line_names_the_rank_of_its_thread)
     cr_expect_str_eq(tap_close(&tap), "wirewise [rank 7] info: here\nwirewise info: there\n");
 }
 
+Test(log, what_fails_behind_a_failure_does_not_hide_it)
+{
+    struct stderr_tap tap = tap_pipe();
+    log_failure(WW_TIMED_OUT, "first");
+    log_hold_error();
+    log_hold_error();
+    cr_expect_eq(log_failure(WW_PEER_FAILED, "second"), WW_PEER_FAILED);
+    log_free_error();
+    log_failure(WW_PEER_FAILED, "third");
+    cr_expect_str_eq(log_last_error(), "first");
+    log_free_error();
+    log_failure(WW_PEER_FAILED, "fourth");
+    cr_expect_str_eq(log_last_error(), "fourth");
+    cr_expect_str_eq(tap_close(&tap), "wirewise error: first\nwirewise error: fourth\n");
+}
+
 Test(log, lines_above_the_level_are_dropped)
 {
     static const struct {

@@ -17,6 +17,7 @@ struct silent {
     int reserved; /* calls that succeeded */
     int closed;
     bool exhausted;
+    bool lost;    /* the peer: posting to it fails */
     void *memory; /* reserved and not released */
 };
 
@@ -59,6 +60,9 @@ static enum ww_status silent_post(void *fabric, int tag, bool control,
     (void)messages;
     (void)count;
     cr_assert_eq(((struct silent *)fabric)->closed, 0, "a closed fabric was used");
+    if (((struct silent *)fabric)->lost) {
+        return log_failure(WW_PEER_FAILED, "the test lost the connection");
+    }
     *flight = (struct ww_flight){NULL, WW_WAIT_MEMORY};
     return WW_OK;
 }
@@ -161,6 +165,24 @@ Test(engine, a_failure_lets_go_of_memory_before_it_is_returned)
     cr_assert_eq(silent.closed, 1, "the fabric still holds the caller's memory");
     engine_destroy(engine, false);
     cr_assert_eq(silent.closed, 1, "a fabric is closed once");
+    plan_destroy(plan);
+}
+
+/* That the peers cannot be told hides the failure neither from the program nor from who reads. */
+Test(engine, the_first_failure_stays_the_latest_error)
+{
+    struct silent silent = {0};
+    struct engine *engine = make_engine(&silent);
+    enum ww_status status = log_failure(WW_TIMED_OUT, "the test says so");
+    expect_line(WW_LOG_ERROR, "the test says so");
+    silent.lost = true;
+    cr_expect_eq(engine_fail(engine, status, log_last_error()), WW_TIMED_OUT);
+    cr_expect_str_eq(log_last_error(), "the test says so");
+    expect_line(WW_LOG_DEBUG, "the test lost the connection");
+    engine_destroy(engine, true);
+    log_failure(WW_TIMED_OUT, "the test goes on");
+    expect_line(WW_LOG_ERROR, "the test goes on");
+    cr_expect_str_eq(log_last_error(), "the test goes on");
     plan_destroy(plan);
 }
 
