@@ -66,6 +66,7 @@ struct peer {
     struct ww_flight flight;
     struct message incoming;
     struct outgoing answer;
+    struct outgoing roll_call;
 };
 
 struct gate {
@@ -87,8 +88,8 @@ struct gate {
     struct signature *own;       /* [depth] by number */
     struct outgoing *announcing; /* [depth] */
     struct outgoing verdict;     /* rank 0 of a star */
-    struct outgoing failure;
-    struct outgoing roll_call;
+    struct message failure;
+    bool failure_told;
     int waits_for;
     int peer_count;
     struct peer *peers;
@@ -219,6 +220,16 @@ static enum ww_status post_to_all(struct gate *gate, struct outgoing *outgoing)
     return gate->peer_count == 0 ? WW_OK : post_to(gate, outgoing, 0, gate->peer_count);
 }
 
+/* That this rank is there, and whom it waits for, to one peer. */
+static void say(struct gate *gate, int peer, struct outgoing *outgoing, enum message_kind kind)
+{
+    if (outgoing_free(gate, outgoing)) {
+        outgoing->message = (struct message){
+            .kind = kind, .number = gate->passed, .waits_for = gate->waits_for};
+        post_to(gate, outgoing, peer, 1);
+    }
+}
+
 /* ---- Hearing ---------------------------------------------------------------------------- */
 
 static enum ww_status listen(struct gate *gate, struct peer *peer)
@@ -260,11 +271,7 @@ static enum ww_status tell_news(const struct gate *gate)
 
 static void answer(struct gate *gate, struct peer *peer)
 {
-    if (outgoing_free(gate, &peer->answer)) {
-        peer->answer.message = (struct message){
-            .kind = MESSAGE_HERE, .number = gate->passed, .waits_for = gate->waits_for};
-        post_to(gate, &peer->answer, (int)(peer - gate->peers), 1);
-    }
+    say(gate, (int)(peer - gate->peers), &peer->answer, MESSAGE_HERE);
 }
 
 static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
@@ -679,11 +686,11 @@ void gate_call_roll(struct gate *gate, bool at_gate)
     for (int i = 0; i < gate->peer_count; i++) {
         gate->peers[i].answered = !at_gate && went_on(gate, &gate->peers[i]);
     }
-    if (outgoing_free(gate, &gate->roll_call)) {
-        gate->roll_call.message = (struct message){
-            .kind = MESSAGE_ROLL_CALL, .number = gate->passed, .waits_for = gate->waits_for};
-        post_to_all(gate, &gate->roll_call);
+    log_hold_error();
+    for (int i = 0; i < gate->peer_count; i++) {
+        say(gate, i, &gate->peers[i].roll_call, MESSAGE_ROLL_CALL);
     }
+    log_free_error();
 }
 
 int gate_unanswered(const struct gate *gate, int *ranks, int most)
@@ -717,18 +724,29 @@ int gate_silent(const struct gate *gate)
     return -1;
 }
 
+/* To each peer by itself: that one is lost keeps the word from nobody else. Once is enough, and its
+ * memory stays as it is. */
 static void post_failure(struct gate *gate, uint64_t done, enum ww_status status,
                          const char *sentence)
 {
-    if (!outgoing_free(gate, &gate->failure)) {
-        return; /* said already */
+    if (gate->failure_told) {
+        return;
     }
-    gate->failure.message = (struct message){.kind = MESSAGE_FAILED,
-                                             .status = status,
-                                             .number = done < gate->limit ? done : gate->limit};
-    snprintf(gate->failure.message.text, TEXT_BYTES, "%s", sentence);
-    post_to_all(gate, &gate->failure);
-    gate->failure.under_way = true; /* once is enough, and its memory stays as it is */
+    gate->failure_told = true;
+    gate->failure = (struct message){.kind = MESSAGE_FAILED,
+                                     .status = status,
+                                     .number = done < gate->limit ? done : gate->limit};
+    snprintf(gate->failure.text, TEXT_BYTES, "%s", sentence);
+    log_hold_error();
+    for (int i = 0; i < gate->peer_count; i++) {
+        struct ww_flight flight; /* of no interest */
+        const struct ww_message message = {.kind = WW_SEND,
+                                           .peer = gate->peers[i].rank,
+                                           .memory = &gate->failure,
+                                           .bytes = sizeof gate->failure};
+        gate->transport->post(gate->fabric, GATE_TAG, true, &message, 1, &flight);
+    }
+    log_free_error();
 }
 
 /* The word goes first: who finds an announcement gone finds the reason. */

@@ -116,40 +116,78 @@ enum ww_status meter_gather(struct meter *meter, const void *mine, void *all, si
 
 /* ---- Notes ---------------------------------------------------------------------------------- */
 
-/* To all others. Where that fails nobody is the worse for it. */
-static bool tell(struct meter *meter, struct note *note, struct ww_flight *flight)
+/* A note on its way to one rank. */
+struct telling {
+    struct ww_flight flight;
+    bool under_way;
+};
+
+/* To all others, each by itself: that one is lost keeps it from nobody else, and where it fails
+ * nobody is the worse for it. tellings: [size], zero. */
+static void tell(struct meter *meter, struct note *note, struct telling *tellings)
 {
-    const struct topology *topology = meter->setup->topology;
-    struct ww_message *messages = malloc((size_t)topology->size * sizeof *messages);
-    int count = 0;
-    for (int rank = 0; rank < topology->size && messages != NULL; rank++) {
-        if (rank != topology->rank) {
-            messages[count++] = (struct ww_message){WW_SEND, rank, note, sizeof *note};
-        }
+    const struct calibration_setup *setup = meter->setup;
+    log_hold_error();
+    for (int rank = 0; rank < setup->topology->size; rank++) {
+        const struct ww_message message = {WW_SEND, rank, note, sizeof *note};
+        struct telling *telling = &tellings[rank];
+        telling->under_way = rank != setup->topology->rank &&
+                             setup->transport->post(setup->fabric, TAG_NOTES, false, &message, 1,
+                                                    &telling->flight) == WW_OK;
     }
-    bool told = count > 0 && !meter->broken &&
-                meter_post(meter, TAG_NOTES, messages, count, flight) == WW_OK;
-    free(messages);
-    return told;
+    log_free_error();
+}
+
+/* The first that is still on its way. NULL = none is. */
+static struct telling *tellings_look(struct meter *meter, struct telling *tellings)
+{
+    const struct calibration_setup *setup = meter->setup;
+    struct telling *found = NULL;
+    log_hold_error();
+    for (int rank = 0; rank < setup->topology->size; rank++) {
+        struct telling *telling = &tellings[rank];
+        telling->under_way = telling->under_way &&
+                             setup->transport->poll(setup->fabric, &telling->flight) == WW_PENDING;
+        found = found == NULL && telling->under_way ? telling : found;
+    }
+    log_free_error();
+    return found;
+}
+
+static struct telling *make_tellings(const struct meter *meter)
+{
+    return calloc((size_t)meter->setup->topology->size, sizeof(struct telling));
 }
 
 static void tell_failure(struct meter *meter, enum ww_status failure)
 {
     const struct calibration_setup *setup = meter->setup;
     struct note *note = &meter->notes[NOTE_FAILURE];
-    struct ww_flight flight;
+    struct telling *tellings = make_tellings(meter);
+    const struct telling *last;
     if (note->status == WW_OK) { /* else it is somebody else's, handed on */
         note->status = failure;
         snprintf(note->sentence, sizeof note->sentence, "rank %d (%s) reported: %.400s",
                  setup->topology->rank, host_of(meter, setup->topology->rank), log_last_error());
     }
     uint64_t begin_ns = meter_now_ns(meter);
-    if (!tell(meter, note, &flight)) {
+    if (tellings == NULL) {
         return;
     }
-    while (setup->transport->poll(setup->fabric, &flight) == WW_PENDING &&
+    tell(meter, note, tellings);
+    while ((last = tellings_look(meter, tellings)) != NULL &&
            (double)(meter_now_ns(meter) - begin_ns) * 1e-9 < TELL_S) {
-        setup->wait(setup->waiter, flight.wait, meter->moves);
+        setup->wait(setup->waiter, last->flight.wait, meter->moves);
+    }
+    free(tellings);
+}
+
+static void tell_alive(struct meter *meter)
+{
+    meter->alive = make_tellings(meter);
+    meter->says_alive = meter->alive != NULL;
+    if (meter->says_alive) {
+        tell(meter, &meter->notes[NOTE_ALIVE], meter->alive);
     }
 }
 
@@ -204,7 +242,7 @@ enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
     int own = meter->setup->topology->rank;
     struct suspect *suspect = meter->settles ? NULL : suspect_of(meter, peer);
     if (!meter->says_alive && !meter->settles) {
-        meter->says_alive = tell(meter, &meter->notes[NOTE_ALIVE], &meter->alive);
+        tell_alive(meter);
     }
     enum ww_status status = suspect == NULL ? WW_OK : hear(meter, suspect);
     if (status != WW_OK) {
@@ -256,6 +294,17 @@ static enum ww_status await_notes(struct meter *meter, struct ww_flight *flight,
     return status;
 }
 
+static enum ww_status await_alive(struct meter *meter)
+{
+    uint64_t since_ns = meter_now_ns(meter);
+    enum ww_status status = WW_OK;
+    const struct telling *telling;
+    while (status == WW_OK && (telling = tellings_look(meter, meter->alive)) != NULL) {
+        status = meter_wait(meter, telling->flight.wait, since_ns, (int)(telling - meter->alive));
+    }
+    return status;
+}
+
 static int listened_to(const struct meter *meter, int peer)
 {
     for (int i = 0; i < meter->suspect_count; i++) {
@@ -297,8 +346,5 @@ enum ww_status meter_settle(struct meter *meter)
     for (int i = 0; i < meter->suspect_count && status == WW_OK; i++) {
         status = await_notes(meter, &meter->suspects[i].flight, meter->suspects[i].peer);
     }
-    if (status == WW_OK && meter->says_alive) {
-        status = await_notes(meter, &meter->alive, (topology->rank + 1) % size);
-    }
-    return status;
+    return status == WW_OK && meter->says_alive ? await_alive(meter) : status;
 }

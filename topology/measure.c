@@ -3,6 +3,7 @@
 #include "measure.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal/log.h"
@@ -41,6 +42,8 @@ enum ww_status meter_init(struct meter *meter, const struct calibration_setup *s
 void meter_finish(struct meter *meter, bool failed)
 {
     const struct calibration_setup *setup = meter->setup;
+    free(meter->alive);
+    meter->alive = NULL;
     if (failed) {
         return;
     }
@@ -75,10 +78,7 @@ enum ww_status meter_post(struct meter *meter, int tag, const struct ww_message 
                           int count, struct ww_flight *flight)
 {
     const struct calibration_setup *setup = meter->setup;
-    enum ww_status status = setup->transport->post(setup->fabric, tag, false, messages, count,
-                                                   flight);
-    meter->broken = meter->broken || status != WW_OK;
-    return status;
+    return setup->transport->post(setup->fabric, tag, false, messages, count, flight);
 }
 
 /* Whom a flight waits for, as far as the fabric knows; else `peer`. */
@@ -103,7 +103,6 @@ static enum ww_status finish_flight(struct meter *meter, struct ww_flight *fligh
                                 doubtful ? awaited(meter, flight, peer) : peer);
         } else {
             meter->moves++;
-            meter->broken = meter->broken || status != WW_OK;
             return status;
         }
         if (status != WW_OK) {

@@ -38,10 +38,9 @@ struct meter {
     struct suspect suspects[SUSPECTS_MAX];
     int suspect_count;
     bool says_alive;
-    struct ww_flight alive; /* its saying so */
-    bool settles;           /* nothing new is told */
+    struct telling *alive; /* its saying so, to each; hear.c's */
+    bool settles;          /* nothing new is told */
     bool warned;
-    bool broken;    /* the fabric failed: it is good for close only */
     uint64_t moves; /* messages done so far */
 };
 enum { NOTE_ALIVE, NOTE_FAILURE, NOTE_IN, NOTES = NOTE_IN + SUSPECTS_MAX };

@@ -16,6 +16,32 @@
 
 TestSuite(gate, .init = capture_start, .fini = capture_finish);
 
+/* The local transport, but that the connection to one rank may be lost: a round is posted up to the
+ * first message to it, as fabrics do that post one message after the other. */
+static const struct ww_transport *whole;
+static int lost = -1;
+
+static enum ww_status post_unless_lost(void *fabric, int tag, bool control,
+                                       const struct ww_message *messages, int count,
+                                       struct ww_flight *flight)
+{
+    int first = 0;
+    while (first < count && (messages[first].kind == WW_RECEIVE || messages[first].peer != lost)) {
+        first++;
+    }
+    enum ww_status status = whole->post(fabric, tag, control, messages, first, flight);
+    return first == count ? status : log_failure(WW_PEER_FAILED, "the test lost rank %d", lost);
+}
+
+static const struct ww_transport *losing(const struct ww_transport *transport)
+{
+    static struct ww_transport made;
+    whole = transport;
+    made = *transport;
+    made.post = post_unless_lost;
+    return &made;
+}
+
 struct company {
     int size;
     struct ww_local_world *local;
@@ -38,7 +64,7 @@ static void company_open(struct company *company, int size, bool seen)
     cr_assert_eq(ww_local_world_create(size, &company->local), WW_OK);
     for (int rank = 0; rank < size; rank++) {
         cr_assert_eq(ww_local_world_rank(company->local, rank, &company->worlds[rank]), WW_OK);
-        company->transport = company->worlds[rank].transport;
+        company->transport = losing(company->worlds[rank].transport);
         struct topology topology = {.rank = rank,
                                     .size = size,
                                     .local_size = size,
@@ -253,6 +279,46 @@ EACH_WAY(passes_bad_news_on)
         }
         company_close(&company);
     }
+}
+
+/* Rank 1 is lost to the one that fails: those behind it are told all the same, and the failure
+ * stays the latest error. */
+EACH_WAY(bad_news_reach_those_behind_a_lost_rank)
+{
+    static const int rows[] = {4, 20};
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct company company;
+        company_open(&company, rows[i], seen);
+        enum ww_status failure = log_failure(WW_TIMED_OUT, "the cat is on the keyboard");
+        expect_line(WW_LOG_ERROR, "the cat is on the keyboard");
+        lost = 1;
+        gate_report_failure(company.gates[0], 0, failure, log_last_error());
+        lost = -1;
+        cr_expect_str_eq(log_last_error(), "the cat is on the keyboard");
+        for (int rank = 2; rank < rows[i]; rank++) {
+            cr_expect_eq(gate_hear(company.gates[rank]), WW_TIMED_OUT, "rank %d of %d", rank,
+                         rows[i]);
+            expect_line(WW_LOG_ERROR, "rank 0 (here) reported: the cat is on the keyboard");
+        }
+        company_close(&company);
+    }
+}
+
+EACH_WAY(the_roll_is_called_behind_a_lost_rank)
+{
+    struct company company;
+    uint64_t passed;
+    company_open(&company, 4, seen);
+    lost = 1;
+    gate_call_roll(company.gates[0], true);
+    lost = -1;
+    cr_expect_eq(look(company.gates[2], &passed), WW_OK);
+    cr_expect_eq(look(company.gates[3], &passed), WW_OK);
+    cr_expect_eq(look(company.gates[0], &passed), WW_OK);
+    int ranks[4];
+    cr_expect_eq(gate_unanswered(company.gates[0], ranks, 4), 1);
+    cr_expect_eq(ranks[0], 1);
+    company_close(&company);
 }
 
 EACH_WAY(keeps_the_first_witness_of_news_that_is_passed_on)

@@ -8,6 +8,7 @@
 #include <ucontext.h>
 
 #include "effort.h"
+#include "internal/log.h"
 
 /* AddressSanitizer wipes a stack at each switch: of one beyond 512 KiB by system calls. */
 #define STACK_BYTES ((size_t)EFFORT(1024, 256) << 10)
@@ -198,6 +199,17 @@ static void match(struct message *posted)
     receive->due_s = send->due_s;
 }
 
+static bool is_lost(int rank)
+{
+    return paper.wires.lost && rank == paper.wires.dead && paper.ranks[rank].dead;
+}
+
+static enum ww_status tell_lost(int rank)
+{
+    paper.moved = true;
+    return log_failure(WW_PEER_FAILED, "rank %d is lost", rank);
+}
+
 static enum ww_status post(void *fabric, int tag, bool control, const struct ww_message *messages,
                            int count, struct ww_flight *flight)
 {
@@ -214,24 +226,15 @@ static enum ww_status post(void *fabric, int tag, bool control, const struct ww_
     }
     made->left = count;
     made->peer = messages[0].peer;
+    *flight = (struct ww_flight){.state = made, .wait = WW_WAIT_NETWORK};
     for (int i = 0; i < count; i++) {
+        if (messages[i].kind == WW_SEND && is_lost(messages[i].peer)) {
+            return tell_lost(messages[i].peer);
+        }
         struct message *message = &paper.messages[paper.message_count++];
         *message = (struct message){messages[i], rank->world.rank, tag, paper.posts++, 0, made};
         match(message);
     }
-    paper.moved = true;
-    *flight = (struct ww_flight){.state = made, .wait = WW_WAIT_NETWORK};
-    return WW_OK;
-}
-
-static enum ww_status poll(void *fabric, struct ww_flight *flight)
-{
-    struct flight *posted = flight->state;
-    (void)fabric;
-    if (posted->left > 0) {
-        return WW_PENDING;
-    }
-    free(posted);
     paper.moved = true;
     return WW_OK;
 }
@@ -245,6 +248,18 @@ static int waits_for(void *fabric, const struct ww_flight *flight)
         }
     }
     return -1;
+}
+
+static enum ww_status poll(void *fabric, struct ww_flight *flight)
+{
+    struct flight *posted = flight->state;
+    if (posted->left > 0) {
+        int peer = waits_for(fabric, flight);
+        return peer >= 0 && is_lost(peer) ? tell_lost(peer) : WW_PENDING;
+    }
+    free(posted);
+    paper.moved = true;
+    return WW_OK;
 }
 
 const struct ww_transport paper_transport = {
