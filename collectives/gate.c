@@ -628,6 +628,11 @@ bool gate_sees_all(const struct gate *gate)
     return gate->on_board || hears_all(gate);
 }
 
+bool gate_is_star(const struct gate *gate)
+{
+    return !gate->direct;
+}
+
 static int missing_on_board(const struct gate *gate, int *ranks, int most)
 {
     int missing = 0;
@@ -715,7 +720,7 @@ static bool somebody_waits_for(const struct gate *gate, int rank)
 
 int gate_silent(const struct gate *gate)
 {
-    for (int i = 0; gate->direct && i < gate->peer_count; i++) {
+    for (int i = 0; i < gate->peer_count; i++) {
         const struct peer *peer = &gate->peers[i];
         if (!peer->answered && somebody_waits_for(gate, peer->rank)) {
             return peer->rank;

@@ -85,6 +85,9 @@ int gate_missing_silent(const struct gate *gate, int *ranks, int most);
 /* True when gate_missing names all who are missing, not only the one who would know. */
 bool gate_sees_all(const struct gate *gate);
 
+/* True when messages of the others reach rank 0 only, and so does their roll call. */
+bool gate_is_star(const struct gate *gate);
+
 /* Whom this rank waits for, -1 = nobody: what it answers when a peer calls the roll. */
 void gate_waits_for(struct gate *gate, int rank);
 
@@ -95,8 +98,8 @@ void gate_call_roll(struct gate *gate, bool at_gate);
 /* After a roll call: the ranks that did not answer, up to `most` of them; how many there are. */
 int gate_unanswered(const struct gate *gate, int *ranks, int most);
 
-/* After a roll call: a rank that is silent and that somebody waits for; -1 when there is none, or
- * when the gate is not direct and cannot know. */
+/* After a roll call: a rank that is silent and that somebody waits for, as far as this rank hears
+ * (in a star only rank 0 hears of all); -1 when there is none. */
 int gate_silent(const struct gate *gate);
 
 /* Tells the peers that this rank gave up, why, and after how many collectives that were done, so

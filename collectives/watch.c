@@ -2,7 +2,8 @@
  * watch.c: at a gate the absent are known; amid data only neighbours are, so when nothing moves
  * any more everybody is asked, and who is silent while others wait for it is named. At a gate of
  * messages everybody is asked in good time, too: peers that are absent but answer wait themselves
- * for somebody, whose last word reached this rank and not them. */
+ * for somebody, whose last word reached this rank and not them. In a star only rank 0 can ask
+ * everybody: it does so early, and the others wait a little longer for what it says. */
 #include "watch.h"
 
 #include <stdio.h>
@@ -18,44 +19,77 @@
 /* Ranks of a star wait so much longer for rank 0, which is the one to name the absent. */
 #define STAR_PATIENCE_NS UINT64_C(500000000)
 
-/* Writes up to NAMED_MOST ranks and returns how many there are. *absent = they did not come to the
- * gate. */
-static int find_awaited(const struct watched *watched, bool asked, int *ranks, bool *absent)
+/* What there is to say of the ranks that are named. */
+enum verdict {
+    ABSENT, /* they did not come to the gate */
+    SILENT, /* somebody waits for it, and it does not answer */
+    AWAITED /* this rank waits for it, which may be just as innocent */
+};
+
+/* Writes up to NAMED_MOST ranks and returns how many there are. */
+static int find_awaited(const struct watched *watched, bool asked, int *ranks,
+                        enum verdict *verdict)
 {
     bool at_gate = watched->run->state == RUN_AT_GATE;
     int missing = at_gate && asked ? gate_missing_silent(watched->gate, ranks, NAMED_MOST) : 0;
-    *absent = at_gate;
+    *verdict = ABSENT;
     if (missing > 0) {
         return missing;
     }
     ranks[0] = !at_gate || asked ? gate_silent(watched->gate) : -1;
-    if (at_gate && ranks[0] < 0) {
+    if (ranks[0] >= 0) {
+        *verdict = SILENT;
+        return 1;
+    }
+    if (at_gate) {
+        *verdict = gate_sees_all(watched->gate) ? ABSENT : AWAITED;
         return gate_missing(watched->gate, ranks, NAMED_MOST);
     }
-    *absent = false;
-    if (ranks[0] < 0) {
-        ranks[0] = run_awaited_peer(watched->run, watched->space);
-    }
+    *verdict = AWAITED;
+    ranks[0] = run_awaited_peer(watched->run, watched->space);
     return ranks[0] >= 0;
 }
 
-/* "rank 3 (node7), rank 5 (node8) and 2 more". Returns whether they are absent from the gate. */
-static bool name_awaited(const struct watched *watched, bool asked, char *text, size_t bytes)
+static const char *host_of(const struct watched *watched, int rank)
+{
+    return watched->topology->host_name[watched->topology->host_of[rank]];
+}
+
+/* "rank 3 (node7), rank 5 (node8) and 2 more". */
+static enum verdict name_awaited(const struct watched *watched, bool asked, char *text,
+                                 size_t bytes)
 {
     int ranks[NAMED_MOST];
-    bool absent;
-    int count = find_awaited(watched, asked, ranks, &absent);
-    const struct topology *topology = watched->topology;
+    enum verdict verdict;
+    int count = find_awaited(watched, asked, ranks, &verdict);
     size_t used = 0;
     snprintf(text, bytes, "its peers");
     for (int i = 0; i < count && i < NAMED_MOST && used < bytes; i++) {
         used += (size_t)snprintf(text + used, bytes - used, "%srank %d (%s)", i == 0 ? "" : ", ",
-                                 ranks[i], topology->host_name[topology->host_of[ranks[i]]]);
+                                 ranks[i], host_of(watched, ranks[i]));
     }
     if (count > NAMED_MOST && used < bytes) {
         snprintf(text + used, bytes - used, " and %d more", count - NAMED_MOST);
     }
-    return absent;
+    return verdict;
+}
+
+/* Nobody knows who is to blame. In a star rank 0 would: that it does not answer is worth a word. */
+static enum ww_status time_out_unknown(const struct watch *watch, const struct watched *watched,
+                                       const char *who, const char *what)
+{
+    int own = watched->topology->rank;
+    int centre[1];
+    char mute[HOST_NAME_BYTES + 48] = "";
+    if (gate_is_star(watched->gate) && own != 0 && gate_unanswered(watched->gate, centre, 1) > 0) {
+        snprintf(mute, sizeof mute, "rank %d (%s) does not answer, and ", centre[0],
+                 host_of(watched, centre[0]));
+    }
+    return log_failure(WW_TIMED_OUT,
+                       "%srank %d (%s) waited %.3g s (timeout_s) for %s, which may itself wait for "
+                       "another one, in %s",
+                       mute, own, host_of(watched, own), (double)watch->timeout_ns / NS_PER_S, who,
+                       what);
 }
 
 static enum ww_status time_out(const struct watch *watch, const struct watched *watched)
@@ -63,17 +97,20 @@ static enum ww_status time_out(const struct watch *watch, const struct watched *
     struct signature signature = run_signature(&watched->run->request);
     char who[256];
     char what[160];
-    bool absent = name_awaited(watched, watch->roll_called, who, sizeof who);
+    enum verdict verdict = name_awaited(watched, watch->roll_called, who, sizeof who);
     signature_print(&signature, what, sizeof what);
+    if (verdict == AWAITED) {
+        return time_out_unknown(watch, watched, who, what);
+    }
     int size = watched->topology->size;
     char came[64] = "";
-    if (absent && gate_sees_all(watched->gate)) {
+    if (verdict == ABSENT && gate_sees_all(watched->gate)) {
         int ranks[NAMED_MOST];
         snprintf(came, sizeof came, "; %d of %d ranks came",
                  size - gate_missing(watched->gate, ranks, NAMED_MOST), size);
     }
     return log_failure(WW_TIMED_OUT, "%s %s %s within %.3g s (timeout_s)%s", who,
-                       absent ? "did not come to" : "went silent in", what,
+                       verdict == ABSENT ? "did not come to" : "went silent in", what,
                        (double)watch->timeout_ns / NS_PER_S, came);
 }
 
@@ -92,7 +129,8 @@ static void warn_once(struct watch *watch, const struct watched *watched, uint64
 static uint64_t limit_ns(const struct watch *watch, const struct watched *watched)
 {
     bool at_gate = watched->run->state == RUN_AT_GATE;
-    bool asks_the_centre = at_gate && !gate_sees_all(watched->gate);
+    bool asks_the_centre = gate_is_star(watched->gate) && watched->topology->rank != 0 &&
+                           !(at_gate && gate_sees_all(watched->gate));
     return watch->timeout_ns + (asks_the_centre ? STAR_PATIENCE_NS : 0);
 }
 
@@ -163,7 +201,8 @@ enum ww_status watch_look(struct watch *watch, const struct watched *watched, ui
         return WW_PENDING;
     }
     gate_waits_for(watched->gate, awaited_peer(watched));
-    if (watched->run->state == RUN_AT_GATE && quiet_ns >= watch->timeout_ns / 4 * 3) {
+    bool early = watched->run->state == RUN_AT_GATE || gate_is_star(watched->gate);
+    if (early && quiet_ns >= watch->timeout_ns / 4 * 3) {
         call_roll(watch, watched, now_ns);
     }
     if (quiet_ns < limit_ns(watch, watched) || roll_call_runs(watch, watched, now_ns)) {
