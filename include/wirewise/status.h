@@ -31,8 +31,9 @@ extern "C" {
       "make the rank that ww_last_error names pass the same values as the others")                 \
     X(WW_TIMED_OUT, -7, "a rank did not come within the timeout",                                  \
       "look at the rank and host that ww_last_error names, or raise timeout_s")                    \
-    X(WW_PEER_FAILED, -8, "another rank reported a failure",                                       \
-      "read the first error of the rank that ww_last_error names")                                 \
+    X(WW_PEER_FAILED, -8, "another rank failed, or is gone",                                       \
+      "read the first error of the rank that ww_last_error names; where it left none, look at "    \
+      "its node and its log, and whether the system ended it for want of memory")                  \
     X(WW_TRANSPORT_FAILED, -9, "the fabric below reported an error",                               \
       "read ww_last_error, which carries the fabric's own words")                                  \
     X(WW_FILE_FAILED, -10, "a file could not be written, or does not hold what it should",         \

@@ -125,8 +125,9 @@ struct ww_transport {
     void *(*view)(void *fabric, int peer, uint64_t key);
 
     /* Copies `bytes` from address `from` of the process of `peer`, of this host, whose memory need
-     * not be shared. WW_OK, WW_TRANSPORT_FAILED. NULL slot, or `fetches` false = it cannot; open
-     * agrees on that, too: all ranks can fetch from all ranks of their host, or none can. */
+     * not be shared. WW_OK, WW_PEER_FAILED when it is gone, WW_TRANSPORT_FAILED. NULL slot, or
+     * `fetches` false = it cannot; open agrees on that, too: all ranks can fetch from all ranks of
+     * their host, or none can. */
     enum ww_status (*fetch)(void *fabric, int peer, uint64_t from, void *into, size_t bytes);
     bool (*fetches)(void *fabric);
 

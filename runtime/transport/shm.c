@@ -262,6 +262,11 @@ static enum ww_status shm_fetch(void *self, int peer, uint64_t from, void *into,
     assert(fabric->place_of[peer] >= 0);
     const struct peer *owner = &fabric->peers[fabric->place_of[peer]];
     int error = peer_read(owner, from, into, bytes);
+    if (error == ESRCH) {
+        return log_failure(WW_PEER_FAILED,
+                           "rank %d (pid %d on this host) is gone: its memory cannot be read", peer,
+                           owner->card.pid);
+    }
     if (error != 0) {
         return log_failure(WW_TRANSPORT_FAILED,
                            "cannot read %zu bytes at 0x%llx of rank %d (pid %d): %s", bytes,

@@ -450,9 +450,11 @@ static void fetch_a_hole(struct rank *rank)
     rank_check(strstr(log_last_error(), words) != NULL, "%s", log_last_error());
     /* As if the peer had ended and its number were another's. */
     ((struct fabric *)fabric)->peers[peer].card.nonce[1] ^= 1;
-    rank_check(shm->fetch(fabric, peer, addresses[peer], into, 4096) == WW_TRANSPORT_FAILED,
+    rank_check(shm->fetch(fabric, peer, addresses[peer], into, 4096) == WW_PEER_FAILED,
                "that is another process");
-    rank_check(strstr(log_last_error(), "No such process") != NULL, "%s", log_last_error());
+    snprintf(words, sizeof words, "rank %d (pid %d on this host) is gone", peer,
+             rank->board->pid[peer]);
+    rank_check(strstr(log_last_error(), words) != NULL, "%s", log_last_error());
     rank_meet(rank);
     shm->close(fabric, false);
 }
