@@ -97,7 +97,7 @@ static enum ww_status name_difference(struct ww_context *context, struct record 
         struct record mine;
         int usual;
         describe(context, tensor, &mine);
-        enum ww_status status = topology_gather(&context->world, &mine, all, sizeof mine);
+        enum ww_status status = world_gather(&context->world, &mine, all, sizeof mine);
         if (status != WW_OK) {
             return status;
         }
@@ -150,7 +150,7 @@ enum ww_status buckets_agree(struct ww_context *context)
         status = log_failure(WW_NO_MEMORY, "no memory to compare tensors with %zu ranks", size);
         goto free_all;
     }
-    status = topology_gather(&context->world, &own, votes, sizeof own);
+    status = world_gather(&context->world, &own, votes, sizeof own);
     if (status != WW_OK) {
         goto free_all;
     }

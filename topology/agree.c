@@ -22,7 +22,7 @@ enum ww_status topology_all_well(const struct ww_world *world, const struct topo
                                  enum ww_status own, int32_t *votes)
 {
     int32_t mine = own;
-    enum ww_status gathered = topology_gather(world, &mine, votes, sizeof mine);
+    enum ww_status gathered = world_gather(world, &mine, votes, sizeof mine);
     enum ww_status status = own == WW_OK ? gathered : own;
     for (int rank = 0; status == WW_OK && rank < world->size; rank++) {
         if (votes[rank] != WW_OK) {
@@ -51,7 +51,7 @@ enum ww_status topology_agree(const struct ww_world *world, const struct topolog
         return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", world->size);
     }
     snprintf(own.summary, sizeof own.summary, "%s", summary);
-    enum ww_status status = topology_gather(world, &own, all, sizeof own);
+    enum ww_status status = world_gather(world, &own, all, sizeof own);
     if (status == WW_OK) {
         int usual;
         int odd = vote_odd_one(&all->hash, world->size, sizeof *all, sizeof all->hash, &usual);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "calibration_file.h"
-#include "gather.h"
+#include "internal/gather.h"
 #include "internal/log.h"
 #include "wire.h"
 #include "memory.h"
@@ -366,7 +366,7 @@ static enum ww_status settle(struct job *job)
     const struct calibration_setup *setup = job->setup;
     int32_t mine = job->meter.says_alive;
     bool any = false;
-    enum ww_status status = topology_gather(setup->world, &mine, setup->votes, sizeof mine);
+    enum ww_status status = world_gather(setup->world, &mine, setup->votes, sizeof mine);
     for (int rank = 0; rank < setup->topology->size && status == WW_OK; rank++) {
         any = any || setup->votes[rank] != 0;
     }

@@ -108,7 +108,7 @@ static enum ww_status exchange_identities(struct exchange *exchange, const struc
     snprintf(own.version, sizeof own.version, "%s", WW_VERSION_TEXT);
     snprintf(own.settings, sizeof own.settings, "%s", exchange->setup->settings);
     identity_describe(&own, exchange->setup->host);
-    enum ww_status status = topology_gather(world, &own, exchange->identities, sizeof own);
+    enum ww_status status = world_gather(world, &own, exchange->identities, sizeof own);
     return status == WW_OK ? check_agreement(world, exchange->identities) : status;
 }
 
@@ -128,7 +128,7 @@ static enum ww_status exchange_places(struct exchange *exchange)
     if (known == WW_OK) {
         own.reach = reach_find(&exchange->crowds, exchange->identities, exchange->world->rank);
     }
-    enum ww_status status = topology_gather(exchange->world, &own, exchange->places, sizeof own);
+    enum ww_status status = world_gather(exchange->world, &own, exchange->places, sizeof own);
     return status == WW_OK ? known : status;
 }
 
@@ -347,7 +347,7 @@ static enum ww_status exchange_shapes(struct exchange *exchange, bool is_lowest)
     if (is_lowest) {
         shape_discover(exchange->setup->machine, &own, exchange->verdict); /* or nothing is known */
     }
-    return topology_gather(exchange->world, &own, exchange->shapes, sizeof own);
+    return world_gather(exchange->world, &own, exchange->shapes, sizeof own);
 }
 
 /* The number of this shape among those seen so far; a new one is added. */

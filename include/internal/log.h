@@ -22,6 +22,9 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The calling thread's latest error, "" when it had none; valid until its next one. */
 const char *log_last_error(void);
 
+/* How many errors the calling thread kept so far. */
+unsigned long log_error_count(void);
+
 /* Between the two, failures of the calling thread go to debug level and leave its latest error as
  * it is: what fails because something else failed before must not hide that. May be nested. */
 void log_hold_error(void);

@@ -25,6 +25,7 @@ static struct {
 
 static _Thread_local char last_error[LOG_SENTENCE_BYTES];
 static _Thread_local int thread_rank = -1;
+static _Thread_local unsigned long error_count;
 static _Thread_local int held; /* how often last_error is held */
 
 /* Colour is for people: a terminal, and no wish against it (no-color.org). */
@@ -89,6 +90,7 @@ enum ww_status log_failure(enum ww_status status, const char *format, ...)
     va_end(arguments);
     if (held == 0) {
         memcpy(last_error, sentence, sizeof last_error);
+        error_count++;
     }
     log_line(held == 0 ? WW_LOG_ERROR : WW_LOG_DEBUG, sentence);
     return status;
@@ -128,6 +130,11 @@ void log_debug(const char *format, ...)
 const char *log_last_error(void)
 {
     return last_error;
+}
+
+unsigned long log_error_count(void)
+{
+    return error_count;
 }
 
 void log_hold_error(void)

@@ -200,7 +200,7 @@ static enum ww_status connect_ranks(struct device_end *end, const struct candida
                                     struct candidacy *all)
 {
     struct ww_context *context = end->base.context;
-    enum ww_status status = topology_gather(&context->world, own, all, sizeof *own);
+    enum ww_status status = world_gather(&context->world, own, all, sizeof *own);
     if (status != WW_OK) {
         return status;
     }

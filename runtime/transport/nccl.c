@@ -19,6 +19,7 @@
 
 #include "internal/clock.h"
 #include "internal/gpu.h"
+#include "internal/gather.h"
 #include "internal/log.h"
 
 #define ABORT_PATIENCE_NS UINT64_C(1000000000) /* for a call that may come out by itself */
@@ -192,10 +193,8 @@ static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
     if (all == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for the greetings of %d ranks", world->size);
     }
-    enum ww_status status = WW_OK;
-    if (world->all_gather(world->self, &own, all, sizeof own) != 0) {
-        status = log_failure(WW_TRANSPORT_FAILED, "the world's all_gather failed");
-    } else if (!all[setup->leader].well) {
+    enum ww_status status = world_gather(world, &own, all, sizeof own);
+    if (status == WW_OK && !all[setup->leader].well) {
         status = log_failure(WW_TRANSPORT_FAILED,
                              "NCCL: rank %d could not make an id for %d ranks%s%s", setup->leader,
                              setup->size, made != ncclSuccess ? ": " : "",

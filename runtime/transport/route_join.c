@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "internal/gather.h"
 #include "internal/log.h"
 #include "shm.h"
 
@@ -48,16 +49,7 @@ const struct route_memory *route_memory(void)
 
 static enum ww_status tell_all(struct opening *opening, const struct word *own)
 {
-    const struct ww_world *world = opening->setup->world;
-    if (world->size == 1) {
-        opening->words[0] = *own;
-        return WW_OK;
-    }
-    int failure = world->all_gather(world->self, own, opening->words, sizeof *own);
-    if (failure != 0) {
-        return log_failure(WW_TRANSPORT_FAILED, "the world's all_gather returned %d", failure);
-    }
-    return WW_OK;
+    return world_gather(opening->setup->world, own, opening->words, sizeof *own);
 }
 
 /* The lowest rank that told of a failure; -1 = none did. */

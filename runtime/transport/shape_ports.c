@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "internal/gather.h"
 #include "internal/log.h"
 #include "internal/size_guard.h"
 
@@ -71,16 +72,6 @@ void ports_close(struct ports *ports)
 }
 
 /* ---- Meeting -------------------------------------------------------------------------------- */
-
-static int gather(const struct ww_world *world, const struct port_card *mine,
-                  struct port_card *cards)
-{
-    if (world->size == 1) {
-        cards[0] = *mine;
-        return 0;
-    }
-    return world->all_gather(world->self, mine, cards, sizeof *mine);
-}
 
 /* A file with the nonce in front, as long as it needs to be. 0 or an errno. */
 static int make_file(struct port_card *card, int hosts)
@@ -157,18 +148,19 @@ static int rank_in_trouble(const struct port_card *cards, int size)
 }
 
 /* Tells how it went here, and hears how it went elsewhere: true when all found the ports. */
-static int settle(const struct ww_world *world, int error, struct port_card *cards, bool *all)
+static enum ww_status settle(const struct ww_world *world, int error, struct port_card *cards,
+                             bool *all)
 {
     struct port_card own = {.error = error};
-    int failure = gather(world, &own, cards);
-    int troubled = failure == 0 ? rank_in_trouble(cards, world->size) : -1;
-    *all = failure == 0 && troubled < 0;
+    enum ww_status status = world_gather(world, &own, cards, sizeof own);
+    int troubled = status == WW_OK ? rank_in_trouble(cards, world->size) : -1;
+    *all = status == WW_OK && troubled < 0;
     if (troubled >= 0 && world->rank == 0) {
         log_warn("the ranks of an imitated host cannot share its port (rank %d: %s): each has an "
                  "even part of the rate, also while the others send nothing",
                  troubled, strerror(cards[troubled].error));
     }
-    return failure;
+    return status;
 }
 
 enum ww_status ports_share(struct ports *ports, const struct ww_world *world, int hosts,
@@ -178,10 +170,10 @@ enum ww_status ports_share(struct ports *ports, const struct ww_world *world, in
     struct ports found = {.port = NULL};
     bool all = false;
     own.error = world->rank == 0 ? make_file(&own, hosts) : 0;
-    int failure = gather(world, &own, cards);
-    if (failure == 0) {
+    enum ww_status status = world_gather(world, &own, cards, sizeof own);
+    if (status == WW_OK) {
         int error = cards[0].error != 0 ? cards[0].error : find_ports(&found, &cards[0], hosts);
-        failure = settle(world, error, cards, &all);
+        status = settle(world, error, cards, &all);
     }
     if (own.fd >= 0) {
         close(own.fd);
@@ -190,7 +182,5 @@ enum ww_status ports_share(struct ports *ports, const struct ww_world *world, in
     if (all) {
         *ports = found;
     }
-    return failure == 0
-               ? WW_OK
-               : log_failure(WW_TRANSPORT_FAILED, "the world's all_gather returned %d", failure);
+    return status;
 }

@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "internal/gather.h"
 #include "internal/log.h"
 
 /* Why a rank cannot take part. The order has no meaning. */
@@ -79,19 +80,7 @@ static void note(struct meeting *meeting, enum trouble_kind kind, int peer, int 
 
 static enum ww_status gather(struct meeting *meeting, const void *mine, size_t bytes)
 {
-    const struct ww_world *world = meeting->world;
-    if (world->size == 1) {
-        memcpy(meeting->all, mine, bytes);
-        return WW_OK;
-    }
-    int failure = world->all_gather(world->self, mine, meeting->all, bytes);
-    if (failure != 0) {
-        return log_failure(WW_TRANSPORT_FAILED,
-                           "the world's all_gather returned %d while %d ranks looked for shared "
-                           "memory",
-                           failure, world->size);
-    }
-    return WW_OK;
+    return world_gather(meeting->world, mine, meeting->all, bytes);
 }
 
 /* ---- Hello ---------------------------------------------------------------------------------- */

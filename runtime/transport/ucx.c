@@ -22,6 +22,7 @@
 
 #include "flights.h"
 #include "internal/clock.h"
+#include "internal/gather.h"
 #include "internal/log.h"
 #include "internal/size_guard.h"
 
@@ -750,19 +751,6 @@ struct introduction {
     uint32_t address_bytes;
 };
 
-static enum ww_status gather(const struct ww_world *world, const void *mine, void *all,
-                             size_t bytes)
-{
-    if (world->size == 1) {
-        memcpy(all, mine, bytes);
-        return WW_OK;
-    }
-    int failure = world->all_gather(world->self, mine, all, bytes);
-    return failure == 0
-               ? WW_OK
-               : log_failure(WW_TRANSPORT_FAILED, "the world's all_gather returned %d", failure);
-}
-
 /* Every rank comes here, whatever it has to tell: else the others would wait for it. */
 static enum ww_status introduce(const struct ww_world *world, struct introduction own,
                                 size_t *address_bytes)
@@ -771,7 +759,7 @@ static enum ww_status introduce(const struct ww_world *world, struct introductio
     if (all == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to hear of %d ranks", world->size);
     }
-    enum ww_status status = gather(world, &own, all, sizeof own);
+    enum ww_status status = world_gather(world, &own, all, sizeof own);
     size_t most = 0;
     for (int rank = 0; status == WW_OK && rank < world->size; rank++) {
         most = all[rank].address_bytes > most ? all[rank].address_bytes : most;
@@ -811,7 +799,7 @@ static enum ww_status addresses_gather(struct fabric *fabric, const struct ww_wo
         status = log_failure(WW_NO_MEMORY, "no memory for the addresses of %d ranks", world->size);
     } else {
         memcpy(padded, own, own_bytes);
-        status = gather(world, padded, fabric->addresses, fabric->address_bytes);
+        status = world_gather(world, padded, fabric->addresses, fabric->address_bytes);
     }
     free(padded);
     return status;

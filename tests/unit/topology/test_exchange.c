@@ -272,9 +272,29 @@ static void exchange_never(const struct ww_world *world, void *shared)
     check_words(ww_last_error(NULL), "all_gather returned -4", "2 ranks");
 }
 
+static int gather_and_say_why_not(void *self, const void *mine, void *all, size_t bytes)
+{
+    (void)self, (void)mine, (void)all, (void)bytes;
+    log_failure(WW_PEER_FAILED, "rank 1 (pid 7 on n1) is gone");
+    return 1;
+}
+
+/* What this library's own worlds say is worth more than what a program's world returns. */
+static void exchange_explained(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_world broken = *world;
+    struct topology topology;
+    broken.all_gather = gather_and_say_why_not;
+    check_status(topology_exchange(&broken, &usual, &topology), WW_TRANSPORT_FAILED);
+    check(strcmp(ww_last_error(NULL), "rank 1 (pid 7 on n1) is gone") == 0, "it says: %s",
+          ww_last_error(NULL));
+}
+
 Test(exchange, a_world_that_gathers_wrongly_is_caught)
 {
     world_run(2, exchange_swapped, NULL);
     world_run(2, exchange_never, NULL);
-    cr_expect_eq(world_forgive(), 4);
+    world_run(2, exchange_explained, NULL);
+    cr_expect_eq(world_forgive(), 6);
 }
