@@ -567,17 +567,38 @@ static void note_delay(struct engine *engine, uint64_t now_ns)
     }
 }
 
+/* What whoever gave up said may be so long still on its way when its connection is found closed. */
+#define LAST_WORDS_NS UINT64_C(20000000)
+
+/* The fabric lost a peer: because it ended, or because it gave up, told why and closed its end. In
+ * the second case it is not to blame, and somebody said who is. */
+static enum ww_status ask_why(struct engine *engine, enum ww_status status)
+{
+    uint64_t begin_ns = engine->clock_ns == NULL ? 0 : engine->clock_ns();
+    enum ww_status told = gate_last_words(engine->gate);
+    while (told == WW_OK && engine->clock_ns != NULL &&
+           engine->clock_ns() - begin_ns < LAST_WORDS_NS) {
+        sched_yield();
+        told = gate_last_words(engine->gate);
+    }
+    return told == WW_OK ? status : told;
+}
+
 enum ww_status engine_advance(struct engine *engine, uint64_t now_ns)
 {
     if (engine->status != WW_OK) {
         return engine->status;
     }
     enum ww_status status = pass_gate(engine);
+    bool told = status != WW_OK && gate_has_news(engine->gate);
     note_delay(engine, now_ns);
     bool at_gate = engine->passed < engine->started;
     engine->space.wait = at_gate && engine->topology->hosts > 1 ? WW_WAIT_NETWORK : WW_WAIT_MEMORY;
     if (status == WW_OK) {
         status = advance_runs(engine, now_ns);
+    }
+    if (status == WW_PEER_FAILED && !told) {
+        status = ask_why(engine, status);
     }
     if (status == WW_OK) {
         if (engine->oldest == engine->started) {

@@ -61,7 +61,7 @@ struct peer {
     struct signature *said; /* [ahead] the latest of them, by number */
     unsigned char *values;  /* [ahead * GATE_VALUES_BYTES] that came with them; NULL in a star */
     bool answered;          /* the roll call */
-    bool gone;              /* it gave up, as the latest message says; nothing more will come */
+    bool gone;              /* it gave up, as the latest message says, or the fabric lost it */
     int waits_for;          /* as it said in a roll call */
     struct ww_flight flight;
     struct message incoming;
@@ -336,6 +336,7 @@ static enum ww_status hear_next(struct gate *gate, struct peer *peer)
     if (status == WW_OK) {
         status = take_in(gate, peer);
     }
+    peer->gone = peer->gone || (status != WW_OK && status != WW_PENDING);
     return status == WW_OK ? listen(gate, peer) : status;
 }
 
@@ -526,6 +527,19 @@ enum ww_status gate_hear(struct gate *gate)
         status = hear_all(gate);
     }
     return fail(gate, status == WW_OK && gate->news != NULL ? tell_news(gate) : status);
+}
+
+enum ww_status gate_last_words(struct gate *gate)
+{
+    if (!hears_all(gate)) {
+        hear(gate, &gate->peers[0], true); /* that the centre is gone explains what others do */
+    }
+    log_hold_error();
+    for (int i = 0; i < gate->peer_count; i++) {
+        hear(gate, &gate->peers[i], true);
+    }
+    log_free_error();
+    return gate->news == NULL ? WW_OK : fail(gate, tell_news(gate));
 }
 
 bool gate_has_news(const struct gate *gate)

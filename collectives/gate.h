@@ -75,6 +75,10 @@ bool gate_has_news(const struct gate *gate);
  * whatever is done. */
 enum ww_status gate_hear(struct gate *gate);
 
+/* After the fabric failed: what became of it may be told by a peer that knows more. WW_OK when none
+ * gave up, else that failure. Where the centre of a star is lost, too, that is the latest error. */
+enum ww_status gate_last_words(struct gate *gate);
+
 /* The ranks that the gate waits for: writes up to `most` and returns how many there are. */
 int gate_missing(const struct gate *gate, int *ranks, int most);
 

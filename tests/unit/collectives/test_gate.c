@@ -33,12 +33,21 @@ static enum ww_status post_unless_lost(void *fabric, int tag, bool control,
     return first == count ? status : log_failure(WW_PEER_FAILED, "the test lost rank %d", lost);
 }
 
+static enum ww_status poll_unless_lost(void *fabric, struct ww_flight *flight)
+{
+    if (lost >= 0 && whole->waits_for(fabric, flight) == lost) {
+        return log_failure(WW_PEER_FAILED, "the test lost rank %d", lost);
+    }
+    return whole->poll(fabric, flight);
+}
+
 static const struct ww_transport *losing(const struct ww_transport *transport)
 {
     static struct ww_transport made;
     whole = transport;
     made = *transport;
     made.post = post_unless_lost;
+    made.poll = poll_unless_lost;
     return &made;
 }
 
@@ -302,6 +311,39 @@ EACH_WAY(bad_news_reach_those_behind_a_lost_rank)
         }
         company_close(&company);
     }
+}
+
+/* Rank 2 is lost to rank 0; rank 3, which is heard behind it, says what is wrong with it. */
+EACH_WAY(a_lost_connection_is_explained_by_who_gave_up)
+{
+    struct company company;
+    company_open(&company, 4, seen);
+    lost = 2;
+    cr_expect_eq(gate_hear(company.gates[0]), WW_PEER_FAILED);
+    expect_line(WW_LOG_ERROR, "the test lost rank 2");
+    cr_expect_eq(gate_last_words(company.gates[0]), WW_OK, "nobody gave up");
+    gate_report_failure(company.gates[3], 0, WW_TIMED_OUT, "rank 2 went silent");
+    cr_expect_eq(gate_last_words(company.gates[0]), WW_TIMED_OUT);
+    cr_expect_str_eq(log_last_error(), "rank 3 (here) reported: rank 2 went silent");
+    expect_line(WW_LOG_ERROR, "rank 3 (here) reported: rank 2 went silent");
+    lost = -1;
+    company_close(&company);
+}
+
+Test(gate, of_lost_ranks_the_centre_of_a_star_explains_the_others)
+{
+    struct company company;
+    company_open(&company, 20, false);
+    log_failure(WW_PEER_FAILED, "rank 7 is gone");
+    expect_line(WW_LOG_ERROR, "rank 7 is gone");
+    lost = 0;
+    for (int turn = 0; turn < 2; turn++) {
+        cr_expect_eq(gate_last_words(company.gates[8]), WW_OK);
+        cr_expect_str_eq(log_last_error(), "the test lost rank 0");
+    }
+    expect_line(WW_LOG_ERROR, "the test lost rank 0");
+    lost = -1;
+    company_close(&company);
 }
 
 EACH_WAY(the_roll_is_called_behind_a_lost_rank)
