@@ -22,7 +22,13 @@ enum ww_status topology_all_well(const struct ww_world *world, const struct topo
                                  enum ww_status own, int32_t *votes)
 {
     int32_t mine = own;
+    if (own != WW_OK) {
+        log_hold_error(); /* the world may have ended with the same failure */
+    }
     enum ww_status gathered = world_gather(world, &mine, votes, sizeof mine);
+    if (own != WW_OK) {
+        log_free_error();
+    }
     enum ww_status status = own == WW_OK ? gathered : own;
     for (int rank = 0; status == WW_OK && rank < world->size; rank++) {
         if (votes[rank] != WW_OK) {

@@ -289,6 +289,10 @@ static void exchange_explained(const struct ww_world *world, void *shared)
     check_status(topology_exchange(&broken, &usual, &topology), WW_TRANSPORT_FAILED);
     check(strcmp(ww_last_error(NULL), "rank 1 (pid 7 on n1) is gone") == 0, "it says: %s",
           ww_last_error(NULL));
+    int32_t votes[2];
+    enum ww_status own = log_failure(WW_NO_MEMORY, "no memory");
+    check_status(topology_all_well(&broken, &topology, own, votes), WW_NO_MEMORY);
+    check(strcmp(ww_last_error(NULL), "no memory") == 0, "it says: %s", ww_last_error(NULL));
 }
 
 Test(exchange, a_world_that_gathers_wrongly_is_caught)
@@ -296,5 +300,5 @@ Test(exchange, a_world_that_gathers_wrongly_is_caught)
     world_run(2, exchange_swapped, NULL);
     world_run(2, exchange_never, NULL);
     world_run(2, exchange_explained, NULL);
-    cr_expect_eq(world_forgive(), 6);
+    cr_expect_eq(world_forgive(), 8);
 }
