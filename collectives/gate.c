@@ -336,8 +336,11 @@ static enum ww_status hear_next(struct gate *gate, struct peer *peer)
     if (status == WW_OK) {
         status = take_in(gate, peer);
     }
+    if (status == WW_OK) {
+        status = listen(gate, peer);
+    }
     peer->gone = peer->gone || (status != WW_OK && status != WW_PENDING);
-    return status == WW_OK ? listen(gate, peer) : status;
+    return status;
 }
 
 /* Takes in what a peer said since: all, or until it announced what is awaited. */

@@ -136,7 +136,8 @@ static bool goes_beyond(const struct ww_outer *outer, const struct exchange *exc
     for (int rank = 0; rank < outer->carrier->world.size; rank++) {
         double reach;
         memcpy(&reach, &votes[rank].reach, sizeof reach);
-        sum += weight_of(outer, exchange, (double)votes[rank].own_steps) * reach;
+        float weight = weight_of(outer, exchange, (double)votes[rank].own_steps);
+        sum += fmaxf(weight, 1) * reach; /* residuals have no weight */
     }
     return keeps(outer, exchange) && !(sum <= (double)FLT_MAX / 2);
 }

@@ -59,6 +59,7 @@ void preempt_after_fork(void)
     for (int number = 1; number < PREEMPT_SIGNALS; number++) {
         if (signals.watchers[number] > 0) {
             restore(number);
+            signals.watchers[number] = 0; /* of contexts that are its parent's */
         }
     }
 }
@@ -97,13 +98,13 @@ enum ww_status ww_preemption_watch(struct ww_context *context, int signal)
     struct preemption *preemption = &context->preemption;
     bool known = signal >= 1 && signal < PREEMPT_SIGNALS && signal != SIGKILL && signal != SIGSTOP;
     pthread_mutex_lock(&signals.lock);
-    if (known && !atomic_load(&preemption->watches[signal])) {
+    if (known) {
         known = (signals.watchers[signal] > 0 && is_ours(signal)) || install(signal);
-        if (known) {
-            signals.watchers[signal]++;
-            preemption->seen[signal] = atomic_load(&signals.came[signal]);
-            atomic_store(&preemption->watches[signal], true);
-        }
+    }
+    if (known && !atomic_load(&preemption->watches[signal])) {
+        signals.watchers[signal]++;
+        preemption->seen[signal] = atomic_load(&signals.came[signal]);
+        atomic_store(&preemption->watches[signal], true);
     }
     pthread_mutex_unlock(&signals.lock);
     return known ? WW_OK

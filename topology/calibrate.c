@@ -360,11 +360,11 @@ static enum ww_status run_job(struct job *job, const struct ground *grounds, str
 }
 
 /* What was said while ranks waited for long must not meet those who use the fabric next. All have
- * come through, so the world's gather does not wait for ever. */
+ * come through, so the world's gather is as safe as the agreement that follows. */
 static enum ww_status settle(struct job *job)
 {
     const struct calibration_setup *setup = job->setup;
-    int32_t mine = job->meter.says_alive;
+    int32_t mine = job->meter.says_alive || job->meter.suspect_count > 0;
     bool any = false;
     enum ww_status status = world_gather(setup->world, &mine, setup->votes, sizeof mine);
     for (int rank = 0; rank < setup->topology->size && status == WW_OK; rank++) {

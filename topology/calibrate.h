@@ -14,7 +14,7 @@ typedef void sum_function(void *result, const void *const *sources, int source_c
                           double scale);
 
 struct calibration_setup {
-    const struct ww_world *world; /* for one all_gather, before anything is measured */
+    const struct ww_world *world; /* for an all_gather before and one after it all */
     int32_t *votes;               /* [size] room for it */
     const struct topology *topology;
     const struct ww_transport *transport;

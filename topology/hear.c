@@ -308,8 +308,9 @@ static enum ww_status await_alive(struct meter *meter)
 static int listened_to(const struct meter *meter, int peer)
 {
     for (int i = 0; i < meter->suspect_count; i++) {
-        if (meter->suspects[i].peer == peer) {
-            return meter->suspects[i].alive ? 2 : 1;
+        const struct suspect *suspect = &meter->suspects[i];
+        if (suspect->peer == peer) {
+            return suspect->alive + suspect->listening;
         }
     }
     return 0;
@@ -344,7 +345,10 @@ enum ww_status meter_settle(struct meter *meter)
                           (topology->rank - far + size) % size);
     }
     for (int i = 0; i < meter->suspect_count && status == WW_OK; i++) {
-        status = await_notes(meter, &meter->suspects[i].flight, meter->suspects[i].peer);
+        struct suspect *suspect = &meter->suspects[i];
+        if (suspect->listening) {
+            status = await_notes(meter, &suspect->flight, suspect->peer);
+        }
     }
     return status == WW_OK && meter->says_alive ? await_alive(meter) : status;
 }

@@ -46,9 +46,10 @@ WW_API bool ww_checkpoint_has(const struct ww_context *context, const char *name
  * Thread   any, between steps, after ww_tensors_commit (where tensors were added at all). All ranks
  *          call it, in the same order as single calls (wirewise.h), and with no other thread inside
  *          of one: it makes some of its own. A rank that writes says nothing meanwhile: a file must
- * be written within timeout_s. Returns  WW_OK on all ranks when the generation counts; else nothing
- * changed, earlier generations are whole, and the context is: WW_BAD_ARGUMENT; WW_BAD_STATE (within
- * a step, before ww_tensors_commit); WW_MISMATCH (other folders, named); WW_FILE_FAILED (named,
+ *          be written within timeout_s.
+ * Returns  WW_OK on all ranks when the generation counts; else nothing changed, earlier
+ *          generations are whole, and the context is: WW_BAD_ARGUMENT; WW_BAD_STATE (within a step,
+ *          before ww_tensors_commit); WW_MISMATCH (other folders, named); WW_FILE_FAILED (named,
  *          with the rank and the system's words); WW_NO_MEMORY. Or a failure of communication,
  *          which breaks it, WW_TIMED_OUT ...: then the generation may count or not. */
 WW_API enum ww_status ww_checkpoint_save(struct ww_context *context, const char *folder);

@@ -96,7 +96,8 @@ struct ww_transport {
                            int count, struct ww_flight *flight);
 
     /* WW_OK once every message of the flight is done: its memory is the caller's again.
-     * WW_PENDING, or an error (the fabric is then good for close only). Never blocks. */
+     * WW_PENDING, or an error: the fabric is then good for close only, but that for some
+     * milliseconds what other peers said last may still be asked for. Never blocks. */
     enum ww_status (*poll)(void *fabric, struct ww_flight *flight);
 
     /* The peer of a message of this flight that is not done, or -1 when the fabric cannot tell.

@@ -14,6 +14,7 @@
 #define PREFIX "wirewise-"
 #define MANIFEST ".manifest"
 #define UNFINISHED ".new"
+#define FIRST_SHARD ".rank-000000"
 
 void folder_path(char path[FILE_PATH_BYTES], const char *folder, uint64_t generation, int rank)
 {
@@ -140,7 +141,19 @@ static bool may_be_orphan(const char *rest, bool *unfinished)
     return strspn(rest + sizeof shard - 1, "0123456789") == length - (sizeof shard - 1);
 }
 
-void folder_clear_orphans(const char *folder, uint64_t newest)
+/* Without any manifest rank 0's file tells: the manifest would lie where it does. */
+static bool is_orphan(const char *folder, uint64_t generation, uint64_t newest)
+{
+    char path[FILE_PATH_BYTES];
+    if (newest > 0) {
+        return generation > newest;
+    }
+    folder_path(path, folder, generation, 0);
+    return access(path, F_OK) == 0;
+}
+
+/* Rank 0's files, or all others. */
+static void clear_orphans_of(const char *folder, uint64_t newest, bool first)
 {
     struct dirent *entry;
     DIR *stream = opendir(folder);
@@ -152,9 +165,16 @@ void folder_clear_orphans(const char *folder, uint64_t newest)
         const char *rest;
         bool unfinished;
         if (parse_name(entry->d_name, &generation, &rest) && may_be_orphan(rest, &unfinished) &&
-            (unfinished || generation > newest)) {
+            (strcmp(rest, FIRST_SHARD) == 0) == first &&
+            (unfinished || is_orphan(folder, generation, newest))) {
             unlinkat(dirfd(stream), entry->d_name, 0);
         }
     }
     closedir(stream);
+}
+
+void folder_clear_orphans(const char *folder, uint64_t newest)
+{
+    clear_orphans_of(folder, newest, false);
+    clear_orphans_of(folder, newest, true);
 }

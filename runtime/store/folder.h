@@ -33,8 +33,9 @@ enum fault folder_read(const char *folder, struct folder_list *list, struct reas
 void folder_clean(const char *folder, uint64_t first);
 
 /* Removes what saves left that were killed: unfinished files, and files of ranks of generations
- * behind `newest`, the newest one with a manifest. Nobody may be writing there. What cannot be
- * removed stays. */
+ * behind `newest`, the newest one with a manifest; 0 = nobody sees one, which may be elsewhere:
+ * then whole files stay where rank 0's is not. Nobody may be writing there. What cannot be removed
+ * stays. */
 void folder_clear_orphans(const char *folder, uint64_t newest);
 
 #endif

@@ -536,6 +536,15 @@ static void watch_in_families(const struct ww_world *world, void *shared)
     check_status(ww_preempted(other.context, &any), WW_OK);
     check(any, "the signal was not noticed");
     saver_end(&other);
+    any = false;
+    saver_begin(&other, world, &stage->plan);
+    check_status(ww_preemption_watch(other.context, SIGUSR2), WW_OK);
+    signal(SIGUSR2, SIG_IGN);
+    check_status(ww_preemption_watch(other.context, SIGUSR2), WW_OK);
+    raise(SIGUSR2);
+    check_status(ww_preempted(other.context, &any), WW_OK);
+    check(any, "the signal was not noticed by the context that watched it before");
+    saver_end(&other);
     saver_end(&saver);
 }
 

@@ -426,6 +426,27 @@ static void leave_files(const struct stage *stage)
     }
 }
 
+/* Where no manifest is seen, files stay that rank 0's does not lie beside. */
+Test(checkpoint_faults, without_a_manifest_only_what_lies_beside_rank_0_goes)
+{
+    struct stage stage;
+    struct folder_list list;
+    struct reason reason;
+    char path[FILE_PATH_BYTES];
+    folder_begin(stage.folder);
+    leave_files(&stage);
+    folder_clear_orphans(stage.folder, 0);
+    cr_assert_eq(folder_read(stage.folder, &list, &reason), FAULT_NONE);
+    path_of(&stage, 4, 1, path);
+    cr_expect_eq(access(path, F_OK), 0, "rank 1's file is gone");
+    path_of(&stage, 3, 0, path);
+    cr_expect_neq(access(path, F_OK), 0, "rank 0's file is there");
+    folder_clear_orphans(stage.folder, 3);
+    path_of(&stage, 4, 1, path);
+    cr_expect_neq(access(path, F_OK), 0, "rank 1's file is there");
+    folder_end(stage.folder);
+}
+
 static void save_once(const struct ww_world *world, void *shared)
 {
     struct stage *stage = shared;
