@@ -314,7 +314,7 @@ enum ww_status engine_fail(struct engine *engine, enum ww_status status, const c
         await_peers_leave(engine);
         engine->space.transport->counters(engine->space.fabric, engine->final_traffic);
         close_fabric(engine, true);
-        log_free_error();
+        log_release_error();
     }
     return engine->status;
 }

@@ -541,7 +541,7 @@ enum ww_status gate_last_words(struct gate *gate)
     for (int i = 0; i < gate->peer_count; i++) {
         hear(gate, &gate->peers[i], true);
     }
-    log_free_error();
+    log_release_error();
     return gate->news == NULL ? WW_OK : fail(gate, tell_news(gate));
 }
 
@@ -712,7 +712,7 @@ void gate_call_roll(struct gate *gate, bool at_gate)
     for (int i = 0; i < gate->peer_count; i++) {
         say(gate, i, &gate->peers[i].roll_call, MESSAGE_ROLL_CALL);
     }
-    log_free_error();
+    log_release_error();
 }
 
 int gate_unanswered(const struct gate *gate, int *ranks, int most)
@@ -768,7 +768,7 @@ static void post_failure(struct gate *gate, uint64_t done, enum ww_status status
                                            .bytes = sizeof gate->failure};
         gate->transport->post(gate->fabric, GATE_TAG, true, &message, 1, &flight);
     }
-    log_free_error();
+    log_release_error();
 }
 
 /* The word goes first: who finds an announcement gone finds the reason. */

@@ -297,8 +297,9 @@ static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
     double waited = ledger->whole_steps ? 0 : (double)ledger->waited_ns / NS_PER_S;
     struct policy_time taken = {fmax(0, basis - waited), basis, 0};
     if (!ledger->was_probe) { /* one with shadows tells what a dense step would take */
-        taken.own += ledger_others_s(context);
-        taken.seconds += ledger_others_s(context);
+        double others = ledger_others_coding_s(context);
+        taken.own += others;
+        taken.seconds += others;
     }
     enum ww_status status = wanted ? time_turn(context, &taken) : WW_OK;
     if (status == WW_OK && policy_note(&ledger->policy, &taken)) {

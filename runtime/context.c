@@ -84,7 +84,7 @@ enum ww_status context_break(struct ww_context *context, enum ww_status status,
             context_break_calls(context);
         }
     }
-    log_free_error();
+    log_release_error();
     return atomic_load(&context->failure);
 }
 

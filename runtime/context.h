@@ -442,7 +442,8 @@ bool ledger_wants_times(const struct ww_context *context);     /* of buckets */
 bool ledger_weighs(uint64_t step);                             /* residuals, in this step */
 void ledger_note_calls(struct ww_context *context);            /* the calls' lane is locked */
 uint64_t ledger_handover_ns(const struct ww_context *context); /* of this step ... */
-double ledger_others_s(const struct ww_context *context);      /* ... once its results are there */
+double
+ledger_others_coding_s(const struct ww_context *context); /* ... once its results are there */
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of

@@ -42,7 +42,7 @@ static const struct interval anything = {0, -INFINITY, INFINITY};
 
 /* What other ranks' encoding and decoding took from the caller's own work, where they share its
  * core: no part of its time inside wirewise. Ranks are taken to encode as long as each other. */
-double ledger_others_s(const struct ww_context *context)
+double ledger_others_coding_s(const struct ww_context *context)
 {
     const struct ledger *ledger = &context->ledger;
     bool shared = context->crowded && !ledger->whole_steps;
@@ -55,7 +55,7 @@ static struct interval by_model(const struct ww_context *context, const struct w
 {
     const struct ledger *ledger = &context->ledger;
     double own = report->exposed_s - report->skew_s; /* a dense step waits as long */
-    double actual = own + ledger_others_s(context);
+    double actual = own + ledger_others_coding_s(context);
     double hidden = fmax(0, report->communication_s - report->exposed_s);
     return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
                              fmax(0, ledger->model.least - hidden) - actual,

@@ -27,7 +27,7 @@ enum ww_status topology_all_well(const struct ww_world *world, const struct topo
     }
     enum ww_status gathered = world_gather(world, &mine, votes, sizeof mine);
     if (own != WW_OK) {
-        log_free_error();
+        log_release_error();
     }
     enum ww_status status = own == WW_OK ? gathered : own;
     for (int rank = 0; status == WW_OK && rank < world->size; rank++) {

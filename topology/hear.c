@@ -135,7 +135,7 @@ static void tell(struct meter *meter, struct note *note, struct telling *telling
                              setup->transport->post(setup->fabric, TAG_NOTES, false, &message, 1,
                                                     &telling->flight) == WW_OK;
     }
-    log_free_error();
+    log_release_error();
 }
 
 /* The first that is still on its way. NULL = none is. */
@@ -150,7 +150,7 @@ static struct telling *tellings_look(struct meter *meter, struct telling *tellin
                              setup->transport->poll(setup->fabric, &telling->flight) == WW_PENDING;
         found = found == NULL && telling->under_way ? telling : found;
     }
-    log_free_error();
+    log_release_error();
     return found;
 }
 

@@ -28,7 +28,7 @@ unsigned long log_error_count(void);
 /* Between the two, failures of the calling thread go to debug level and leave its latest error as
  * it is: what fails because something else failed before must not hide that. May be nested. */
 void log_hold_error(void);
-void log_free_error(void);
+void log_release_error(void);
 
 /* In a forked child, before it logs. */
 void log_after_fork(void);

@@ -142,7 +142,7 @@ void log_hold_error(void)
     held++;
 }
 
-void log_free_error(void)
+void log_release_error(void)
 {
     held--;
 }

@@ -100,28 +100,46 @@ enum fault folder_read(const char *folder, struct folder_list *list, struct reas
     return FAULT_NONE;
 }
 
-static void clean_kind(const char *folder, uint64_t first, bool manifests)
+/* Which files go, by generation and what follows it in the name. */
+struct sweep {
+    const char *folder;
+    uint64_t limit; /* a generation */
+    bool (*takes)(const struct sweep *sweep, uint64_t generation, const char *rest);
+};
+
+static void sweep_files(const struct sweep *sweep)
 {
     struct dirent *entry;
-    DIR *stream = opendir(folder);
+    DIR *stream = opendir(sweep->folder);
     if (stream == NULL) {
         return;
     }
     while ((entry = readdir(stream)) != NULL) {
         uint64_t generation;
         const char *rest;
-        if (parse_name(entry->d_name, &generation, &rest) && generation < first &&
-            (strcmp(rest, MANIFEST) == 0) == manifests) {
+        if (parse_name(entry->d_name, &generation, &rest) &&
+            sweep->takes(sweep, generation, rest)) {
             unlinkat(dirfd(stream), entry->d_name, 0);
         }
     }
     closedir(stream);
 }
 
+static bool is_old_manifest(const struct sweep *sweep, uint64_t generation, const char *rest)
+{
+    return generation < sweep->limit && strcmp(rest, MANIFEST) == 0;
+}
+
+static bool is_old(const struct sweep *sweep, uint64_t generation, const char *rest)
+{
+    (void)rest;
+    return generation < sweep->limit;
+}
+
 void folder_clean(const char *folder, uint64_t first)
 {
-    clean_kind(folder, first, true);
-    clean_kind(folder, first, false);
+    sweep_files(&(struct sweep){folder, first, is_old_manifest});
+    sweep_files(&(struct sweep){folder, first, is_old});
 }
 
 /* Whether what follows the generation is ".rank-000003", or an unfinished file. */
@@ -142,39 +160,28 @@ static bool may_be_orphan(const char *rest, bool *unfinished)
 }
 
 /* Without any manifest rank 0's file tells: the manifest would lie where it does. */
-static bool is_orphan(const char *folder, uint64_t generation, uint64_t newest)
+static bool is_orphan(const struct sweep *sweep, uint64_t generation, const char *rest)
 {
     char path[FILE_PATH_BYTES];
-    if (newest > 0) {
-        return generation > newest;
+    bool unfinished;
+    if (!may_be_orphan(rest, &unfinished)) {
+        return false;
     }
-    folder_path(path, folder, generation, 0);
+    if (unfinished || sweep->limit > 0) {
+        return unfinished || generation > sweep->limit;
+    }
+    folder_path(path, sweep->folder, generation, 0);
     return access(path, F_OK) == 0;
 }
 
-/* Rank 0's files, or all others. */
-static void clear_orphans_of(const char *folder, uint64_t newest, bool first)
+static bool is_orphan_of_others(const struct sweep *sweep, uint64_t generation, const char *rest)
 {
-    struct dirent *entry;
-    DIR *stream = opendir(folder);
-    if (stream == NULL) {
-        return;
-    }
-    while ((entry = readdir(stream)) != NULL) {
-        uint64_t generation;
-        const char *rest;
-        bool unfinished;
-        if (parse_name(entry->d_name, &generation, &rest) && may_be_orphan(rest, &unfinished) &&
-            (strcmp(rest, FIRST_SHARD) == 0) == first &&
-            (unfinished || is_orphan(folder, generation, newest))) {
-            unlinkat(dirfd(stream), entry->d_name, 0);
-        }
-    }
-    closedir(stream);
+    return strcmp(rest, FIRST_SHARD) != 0 && is_orphan(sweep, generation, rest);
 }
 
+/* Rank 0's last, by which the others are known. */
 void folder_clear_orphans(const char *folder, uint64_t newest)
 {
-    clear_orphans_of(folder, newest, false);
-    clear_orphans_of(folder, newest, true);
+    sweep_files(&(struct sweep){folder, newest, is_orphan_of_others});
+    sweep_files(&(struct sweep){folder, newest, is_orphan});
 }

@@ -81,10 +81,10 @@ Test(log, what_fails_behind_a_failure_does_not_hide_it)
     log_hold_error();
     log_hold_error();
     cr_expect_eq(log_failure(WW_PEER_FAILED, "second"), WW_PEER_FAILED);
-    log_free_error();
+    log_release_error();
     log_failure(WW_PEER_FAILED, "third");
     cr_expect_str_eq(log_last_error(), "first");
-    log_free_error();
+    log_release_error();
     log_failure(WW_PEER_FAILED, "fourth");
     cr_expect_str_eq(log_last_error(), "fourth");
     cr_expect_str_eq(tap_close(&tap), "wirewise error: first\nwirewise error: fourth\n");

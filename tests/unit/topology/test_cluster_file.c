@@ -118,9 +118,10 @@ Test(cluster_file, every_key_is_understood)
     cr_expect(near(cluster.memory.await.value, 90e-9));
 }
 
+#define HEAD "[nodes]\nA = 2\n[shape A]\n" /* the next line is line 4 */
+
 Test(cluster_file, what_is_wrong_is_refused_with_its_line)
 {
-#define HEAD "[nodes]\nA = 2\n[shape A]\n" /* the next line is line 4 */
     static const struct {
         const char *text;
         int line; /* 0 = none */
