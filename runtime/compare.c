@@ -271,12 +271,12 @@ static enum ww_status end_together(struct ww_context *context, struct policy_tim
 }
 
 /* What the step took in the end, or what a dense one would have. */
-static enum ww_status time_turn(struct ww_context *context, struct policy_time *taken)
+static enum ww_status time_turn(struct ww_context *context, const struct ww_report *report,
+                                struct policy_time *taken)
 {
     struct ledger *ledger = &context->ledger;
     bool shadows = ledger->was_probe && ledger->shadows;
     double basis = taken->seconds;
-    double communication = (double)context->step.communication_ns / NS_PER_S;
     double exposed = (double)atomic_load(&context->step.exposed_ns) / NS_PER_S;
     enum ww_status status = ledger->whole_steps ? WW_OK : end_together(context, taken);
     if (status != WW_OK || !shadows) {
@@ -284,11 +284,12 @@ static enum ww_status time_turn(struct ww_context *context, struct policy_time *
     }
     status = yardstick_run_shadows(context);
     double shadow = (double)ledger->shadow_ns / NS_PER_S;
-    taken->seconds = with_dense(basis, communication, exposed, shadow);
+    taken->seconds = with_dense(basis, report->communication_s, exposed, shadow);
     return status != WW_OK || ledger->whole_steps ? status : end_together(context, taken);
 }
 
-static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
+static enum ww_status compare(struct ww_context *context, uint64_t now_ns,
+                              const struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
     bool wanted = policy_times(&ledger->policy);
@@ -297,11 +298,11 @@ static enum ww_status compare(struct ww_context *context, uint64_t now_ns)
     double waited = ledger->whole_steps ? 0 : (double)ledger->waited_ns / NS_PER_S;
     struct policy_time taken = {fmax(0, basis - waited), basis, 0};
     if (!ledger->was_probe) { /* one with shadows tells what a dense step would take */
-        double others = ledger_others_coding_s(context);
+        double others = ledger_others_coding_s(context, report);
         taken.own += others;
         taken.seconds += others;
     }
-    enum ww_status status = wanted ? time_turn(context, &taken) : WW_OK;
+    enum ww_status status = wanted ? time_turn(context, report, &taken) : WW_OK;
     if (status == WW_OK && policy_note(&ledger->policy, &taken)) {
         status = agree(context);
     }
@@ -322,5 +323,5 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
     ledger->was_probe = policy_is_probe(&ledger->policy);
     ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
     report->probe = ledger->was_probe;
-    return compare(context, now_ns);
+    return compare(context, now_ns, report);
 }

@@ -441,9 +441,8 @@ void ledger_note_drain(struct ww_context *context, struct ww_report *report);
 bool ledger_wants_times(const struct ww_context *context);     /* of buckets */
 bool ledger_weighs(uint64_t step);                             /* residuals, in this step */
 void ledger_note_calls(struct ww_context *context);            /* the calls' lane is locked */
-uint64_t ledger_handover_ns(const struct ww_context *context); /* of this step ... */
-double
-ledger_others_coding_s(const struct ww_context *context); /* ... once its results are there */
+uint64_t ledger_handover_ns(const struct ww_context *context); /* of this step */
+double ledger_others_coding_s(const struct ww_context *context, const struct ww_report *report);
 bool ledger_may_encode(const struct bucket *bucket);
 
 /* compare.c: the policy of a menu; the codec of a bucket in the present step, before the warm-up of

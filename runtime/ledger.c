@@ -42,12 +42,11 @@ static const struct interval anything = {0, -INFINITY, INFINITY};
 
 /* What other ranks' encoding and decoding took from the caller's own work, where they share its
  * core: no part of its time inside wirewise. Ranks are taken to encode as long as each other. */
-double ledger_others_coding_s(const struct ww_context *context)
+double ledger_others_coding_s(const struct ww_context *context, const struct ww_report *report)
 {
-    const struct ledger *ledger = &context->ledger;
-    bool shared = context->crowded && !ledger->whole_steps;
+    bool shared = context->crowded && !context->ledger.whole_steps;
     double others = shared ? context->ranks_per_cpu - 1 : 0;
-    return others * seconds_of(ledger->encode_ns + ledger->decode_ns);
+    return others * (report->encode_s + report->decode_s);
 }
 
 /* By the model: what a dense step would have taken, less what this one took. */
@@ -55,7 +54,7 @@ static struct interval by_model(const struct ww_context *context, const struct w
 {
     const struct ledger *ledger = &context->ledger;
     double own = report->exposed_s - report->skew_s; /* a dense step waits as long */
-    double actual = own + ledger_others_coding_s(context);
+    double actual = own + ledger_others_coding_s(context, report);
     double hidden = fmax(0, report->communication_s - report->exposed_s);
     return (struct interval){fmax(0, ledger->model.mean - hidden) - actual,
                              fmax(0, ledger->model.least - hidden) - actual,

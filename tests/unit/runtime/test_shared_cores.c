@@ -9,13 +9,14 @@
 Test(shared_cores, others_coding_is_charged)
 {
     static struct ww_context context = {.ranks_per_cpu = 1.5, .crowded = true};
-    context.ledger.encode_ns = 3000000;
-    context.ledger.decode_ns = 1000000;
-    cr_expect_float_eq(ledger_others_coding_s(&context), 0.002, 1e-9);
+    struct ww_report report = WW_REPORT_INIT;
+    report.encode_s = 3e-3;
+    report.decode_s = 1e-3;
+    cr_expect_float_eq(ledger_others_coding_s(&context, &report), 0.002, 1e-9);
     context.ledger.whole_steps = true; /* they hold it already */
-    cr_expect_float_eq(ledger_others_coding_s(&context), 0, 1e-9);
+    cr_expect_float_eq(ledger_others_coding_s(&context, &report), 0, 1e-9);
     context.ledger.whole_steps = false;
     context.ranks_per_cpu = 0.5;
     context.crowded = false;
-    cr_expect_float_eq(ledger_others_coding_s(&context), 0, 1e-9);
+    cr_expect_float_eq(ledger_others_coding_s(&context, &report), 0, 1e-9);
 }
