@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""predictions.py BUILD [--hosts 2,4] [--rates 1gbit,5gbit] [--ranks 1,2] [bench's flags]
+"""predictions.py BUILD [--hosts 2,4] [--rates 1gbit,5gbit] [--ranks 1,2] [--runs 1] [bench's flags]
 
 Between hosts that tests/cluster/hosts.sh makes: every way of an all-reduce is measured, and compared
 with what was predicted twice, by `wirewise plan` from the links as given (a cluster file with rate,
 latency and efficiency), and by the calibrated job itself (`wirewise bench --predict`). Prints the
 median error of both, how many pairs of ways that differ by more than 5 % were put in the right
 order, small vectors apart from those of 2 MiB and more, and how much longer the chosen way took
-than the best. Needs root, and an otherwise idle machine."""
+than the best: over several runs, as each measures anew, by the median over runs of what each way
+took beside its run's best, and next to it how often one run's best way was another run's, as no
+choice can do better than that. Needs root, and an otherwise idle machine."""
 import argparse
+import itertools
 import json
 import os
 import re
@@ -18,6 +21,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOSTS = os.path.join(HERE, "..", "tests", "cluster", "hosts.sh")
+WITHIN = 1.05
 LARGE = 2 << 20  # 16 bursts of the shaper: the wire decides, not the cores that all hosts share
 CLUSTER = """[cluster]
 name = given
@@ -99,13 +103,38 @@ class Score:
                 f"({100 * self.right / max(self.total, 1):.1f} %)")
 
 
-def tell_choice(rows, size):
-    """How much longer the chosen way took than the best one."""
-    best = min(row[3] for row in rows if row[1] == size)
-    ratio = next(row[3] for row in rows if row[1] == size and row[4]) / best
-    if ratio > 1.05:
-        print(f"  {size} bytes: the chosen way took {ratio:.3f} x the best one's time")
-    return ratio
+def ratios(rows, size):
+    """What each way took, over the best one's time, and which was chosen."""
+    best = min(row[4] for row in rows if row[1] == size)
+    took = {row[0]: row[4] / best for row in rows if row[1] == size}
+    return took, next(row[0] for row in rows if row[1] == size and row[5])
+
+
+def tell_choices(runs):
+    """How much longer the chosen ways took than the best ones, over all runs."""
+    right = total = mates_right = mates = 0
+    worst = 1.0
+    for place, rows in runs[0].items():
+        for size in sorted({row[1] for row in rows}):
+            seen = [ratios(run[place], size) for run in runs]
+            typical = {way: statistics.median(took[way] for took, _ in seen) for way in seen[0][0]}
+            best = min(typical.values())
+            for number, (_, chosen) in enumerate(seen):
+                ratio = typical[chosen] / best
+                if ratio > WITHIN:
+                    print(f"  {place}, {size} bytes, run {number + 1}: {chosen} was chosen and takes "
+                          f"{ratio:.3f} x {min(typical, key=typical.get)}")
+                right += ratio <= WITHIN
+                total += 1
+                worst = max(worst, ratio)
+            for one in seen:
+                for other in seen:
+                    if one is not other:
+                        mates_right += other[0][min(one[0], key=one[0].get)] <= WITHIN
+                        mates += 1
+    print(f"chosen: {right} of {total} within {WITHIN} x the best, at most {worst:.3f} x")
+    if mates:
+        print(f"one run's best, in another run: {100 * mates_right / mates:.1f} % within {WITHIN} x")
 
 
 def main():
@@ -115,37 +144,39 @@ def main():
     parser.add_argument("--rates", default="1gbit,5gbit")
     parser.add_argument("--ranks", default="1,2")
     parser.add_argument("--latency", default="20", help="microseconds, as given to the plan")
-    parser.add_argument("--save", help="a file for all rows, as JSON: way, bytes, seconds as given, "
-                        "as calibrated and measured, chosen")
+    parser.add_argument("--save", help="a file for all rows of all runs, as JSON: way, bytes, "
+                        "seconds as given, as calibrated and measured, chosen")
+    parser.add_argument("--runs", type=int, default=1)
     arguments, flags = parser.parse_known_args()
     flags = flags or ["-b", "8", "-e", "64M", "-f", "8", "-n", "9", "--budget", "4"]
     build = os.path.abspath(arguments.build)
     kinds = [(name, part) for name in ("given", "calibrated") for part in ("small", "large")]
     sums = {kind: Score() for kind in kinds}
-    worst = 1.0
-    saved = {}
-    for hosts in map(int, arguments.hosts.split(",")):
-        for rate in arguments.rates.split(","):
-            for ranks in map(int, arguments.ranks.split(",")):
-                print(f"{hosts} hosts x {ranks} ranks, {rate}", flush=True)
-                rows = measured(build, hosts, rate, ranks, flags)
-                sizes = sorted({row[1] for row in rows})
-                given = planned(build, hosts, rate, ranks, arguments.latency, sizes)
-                tables = {"given": given, "calibrated": {(row[0], row[1]): row[2] for row in rows}}
-                for kind in kinds:
-                    part = [row for row in rows if (row[0], row[1]) in given
-                            and (row[1] >= LARGE) == (kind[1] == "large")]
-                    print(f"  {' '.join(kind):17} {Score().add(part, tables[kind[0]])}", flush=True)
-                    sums[kind].add(part, tables[kind[0]])
-                worst = max([worst] + [tell_choice(rows, size) for size in sizes])
-                saved[f"{hosts} x {ranks}, {rate}"] = [
-                    (row[0], row[1], given.get(row[:2]), *row[2:]) for row in rows]
+    places = list(itertools.product(map(int, arguments.hosts.split(",")),
+                                    arguments.rates.split(","),
+                                    map(int, arguments.ranks.split(","))))
+    runs = []
+    for _ in range(arguments.runs):
+        runs.append({})
+        for hosts, rate, ranks in places:
+            place = f"{hosts} hosts x {ranks} ranks, {rate}"
+            print(place, flush=True)
+            rows = measured(build, hosts, rate, ranks, flags)
+            sizes = sorted({row[1] for row in rows})
+            given = planned(build, hosts, rate, ranks, arguments.latency, sizes)
+            tables = {"given": given, "calibrated": {(row[0], row[1]): row[2] for row in rows}}
+            for kind in kinds:
+                part = [row for row in rows if (row[0], row[1]) in given
+                        and (row[1] >= LARGE) == (kind[1] == "large")]
+                print(f"  {' '.join(kind):17} {Score().add(part, tables[kind[0]])}", flush=True)
+                sums[kind].add(part, tables[kind[0]])
+            runs[-1][place] = [(row[0], row[1], given.get(row[:2]), *row[2:]) for row in rows]
     for kind, score in sums.items():
         print(f"{' '.join(kind)}: {score}")
-    print(f"chosen: at most {worst:.3f} x the best")
+    tell_choices(runs)
     if arguments.save:
         with open(arguments.save, "w", encoding="utf-8") as file:
-            json.dump(saved, file, indent=1)
+            json.dump(runs, file, indent=1)
 
 
 if __name__ == "__main__":

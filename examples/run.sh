@@ -97,8 +97,9 @@ awk -v dense="$(last dense)" -v auto="$(last auto)" 'BEGIN {
     pattern = "steps, [0-9.]+ s"
     match(dense, pattern); before = substr(dense, RSTART + 7, RLENGTH - 9)
     match(auto, pattern); after = substr(auto, RSTART + 7, RLENGTH - 9)
-    printf "the two runs differ by %.1f s; above stands what the ledger says was saved\n",
-        before - after
+    printf "the two runs differ by %.1f s of %.0f; ", before - after, before
+    print "such runs scatter by several per cent where cores are shared, so the"
+    print "ledger, whose figure stands above, compares steps of one run"
 }'
 echo "its report: $build/wirewise report $build/run.jsonl"
 echo "again:      $again ${work[*]} ${codecs[*]}"

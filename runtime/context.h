@@ -331,7 +331,7 @@ enum ww_status context_learn_wires(struct ww_context *context, void *fabric);
 enum ww_status context_choose(struct ww_context *context);
 enum ww_status context_agree_choices(struct ww_context *context);
 
-#define TRIAL_SHARE 0.5 /* of the time for measuring */
+#define TRIAL_SHARE 0.65 /* of the time for measuring */
 
 /* trial.c: runs the ways that all-reduces can go at a few sizes, so that prices know what no model
  * does. All ranks call it, while nothing else runs. */

@@ -4,7 +4,9 @@
  * Between hosts naps, announcements and shared cores count for small vectors, which differ from job
  * to job; how much of that wires hide shows at larger ones, where only ways that may be the fastest
  * are tried. On one host all ways are tried at all sizes, as processors differ in what they make of
- * each other's memory. All as far as there is time. */
+ * each other's memory. At each size all take a short turn first, and those that came out near the
+ * fastest further ones, as only among these may the choice be wrong. All as far as there is time.
+ */
 #include "context.h"
 
 #include <math.h>
@@ -15,23 +17,32 @@
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
 #define WAYS_MAX 32
-#define BATCHES 3    /* of each way: the middle one counts */
-#define BATCH_S 1e-3 /* a batch takes about so long */
-#define BATCH_MOST 32
+#define FURTHER_S 1e-3  /* a further batch takes about so long */
+#define BATCH_MOST 32   /* calls */
+#define FIRST_TURNS 2   /* the lesser counts: what comes in between only lengthens it */
+#define FURTHER_TURNS 7 /* at most; odd: the middle one counts */
+#define NEAR 1.3        /* times the fastest: tried further */
 /* From here on times grow with the vector, and what a way takes more than it should does too. */
 #define GROWS_BYTES ((size_t)1 << 20)
 
-/* A size, and which ways are tried there: those priced at so many times the least, or less. */
+/* A size, which ways are tried there (those priced at so many times the least, or less), its part
+ * of the time, and how many calls a further batch has at least: what a shaper or a switch swallows
+ * of one or two tells nothing. */
 struct stop {
     size_t bytes;
     double within;
+    double weight;
+    int row;
 };
 
-static const struct stop stops_between_hosts[] = {
-    {64, HUGE_VAL}, {4096, HUGE_VAL}, {32 << 10, HUGE_VAL}, {256 << 10, 1.5}, {2 << 20, 1.15}};
-static const struct stop stops_in_memory[] = {{64, HUGE_VAL},       {4096, HUGE_VAL},
-                                              {64 << 10, HUGE_VAL}, {512 << 10, HUGE_VAL},
-                                              {4 << 20, HUGE_VAL},  {32 << 20, HUGE_VAL}};
+static const struct stop stops_between_hosts[] = {{64, HUGE_VAL, 2, 3},
+                                                  {4096, HUGE_VAL, 1, 3},
+                                                  {32 << 10, HUGE_VAL, 1, 3},
+                                                  {256 << 10, 1.5, 2, 3},
+                                                  {2 << 20, 1.15, 3, 2}};
+static const struct stop stops_in_memory[] = {
+    {64, HUGE_VAL, 1, 1},        {4096, HUGE_VAL, 1, 1},    {64 << 10, HUGE_VAL, 1, 1},
+    {512 << 10, HUGE_VAL, 1, 1}, {4 << 20, HUGE_VAL, 2, 1}, {32 << 20, HUGE_VAL, 4, 1}};
 
 /* A way at one size. */
 struct way_tried {
@@ -49,7 +60,8 @@ struct trial {
     double left_s; /* of it, as all ranks know it */
     const struct stop *stops;
     int stop_count;
-    int stops_done;
+    bool began;
+    int announced; /* 1: the first way listed is the one that follows an announcement, else 0 */
     int listed;
     int count; /* of those listed, first ones: they are tried */
     struct way_tried ways[WAYS_MAX];
@@ -72,22 +84,28 @@ static enum ww_status add_way(struct trial *trial, const struct wish *wish,
     return status;
 }
 
-/* Puts those ways first, behind `announced`, that may be the fastest. */
-static void put_near_first(struct trial *trial, int announced, double within)
+/* The fastest first, of as many ways, behind the announced one; equals stay as they are. */
+static void sort_ways(struct trial *trial, int count)
 {
     struct way_tried *ways = trial->ways;
-    double least_s = HUGE_VAL;
-    trial->count = announced;
-    for (int w = announced; w < trial->listed; w++) {
-        least_s = fmin(least_s, ways[w].seconds);
-    }
-    for (int w = announced; w < trial->listed; w++) {
-        if (isinf(within) || ways[w].seconds <= within * least_s) {
-            struct way_tried near = ways[w];
-            ways[w] = ways[trial->count];
-            ways[trial->count++] = near;
+    for (int w = trial->announced + 1; w < count; w++) {
+        struct way_tried way = ways[w];
+        int at = w;
+        for (; at > trial->announced && ways[at - 1].seconds > way.seconds; at--) {
+            ways[at] = ways[at - 1];
         }
+        ways[at] = way;
     }
+}
+
+/* Of so many sorted ways, first ones: those within so many times the fastest one's time. */
+static int count_near(const struct trial *trial, int count, double within)
+{
+    double least_s = trial->ways[trial->announced].seconds;
+    while (count > trial->announced + 1 && trial->ways[count - 1].seconds > within * least_s) {
+        count--;
+    }
+    return count;
 }
 
 /* Prices are the same on all ranks, and so are lists. */
@@ -101,7 +119,7 @@ static enum ww_status list_ways(struct trial *trial, const struct stop *stop)
     if (choice.with_announcement) {
         status = add_way(trial, &wish, &choice);
     }
-    int announced = trial->listed;
+    trial->announced = trial->listed;
     int candidates = selector_candidates(selector, &wish);
     for (int i = 0; i < candidates && trial->listed < WAYS_MAX && status == WW_OK; i++) {
         status = selector_candidate(selector, &wish, i, &choice);
@@ -109,7 +127,8 @@ static enum ww_status list_ways(struct trial *trial, const struct stop *stop)
             status = add_way(trial, &wish, &choice);
         }
     }
-    put_near_first(trial, announced, stop->within);
+    sort_ways(trial, trial->listed);
+    trial->count = count_near(trial, trial->listed, stop->within);
     return status;
 }
 
@@ -129,29 +148,64 @@ static enum ww_status run_calls(struct trial *trial, size_t bytes, int calls)
     return status;
 }
 
-static int calls_of(const struct way_tried *way)
+/* Calls in a row, timed together. */
+struct batch {
+    double seconds; /* it takes about so long */
+    int least;      /* calls */
+    int untimed;    /* calls ahead of them: they meet what the way before left behind */
+};
+
+static const struct batch single = {0, 1, 0};
+static const struct batch first = {0.3e-3, 1, 0};
+
+static int calls_of(const struct way_tried *way, struct batch batch)
 {
-    double fits = BATCH_S / way->seconds;
-    return !(fits >= 1) ? 1 : fits > BATCH_MOST ? BATCH_MOST : (int)fits;
+    double fits = batch.seconds / way->seconds;
+    return !(fits >= batch.least) ? batch.least : fits > BATCH_MOST ? BATCH_MOST : (int)fits;
 }
 
-static enum ww_status time_batch(struct trial *trial, size_t bytes, int calls,
+/* Seconds that a batch of each of the first ways takes. */
+static double turn_s(const struct trial *trial, int count, struct batch batch)
+{
+    double sum = 0;
+    for (int w = 0; w < count; w++) {
+        sum += (batch.untimed + calls_of(&trial->ways[w], batch)) * trial->ways[w].seconds;
+    }
+    return sum;
+}
+
+static enum ww_status time_batch(struct trial *trial, size_t bytes, int untimed, int calls,
                                  const struct way_tried *way, double *seconds)
 {
     struct ww_context *context = trial->context;
     context->forced = way->choice;
     context->latest_call.known = false;
+    enum ww_status status = run_calls(trial, bytes, untimed);
     uint64_t begin_ns = clock_now_ns();
-    enum ww_status status = run_calls(trial, bytes, calls);
+    status = status == WW_OK ? run_calls(trial, bytes, calls) : status;
     *seconds = (double)(clock_now_ns() - begin_ns) * 1e-9 / calls;
     return status;
 }
 
-static double middle_of(const double batches[BATCHES])
+/* Of two values the lesser. */
+static double middle_of(double *values, int count)
 {
-    double low = fmin(batches[0], batches[1]);
-    double high = fmax(batches[0], batches[1]);
-    return fmax(low, fmin(high, batches[2]));
+    for (int i = 1; i < count; i++) {
+        double value = values[i];
+        int at = i;
+        for (; at > 0 && values[at - 1] > value; at--) {
+            values[at] = values[at - 1];
+        }
+        values[at] = value;
+    }
+    return values[(count - 1) / 2];
+}
+
+/* Where a shaper saved up for a burst, short trials beat the wire: what streams took is the least.
+ */
+static double believable_s(const struct trial *trial, const struct way_tried *way, double seconds)
+{
+    return trial->context->sight.all ? seconds : fmax(seconds, way->price.wire_s);
 }
 
 /* The ranks' mean time of each way, as they wait for each other, and what time is left. */
@@ -166,71 +220,66 @@ static enum ww_status agree_on_times(struct trial *trial)
     enum ww_status status = ww_all_reduce(trial->context, times, times, (size_t)trial->count + 1,
                                           WW_F64, WW_MEAN);
     for (int w = 0; w < trial->count; w++) {
-        trial->ways[w].seconds = times[w];
+        trial->ways[w].seconds = believable_s(trial, &trial->ways[w], times[w]);
     }
     trial->left_s = trial->budget_s - times[trial->count];
     return status;
 }
 
-/* One call of each way. */
-static enum ww_status call_each(struct trial *trial, size_t bytes, bool timed)
+/* The first ways take turns, so that an interruption of some milliseconds meets one batch of each,
+ * and no shaper gives one of them what another one saved up. Numbers of calls follow from what all
+ * ranks know. */
+static enum ww_status time_ways(struct trial *trial, size_t bytes, int count, int turns,
+                                struct batch batch)
 {
+    double taken[WAYS_MAX][FURTHER_TURNS] = {{0}};
+    int calls[WAYS_MAX];
     enum ww_status status = WW_OK;
-    for (int w = 0; w < trial->count && status == WW_OK; w++) {
-        struct way_tried *way = &trial->ways[w];
-        double seconds;
-        status = time_batch(trial, bytes, 1, way, &seconds);
-        way->seconds = timed ? seconds : way->seconds;
+    for (int w = 0; w < count; w++) {
+        calls[w] = calls_of(&trial->ways[w], batch);
     }
-    return status;
+    for (int i = 0; i < turns * count && status == WW_OK; i++) {
+        int w = i % count;
+        status = time_batch(trial, bytes, batch.untimed, calls[w], &trial->ways[w],
+                            &taken[w][i / count]);
+    }
+    for (int w = 0; w < count; w++) {
+        trial->ways[w].seconds = middle_of(taken[w], turns);
+    }
+    return status == WW_OK ? agree_on_times(trial) : status;
 }
 
 /* What is new takes longer once: every way at first, and inside a host scratch, which grows with
- * the size. Before the first stop prices may also be far off: how many calls fit follows from one.
- */
+ * the size. Prices may also be far off at first: how many calls fit follows from that one. Later a
+ * single call gathers ranks that came one after another. */
 static enum ww_status prepare(struct trial *trial, size_t bytes)
 {
-    bool first = trial->stops_done == 0;
-    bool is_new = first || trial->context->sight.all;
-    enum ww_status status = is_new ? call_each(trial, bytes, false) : WW_OK;
-    if (status == WW_OK && first) {
-        status = call_each(trial, bytes, true);
-        status = status == WW_OK ? agree_on_times(trial) : status;
-    }
-    return status;
+    bool is_new = !trial->began || trial->context->sight.all;
+    double seconds;
+    trial->began = true;
+    return is_new ? time_ways(trial, bytes, trial->count, 1, single)
+                  : time_batch(trial, bytes, 0, 1, &trial->ways[0], &seconds);
 }
 
-/* The ways take turns, so that an interruption of some milliseconds meets one batch of each.
- * Numbers of calls follow from what all ranks know. */
-static enum ww_status time_ways(struct trial *trial, size_t bytes)
+/* Further turns of those near the fastest, until `end_s` of the time are left: an odd number. */
+static enum ww_status try_further(struct trial *trial, const struct stop *stop, double end_s)
 {
-    double batches[WAYS_MAX][BATCHES] = {{0}};
-    int calls[WAYS_MAX];
-    enum ww_status status = WW_OK;
-    for (int w = 0; w < trial->count; w++) {
-        calls[w] = calls_of(&trial->ways[w]);
-    }
-    for (int i = 0; i < BATCHES * trial->count && status == WW_OK; i++) {
-        int w = i % trial->count;
-        double *batch = &batches[w][i / trial->count];
-        status = time_batch(trial, bytes, calls[w], &trial->ways[w], batch);
-    }
-    for (int w = 0; w < trial->count; w++) {
-        trial->ways[w].seconds = middle_of(batches[w]);
-    }
-    return status;
+    struct batch batch = {FURTHER_S, stop->row, 1};
+    sort_ways(trial, trial->count);
+    int near = count_near(trial, trial->count, NEAR);
+    double fits = (trial->left_s - end_s) / turn_s(trial, near, batch);
+    int turns = !(fits >= 1) ? 0 : fits > FURTHER_TURNS ? FURTHER_TURNS : ((int)fits - 1) | 1;
+    return turns > 0 ? time_ways(trial, stop->bytes, near, turns, batch) : WW_OK;
 }
 
-/* Tells the price of a way what it took, or what it must be taken to take. Where a shaper saved up
- * for a burst, short trials beat the wire: what streams took is the least. */
+/* Tells the price of a way what it took, or what it must be taken to take. */
 static enum ww_status correct(const struct trial *trial, size_t bytes, const struct way_tried *way,
                               double seconds)
 {
     struct ww_context *context = trial->context;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, bytes, WW_F32, 0};
-    bool sees = context->sight.all;
-    double took_s = sees ? seconds : fmax(seconds, way->price.wire_s);
-    bool grows = sees || (bytes >= GROWS_BYTES && took_s > way->price.seconds);
+    double took_s = believable_s(trial, way, seconds);
+    bool grows = context->sight.all || (bytes >= GROWS_BYTES && took_s > way->price.seconds);
     return selector_correct(context->selector, &wish, &way->choice, took_s, grows);
 }
 
@@ -252,28 +301,37 @@ static enum ww_status correct_all(const struct trial *trial, size_t bytes)
     return status;
 }
 
-static enum ww_status try_stop(struct trial *trial, size_t bytes)
+static enum ww_status try_stop(struct trial *trial, const struct stop *stop, double end_s)
 {
-    enum ww_status status = prepare(trial, bytes);
+    enum ww_status status = prepare(trial, stop->bytes);
     if (status == WW_OK) {
-        status = time_ways(trial, bytes);
+        status = time_ways(trial, stop->bytes, trial->count, FIRST_TURNS, first);
     }
     if (status == WW_OK) {
-        status = agree_on_times(trial);
+        status = try_further(trial, stop, end_s);
     }
-    trial->stops_done++;
-    return status == WW_OK ? correct_all(trial, bytes) : status;
+    return status == WW_OK ? correct_all(trial, stop->bytes) : status;
 }
 
-/* Seconds that trying takes. */
-static double expected_s(const struct trial *trial)
+/* Keeps as many of the ways as there is time for; two at least, as one alone tells nothing about
+ * which is faster. */
+static bool fit_ways(struct trial *trial, double time_s)
 {
-    double sum = 0;
-    for (int w = 0; w < trial->count; w++) {
-        const struct way_tried *way = &trial->ways[w];
-        sum += BATCHES * calls_of(way) * way->seconds;
+    int least = trial->announced + 2;
+    while (trial->count > least && FIRST_TURNS * turn_s(trial, trial->count, first) > time_s) {
+        trial->count--;
     }
-    return sum;
+    return trial->count >= least && FIRST_TURNS * turn_s(trial, trial->count, first) <= time_s;
+}
+
+/* What is left of the time when this stop and those before it had theirs. */
+static double end_of(const struct trial *trial, int stop)
+{
+    double after = 0;
+    for (int i = stop + 1; i < trial->stop_count; i++) {
+        after += trial->stops[i].bytes <= trial->bytes ? trial->stops[i].weight : 0;
+    }
+    return trial->left_s * after / (after + trial->stops[stop].weight);
 }
 
 /* Those that fit into the time, one after another. */
@@ -283,9 +341,10 @@ static enum ww_status try_stops(struct trial *trial)
     for (int i = 0; i < trial->stop_count && status == WW_OK; i++) {
         const struct stop *stop = &trial->stops[i];
         if (stop->bytes <= trial->bytes) {
+            double end_s = end_of(trial, i);
             status = list_ways(trial, stop);
-            if (status == WW_OK && expected_s(trial) < trial->left_s) {
-                status = try_stop(trial, stop->bytes);
+            if (status == WW_OK && fit_ways(trial, trial->left_s - end_s)) {
+                status = try_stop(trial, stop, end_s);
             }
         }
     }
@@ -339,7 +398,7 @@ static enum ww_status trial_init(struct trial *trial, struct ww_context *context
         if (status != WW_OK) {
             return status;
         }
-        if (expected_s(trial) < trial->budget_s) {
+        if (fit_ways(trial, trial->budget_s)) {
             trial->bytes = trial->stops[i].bytes;
         }
     }

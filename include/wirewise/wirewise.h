@@ -151,7 +151,7 @@ struct ww_config {
                                     process and up to a second; false = only what is cheap */
     enum ww_calibrate calibrate; /* measure the wires when a context is made, so that choices suit
                                     them */
-    double calibrate_s;          /* how long that may take, about; half of it is for wires, and
+    double calibrate_s;          /* how long that may take, about; a third of it is for wires, and
                                     hardly needed where calibration_file has them */
     const char *calibration_file; /* where rank 0 keeps measurements for later jobs; "auto" =
                                      wirewise/calibration in $XDG_CACHE_HOME or ~/.cache, "none" =

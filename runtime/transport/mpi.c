@@ -126,12 +126,25 @@ static enum ww_status mpi_is_up(const char *what)
     return WW_OK;
 }
 
+/* Who waits so long says so, and again after twice, four times ... that. */
+#define SAID_AFTER_NS (60 * CLOCK_NS_PER_S)
+
 /* Waits without keeping the lock, so that a progress thread on another fabric goes on: another
- * rank may need its answer before it comes to this collective. */
-static int collective_wait(MPI_Request *request)
+ * rank may need its answer before it comes to this collective. For ever, as ranks may come as late
+ * as they like; MPI does not tell who is missing. */
+static int collective_wait(const char *what, MPI_Request *request)
 {
+    uint64_t begin_ns = clock_now_ns();
+    uint64_t said_ns = SAID_AFTER_NS;
     int done = 0;
     for (;;) {
+        uint64_t waited_ns = clock_now_ns() - begin_ns;
+        if (waited_ns >= said_ns) {
+            log_warn("waited %.0f s for other ranks to %s: one that is busy elsewhere, stopped or "
+                     "gone holds up all; the ranks that do not say this are those to look at",
+                     (double)waited_ns / (double)CLOCK_NS_PER_S, what);
+            said_ns *= 2;
+        }
         pthread_mutex_lock(&shared_lock);
         int code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
         pthread_mutex_unlock(&shared_lock);
@@ -568,7 +581,7 @@ static enum ww_status comm_duplicate(MPI_Comm from, MPI_Comm *comm)
     int code = MPI_Comm_idup(from, comm, &request);
     pthread_mutex_unlock(&shared_lock);
     if (code == MPI_SUCCESS) {
-        code = collective_wait(&request);
+        code = collective_wait("open MPI's transport", &request);
     }
     if (code != MPI_SUCCESS) {
         return log_failure(WW_TRANSPORT_FAILED, "MPI could not duplicate the communicator: %s",
@@ -805,7 +818,7 @@ static int mpi_all_gather(void *self, const void *mine, void *all, size_t bytes)
                               MPI_Comm_f2c((MPI_Fint)(intptr_t)self), &request);
     pthread_mutex_unlock(&shared_lock);
     if (code == MPI_SUCCESS) {
-        code = collective_wait(&request);
+        code = collective_wait("gather what each rank says of itself", &request);
     }
     if (code != MPI_SUCCESS) {
         log_failure(WW_TRANSPORT_FAILED, "MPI could not gather %zu bytes from every rank: %s",
