@@ -75,6 +75,12 @@ run_tests() {
 }
 
 no_fabrics=(-DWIREWISE_MPI=OFF -DWIREWISE_UCX=OFF -DWIREWISE_EXAMPLES=OFF)
+# With assertions; more optimisation takes more than twice as long to compile, and what sanitizers
+# add makes the compiler warn of what is not there.
+checked=(-DCMAKE_BUILD_TYPE=None)
+for language in C CXX; do
+    checked+=(-DCMAKE_${language}_FLAGS="-O1 -g1 -Wno-maybe-uninitialized -Wno-format-truncation")
+done
 # Kernels for GPUs know no sanitizer: those of the first part serve.
 made_kernels=(-DWIREWISE_CUDA_OBJECTS_FROM="$PWD/build")
 # What the first part has judged already, whatever the build, ...
@@ -103,7 +109,7 @@ bare_build() {
 }
 
 address_and_undefined() {
-    configure_and_build build-asan all "${no_fabrics[@]}" "${made_kernels[@]}" \
+    configure_and_build build-asan all "${no_fabrics[@]}" "${checked[@]}" "${made_kernels[@]}" \
         -DWIREWISE_SANITIZE=address,undefined &&
         ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
             run_tests build-asan -LE "$seen_already"
@@ -131,8 +137,8 @@ thread_sanitizer() {
         skipped+=("build-tsan: everything (ThreadSanitizer does not run on this machine)")
         return 0
     fi
-    configure_and_build build-tsan threads_tests "${no_fabrics[@]}" "${made_kernels[@]}" \
-        -DWIREWISE_SANITIZE=thread || return 1
+    configure_and_build build-tsan threads_tests "${no_fabrics[@]}" "${checked[@]}" \
+        "${made_kernels[@]}" -DWIREWISE_SANITIZE=thread || return 1
     # Programs inherit the wish for fewer address bits from the shell that starts ctest.
     if [ -n "$prefix" ]; then
         ctest() { setarch -R ctest "$@"; }

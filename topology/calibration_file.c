@@ -169,7 +169,7 @@ static bool read_section(const char *section, struct wires *wires)
         return false;
     }
     for (int level = 0; level < wires->levels; level++) {
-        char prefix[16];
+        char prefix[20];
         struct link *link = &wires->link[level];
         snprintf(prefix, sizeof prefix, "link.%d", level);
         if (!read_rows(section, prefix, link_rows, LENGTH(link_rows), link) ||
@@ -231,7 +231,7 @@ static void write_section(char into[SECTION_BYTES], uint64_t fingerprint, const 
     size_t bytes = SECTION_BYTES;
     int used = snprintf(into, bytes, "[%016" PRIx64 "]\nlevels = %d\n", fingerprint, wires->levels);
     for (int level = 0; level < wires->levels; level++) {
-        char prefix[16];
+        char prefix[20];
         const struct link *link = &wires->link[level];
         snprintf(prefix, sizeof prefix, "link.%d", level);
         used += write_rows(into + used, bytes - (size_t)used, prefix, link_rows, LENGTH(link_rows),
