@@ -77,6 +77,28 @@ else
     refuses 5 "built without hwloc" "$machines/twins.ini" -b 64M
 fi
 
+# A shape of one GPU has no links, which must not become those of all.
+printf '%s\n' "[cluster]" "device = gpu" "[shape A]" "gpus = 8" "gpu.links = 300 GB/s" "ports = 1" \
+    "port = 100 Gb/s EFA" "[shape C]" "gpus = 1" "ports = 1" "port = 100 Gb/s EFA" "[nodes]" \
+    "A = 3" "C = 1" >"$work/alone.ini"
+prints "246 GB/s rank" "$work/alone.ini" -b 1M --all
+"$command" plan "$work/alone.ini" -b 1M --all | grep -q nan && complain "no number for one GPU"
+# A root sends and receives nothing: 1.75 GiB over 246 GB/s take 7.6 ms.
+printf '%s\n' "[cluster]" "device = gpu" "[shape A]" "gpus = 8" "gpu.links = 300 GB/s" "[nodes]" \
+    "A = 1" >"$work/gpus.ini"
+prints "scatter_gather  *64 MiB  *7\.[6-9]" "$work/gpus.ini" -b 1G -c broadcast
+# Small values travel with the announcement, which is a way like others.
+printf '%s\n' "[shape A]" "ranks = 8" "cores = 8" "[nodes]" "A = 1" >"$work/memory.ini"
+prints " announcement " "$work/memory.ini" -b 16K --all
+prints " announcement " "$work/memory.ini" -b 16K -a announcement
+refuses 2 "no algorithm \"announcement\"" "$work/memory.ini" -b 1M -a announcement
+# Whose bytes pass the wires like others: 3 times 100 bytes at 1 Mb/s take 2.4 ms.
+printf '%s\n' "[shape A]" "ranks = 1" "cores = 1" "ports = 1" "port = 1 Mb/s Ethernet" "[nodes]" \
+    "A = 4" >"$work/slow.ini"
+prints " announcement .* 2\.[4-9][0-9]* ms" "$work/slow.ini" -b 100
+sed 's/1 Mb/999999999 Tb/' "$work/slow.ini" >"$work/fast.ini"
+refuses 2 "a rate from 1 Kb/s to 100 TB/s and a kind" "$work/fast.ini" -b 100
+
 refuses 2 "cannot open /nowhere/at/all.ini" /nowhere/at/all.ini -b 64M
 refuses 2 "which sizes are to be priced is missing" "$pair"
 refuses 2 "write bytes, or numbers with K, M or G" "$pair" -b 64X

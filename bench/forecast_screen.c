@@ -158,8 +158,7 @@ static void print_codecs(const struct ww_forecast_cluster *cluster, FILE *to)
             "wires is %s%s\n%10s  %9s  %18s  %10s\n",
             rate_text(cluster->rank_gb_s, rate),
             strcmp(cluster->device, "gpu") == 0
-                ? "\n(as if GPUs encoded at the speed of their memory: this version encodes on "
-                  "hosts)"
+                ? "\n(GPUs are taken to encode at the speed of their memory)"
                 : "",
             "codec", "of fp32", "pays below a rank's", "gain here");
     for (int i = 0; i < cluster->codec_count; i++) {

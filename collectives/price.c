@@ -49,8 +49,10 @@ static double carrying_s(const struct wires *wires, const struct tally *tally, d
     double seconds = 0;
     for (int l = 0; l < wires->levels; l++) {
         const struct mail *mail = &tally->mail[l];
+        const struct link *link = &wires->link[l];
         bool sends = mail->messages > 0; /* what is read in peers' memory counts as sent too */
-        seconds += sends ? (mail->out + mail->in) * bytes * wires->link[l].core_byte_s : 0;
+        double moved = link->core_duplex ? larger(mail->out, mail->in) : mail->out + mail->in;
+        seconds += sends ? moved * bytes * link->core_byte_s : 0;
     }
     return seconds;
 }
@@ -302,10 +304,14 @@ struct price board_price(const struct topology *topology, const struct wires *wi
                           .limit = LIMIT_LATENCY};
 }
 
-struct price gate_price(const struct topology *topology, const struct wires *wires)
+struct price gate_price(const struct topology *topology, const struct wires *wires, double bytes)
 {
     int outermost = wires->levels - 1;
-    double seconds = message_gate_s(wires, topology->size);
+    double here = (double)topology->size /
+                  topology->hosts; /* whose values leave by one host's port */
+    double leaving = here * (topology->size - here) * bytes;
+    double seconds = message_gate_s(wires, topology->size) +
+                     leaving * wires->link[outermost].port_byte_s;
     double spread = wires->link[outermost].spread;
     return (struct price){.seconds = seconds,
                           .least_s = seconds * (1 - spread),

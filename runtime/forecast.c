@@ -31,11 +31,20 @@ struct ww_forecast {
 
 /* ---- What can run ---------------------------------------------------------------------------- */
 
+static void way_name(const struct choice *choice, char *text, size_t bytes)
+{
+    if (choice->with_announcement) {
+        snprintf(text, bytes, ANNOUNCEMENT);
+    } else {
+        choice_name(choice, text, bytes);
+    }
+}
+
 /* "hierarchical" is any of "hierarchical+...". */
 static bool is_named(const struct choice *choice, const char *name)
 {
     char own[48];
-    choice_name(choice, own, sizeof own);
+    way_name(choice, own, sizeof own);
     size_t length = strlen(name);
     return strcmp(own, name) == 0 ||
            (length > 0 && strncmp(own, name, length) == 0 && own[length] == '+');
@@ -143,10 +152,7 @@ static void fill_row(const struct ww_forecast *forecast, const struct wish *wish
                                    .least_s = offer->price.least_s,
                                    .most_s = offer->price.most_s};
     double factor = bus_factor(wish->collective, forecast->topology.size);
-    choice_name(&offer->choice, made.algorithm, sizeof made.algorithm);
-    if (offer->choice.with_announcement) {
-        snprintf(made.algorithm, sizeof made.algorithm, ANNOUNCEMENT);
-    }
+    way_name(&offer->choice, made.algorithm, sizeof made.algorithm);
     made.algbw_gb_s = made.seconds > 0 ? bytes / made.seconds / GB : 0;
     made.busbw_gb_s = made.algbw_gb_s * factor;
     say_limit(forecast, &offer->price, made.limit, sizeof made.limit);
@@ -184,24 +190,41 @@ static enum ww_status check(const struct ww_forecast *forecast, const char *coll
     return status == WW_OK ? selector_decide(forecast->selector, wish) : status;
 }
 
+/* Candidate i, or the announcement behind the last one where small values travel with it: counts
+ * both. */
+static int count_ways(struct ww_forecast *forecast, const struct wish *wish)
+{
+    bool announced = selector_choose(forecast->selector, wish).with_announcement;
+    return selector_candidates(forecast->selector, wish) + announced;
+}
+
+static enum ww_status price_way(struct ww_forecast *forecast, const struct wish *wish, int i,
+                                struct offer *offer)
+{
+    struct choice choice;
+    enum ww_status status = WW_OK;
+    if (i < selector_candidates(forecast->selector, wish)) {
+        status = selector_candidate(forecast->selector, wish, i, &choice);
+    } else {
+        choice = selector_choose(forecast->selector, wish);
+    }
+    return status == WW_OK ? price_choice(forecast, wish, &choice, offer) : status;
+}
+
 /* The fastest of those with this name. */
 static enum ww_status find_named(struct ww_forecast *forecast, const struct wish *wish,
                                  const char *name, struct offer *best)
 {
     bool found = false;
-    int candidates = selector_candidates(forecast->selector, wish);
-    for (int i = 0; i < candidates; i++) {
-        struct choice choice;
+    int ways = count_ways(forecast, wish);
+    for (int i = 0; i < ways; i++) {
         struct offer offer;
-        enum ww_status status = selector_candidate(forecast->selector, wish, i, &choice);
-        if (status == WW_OK && !is_named(&choice, name)) {
-            continue;
-        }
-        if (status == WW_OK) {
-            status = price_choice(forecast, wish, &choice, &offer);
-        }
+        enum ww_status status = price_way(forecast, wish, i, &offer);
         if (status != WW_OK) {
             return status;
+        }
+        if (!is_named(&offer.choice, name)) {
+            continue;
         }
         if (!found || offer.price.seconds < best->price.seconds) {
             *best = offer;
@@ -236,14 +259,10 @@ enum ww_status ww_forecast_list(struct ww_forecast *forecast, const char *collec
     struct offer offers[WAYS_MAX];
     int found = 0;
     enum ww_status status = check(forecast, collective, bytes, rows, &wish);
-    int candidates = status == WW_OK ? selector_candidates(forecast->selector, &wish) : 0;
-    while (status == WW_OK && found < candidates && found < WAYS_MAX) {
-        struct choice choice;
+    int ways = status == WW_OK ? count_ways(forecast, &wish) : 0;
+    while (status == WW_OK && found < ways && found < WAYS_MAX) {
         struct offer offer;
-        status = selector_candidate(forecast->selector, &wish, found, &choice);
-        if (status == WW_OK) {
-            status = price_choice(forecast, &wish, &choice, &offer);
-        }
+        status = price_way(forecast, &wish, found, &offer);
         int place = found++;
         while (status == WW_OK && place > 0 &&
                offer.price.seconds < offers[place - 1].price.seconds) {
@@ -285,6 +304,12 @@ static void count_unit_ranks(const struct topology *topology, int level,
     free(ranks);
 }
 
+/* GB/s; 0 where nothing travels. */
+static double rate_of(double byte_s)
+{
+    return byte_s > 0 ? 1 / byte_s / GB : 0;
+}
+
 static void describe_level(struct ww_forecast *forecast, int level)
 {
     const struct link *link = &forecast->wires.link[level];
@@ -293,8 +318,8 @@ static void describe_level(struct ww_forecast *forecast, int level)
     about->wire = link->name;
     about->from = from_name(&forecast->topology, level);
     about->latency_s = link->flow.fixed_s;
-    about->flow_gb_s = 1 / link->flow.byte_s / GB;
-    about->port_gb_s = 1 / link->port_byte_s / GB;
+    about->flow_gb_s = rate_of(link->flow.byte_s);
+    about->port_gb_s = rate_of(link->port_byte_s);
     about->source = cost_source_names[link->source];
     about->spread = link->spread;
 }

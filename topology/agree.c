@@ -22,11 +22,13 @@ enum ww_status topology_all_well(const struct ww_world *world, const struct topo
                                  enum ww_status own, int32_t *votes)
 {
     int32_t mine = own;
-    if (own != WW_OK) {
-        log_hold_error(); /* the world may have ended with the same failure */
+    bool is_local = own != WW_OK && own != WW_TRANSPORT_FAILED && own != WW_PEER_FAILED &&
+                    own != WW_TIMED_OUT;
+    if (is_local) {
+        log_hold_error(); /* the world may have ended with it; of other ranks it knows more */
     }
     enum ww_status gathered = world_gather(world, &mine, votes, sizeof mine);
-    if (own != WW_OK) {
+    if (is_local) {
         log_release_error();
     }
     enum ww_status status = own == WW_OK ? gathered : own;

@@ -27,6 +27,8 @@ static const char *const placements[] = {"node", "slot", NULL};
 static const char *const devices[] = {"host", "gpu", NULL};
 static const char *const binds[] = {"spread", "compact", "none", NULL};
 
+#define RATE_LEAST 125 /* bytes per second: 1 Kb/s */
+#define RATE_MOST 1e14
 #define CLUSTER(member) offsetof(struct cluster_file, member)
 #define SHAPE(member) offsetof(struct cluster_shape, member)
 #define COUNT(name, most, offset)                                                                  \
@@ -39,7 +41,7 @@ static const char *const binds[] = {"spread", "compact", "none", NULL};
     }
 #define RATE(name, offset)                                                                         \
     {                                                                                              \
-        name, FORM_QUANTITY, QUANTITY_RATE, 125, 1e14, offset, NULL                                \
+        name, FORM_QUANTITY, QUANTITY_RATE, RATE_LEAST, RATE_MOST, offset, NULL                    \
     }
 #define TIME(name, offset)                                                                         \
     {                                                                                              \
@@ -281,9 +283,11 @@ static enum ww_status take_port(const struct parse *parse, const struct ini_entr
 {
     double rate = 0;
     const char *kind = "";
-    if (!quantity_read_rate(entry->value, &rate, &kind) || find_kind(kind) == 0 || rate < 125) {
+    if (!quantity_read_rate(entry->value, &rate, &kind) || find_kind(kind) == 0 ||
+        rate < RATE_LEAST || rate > RATE_MOST) {
         return bad_value(parse, entry,
-                         "a rate and a kind, for example 400 Gb/s InfiniBand; kinds are " KINDS);
+                         "a rate from 1 Kb/s to 100 TB/s and a kind, for example 400 Gb/s "
+                         "InfiniBand; kinds are " KINDS);
     }
     given[0] = (struct given){rate, entry->line};
     given[1] = (struct given){find_kind(kind), entry->line};

@@ -218,7 +218,7 @@ static enum ww_status settle_gpus(struct cluster_file *cluster, struct cluster_s
 /* ---- Ports ----------------------------------------------------------------------------------- */
 
 /* Adds what one card's usable ports carry, at most what PCIe carries. */
-static void add_card(struct cluster_shape *shape, const struct ww_nic *nic)
+static void add_card(struct cluster_shape *shape, const struct ww_nic *nic, int *unknown)
 {
     double gbit_s = 0;
     int ports = 0;
@@ -229,6 +229,7 @@ static void add_card(struct cluster_shape *shape, const struct ww_nic *nic)
         }
         ports++;
         gbit_s += port->rate_gbit_s.value;
+        *unknown += port->rate_gbit_s.value <= 0;
         shape->ports_assumed = shape->ports_assumed || port->rate_gbit_s.source == WW_SOURCE_PARTS;
         shape->port_kind = shape->port_kind == WW_NIC_UNKNOWN ? port->kind : shape->port_kind;
     }
@@ -238,17 +239,23 @@ static void add_card(struct cluster_shape *shape, const struct ww_nic *nic)
     shape->node_s += pcie > 0 && pcie < rate ? pcie : rate;
 }
 
-/* Cards with RDMA where there are any; ports of a lesser kind than the first one carry nothing. */
+/* Cards with RDMA where any works, which come first; ports of a lesser kind than the first one
+ * carry nothing. No rate is known where one port's is not. */
 static void find_ports(struct cluster_shape *shape, const struct ww_machine *machine)
 {
+    const struct ww_nic *best = NULL;
+    int unknown = 0;
     for (int i = 0; i < machine->nic_count; i++) {
         const struct ww_nic *nic = &machine->nics[i];
-        bool usable = nic->state != WW_PORT_DOWN && nic->rdma == machine->nics[0].rdma;
-        if (usable && (shape->ports == 0 || nic->kind == shape->port_kind)) {
-            add_card(shape, nic);
+        if (nic->state == WW_PORT_DOWN) {
+            continue;
+        }
+        best = best == NULL ? nic : best;
+        if (nic->rdma == best->rdma && (shape->ports == 0 || nic->kind == shape->port_kind)) {
+            add_card(shape, nic, &unknown);
         }
     }
-    shape->port_s = shape->ports > 0 ? shape->node_s / shape->ports : 0;
+    shape->port_s = shape->ports > 0 && unknown == 0 ? shape->node_s / shape->ports : 0;
 }
 
 static enum ww_status settle_ports(struct cluster_file *cluster, struct cluster_shape *shape)
@@ -278,7 +285,7 @@ static enum ww_status settle_ports(struct cluster_file *cluster, struct cluster_
     if (shape->port_s == 0) {
         return cluster_refuse(
             cluster, shape->line,
-            "the rate of the %d ports of [shape %s] is unknown: write port = RATE "
+            "the rate of some or all of the %d ports of [shape %s] is unknown: write port = RATE "
             "KIND, for example port = 400 Gb/s InfiniBand, or rate = RATE in "
             "[network]",
             shape->ports, shape->name);

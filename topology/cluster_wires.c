@@ -234,8 +234,9 @@ static struct gpu_rates gpu_rates(const struct cluster_file *cluster)
         const struct cluster_shape *shape = &cluster->shape[i];
         double efficiency = shape->link_kind == WW_LINK_XGMI ? XGMI_EFFICIENCY : NVLINK_EFFICIENCY;
         int members = island_members(shape);
-        rates.links_s = least(rates.links_s, shape->links_s * efficiency);
-        rates.pair_s = least(rates.pair_s, shape->pair_s * efficiency);
+        bool linked = shape->links_s > 0; /* a GPU alone has no links that matter */
+        rates.links_s = linked ? least(rates.links_s, shape->links_s * efficiency) : rates.links_s;
+        rates.pair_s = linked ? least(rates.pair_s, shape->pair_s * efficiency) : rates.pair_s;
         rates.pcie_s = shape->pcie_s > 0 ? least(rates.pcie_s, shape->pcie_s * PCIE_EFFICIENCY)
                                          : rates.pcie_s;
         rates.island = i == 0 || members < rates.island ? members : rates.island;
@@ -258,9 +259,9 @@ static void gpu_link(const struct cluster_file *cluster, enum level_kind below,
     link->port_byte_s = 1 / (pcie ? unit * rates.pcie_s : rates.links_s);
     link->duplex = 1;
     link->message_s = 1 * US;
-    /* A GPU's own links are busy as it is: what it sends and receives is counted together, and goes
-     * both ways at once. */
-    link->core_byte_s = below == LEVEL_CACHE ? link->port_byte_s / 2 : 0;
+    /* A GPU's own links are busy as it is. */
+    link->core_byte_s = below == LEVEL_CACHE ? link->port_byte_s : 0;
+    link->core_duplex = true;
     set_source(link, rates.assumed ? COST_ASSUMED : COST_NOMINAL, COST_NOMINAL);
     snprintf(link->name, sizeof link->name, "%s",
              pcie                            ? "PCIe"

@@ -41,6 +41,7 @@ struct link {
                             while both directions are busy; never less than 1 / the unit's ports */
     double message_s;    /* a core's time for each further message of a round */
     double core_byte_s;  /* a core's time per byte, on either end */
+    bool core_duplex;    /* it sends and receives at once: the larger of both counts, not the sum */
     double spread;       /* 95 % of times lie within a factor 1 - spread .. 1 + spread */
     double fixed_spread; /* the same for fixed_s and message_s; 0 = as spread */
     enum cost_source source;

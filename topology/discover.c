@@ -267,9 +267,10 @@ static void note_parts(struct finder *finder, hwloc_obj_t pci, const struct ww_g
 static enum ww_status add_gpu(struct finder *finder, const struct device *device)
 {
     const struct hwloc_pcidev_attr_s *at = &device->pci->attr->pcidev;
-    struct ww_gpu *gpu = machine_add_gpu(finder->machine);
-    if (gpu == NULL) {
-        return WW_NO_MEMORY;
+    struct ww_gpu *gpu;
+    enum ww_status status = machine_add_gpu(finder->machine, &gpu);
+    if (status != WW_OK) {
+        return status;
     }
     finder->gpu_object[finder->machine->gpu_count - 1] = device->pci;
     memcpy(gpu->pci, device->name, sizeof gpu->pci);
@@ -341,9 +342,10 @@ static void read_ports(hwloc_obj_t object, struct ww_nic *nic)
 
 static enum ww_status add_nic(struct finder *finder, const struct device *device, bool rdma)
 {
-    struct ww_nic *nic = machine_add_nic(finder->machine);
-    if (nic == NULL) {
-        return WW_NO_MEMORY;
+    struct ww_nic *nic;
+    enum ww_status status = machine_add_nic(finder->machine, &nic);
+    if (status != WW_OK) {
+        return status;
     }
     finder->nic_object[finder->machine->nic_count - 1] = device->object;
     text_copy(nic->name, sizeof nic->name, device->object->name);

@@ -70,42 +70,44 @@ int machine_gpu_at(const struct ww_machine *machine, const char *pci)
 }
 
 /* Room for count + 1 elements, whatever was there before. */
-static void *one_more(void *array, int count, int most, size_t bytes, const char *what)
+static enum ww_status one_more(void **array, int count, int most, size_t bytes, const char *what)
 {
-    void *more = count < most ? realloc(array, ((size_t)count + 1) * bytes) : NULL;
     if (count >= most) {
-        log_failure(WW_BAD_ARGUMENT, "more than %d %s in one machine cannot be", most, what);
-    } else if (more == NULL) {
-        log_failure(WW_NO_MEMORY, "no memory for %d %s", count + 1, what);
+        return log_failure(WW_BAD_ARGUMENT, "more than %d %s in one machine cannot be", most, what);
     }
-    return more;
+    void *more = realloc(*array, ((size_t)count + 1) * bytes);
+    if (more == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for %d %s", count + 1, what);
+    }
+    *array = more;
+    return WW_OK;
 }
 
-struct ww_gpu *machine_add_gpu(struct ww_machine *machine)
+enum ww_status machine_add_gpu(struct ww_machine *machine, struct ww_gpu **gpu)
 {
-    struct ww_gpu *more = one_more(machine->gpus, machine->gpu_count, MACHINE_GPUS_MAX,
-                                   sizeof *machine->gpus, "GPUs");
-    if (more == NULL) {
-        return NULL;
+    void *gpus = machine->gpus;
+    enum ww_status status = one_more(&gpus, machine->gpu_count, MACHINE_GPUS_MAX,
+                                     sizeof *machine->gpus, "GPUs");
+    machine->gpus = gpus;
+    if (status == WW_OK) {
+        *gpu = &machine->gpus[machine->gpu_count++];
+        **gpu = (struct ww_gpu){
+            .island = -1, .near = WW_PLACE_UNKNOWN, .near_up = WW_PLACE_UNKNOWN, .nic = -1};
     }
-    machine->gpus = more;
-    struct ww_gpu *gpu = &more[machine->gpu_count++];
-    *gpu = (struct ww_gpu){
-        .island = -1, .near = WW_PLACE_UNKNOWN, .near_up = WW_PLACE_UNKNOWN, .nic = -1};
-    return gpu;
+    return status;
 }
 
-struct ww_nic *machine_add_nic(struct ww_machine *machine)
+enum ww_status machine_add_nic(struct ww_machine *machine, struct ww_nic **nic)
 {
-    struct ww_nic *more = one_more(machine->nics, machine->nic_count, MACHINE_NICS_MAX,
-                                   sizeof *machine->nics, "NICs");
-    if (more == NULL) {
-        return NULL;
+    void *nics = machine->nics;
+    enum ww_status status = one_more(&nics, machine->nic_count, MACHINE_NICS_MAX,
+                                     sizeof *machine->nics, "NICs");
+    machine->nics = nics;
+    if (status == WW_OK) {
+        *nic = &machine->nics[machine->nic_count++];
+        **nic = (struct ww_nic){.kind = WW_NIC_UNKNOWN};
     }
-    machine->nics = more;
-    struct ww_nic *nic = &more[machine->nic_count++];
-    *nic = (struct ww_nic){.kind = WW_NIC_UNKNOWN};
-    return nic;
+    return status;
 }
 
 enum ww_status machine_make_pairs(struct ww_machine *machine)

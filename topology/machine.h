@@ -51,8 +51,8 @@ static inline struct ww_fact fact_positive(double value, enum ww_source source)
 /* ---- Filling a machine --------------------------------------------------------------------- */
 
 /* Each adds one with everything unknown. NULL when memory lacks or there are too many: logged. */
-struct ww_gpu *machine_add_gpu(struct ww_machine *machine);
-struct ww_nic *machine_add_nic(struct ww_machine *machine);
+enum ww_status machine_add_gpu(struct ww_machine *machine, struct ww_gpu **gpu);
+enum ww_status machine_add_nic(struct ww_machine *machine, struct ww_nic **nic);
 
 /* Makes links and places for the present GPUs and NICs, all unknown; what was there is forgotten.
  * Returns WW_OK or WW_NO_MEMORY. */

@@ -134,13 +134,14 @@ static enum ww_status add_gpu(struct reader *reader, int node)
 {
     const struct xml *xml = reader->xml;
     int about = find_named(xml, xml->nodes[node].child, "gpu");
-    struct ww_gpu *gpu = machine_add_gpu(reader->machine);
+    struct ww_gpu *gpu;
     long long sm = 0;
-    if (gpu == NULL) {
-        return WW_NO_MEMORY;
+    enum ww_status status = machine_add_gpu(reader->machine, &gpu);
+    if (status != WW_OK) {
+        return status;
     }
     reader->gpu_node[reader->machine->gpu_count - 1] = node;
-    enum ww_status status = read_pci(xml, node, gpu->pci, &gpu->vendor, &gpu->device);
+    status = read_pci(xml, node, gpu->pci, &gpu->vendor, &gpu->device);
     if (status == WW_OK && about >= 0) {
         status = xml_number(xml, about, "sm", -1, 100000, 0, &sm);
     }
@@ -230,16 +231,17 @@ static enum ww_status add_nic(struct reader *reader, int node, int net)
     const struct xml *xml = reader->xml;
     int pci = around(xml, node, "pci");
     unsigned class = pci < 0 ? 0 : class_of(xml, pci);
-    struct ww_nic *nic = machine_add_nic(reader->machine);
-    if (nic == NULL) {
-        return WW_NO_MEMORY;
+    struct ww_nic *nic;
+    enum ww_status status = machine_add_nic(reader->machine, &nic);
+    if (status != WW_OK) {
+        return status;
     }
     reader->nic_node[reader->machine->nic_count - 1] = node;
     nic->numa = read_numa(xml, node);
     nic->port_count = 1;
     nic->ports[0] = (struct ww_port){.number = 1};
     if (pci >= 0) {
-        enum ww_status status = read_pci(xml, pci, nic->pci, &nic->vendor, &nic->device);
+        status = read_pci(xml, pci, nic->pci, &nic->vendor, &nic->device);
         if (status != WW_OK) {
             return status;
         }

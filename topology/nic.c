@@ -214,13 +214,15 @@ static struct ww_nic *nic_named(struct ww_machine *machine, const char *name)
     return NULL;
 }
 
-static struct ww_nic *add_nic(struct ww_machine *machine, const char *name, const char *folder,
-                              bool rdma)
+/* Finds the NIC of this name, or makes one. */
+static enum ww_status find_nic(struct ww_machine *machine, const char *name, const char *folder,
+                               bool rdma, struct ww_nic **found)
 {
     char device[PATH_BYTES];
-    struct ww_nic *nic = machine_add_nic(machine);
-    if (nic == NULL) {
-        return NULL;
+    struct ww_nic *nic = *found = nic_named(machine, name);
+    enum ww_status status = nic == NULL ? machine_add_nic(machine, &nic) : WW_OK;
+    if (status != WW_OK || *found != NULL) {
+        return status;
     }
     text_copy(nic->name, sizeof nic->name, name);
     nic->rdma = rdma;
@@ -231,27 +233,25 @@ static struct ww_nic *add_nic(struct ww_machine *machine, const char *name, cons
         double numa = read_number(device, "numa_node");
         nic->numa = numa >= 0 ? fact_known(numa, WW_SOURCE_SYSFS) : fact_unknown();
     }
-    return nic;
+    *found = nic;
+    return WW_OK;
 }
 
 static enum ww_status read_infiniband(struct ww_machine *machine, const char *folder,
                                       const char *name)
 {
-    struct ww_nic *nic = nic_named(machine, name);
-    if (nic == NULL) {
-        nic = add_nic(machine, name, folder, true);
+    struct ww_nic *nic;
+    enum ww_status status = find_nic(machine, name, folder, true, &nic);
+    if (status == WW_OK) {
+        nic->rdma = true;
+        read_ports(machine, nic, folder);
     }
-    if (nic == NULL) {
-        return WW_NO_MEMORY;
-    }
-    nic->rdma = true;
-    read_ports(machine, nic, folder);
-    return WW_OK;
+    return status;
 }
 
 /* Interfaces of a NIC with RDMA lend it their name; others are NICs of their own. */
-static struct ww_nic *nic_of_interface(struct ww_machine *machine, const char *folder,
-                                       const char *name)
+static enum ww_status nic_of_interface(struct ww_machine *machine, const char *folder,
+                                       const char *name, struct ww_nic **found)
 {
     char pci[24];
     read_pci_address(folder, pci);
@@ -262,11 +262,11 @@ static struct ww_nic *nic_of_interface(struct ww_machine *machine, const char *f
             if (nic->interface[0] == '\0' && nic->port_count < 2) {
                 text_copy(nic->interface, sizeof nic->interface, name);
             }
-            return nic;
+            *found = nic;
+            return WW_OK;
         }
     }
-    struct ww_nic *nic = nic_named(machine, name);
-    return nic != NULL ? nic : add_nic(machine, name, folder, false);
+    return find_nic(machine, name, folder, false, found);
 }
 
 static enum ww_status read_interface(struct ww_machine *machine, const char *folder,
@@ -277,12 +277,10 @@ static enum ww_status read_interface(struct ww_machine *machine, const char *fol
     if (!join(path, folder, "device") || !is_folder(path)) {
         return WW_OK; /* a loop, a bridge, a container's end: no wire */
     }
-    struct ww_nic *nic = nic_of_interface(machine, folder, name);
-    if (nic == NULL) {
-        return WW_NO_MEMORY;
-    }
-    if (strcmp(nic->name, name) != 0) {
-        return WW_OK; /* its RDMA device says more */
+    struct ww_nic *nic;
+    enum ww_status status = nic_of_interface(machine, folder, name, &nic);
+    if (status != WW_OK || strcmp(nic->name, name) != 0) {
+        return status; /* its RDMA device says more */
     }
     const char *state = read_line(folder, "operstate", line);
     nic->port_count = 1;

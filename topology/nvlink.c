@@ -107,9 +107,10 @@ static enum ww_status find_gpu(struct ww_machine *machine, const struct nvml_pci
     if (*gpu >= 0) {
         return WW_OK;
     }
-    struct ww_gpu *added = machine_add_gpu(machine);
-    if (added == NULL) {
-        return WW_NO_MEMORY;
+    struct ww_gpu *added;
+    enum ww_status status = machine_add_gpu(machine, &added);
+    if (status != WW_OK) {
+        return status;
     }
     memcpy(added->pci, address, sizeof address);
     added->vendor = pci->device_id & 0xffff;

@@ -19,8 +19,8 @@ struct ww_machine *paper_machine(void)
 void paper_gpus(struct ww_machine *machine, int count, unsigned device)
 {
     for (int i = 0; i < count; i++) {
-        struct ww_gpu *gpu = machine_add_gpu(machine);
-        if (gpu == NULL) {
+        struct ww_gpu *gpu;
+        if (machine_add_gpu(machine, &gpu) != WW_OK) {
             abort();
         }
         snprintf(gpu->pci, sizeof gpu->pci, "0000:%02x:00.0", i + 1);

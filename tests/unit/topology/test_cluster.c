@@ -204,7 +204,7 @@ Test(cluster, what_cannot_be_assumed_is_refused)
         {"[cluster]\ndevice = gpu\n" NODE("ranks = 8\n" NET), "[shape A] has no GPUs that are"},
         {GPUS("ranks = 9\n"), ":10: ranks = 9, but a node of [shape A] has 8 GPUs"},
         {NODE("ranks = 2\n"), ":3: [shape A] has no ports that are known to work"},
-        {NODE("ranks = 2\nports = 2\n"), ":3: the rate of the 2 ports of [shape A] is unknown"},
+        {NODE("ranks = 2\nports = 2\n"), ":3: the rate of some or all of the 2 ports of"},
         {NODE("ranks = 2\n[network]\nrate = 1 Gb/s\n"), "what kind of network connects the nodes"},
         {GPUS("xml = " MACHINES "/switched.nccl.xml\n"), ":6: gpus = 8, but xml of [shape A]"},
         {NODE("xml = nowhere.xml\nranks = 2\n" NET), ":3: xml of [shape A]: cannot open /tmp/now"},

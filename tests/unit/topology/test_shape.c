@@ -18,7 +18,8 @@ static struct ww_machine *machine_with(int ports, int down, const char *name)
 {
     struct ww_machine *machine = paper_machine();
     for (int i = 0; i < ports; i++) {
-        struct ww_nic *nic = machine_add_nic(machine);
+        struct ww_nic *nic = NULL;
+        cr_assert_eq(machine_add_nic(machine, &nic), WW_OK);
         snprintf(nic->name, sizeof nic->name, "%s%d", name, i);
         snprintf(nic->guid, sizeof nic->guid, "%s:%d", name, i);
         nic->rdma = true;
@@ -31,7 +32,8 @@ static struct ww_machine *machine_with(int ports, int down, const char *name)
             nic->rate_gbit_s = fact_known(i == ports - 1 ? 252 : 400, WW_SOURCE_SYSFS);
         }
     }
-    struct ww_nic *bridge = machine_add_nic(machine); /* of a container: not on PCI */
+    struct ww_nic *bridge = NULL; /* of a container: not on PCI */
+    cr_assert_eq(machine_add_nic(machine, &bridge), WW_OK);
     snprintf(bridge->name, sizeof bridge->name, "veth%s", name);
     bridge->kind = WW_NIC_ETHERNET;
     bridge->port_count = name[0] == 'a' ? 1 : 0;
