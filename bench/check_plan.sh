@@ -43,4 +43,16 @@ refuses "'x'" -H 2,x
 refuses "rank 4 and root 0 of 4 ranks" -r 4
 refuses "rank 0 and root 9 of 4 ranks" -c broadcast -a tree --root 9
 refuses "unrecognized option" --nonsense
+prints "rank 3 of 4" --hosts 2,2 -n 4
+refuses "--ranks says 5 and --hosts 4 in all" --hosts 2,2 -n 5
+refuses "--ranks says 5 and --hosts 4 in all" -n 5 --hosts 2,2
+refuses "a host's ranks is ''" --hosts 2,,2
+refuses "a host's ranks is ''" --hosts ""
+# What was not written was not printed.
+for words in plan "plan --list" --version --help; do
+    # shellcheck disable=SC2086
+    "$command" $words >/dev/full 2>/dev/null
+    status=$?
+    [ "$status" = 5 ] || complain "$words exits with $status on a full disk"
+done
 [ "$failures" = 0 ]

@@ -25,6 +25,10 @@ struct command {
     int (*run)(int argc, char **argv); /* argv[0] is "wirewise <name>"; returns an exit_code */
 };
 
+/* Whether all that was printed on stdout got there: EXIT_FINE, or EXIT_FAILED and a sentence that
+ * begins with `name`. */
+int command_flush(const char *name);
+
 int bench_command(int argc, char **argv);
 int plan_command(int argc, char **argv);
 int report_command(int argc, char **argv);

@@ -55,9 +55,5 @@ int forecast_run(const struct forecast_wishes *wishes)
         forecast_print(wishes, ww_forecast_describe(forecast), results, stdout);
     }
     ww_forecast_destroy(forecast);
-    if (status == WW_OK && fflush(stdout) != 0) {
-        fprintf(stderr, "wirewise plan: the output cannot be written\n");
-        return EXIT_FAILED;
-    }
-    return exit_code_of(status);
+    return status == WW_OK ? command_flush("wirewise plan") : exit_code_of(status);
 }

@@ -152,15 +152,18 @@ static bool find_slowest(struct account *account)
     return true;
 }
 
+/* The audit knows what all ranks of the host sent, but counts single calls and shadows too, which
+ * are in no step: where these show, it tells nothing about steps. */
 static void find_alike(struct account *account)
 {
     const struct ledger *ledger = account->ledger;
     double own = account->leaving + account->total.numbers[LEDGER_CONTROL];
     double counted = ledger->audit.known ? ledger->audit.claimed / own : (double)NAN;
-    account->alike_is_counted = isfinite(counted) && counted > 0;
-    account->ranks_alike = account->alike_is_counted
-                               ? counted
-                               : ledger->facts[LEDGER_RANKS] / ledger->facts[LEDGER_HOSTS];
+    double ranks = ledger->facts[LEDGER_RANKS];
+    double hosts = ledger->facts[LEDGER_HOSTS];
+    double most = 1.5 * (ranks - hosts + 1); /* more than all ranks of a host send: single calls */
+    account->alike_is_counted = counted > 0 && counted <= most;
+    account->ranks_alike = account->alike_is_counted ? counted : ranks / hosts;
 }
 
 /* The summary counts; what was last looked at in some step may stand in a line only. */

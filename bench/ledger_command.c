@@ -194,6 +194,14 @@ static int find_what_if(const struct wishes *wishes, struct finding *finding)
         return complain(ledger->path, "no step to replay at another rate", EXIT_USAGE);
     }
     finding->replay = what_if_replay(&wishes->what_if, &finding->account);
+    if (isnan(finding->replay.recorded_rate) && finding->replay.level < ledger->level_count - 1) {
+        return complain(
+            ledger->path,
+            "--what-if: steps do not tell how much of the wires' time was that level's, as "
+            "dense and coded ones sent as much there or took as long; name the outermost "
+            "level",
+            EXIT_USAGE);
+    }
     return EXIT_FINE;
 }
 

@@ -112,7 +112,7 @@ static int print_on_first(const char *word)
     } else {
         print_help(stdout);
     }
-    return EXIT_FINE;
+    return command_flush("wirewise");
 }
 
 static bool is_information(const char *word)

@@ -22,6 +22,7 @@ struct wishes {
     struct ww_plan_query query;
     int host_of[RANKS_MAX];
     bool hosts_given;
+    int ranks; /* as --ranks says; 0 = it does not */
     bool all_ranks;
     bool list;
     const char *of_plans;    /* the last flag that counts for printed plans only; NULL = none */
@@ -70,7 +71,11 @@ static void read_hosts(struct argp_state *state, struct wishes *wishes, char *li
 {
     int size = 0;
     int host = 0;
-    for (char *word = strtok(list, ","); word != NULL; word = strtok(NULL, ","), host++) {
+    for (char *word = list; word != NULL; host++) {
+        char *comma = strchr(word, ',');
+        if (comma != NULL) {
+            *comma = '\0';
+        }
         int ranks = read_int(state, "a host's ranks", word, 1, RANKS_MAX);
         if (size + ranks > RANKS_MAX) {
             argp_error(state, "--hosts names more than %d ranks", RANKS_MAX);
@@ -78,9 +83,7 @@ static void read_hosts(struct argp_state *state, struct wishes *wishes, char *li
         for (int i = 0; i < ranks; i++) {
             wishes->host_of[size++] = host;
         }
-    }
-    if (size == 0) {
-        argp_error(state, "--hosts is empty: say for example 2,2");
+        word = comma != NULL ? comma + 1 : NULL;
     }
     wishes->query.size = size;
     wishes->hosts_given = true;
@@ -141,9 +144,14 @@ static void read_what_if(struct argp_state *state, struct forecast_wishes *forec
     forecast->what_if[forecast->what_if_count++] = (struct forecast_what_if){text, factor};
 }
 
-static void check_words(struct argp_state *state, const struct wishes *wishes)
+static void check_words(struct argp_state *state, struct wishes *wishes)
 {
     const struct forecast_wishes *forecast = &wishes->forecast;
+    if (wishes->hosts_given && wishes->ranks > 0 && wishes->ranks != wishes->query.size) {
+        argp_error(state, "--ranks says %d and --hosts %d in all: give one of them", wishes->ranks,
+                   wishes->query.size);
+    }
+    wishes->query.size = wishes->ranks > 0 ? wishes->ranks : wishes->query.size;
     if (forecast->file == NULL && wishes->of_clusters != NULL) {
         argp_error(state, "%s needs a cluster: wirewise plan CLUSTER.ini -b 25M",
                    wishes->of_clusters);
@@ -166,7 +174,7 @@ static error_t parse_of_plans(int key, char *text, struct argp_state *state)
     struct wishes *wishes = state->input;
     switch (key) {
     case 'n':
-        wishes->query.size = read_int(state, "--ranks", text, 1, RANKS_MAX);
+        wishes->ranks = read_int(state, "--ranks", text, 1, RANKS_MAX);
         wishes->of_plans = "--ranks";
         return 0;
     case 'H':
@@ -258,7 +266,7 @@ static int print_plans(struct wishes *wishes)
             return EXIT_USAGE; /* the library has said what is wrong */
         }
     }
-    return EXIT_FINE;
+    return command_flush("wirewise plan");
 }
 
 int plan_command(int argc, char **argv)
@@ -275,7 +283,7 @@ int plan_command(int argc, char **argv)
         NULL};
     static struct wishes wishes = {
         .query = WW_PLAN_QUERY_INIT, .all_ranks = true, .forecast = {.collective = "all_reduce"}};
-    wishes.query.size = 4;
+    wishes.query.size = 4; /* where neither --ranks nor --hosts says it */
     if (launch_read().rank != 0) {
         return EXIT_FINE; /* one process says it all */
     }
@@ -285,7 +293,7 @@ int plan_command(int argc, char **argv)
     }
     if (wishes.list) {
         ww_algorithms_print(stdout);
-        return EXIT_FINE;
+        return command_flush("wirewise plan");
     }
     if (wishes.forecast.file != NULL) {
         return forecast_run(&wishes.forecast);

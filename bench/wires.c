@@ -121,8 +121,7 @@ static int show(const struct wishes *wishes, const struct ww_machine *machine)
     } else {
         wires_print(machine, stdout);
     }
-    if (fflush(stdout) != 0) {
-        fprintf(stderr, "wirewise wires: the output cannot be written\n");
+    if (command_flush("wirewise wires") != EXIT_FINE) {
         return EXIT_FAILED;
     }
     if (unmet[0] != '\0') {

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * command.c: how subcommands end. */
+#include "command.h"
+
+#include <stdio.h>
+
+int command_flush(const char *name)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return EXIT_FINE;
+    }
+    fprintf(stderr, "%s: the output cannot be written\n", name);
+    return EXIT_FAILED;
+}
