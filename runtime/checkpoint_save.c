@@ -2,6 +2,7 @@
  * checkpoint_save.c: writes a generation. Four phases, each of which all ranks end together: the
  * folder is there and the generation has a number; what saves left that were killed is gone; every
  * rank's file is on the disk; the manifest is. Only then older generations go. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,6 +77,12 @@ static enum ww_status begin(struct saving *saving)
     enum fault fault = folder_make(saving->folder, &saving->reason);
     if (fault == FAULT_NONE && keeps_folder(saving)) {
         fault = folder_read(saving->folder, &list, &saving->reason);
+    }
+    if (fault == FAULT_NONE && list.highest >= FOLDER_GENERATION_MOST) {
+        fault = reason_set(&saving->reason, FAULT_SYSTEM,
+                           "%.400s holds a file of generation %" PRIu64
+                           ", behind which there is none: move it away",
+                           saving->folder, list.highest);
     }
     if (fault == FAULT_NONE) {
         fault = image_make(saving->context, &saving->image, &saving->reason);
@@ -218,7 +225,7 @@ static enum fault write_manifest(struct saving *saving)
     return fault;
 }
 
-/* The oldest generation that stays: the second newest of those whose manifest can be read, or was
+/* The oldest generation that stays: the second newest of those whose manifest is whole, or was
  * written by somebody who knows more. */
 static uint64_t first_kept(const struct saving *saving)
 {
@@ -235,6 +242,8 @@ static uint64_t first_kept(const struct saving *saving)
         folder_path(path, saving->folder, list.generations[i], FOLDER_MANIFEST);
         enum fault fault = shard_open(&manifest, path, &reason);
         if (fault == FAULT_NONE) {
+            bool own = manifest.label.generation == list.generations[i];
+            fault = own ? shard_verify(&manifest, &reason) : FAULT_DAMAGED;
             shard_close(&manifest);
         }
         if (fault == FAULT_NONE || fault == FAULT_NEWER) {

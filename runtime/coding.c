@@ -207,8 +207,8 @@ void coding_destroy(struct ww_context *context)
 
 /* ---- One bucket in one step ----------------------------------------------------------------- */
 
-/* Factors are fp32 in the end: those that are beyond its normal numbers come in two parts, the
- * first of which rounds nothing that the second does not. */
+/* Factors are fp32 in the end: those that are beyond its normal numbers come in parts, of which
+ * none rounds what a later one does not. */
 static void scale_values(const struct ww_context *context, const struct bucket *bucket,
                          void *values, double scale)
 {
@@ -217,10 +217,13 @@ static void scale_values(const struct ww_context *context, const struct bucket *
     if (bucket->type != WW_F32 && bucket->type != WW_F64) {
         return;
     }
-    double part = fabs(scale) > far ? far : fabs(scale) < 1 / far ? 1 / far : 1;
-    if (part != 1 && bucket->type == WW_F32) {
-        vectors->scale(vectors->self, bucket->type, values, bucket->count, part);
-        scale /= part;
+    while (bucket->type == WW_F32 && fabs(scale) > far) {
+        vectors->scale(vectors->self, bucket->type, values, bucket->count, far);
+        scale /= far;
+    }
+    if (bucket->type == WW_F32 && fabs(scale) < 1 / far) {
+        vectors->scale(vectors->self, bucket->type, values, bucket->count, 1 / far);
+        scale *= far;
     }
     vectors->scale(vectors->self, bucket->type, values, bucket->count, scale);
 }

@@ -610,6 +610,12 @@ static bool count_elements(enum ww_type type, int dims, const size_t *shape, siz
 {
     *count = 1;
     for (int d = 0; d < dims; d++) {
+        if (shape[d] == 0) {
+            *count = 0;
+            return true;
+        }
+    }
+    for (int d = 0; d < dims; d++) {
         if (__builtin_mul_overflow(*count, shape[d], count)) {
             return false;
         }

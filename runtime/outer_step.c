@@ -150,7 +150,8 @@ static void send(struct ww_outer *outer, struct fragment *fragment, enum occasio
     }
 }
 
-/* The own context's sentence becomes the program's: there its errors are looked for. */
+/* The own context's sentence becomes the program's: there its errors are looked for. A rank that is
+ * lost there will not come to the end of the program's either. */
 static enum ww_status fail(struct ww_outer *outer, const struct fragment *fragment)
 {
     enum ww_status status = fragment->exchange.status;
@@ -158,10 +159,11 @@ static enum ww_status fail(struct ww_outer *outer, const struct fragment *fragme
     if (outer->carrier == outer->context) {
         return status;
     }
-    return context_fail(
-        outer->context,
-        log_failure(status, "ww_outer_step: exchange %" PRIu64 ", of fragment %d: %s",
-                    fragment->exchange.number, fragment->index, ww_last_error(outer->carrier)));
+    log_failure(status, "ww_outer_step: exchange %" PRIu64 ", of fragment %d: %s",
+                fragment->exchange.number, fragment->index, ww_last_error(outer->carrier));
+    bool lost = status == WW_TIMED_OUT || status == WW_PEER_FAILED || status == WW_TRANSPORT_FAILED;
+    return lost ? context_break(outer->context, status, NULL)
+                : context_fail(outer->context, status);
 }
 
 static void note_exchange(struct ww_outer *outer, const struct fragment *fragment)

@@ -70,7 +70,9 @@ struct ww_ledger {
 };
 #define WW_LEDGER_INIT                                                                             \
     {                                                                                              \
-        .struct_bytes = sizeof(struct ww_ledger)                                                   \
+        sizeof(struct ww_ledger), 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
+            -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, 0, 0, NULL, "", 0, 0, 0, 0, 0, 0, {0}, -1,        \
+            {0, 0, false, "", 0, 0, 0, false, 0, 0}, -1                                            \
     }
 
 /* Reads the totals of this rank. Between steps. Not collective.

@@ -95,7 +95,9 @@ WW_API void ww_local_world_destroy(struct ww_local_world *local);
 
 enum ww_progress {
     WW_PROGRESS_AUTO,   /* a thread where MPI's thread level and the cores allow it */
-    WW_PROGRESS_INLINE, /* inside ww_tensor_start, ww_tensor_wait, ww_step_end, ww_progress */
+    WW_PROGRESS_INLINE, /* inside ww_tensor_start, ww_tensor_wait, ww_step_end, ww_progress of the
+                           same context: with several, all ranks wait in the same order, or call
+                           ww_progress for each */
     WW_PROGRESS_THREAD  /* a thread of the runtime; an error where that is not possible */
 };
 enum ww_deterministic {
@@ -118,7 +120,8 @@ enum ww_probe {
     WW_PROBE_STEPS,  /* some steps go dense, residuals and all: slower, and more exact, than others
                       */
     WW_PROBE_SHADOWS /* after some steps as much is reduced again, densely, and thrown away: no
-                        result changes */
+                        result changes. What that sends is in no step's report, but in the
+                        ledger's audit (claimed_bytes) */
 };
 enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
@@ -194,7 +197,8 @@ struct ww_config {
 
     /* What a slower cluster would do, tried on one host: "hosts=2,rate=1gbit,latency=20us" lets the
      * ranks count as that many hosts (groups of neighbouring ranks, as even as can be) and delays
-     * what they send to each other, as if each host had one port of that rate in each direction.
+     * what they send to each other, as if each host had one port of that rate in each direction,
+     * for this context alone: others have ports of their own.
      * Rates in kbit, mbit, gbit or KB, MB, GB, a second; latency one way in ns, us, ms. Parts may
      * be left out: 2 hosts, any rate, no latency. Payload is counted, without frames of a network.
      * Times are of that imitation, and rank 0 says so in a warning. NULL or "" = wires as they are;

@@ -13,6 +13,7 @@
 #define FOLDER_BYTES 3500 /* of its path */
 #define FOLDER_MANIFEST (-1)
 #define FOLDER_LISTED 16
+#define FOLDER_GENERATION_MOST UINT64_C(999999999999999999) /* names have 10 to 18 digits */
 
 /* "FOLDER/wirewise-0000000012.rank-000003", or ".manifest". */
 void folder_path(char path[FILE_PATH_BYTES], const char *folder, uint64_t generation, int rank);

@@ -277,10 +277,18 @@ int env_all_gather(void *self, const void *mine, void *all, size_t bytes)
     struct ww_env_world *env = self;
     unsigned char nothing;
     all = all == NULL ? &nothing : all; /* for no bytes */
-    if (env->broken || env->pid != getpid()) {
-        log_failure(WW_BAD_STATE, "all_gather of %zu bytes: %s", bytes,
-                    env->broken ? "an earlier failure ended the world; make a new one"
-                                : "the world belongs to the process that this one was forked from");
+    if (env->pid != getpid()) {
+        log_failure(WW_BAD_STATE,
+                    "all_gather of %zu bytes: the world belongs to the process that this one was "
+                    "forked from",
+                    bytes);
+        return 1;
+    }
+    if (env->broken) {
+        log_failure(
+            WW_BAD_STATE,
+            "all_gather of %zu bytes: an earlier failure ended the world; make a new one%s%s",
+            bytes, env->why[0] != '\0' ? ". That was: " : "", env->why);
         return 1;
     }
     if (bytes > SIZE_MAX / (size_t)env->size) {
@@ -298,5 +306,8 @@ int env_all_gather(void *self, const void *mine, void *all, size_t bytes)
     uint64_t end_ns = clock_now_ns() + PATIENCE_S * CLOCK_NS_PER_S;
     enum ww_status status = env->rank == 0 ? gather_as_first(env, mine, all, bytes, end_ns)
                                            : gather_as_other(env, mine, all, bytes, end_ns);
+    if (status != WW_OK && env->broken) {
+        snprintf(env->why, sizeof env->why, "%s", log_last_error());
+    }
     return status == WW_OK ? 0 : 1;
 }

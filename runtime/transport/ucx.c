@@ -41,6 +41,7 @@
 /* Up to so many ranks all are connected when the fabric is opened. */
 #define MESH_MAX 64
 #define GREETING_NS (60 * CLOCK_NS_PER_S)
+#define LATE_NS CLOCK_NS_PER_S /* whoever has not greeted by then is called */
 
 /* Who waits so long for a peer wants to know whether it is there. */
 #define LONG_NS CLOCK_NS_PER_S
@@ -759,7 +760,15 @@ static enum ww_status introduce(const struct ww_world *world, struct introductio
     if (all == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to hear of %d ranks", world->size);
     }
+    bool failed = own.status !=
+                  WW_OK; /* then its own sentence stays, whatever becomes of the world */
+    if (failed) {
+        log_hold_error();
+    }
     enum ww_status status = world_gather(world, &own, all, sizeof own);
+    if (failed) {
+        log_release_error();
+    }
     size_t most = 0;
     for (int rank = 0; status == WW_OK && rank < world->size; rank++) {
         most = all[rank].address_bytes > most ? all[rank].address_bytes : most;
@@ -840,7 +849,7 @@ static enum ww_status greet(struct fabric *fabric, int rank)
 }
 
 /* One look at a peer: *done tells whether both have heard each other. */
-static enum ww_status greeting_look(struct fabric *fabric, int rank, bool *done)
+static enum ww_status greeting_look(struct fabric *fabric, int rank, bool is_late, bool *done)
 {
     struct peer *peer = &fabric->peers[rank];
     ucp_tag_recv_info_t info;
@@ -852,7 +861,7 @@ static enum ww_status greeting_look(struct fabric *fabric, int rank, bool *done)
         request_drop(&peer->greeting);
         peer->heard = true;
     }
-    if (peer->heard && peer->endpoint == NULL) {
+    if (peer->endpoint == NULL && (peer->heard || is_late)) {
         return greet(fabric, rank);
     }
     *done = peer->heard && is_over(peer->own_greeting);
@@ -873,27 +882,29 @@ static enum ww_status greetings_begin(struct fabric *fabric)
 }
 
 /* Connects all ranks where they are few, so that nothing is half made later and what cannot be
- * reached is known now. Of two the lower one begins: they do not run into each other. */
+ * reached is known now. Of two the lower one begins, so that they do not run into each other; where
+ * it is late the other one calls too, as only who calls learns that nobody is there any more. */
 static enum ww_status greet_all(struct fabric *fabric)
 {
     if (fabric->size > MESH_MAX) {
         return WW_OK;
     }
     enum ww_status status = greetings_begin(fabric);
-    uint64_t end_ns = clock_now_ns() + GREETING_NS;
+    uint64_t begin_ns = clock_now_ns();
     int missing = fabric->size - 1, last = -1;
     while (status == WW_OK && missing > 0) {
+        uint64_t waited_ns = clock_now_ns() - begin_ns;
         missing = 0;
         if (ucx.ucp_worker_progress(fabric->worker) == 0) {
             sched_yield();
         }
         for (int rank = 0; status == WW_OK && rank < fabric->size; rank++) {
             bool done = rank == fabric->rank;
-            status = done ? WW_OK : greeting_look(fabric, rank, &done);
+            status = done ? WW_OK : greeting_look(fabric, rank, waited_ns > LATE_NS, &done);
             missing += !done;
             last = done ? last : rank;
         }
-        if (status == WW_OK && missing > 0 && clock_now_ns() > end_ns) {
+        if (status == WW_OK && missing > 0 && waited_ns > GREETING_NS) {
             status = log_failure(WW_TIMED_OUT,
                                  "UCX did not reach rank %d within %d s: does a firewall stand "
                                  "between its host and this one? UCX_NET_DEVICES names the "

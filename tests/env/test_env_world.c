@@ -421,7 +421,7 @@ Test(env_world, a_rank_that_leaves_makes_gathers_fail_for_all)
         char words[32];
         snprintf(words, sizeof words, "rank %d ", lost);
         expect_line(WW_LOG_ERROR, words);
-        expect_line(WW_LOG_ERROR, "an earlier failure ended the world");
+        expect_line(WW_LOG_ERROR, "an earlier failure ended the world; make a new one. That was: ");
     }
     forgive();
 }

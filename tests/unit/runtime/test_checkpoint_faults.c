@@ -151,6 +151,34 @@ Test(checkpoint_faults, a_flipped_bit_is_found_and_the_older_generation_taken)
     folder_end(stage.folder);
 }
 
+static void save_again(const struct ww_world *world, void *shared)
+{
+    const struct stage *stage = shared;
+    struct saver saver;
+    saver_begin(&saver, world, &usual);
+    check_status(ww_checkpoint_save(saver.context, stage->folder), WW_OK);
+    saver_end(&saver);
+}
+
+Test(checkpoint_faults, a_damaged_generation_is_none_of_the_two_that_stay)
+{
+    struct stage stage;
+    uint8_t *bytes;
+    char path[FILE_PATH_BYTES];
+    stage_begin(&stage);
+    path_of(&stage, 2, FOLDER_MANIFEST, path);
+    size_t count = read_file(path, &bytes);
+    bytes[count - 1] ^= 1; /* behind the head */
+    write_file(path, bytes, count);
+    free(bytes);
+    world_run(2, save_again, &stage);
+    for (int f = 0; f < 3; f++) {
+        path_of(&stage, 1, files[f], path);
+        cr_expect_eq(access(path, R_OK), 0, "%s is gone", path);
+    }
+    folder_end(stage.folder);
+}
+
 #define CUTS EFFORT(40, 10)
 
 static void cut(struct stage *stage, int round)

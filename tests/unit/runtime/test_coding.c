@@ -398,6 +398,38 @@ static void check_clipped(struct ww_context *context)
     check(fabs(sqrt(squares) - 1) < 1e-3, "clipped to %g", sqrt(squares));
 }
 
+/* What divides gradients may be beyond fp32 while they are not: zeros stay zeros. */
+static void divide_by_little(const struct ww_world *world, void *shared)
+{
+    static const double scales[] = {1e-30, 1e-60, 1e-70, 1e-300};
+    struct ww_config config = steady_config();
+    struct ww_context *context = context_of(world, shared, &config);
+    size_t count = 2;
+    float values[2];
+    struct ww_tensor *tensor;
+    check_status(ww_tensor_add(context, "t", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    for (size_t i = 0; i < LENGTH(scales); i++) {
+        values[0] = 0;
+        values[1] = 0x1p-149F;
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_step_loss_scale(context, scales[i]), WW_OK);
+        check_status(ww_tensor_start(tensor, values), WW_OK);
+        check_status(ww_step_end(context, NULL), WW_OK);
+        float wanted = (float)(0x1p-149 / scales[i]);
+        check(values[0] == 0, "scale %g: a zero became %g", scales[i], (double)values[0]);
+        check(values[1] == wanted || fabsf(values[1] / wanted - 1) < 1e-6F,
+              "scale %g: %g instead of %g", scales[i], (double)values[1], (double)wanted);
+    }
+    ww_context_destroy(context);
+}
+
+Test(coding, zeros_stay_zeros_whatever_they_are_divided_by)
+{
+    struct plan_of_test plan = {.codec = "none"};
+    world_run(2, divide_by_little, &plan);
+}
+
 /* One rank's threads flush, the others' do not: who adds is nobody's business. */
 static void sum_tiny_ones_densely(const struct ww_world *world, void *shared)
 {

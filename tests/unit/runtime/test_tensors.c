@@ -95,6 +95,7 @@ Test(tensors, every_form_that_can_be_is_accepted)
         {"integers", WW_I32, 1, {3}},
         {"long integers", WW_I64, 1, {3}},
         {"none of many", WW_F32, 3, {SIZE_MAX, 0, 1}},
+        {"many of none", WW_F32, 3, {SIZE_MAX, SIZE_MAX, 0}},
     };
     struct ww_context *context = context_alone(WW_SUM);
     for (size_t i = 0; i < LENGTH(forms); i++) {
