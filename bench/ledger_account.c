@@ -153,7 +153,7 @@ static bool find_slowest(struct account *account)
 }
 
 /* The audit knows what all ranks of the host sent, but counts single calls and shadows too, which
- * are in no step: where these show, it tells nothing about steps. */
+ * are in no step: where it says more than any host's ranks can send, it tells nothing. */
 static void find_alike(struct account *account)
 {
     const struct ledger *ledger = account->ledger;
@@ -161,7 +161,7 @@ static void find_alike(struct account *account)
     double counted = ledger->audit.known ? ledger->audit.claimed / own : (double)NAN;
     double ranks = ledger->facts[LEDGER_RANKS];
     double hosts = ledger->facts[LEDGER_HOSTS];
-    double most = 1.5 * (ranks - hosts + 1); /* more than all ranks of a host send: single calls */
+    double most = ranks - hosts + 1.5; /* no host has more ranks than the others leave */
     account->alike_is_counted = counted > 0 && counted <= most;
     account->ranks_alike = account->alike_is_counted ? counted : ranks / hosts;
 }

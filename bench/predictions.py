@@ -117,7 +117,9 @@ def tell_choices(runs):
     for place, rows in runs[0].items():
         for size in sorted({row[1] for row in rows}):
             seen = [ratios(run[place], size) for run in runs]
-            typical = {way: statistics.median(took[way] for took, _ in seen) for way in seen[0][0]}
+            ways = set.intersection(*(set(took) for took, _ in seen)) | {one for _, one in seen}
+            typical = {way: statistics.median(took[way] for took, _ in seen if way in took)
+                       for way in sorted(ways)}
             best = min(typical.values())
             for number, (_, chosen) in enumerate(seen):
                 ratio = typical[chosen] / best
@@ -130,7 +132,8 @@ def tell_choices(runs):
             for one in seen:
                 for other in seen:
                     if one is not other:
-                        mates_right += other[0][min(one[0], key=one[0].get)] <= WITHIN
+                        best_there = min(one[0], key=one[0].get)
+                        mates_right += other[0].get(best_there, 1) <= WITHIN
                         mates += 1
     print(f"chosen: {right} of {total} within {WITHIN} x the best, at most {worst:.3f} x")
     if mates:
@@ -173,10 +176,10 @@ def main():
             runs[-1][place] = [(row[0], row[1], given.get(row[:2]), *row[2:]) for row in rows]
     for kind, score in sums.items():
         print(f"{' '.join(kind)}: {score}")
-    tell_choices(runs)
     if arguments.save:
         with open(arguments.save, "w", encoding="utf-8") as file:
             json.dump(runs, file, indent=1)
+    tell_choices(runs)
 
 
 if __name__ == "__main__":

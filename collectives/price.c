@@ -304,14 +304,10 @@ struct price board_price(const struct topology *topology, const struct wires *wi
                           .limit = LIMIT_LATENCY};
 }
 
-struct price gate_price(const struct topology *topology, const struct wires *wires, double bytes)
+struct price gate_price(const struct topology *topology, const struct wires *wires)
 {
     int outermost = wires->levels - 1;
-    double here = (double)topology->size /
-                  topology->hosts; /* whose values leave by one host's port */
-    double leaving = here * (topology->size - here) * bytes;
-    double seconds = message_gate_s(wires, topology->size) +
-                     leaving * wires->link[outermost].port_byte_s;
+    double seconds = message_gate_s(wires, topology->size);
     double spread = wires->link[outermost].spread;
     return (struct price){.seconds = seconds,
                           .least_s = seconds * (1 - spread),

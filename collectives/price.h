@@ -84,11 +84,11 @@ struct correction {
 /* What a predicted time becomes. */
 double correction_apply(const struct correction *correction, double bytes, double predicted_s);
 
-/* The same for values that travel with the announcement, on a board (board.h), and by the messages
- * of a gate (gate.h), so many bytes of each rank: no plan runs. */
+/* The same for values that travel with the announcement, on a board (board.h) and by the messages
+ * of a gate (gate.h): no plan runs. */
 struct price board_price(const struct topology *topology, const struct wires *wires,
                          enum collective collective, double bytes);
-struct price gate_price(const struct topology *topology, const struct wires *wires, double bytes);
+struct price gate_price(const struct topology *topology, const struct wires *wires);
 
 /* Bytes that leave the busiest rank, and the busiest unit of the level below (at the host level of
  * the network: one host, all its ports together), over each level, for a vector of so many bytes;

@@ -449,11 +449,9 @@ static enum ww_status price_as_is(struct selector *selector, const struct wish *
         return log_failure(WW_UNSUPPORTED, "nothing is known about the wires: nothing has a price");
     }
     if (choice->with_announcement) {
-        double gathers = wish->collective == COLLECTIVE_ALL_GATHER ? selector->topology->size : 1;
-        double own = bytes / gathers;
         *price = selector->sight.all
                      ? board_price(selector->topology, &selector->wires, wish->collective, bytes)
-                     : gate_price(selector->topology, &selector->wires, own);
+                     : gate_price(selector->topology, &selector->wires);
         return WW_OK;
     }
     enum ww_status status = selector_load(selector, wish, choice, &load);

@@ -50,27 +50,6 @@ static bool is_named(const struct choice *choice, const char *name)
            (length > 0 && strncmp(own, name, length) == 0 && own[length] == '+');
 }
 
-static enum ww_status no_way(struct ww_forecast *forecast, const struct wish *wish,
-                             const char *name)
-{
-    char known[512] = "";
-    struct choice choice;
-    int candidates = selector_candidates(forecast->selector, wish);
-    for (int i = 0; i < candidates; i++) {
-        enum ww_status status = selector_candidate(forecast->selector, wish, i, &choice);
-        if (status != WW_OK) {
-            return status;
-        }
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s", used > 0 ? ", " : "");
-        used = strlen(known);
-        choice_name(&choice, known + used, sizeof known - used);
-    }
-    return log_failure(WW_BAD_ARGUMENT,
-                       "no algorithm \"%s\" can run %s on this cluster; there are %s", name,
-                       collective_names[wish->collective], known);
-}
-
 /* ---- Prices ---------------------------------------------------------------------------------- */
 
 /* A way, and what it takes. */
@@ -209,6 +188,27 @@ static enum ww_status price_way(struct ww_forecast *forecast, const struct wish 
         choice = selector_choose(forecast->selector, wish);
     }
     return status == WW_OK ? price_choice(forecast, wish, &choice, offer) : status;
+}
+
+static enum ww_status no_way(struct ww_forecast *forecast, const struct wish *wish,
+                             const char *name)
+{
+    char known[512] = "";
+    struct offer offer;
+    int ways = count_ways(forecast, wish);
+    for (int i = 0; i < ways; i++) {
+        enum ww_status status = price_way(forecast, wish, i, &offer);
+        if (status != WW_OK) {
+            return status;
+        }
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s", used > 0 ? ", " : "");
+        used = strlen(known);
+        way_name(&offer.choice, known + used, sizeof known - used);
+    }
+    return log_failure(WW_BAD_ARGUMENT,
+                       "no algorithm \"%s\" can run %s on this cluster; there are %s", name,
+                       collective_names[wish->collective], known);
 }
 
 /* The fastest of those with this name. */

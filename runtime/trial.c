@@ -17,6 +17,7 @@
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
 #define WAYS_MAX 32
+#define FIRST_S 0.3e-3  /* a way's first batches take about so long */
 #define FURTHER_S 1e-3  /* a further batch takes about so long */
 #define BATCH_MOST 32   /* calls */
 #define FIRST_TURNS 2   /* the lesser counts: what comes in between only lengthens it */
@@ -156,12 +157,26 @@ struct batch {
 };
 
 static const struct batch single = {0, 1, 0};
-static const struct batch first = {0.3e-3, 1, 0};
+
+/* In memory calls are cheap beside what the first one of another way takes. */
+static struct batch first_of(const struct trial *trial)
+{
+    return (struct batch){FIRST_S, 1, trial->context->sight.all};
+}
 
 static int calls_of(const struct way_tried *way, struct batch batch)
 {
     double fits = batch.seconds / way->seconds;
     return !(fits >= batch.least) ? batch.least : fits > BATCH_MOST ? BATCH_MOST : (int)fits;
+}
+
+static double sum_s(const struct trial *trial, int count)
+{
+    double sum = 0;
+    for (int w = 0; w < count; w++) {
+        sum += trial->ways[w].seconds;
+    }
+    return sum;
 }
 
 /* Seconds that a batch of each of the first ways takes. */
@@ -249,19 +264,25 @@ static enum ww_status time_ways(struct trial *trial, size_t bytes, int count, in
     return status == WW_OK ? agree_on_times(trial) : status;
 }
 
+static bool is_new_there(const struct trial *trial)
+{
+    return !trial->began || trial->context->sight.all;
+}
+
 /* What is new takes longer once: every way at first, and inside a host scratch, which grows with
  * the size. Prices may also be far off at first: how many calls fit follows from that one. Later a
  * single call gathers ranks that came one after another. */
 static enum ww_status prepare(struct trial *trial, size_t bytes)
 {
-    bool is_new = !trial->began || trial->context->sight.all;
+    bool is_new = is_new_there(trial);
     double seconds;
     trial->began = true;
     return is_new ? time_ways(trial, bytes, trial->count, 1, single)
                   : time_batch(trial, bytes, 0, 1, &trial->ways[0], &seconds);
 }
 
-/* Further turns of those near the fastest, until `end_s` of the time are left: an odd number. */
+/* Further turns of those near the fastest, until `end_s` of the time are left: an odd number. If
+ * they take longer than before, so would the others. */
 static enum ww_status try_further(struct trial *trial, const struct stop *stop, double end_s)
 {
     struct batch batch = {FURTHER_S, stop->row, 1};
@@ -269,7 +290,16 @@ static enum ww_status try_further(struct trial *trial, const struct stop *stop, 
     int near = count_near(trial, trial->count, NEAR);
     double fits = (trial->left_s - end_s) / turn_s(trial, near, batch);
     int turns = !(fits >= 1) ? 0 : fits > FURTHER_TURNS ? FURTHER_TURNS : ((int)fits - 1) | 1;
-    return turns > 0 ? time_ways(trial, stop->bytes, near, turns, batch) : WW_OK;
+    if (turns == 0) {
+        return WW_OK;
+    }
+    double before_s = sum_s(trial, near);
+    enum ww_status status = time_ways(trial, stop->bytes, near, turns, batch);
+    double longer = fmax(1, sum_s(trial, near) / before_s);
+    for (int w = near; w < trial->count; w++) {
+        trial->ways[w].seconds *= longer;
+    }
+    return status;
 }
 
 /* Tells the price of a way what it took, or what it must be taken to take. */
@@ -305,7 +335,7 @@ static enum ww_status try_stop(struct trial *trial, const struct stop *stop, dou
 {
     enum ww_status status = prepare(trial, stop->bytes);
     if (status == WW_OK) {
-        status = time_ways(trial, stop->bytes, trial->count, FIRST_TURNS, first);
+        status = time_ways(trial, stop->bytes, trial->count, FIRST_TURNS, first_of(trial));
     }
     if (status == WW_OK) {
         status = try_further(trial, stop, end_s);
@@ -313,15 +343,22 @@ static enum ww_status try_stop(struct trial *trial, const struct stop *stop, dou
     return status == WW_OK ? correct_all(trial, stop->bytes) : status;
 }
 
-/* Keeps as many of the ways as there is time for; two at least, as one alone tells nothing about
- * which is faster. */
+/* Seconds that the first turns take. */
+static double first_turns_s(const struct trial *trial)
+{
+    double once_s = is_new_there(trial) ? turn_s(trial, trial->count, single) : 0;
+    return once_s + FIRST_TURNS * turn_s(trial, trial->count, first_of(trial));
+}
+
+/* Keeps as many of the ways as there is time for. Of several two at least, as one alone tells
+ * nothing about which is faster; where there is one only it tells what that takes. */
 static bool fit_ways(struct trial *trial, double time_s)
 {
     int least = trial->announced + 2;
-    while (trial->count > least && FIRST_TURNS * turn_s(trial, trial->count, first) > time_s) {
+    while (trial->count > least && first_turns_s(trial) > time_s) {
         trial->count--;
     }
-    return trial->count >= least && FIRST_TURNS * turn_s(trial, trial->count, first) <= time_s;
+    return trial->count > trial->announced && first_turns_s(trial) <= time_s;
 }
 
 /* What is left of the time when this stop and those before it had theirs. */

@@ -229,6 +229,7 @@ static int island_members(const struct cluster_shape *shape)
 static struct gpu_rates gpu_rates(const struct cluster_file *cluster)
 {
     struct gpu_rates rates = {.links_s = INFINITY, .pair_s = INFINITY, .pcie_s = INFINITY};
+    bool any_linked = false;
     rates.given = true;
     for (int i = 0; i < cluster->shape_count; i++) {
         const struct cluster_shape *shape = &cluster->shape[i];
@@ -239,11 +240,14 @@ static struct gpu_rates gpu_rates(const struct cluster_file *cluster)
         rates.pair_s = linked ? least(rates.pair_s, shape->pair_s * efficiency) : rates.pair_s;
         rates.pcie_s = shape->pcie_s > 0 ? least(rates.pcie_s, shape->pcie_s * PCIE_EFFICIENCY)
                                          : rates.pcie_s;
-        rates.island = i == 0 || members < rates.island ? members : rates.island;
+        bool fewer = rates.island == 0 || members < rates.island;
+        rates.island = fewer && shape->ranks > 1 ? members : rates.island;
         rates.split = rates.split || members < shape->ranks;
         rates.assumed = rates.assumed || shape->gpus_assumed;
-        rates.kind = i == 0 ? shape->link_kind : rates.kind;
+        rates.kind = i == 0 || (linked && !any_linked) ? shape->link_kind : rates.kind;
+        any_linked = any_linked || linked;
     }
+    rates.island = rates.island > 0 ? rates.island : 1;
     return rates;
 }
 

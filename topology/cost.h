@@ -41,12 +41,12 @@ struct link {
                             while both directions are busy; never less than 1 / the unit's ports */
     double message_s;    /* a core's time for each further message of a round */
     double core_byte_s;  /* a core's time per byte, on either end */
-    bool core_duplex;    /* it sends and receives at once: the larger of both counts, not the sum */
     double spread;       /* 95 % of times lie within a factor 1 - spread .. 1 + spread */
     double fixed_spread; /* the same for fixed_s and message_s; 0 = as spread */
     enum cost_source source;
-    double health; /* measured rate over the one expected where that is nominal or given; 0 = not
-                      measured. Never blended in */
+    bool core_duplex; /* core_byte_s is of the larger of what is sent and received, not of both */
+    double health;    /* measured rate over the one expected where that is nominal or given; 0 = not
+                         measured. Never blended in */
 };
 
 /* Local actions of one core. Each line comes on top of the ones before. */

@@ -50,7 +50,8 @@ static inline struct ww_fact fact_positive(double value, enum ww_source source)
 
 /* ---- Filling a machine --------------------------------------------------------------------- */
 
-/* Each adds one with everything unknown. NULL when memory lacks or there are too many: logged. */
+/* Each adds one with everything unknown, on success only. WW_NO_MEMORY, or WW_BAD_ARGUMENT when
+ * there are too many. */
 enum ww_status machine_add_gpu(struct ww_machine *machine, struct ww_gpu **gpu);
 enum ww_status machine_add_nic(struct ww_machine *machine, struct ww_nic **nic);
 

@@ -43,6 +43,14 @@ void env_list_missing(const bool *marks, int size, char *text, size_t bytes)
     }
 }
 
+/* The world ends here; whoever asks later is told why. Returns the status. */
+static enum ww_status env_end(struct ww_env_world *env, enum ww_status status, const char *sentence)
+{
+    env->broken = true;
+    snprintf(env->why, sizeof env->why, "%s", sentence);
+    return log_failure(status, "%s", sentence);
+}
+
 enum ww_status env_break(struct ww_env_world *env, enum ww_status status, const char *sentence)
 {
     struct env_word word = {.magic = ENV_MAGIC, .status = status, .bytes = strlen(sentence)};
@@ -59,8 +67,7 @@ enum ww_status env_break(struct ww_env_world *env, enum ww_status status, const 
             shutdown(seat->socket, SHUT_WR);
         }
     }
-    env->broken = true;
-    return log_failure(status, "%s", sentence);
+    return env_end(env, status, sentence);
 }
 
 enum ww_status env_hear_failure(struct ww_env_world *env, const struct env_word *word)
@@ -68,13 +75,12 @@ enum ww_status env_hear_failure(struct ww_env_world *env, const struct env_word 
     char sentence[ENV_TEXT_BYTES] = "";
     bool fits = word->status < 0 && word->bytes < sizeof sentence;
     struct env_pieces pieces = {sentence, fits ? word->bytes : 0, NULL, 0, 0};
-    env->broken = true;
     if (env_move_all(env->seats[0].socket, ENV_RECEIVE, &pieces, clock_now_ns() + CLOCK_NS_PER_S) !=
             0 ||
         !fits) {
-        return log_failure(WW_PEER_FAILED, "rank 0 failed: its own lines tell why");
+        return env_end(env, WW_PEER_FAILED, "rank 0 failed: its own lines tell why");
     }
-    return log_failure((enum ww_status)word->status, "%s", sentence);
+    return env_end(env, (enum ww_status)word->status, sentence);
 }
 
 static enum ww_status seat_lost(struct ww_env_world *env, int rank, int error)
@@ -234,14 +240,16 @@ static enum ww_status gather_as_first(struct ww_env_world *env, const void *mine
 
 static enum ww_status first_lost(struct ww_env_world *env, int error)
 {
-    env->broken = true;
+    char sentence[ENV_TEXT_BYTES];
     shutdown(env->seats[0].socket, SHUT_RDWR);
     if (error == ETIMEDOUT) {
-        return log_failure(WW_TIMED_OUT, "rank 0 did not answer within %d s", PATIENCE_S);
+        snprintf(sentence, sizeof sentence, "rank 0 did not answer within %d s", PATIENCE_S);
+        return env_end(env, WW_TIMED_OUT, sentence);
     }
-    return log_failure(WW_PEER_FAILED,
-                       "rank 0 is gone, so ranks cannot gather what each brings: %s",
-                       error == ECONNRESET ? "it has closed its connection" : strerror(error));
+    snprintf(sentence, sizeof sentence,
+             "rank 0 is gone, so ranks cannot gather what each brings: %s",
+             error == ECONNRESET ? "it has closed its connection" : strerror(error));
+    return env_end(env, WW_PEER_FAILED, sentence);
 }
 
 static enum ww_status gather_as_other(struct ww_env_world *env, const void *mine, void *all,
@@ -306,8 +314,5 @@ int env_all_gather(void *self, const void *mine, void *all, size_t bytes)
     uint64_t end_ns = clock_now_ns() + PATIENCE_S * CLOCK_NS_PER_S;
     enum ww_status status = env->rank == 0 ? gather_as_first(env, mine, all, bytes, end_ns)
                                            : gather_as_other(env, mine, all, bytes, end_ns);
-    if (status != WW_OK && env->broken) {
-        snprintf(env->why, sizeof env->why, "%s", log_last_error());
-    }
     return status == WW_OK ? 0 : 1;
 }

@@ -96,7 +96,6 @@ struct env_seat {
     struct env_pieces pieces;
 };
 
-#define ENV_WHY_BYTES 320
 struct ww_env_world {
     pid_t pid; /* whose it is */
     int rank;
@@ -107,7 +106,7 @@ struct ww_env_world {
     uint64_t turn;
     bool answers; /* rank 0 is sending the whole */
     bool broken;
-    char why[ENV_WHY_BYTES]; /* where it broke while ranks gathered: what was said then */
+    char why[ENV_TEXT_BYTES]; /* what was said then */
 };
 
 /* The ranks without a mark: "rank 3", "ranks 3 and 5", "ranks 1, 2, 3 and 90 others". */

@@ -41,7 +41,7 @@
 /* Up to so many ranks all are connected when the fabric is opened. */
 #define MESH_MAX 64
 #define GREETING_NS (60 * CLOCK_NS_PER_S)
-#define LATE_NS CLOCK_NS_PER_S /* whoever has not greeted by then is called */
+#define LATE_NS (5 * CLOCK_NS_PER_S) /* whoever has not greeted by then is called */
 
 /* Who waits so long for a peer wants to know whether it is there. */
 #define LONG_NS CLOCK_NS_PER_S
