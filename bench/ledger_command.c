@@ -241,10 +241,7 @@ static int print(const struct wishes *wishes, const struct finding *findings)
     } else {
         finding_print(&findings[0], stdout);
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        return complain("standard output", strerror(errno), EXIT_FAILED);
-    }
-    return EXIT_FINE;
+    return command_flush("wirewise report");
 }
 
 /* Tells each alert; the code of the gravest one. */

@@ -100,3 +100,12 @@ void choice_name(const struct choice *choice, char *text, size_t bytes)
     snprintf(text, bytes, "%s%s%s", nesting_names[choice->nesting],
              choice->nesting != NEST_NONE ? "+" : "", choice->algorithm->name);
 }
+
+void way_name(const struct choice *choice, char *text, size_t bytes)
+{
+    if (choice->with_announcement) {
+        snprintf(text, bytes, ANNOUNCEMENT);
+    } else {
+        choice_name(choice, text, bytes);
+    }
+}

@@ -68,6 +68,10 @@ bool choice_suits(const struct choice *choice, enum ww_type type);
 /* "ring", "hierarchical+ring". Cut at bytes - 1. */
 void choice_name(const struct choice *choice, char *text, size_t bytes);
 
+/* The same, but ANNOUNCEMENT where the values travel with that and no algorithm runs. */
+#define ANNOUNCEMENT "announcement"
+void way_name(const struct choice *choice, char *text, size_t bytes);
+
 /* ---- Selector: the choices of one context ------------------------------------------------------
  *
  * Where there are several ways, each is priced over the wires at many sizes; those that are the

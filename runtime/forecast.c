@@ -14,7 +14,6 @@
 #define WAYS_MAX 64
 #define FACTOR_LEAST 0.001
 #define FACTOR_MOST 1000.0
-#define ANNOUNCEMENT "announcement"
 #define CODECS_SHOWN 4
 
 struct ww_forecast {
@@ -30,15 +29,6 @@ struct ww_forecast {
 };
 
 /* ---- What can run ---------------------------------------------------------------------------- */
-
-static void way_name(const struct choice *choice, char *text, size_t bytes)
-{
-    if (choice->with_announcement) {
-        snprintf(text, bytes, ANNOUNCEMENT);
-    } else {
-        choice_name(choice, text, bytes);
-    }
-}
 
 /* "hierarchical" is any of "hierarchical+...". */
 static bool is_named(const struct choice *choice, const char *name)

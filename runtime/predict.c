@@ -9,7 +9,6 @@
 
 #include "context.h"
 
-#define ANNOUNCEMENT "announcement"
 #define SUMMARY_BYTES 512
 
 static enum ww_status check(struct ww_context *context, const char *collective, size_t count,
@@ -94,10 +93,7 @@ enum ww_status ww_predict(struct ww_context *context, const char *collective, si
                                  .seconds = price.seconds,
                                  .least_s = price.least_s,
                                  .most_s = price.most_s};
-    choice_name(&choice, made.algorithm, sizeof made.algorithm);
-    if (choice.with_announcement) {
-        snprintf(made.algorithm, sizeof made.algorithm, ANNOUNCEMENT);
-    }
+    way_name(&choice, made.algorithm, sizeof made.algorithm);
     say_limit(context, &price, made.limit, sizeof made.limit);
     *prediction = made;
     return WW_OK;

@@ -14,6 +14,7 @@
 
 #include "internal/clock.h"
 #include "internal/memory.h"
+#include "topology.h"
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
 #define WAYS_MAX 32
@@ -202,18 +203,10 @@ static enum ww_status time_batch(struct trial *trial, size_t bytes, int untimed,
     return status;
 }
 
-/* Of two values the lesser. */
-static double middle_of(double *values, int count)
+/* What a way takes by its turns. */
+static double typical_of(double *taken, int turns)
 {
-    for (int i = 1; i < count; i++) {
-        double value = values[i];
-        int at = i;
-        for (; at > 0 && values[at - 1] > value; at--) {
-            values[at] = values[at - 1];
-        }
-        values[at] = value;
-    }
-    return values[(count - 1) / 2];
+    return turns == FIRST_TURNS ? fmin(taken[0], taken[1]) : fit_median(taken, turns);
 }
 
 /* Where a shaper saved up for a burst, short trials beat the wire: what streams took is the least.
@@ -259,7 +252,7 @@ static enum ww_status time_ways(struct trial *trial, size_t bytes, int count, in
                             &taken[w][i / count]);
     }
     for (int w = 0; w < count; w++) {
-        trial->ways[w].seconds = middle_of(taken[w], turns);
+        trial->ways[w].seconds = typical_of(taken[w], turns);
     }
     return status == WW_OK ? agree_on_times(trial) : status;
 }

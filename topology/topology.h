@@ -12,6 +12,7 @@
 #include "calibrate.h"
 #include "cluster.h"
 #include "cost.h"
+#include "fit.h"
 #include "internal/gather.h"
 
 #define HOST_NAME_BYTES 64
