@@ -3,7 +3,8 @@
  * machine, and compares with what was predicted.
  *
  * A round is a batch of calls back to back: so long that neither the clock nor the burst which a
- * shaped link lets pass matters. */
+ * shaped link lets pass matters, and behind an untimed call, as connections that another way left
+ * idle begin slowly. Every other round goes backwards, so that no way always follows the same. */
 #include "ways.h"
 
 #include <math.h>
@@ -27,6 +28,7 @@ static void call(const struct meter *meter, const struct job *job)
 /* Seconds per call on this rank. */
 static double time_batch(const struct meter *meter, const struct job *job, int batch)
 {
+    call(meter, job);
     team_barrier(&meter->world);
     double begin = seconds_now();
     for (int i = 0; i < batch; i++) {
@@ -89,7 +91,7 @@ static void choose_rounds(const struct meter *meter, const struct job *job, stru
     double total = 0;
     for (int w = 0; w < ways->count; w++) {
         follow(meter, job, ways, w);
-        time_batch(meter, job, 1); /* connects, reserves */
+        call(meter, job); /* connects, reserves */
         total += time_batch(meter, job, 2);
     }
     double mean = total / ways->count;
@@ -97,7 +99,8 @@ static void choose_rounds(const struct meter *meter, const struct job *job, stru
     double batch = BATCH_S / mean;
     ways->batch = batch > BATCH_MAX ? BATCH_MAX : batch < 1 ? 1 : (int)batch;
     int most = meter->options->iters < ROUNDS_MAX ? meter->options->iters : ROUNDS_MAX;
-    ways->rounds = measure_calls(meter->options->budget_s, mean * ways->batch * ways->count, most);
+    ways->rounds = measure_calls(meter->options->budget_s, mean * (ways->batch + 1) * ways->count,
+                                 most);
 }
 
 struct ways ways_measure(struct meter *meter, const struct job *job)
@@ -109,7 +112,8 @@ struct ways ways_measure(struct meter *meter, const struct job *job)
     list_ways(meter, job, &ways);
     choose_rounds(meter, job, &ways);
     for (int round = 0; round < ways.rounds; round++) {
-        for (int w = 0; w < ways.count; w++) {
+        for (int turn = 0; turn < ways.count; turn++) {
+            int w = round % 2 == 0 ? turn : ways.count - 1 - turn;
             follow(meter, job, &ways, w);
             seconds[w][round] = time_batch(meter, job, ways.batch);
         }

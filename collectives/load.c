@@ -43,6 +43,7 @@ struct reader {
     int *unit_index[WW_LEVELS_MAX];    /* [units of level l - 1] place, -1 = not read */
     double *unit_scale[WW_LEVELS_MAX]; /* all ranks of the unit over those read */
     double *poured[WW_LEVELS_MAX];     /* [steps_room][units][2] chunks out of and into each */
+    int *partner[WW_LEVELS_MAX];       /* [units] the unit that each sent to first; -1 = none */
 
     uint32_t tally_room;
     uint32_t table_mask;
@@ -146,6 +147,15 @@ static void pour(struct reader *reader, uint32_t step, int rank, int level, doub
     }
 }
 
+/* Whether a unit sends to one other by this wire, or to several. */
+static void note_partner(struct reader *reader, int wire, int rank, int peer)
+{
+    const int *units = reader->topology->unit[wire - 1];
+    int *partner = &reader->partner[wire][reader->unit_index[wire][units[rank]]];
+    reader->load->fans[wire] |= *partner >= 0 && *partner != units[peer];
+    *partner = units[peer];
+}
+
 /* One operand of a local action. */
 static void touch(struct reader *reader, const struct plan *plan, uint32_t step,
                   const struct slice *slice, bool writes, struct tally *tally)
@@ -200,6 +210,9 @@ static void tally_message(struct reader *reader, const struct plan *plan, uint32
     mail->flow = larger(mail->flow, part);
     *(sends ? &mail->out : &mail->in) += part;
     pour(reader, step, plan->rank, level, action->slice.count, !sends);
+    if (sends && level > 0) {
+        note_partner(reader, level, plan->rank, action->peer);
+    }
 }
 
 static void tally_round(struct reader *reader, const struct plan *plan, const struct round *round,
@@ -376,9 +389,11 @@ static bool choose_units(struct reader *reader, int wire)
     int *index = malloc((size_t)units * sizeof *index);
     int *ranks = calloc(2 * (size_t)units, sizeof *ranks);
     double *scale = calloc((size_t)units, sizeof *scale);
+    int *partner = malloc((size_t)units * sizeof *partner);
     reader->unit_index[wire] = index;
     reader->unit_scale[wire] = scale;
-    if (index == NULL || ranks == NULL || scale == NULL) {
+    reader->partner[wire] = partner;
+    if (index == NULL || ranks == NULL || scale == NULL || partner == NULL) {
         free(ranks);
         return false;
     }
@@ -393,6 +408,7 @@ static bool choose_units(struct reader *reader, int wire)
         if (read) {
             scale[reader->unit_count[wire]++] = (double)ranks[2 * unit] / ranks[2 * unit + 1];
         }
+        partner[unit] = -1;
     }
     free(ranks);
     return true;
@@ -571,6 +587,7 @@ static void reader_finish(struct reader *reader)
     for (int wire = 1; wire < WW_LEVELS_MAX; wire++) {
         free(reader->unit_index[wire]);
         free(reader->unit_scale[wire]);
+        free(reader->partner[wire]);
         free(reader->poured[wire]);
     }
     free(reader->diaries);

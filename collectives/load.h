@@ -61,8 +61,9 @@ struct load {
     struct tally *tallies; /* different ones */
     uint32_t *stage_tallies;
     int crew_count;
-    struct crew *crews; /* of the hosts that were read */
-    struct flood flood; /* of all steps together: the busiest unit of each wire */
+    struct crew *crews;       /* of the hosts that were read */
+    struct flood flood;       /* of all steps together: the busiest unit of each wire */
+    bool fans[WW_LEVELS_MAX]; /* some unit of the level below sends to several others, by wire */
 };
 
 #endif

@@ -90,12 +90,14 @@ static struct passage passage_of(const struct wires *wires, const struct tally *
 }
 
 /* The fullest port of a flood, and which wire's it is. */
-static double ports_s(const struct wires *wires, const struct flood *flood, double bytes,
-                      int *level)
+static double ports_s(const struct load *load, const struct wires *wires, const struct flood *flood,
+                      double bytes, int *level)
 {
     double seconds = 0;
     for (int l = 1; l < wires->levels; l++) {
-        double port = larger(flood->out[l], flood->in[l]) * bytes * wires->link[l].port_byte_s;
+        const struct link *link = &wires->link[l];
+        double fan = load->fans[l] ? larger(1, link->fan) : 1;
+        double port = larger(flood->out[l], flood->in[l]) * bytes * link->port_byte_s * fan;
         if (port > seconds) {
             seconds = port;
             *level = l;
@@ -128,7 +130,7 @@ static double stage_s(const struct load *load, const struct wires *wires, const 
         slowest.flow_s = larger(slowest.flow_s, passage.flow_s);
         slowest.flow_s = larger(slowest.flow_s, carrying_s(wires, tally, bytes));
     }
-    double ports = ports_s(wires, &stage->flood, bytes, &level);
+    double ports = ports_s(load, wires, &stage->flood, bytes, &level);
     return work * crowding(load, wires) + slowest.fixed_s + larger(slowest.flow_s, ports);
 }
 
@@ -190,7 +192,7 @@ static struct price price_once(const struct load *load, const struct wires *wire
     double way = way_s(load, wires, bytes, ram);
     double cores = cores_s(load, wires, bytes, ram);
     int level = price.limit_level;
-    double ports = ports_s(wires, &load->flood, bytes, &level);
+    double ports = ports_s(load, wires, &load->flood, bytes, &level);
     price.wire_s = segments * ports;
     double pipeline = way + (segments - 1) * larger(cores, ports);
     price.seconds = gate_s(load, wires) + larger(pipeline, segments * way / window);

@@ -266,6 +266,7 @@ static void gpu_link(const struct cluster_file *cluster, enum level_kind below,
     /* A GPU's own links are busy as it is. */
     link->core_byte_s = below == LEVEL_CACHE ? link->port_byte_s : 0;
     link->core_duplex = true;
+    link->fan = 1; /* each pair has links of its own */
     set_source(link, rates.assumed ? COST_ASSUMED : COST_NOMINAL, COST_NOMINAL);
     snprintf(link->name, sizeof link->name, "%s",
              pcie                            ? "PCIe"

@@ -45,6 +45,8 @@ struct link {
     double fixed_spread; /* the same for fixed_s and message_s; 0 = as spread */
     enum cost_source source;
     bool core_duplex; /* core_byte_s is of the larger of what is sent and received, not of both */
+    double fan;       /* what one unit sends to several others takes its port so many times as long
+                         as what it sends to one; below 1 counts as 1 */
     double health;    /* measured rate over the one expected where that is nominal or given; 0 = not
                          measured. Never blended in */
 };

@@ -111,6 +111,39 @@ Test(price, levels_send_less_through_the_hosts_ports)
     topology_finish(&topology);
 }
 
+/* A wire that sends to one other unit at full rate only: rings do, at whatever level. */
+Test(price, several_partners_share_a_port_badly)
+{
+    static const struct {
+        struct candidate candidate;
+        int hosts;
+        double share; /* of the vector, that the fullest port sends */
+        double fan;
+    } rows[] = {
+        {{&algorithm_ring, NEST_NONE, 0}, 4, 1.75, 1},
+        {{&algorithm_ring, NEST_ALL, 0}, 4, 1.5, 1},
+        {{&algorithm_halving, NEST_ALL, 0}, 4, 1.5, 1.25},
+        {{&algorithm_scatter_gather, NEST_ALL, 0}, 4, 1.5, 1.25},
+        {{&algorithm_doubling, NEST_ALL, 0}, 4, 2, 1.25},
+        {{&algorithm_halving, NEST_ALL, 0}, 2, 1, 1},
+        {{&algorithm_doubling, NEST_ALL, 0}, 2, 1, 1},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct topology topology = paper_topology(
+            &(struct paper_cluster){rows[i].hosts, 2, NULL, 0, 0});
+        const struct cost cost[WW_LEVELS_MAX] = {{0, 0}, {0, BETA}};
+        struct wires wires = paper_wires(&topology, cost);
+        struct pace pace = {64 * MIB, 64 * MIB, 1};
+        wires.link[1].fan = 1.25;
+        double port = rows[i].share * pace.bytes * BETA;
+        struct price price = price_of(&topology, &wires, &rows[i].candidate, pace);
+        cr_expect_float_eq(price.wire_s, rows[i].fan * port, 1e-9, "row %zu: %g", i, price.wire_s);
+        cr_expect_float_eq(price.seconds, rows[i].fan * port, 1e-9, "row %zu: %g", i,
+                           price.seconds);
+        topology_finish(&topology);
+    }
+}
+
 Test(price, bytes_are_those_of_the_busiest_rank_and_host)
 {
     static const int ranks_on[] = {3, 1};

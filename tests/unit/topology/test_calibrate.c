@@ -205,7 +205,9 @@ Test(calibrate, what_is_slow_is_named_and_nothing_else, .timeout = 60)
         cr_expect_eq(slow->level, 1);
         cr_expect_eq(slow->unit, cases[i].port >= 0 ? cases[i].port : cases[i].path[0]);
         cr_expect_eq(slow->peer, cases[i].path[1]);
-        expect_near(slow->ratio, 0.2, 0.2, "case %zu: ratio %g", i, slow->ratio);
+        /* Over 25 seeds of jitter 0.19 to 0.26. */
+        double share = cases[i].jitter_s > 0 ? 0.35 : 0.01;
+        expect_near(slow->ratio, 0.2, share, "case %zu: ratio %g", i, slow->ratio);
         expect_line(WW_LOG_WARN, cases[i].words);
         expect_speed(trial, 1, cases[i].words);
         free(trial);
