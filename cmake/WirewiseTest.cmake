@@ -14,6 +14,16 @@ else()
                      "unit tests are SKIPPED (apt-get install libcriterion-dev pkg-config)")
 endif()
 
+# What most of them need, compiled once.
+if(WIREWISE_HAVE_CRITERION)
+    set(support ${PROJECT_SOURCE_DIR}/tests/support)
+    add_library(test_support STATIC EXCLUDE_FROM_ALL ${support}/capture.c ${support}/world.c)
+    wirewise_compile_options(test_support)
+    target_include_directories(test_support PRIVATE ${PROJECT_SOURCE_DIR}/include ${support}
+                               ${PROJECT_SOURCE_DIR}/runtime)
+    target_link_libraries(test_support PRIVATE PkgConfig::CRITERION)
+endif()
+
 # Builds what ThreadSanitizer should see.
 add_custom_target(threads_tests)
 
@@ -32,15 +42,15 @@ function(wirewise_unit_test name)
         set(TEST_TIMEOUT 120)
     endif()
     set(top ${PROJECT_SOURCE_DIR})
-    add_executable(${name} ${TEST_UNPARSED_ARGUMENTS} ${top}/tests/support/capture.c)
+    add_executable(${name} ${TEST_UNPARSED_ARGUMENTS})
     if(WIREWISE_SANITIZE MATCHES "thread" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
         target_sources(${name} PRIVATE ${top}/tests/support/tsan_arena.c)
     endif()
     wirewise_compile_options(${name})
     target_include_directories(${name} PRIVATE ${top}/include ${top}/runtime ${top}/collectives
                                ${top}/topology ${top}/tests/support)
-    target_link_libraries(${name} PRIVATE ${TEST_LINK} wirewise_static PkgConfig::CRITERION
-                          Threads::Threads m)
+    target_link_libraries(${name} PRIVATE ${TEST_LINK} test_support wirewise_static
+                          PkgConfig::CRITERION Threads::Threads m)
     add_test(NAME ${name} COMMAND ${name} --jobs 1 --color=never)
     set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${TEST_TIMEOUT})
     if("threads" IN_LIST TEST_LABELS)

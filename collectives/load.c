@@ -52,12 +52,15 @@ struct reader {
 
 /* ---- Tallies ------------------------------------------------------------------------------- */
 
-static uint64_t hash_bytes(const void *bytes, size_t count)
+_Static_assert(sizeof(struct tally) % sizeof(uint64_t) == 0, "a tally is hashed in whole words");
+
+static uint64_t hash_tally(const struct tally *tally)
 {
-    const uint8_t *at = bytes;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < count; i++) {
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, of words of 64 bits */
+    for (size_t i = 0; i < sizeof *tally; i += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, (const char *)tally + i, sizeof word);
+        hash = (hash ^ word ^ word >> 32) * UINT64_C(0x100000001b3); /* doubles end in zeros */
     }
     return hash ^ hash >> 32;
 }
@@ -79,7 +82,7 @@ static bool grow_table(struct reader *reader)
     reader->table_mask = 4 * room - 1;
     reader->tally_room = room;
     for (uint32_t i = 0; i < reader->load->tally_count; i++) {
-        uint32_t at = (uint32_t)hash_bytes(&tallies[i], sizeof *tallies) & reader->table_mask;
+        uint32_t at = (uint32_t)hash_tally(&tallies[i]) & reader->table_mask;
         while (table[at] != 0) {
             at = (at + 1) & reader->table_mask;
         }
@@ -95,7 +98,7 @@ static uint32_t number_tally(struct reader *reader, const struct tally *tally)
     if (load->tally_count == reader->tally_room && !grow_table(reader)) {
         return 0;
     }
-    uint32_t at = (uint32_t)hash_bytes(tally, sizeof *tally) & reader->table_mask;
+    uint32_t at = (uint32_t)hash_tally(tally) & reader->table_mask;
     for (; reader->table[at] != 0; at = (at + 1) & reader->table_mask) {
         if (memcmp(&load->tallies[reader->table[at] - 1], tally, sizeof *tally) == 0) {
             return reader->table[at];

@@ -326,6 +326,17 @@ static int compare_drafts(const void *a, const void *b)
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* Algorithms write most plans in this order. */
+static bool are_sorted(const struct draft *drafts, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        if (compare_drafts(&drafts[i - 1], &drafts[i]) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static uint32_t larger_of(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
@@ -402,7 +413,7 @@ enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan
                              count, written->name, written->size);
         plan_destroy(written);
     } else {
-        if (count > 0) {
+        if (!are_sorted(writer->drafts, count)) {
             qsort(writer->drafts, count, sizeof *writer->drafts, compare_drafts);
         }
         lay_out(written, writer->drafts);

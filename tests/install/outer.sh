@@ -15,7 +15,8 @@ set --
 if [ -e "$BUILD/collectives/cuda_reduce.cu.o" ]; then # they take a minute, and are the same
     set -- -DWIREWISE_CUDA_OBJECTS_FROM="$BUILD"
 fi
-quietly "$CMAKE" -S "$work" -B "$work/build" -DWIREWISE_SOURCE="$SOURCE" "$@"
+quietly "$CMAKE" -S "$work" -B "$work/build" -DWIREWISE_SOURCE="$SOURCE" \
+    -DCMAKE_BUILD_TYPE=Debug "$@" # the quickest to compile
 quietly "$CMAKE" --build "$work/build" --target alone_wirewise alone_static -j 2
 for library in wirewise static; do
     run_alone "$work/build/alone_$library" "$VERSION"

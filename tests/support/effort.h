@@ -15,6 +15,12 @@
 #endif
 #endif
 
+#ifdef __SANITIZE_THREAD__
+#define EFFORT_THREADS_WATCHED true
+#else
+#define EFFORT_THREADS_WATCHED false
+#endif
+
 /* The first where nobody watches, the second under a sanitizer; both are constants. */
 #ifdef EFFORT_CHECKED
 #define EFFORT(whole, checked) (checked)
