@@ -45,7 +45,8 @@ refuses() {
     grep -qF -- "$words" errors || complain "report $* does not say '$words': $(cat errors)"
 }
 
-kinds="int8 loss noise auto dense nulls gpus thinned probed failed wild slow skew unexplained"
+kinds="int8 loss noise auto dense nulls gpus thinned shadows probed failed wild slow skew"
+kinds="$kinds unexplained"
 for kind in $kinds killed; do
     sh "$here/make_ledger.sh" "$kind" >"$kind" || complain "there is no ledger $kind"
 done
@@ -70,6 +71,7 @@ prints "took 100 ms dense and 50 ms coded" int8
 prints "5 ms      100 ms    5 %  what the probes of dense steps cost, 2 of them" int8
 prints "error feedback keeps 0.125 (L2); 75 % of the energy was captured" int8
 prints "eth0 counted 13.07 MiB, framing 578.1 KiB: 0.8 % unexplained" int8
+prints "(shadows)         3.815 MiB   195.3 KiB  dense beside encoded steps" shadows
 prints "codec     auto of none,fp16,int8: none 1-4, int8 5-16, fp16 17-20" auto
 prints "step 16 policy: 4M..16M: fp16 instead of int8" auto
 prints "saved     compression cost you 360 ms (95 %: 180 ms to 540 ms, measured)" loss
@@ -141,7 +143,7 @@ runs 0 int8 loss
 [ "$(wc -l <output)" = 6 ] || complain "a table of two rows and one note: $(cat output)"
 
 # ---- CSV, JSON, SVG
-prints "thinned,run-thinned,4,2,20,4,2,0,400,0.4,0.24,0.2,0.008,0.004,0.004,1,0,0.125,0.75" \
+prints "thinned,run-thinned,4,2,20,4,2,0,400,0,0.4,0.24,0.2,0.008,0.004,0.004,1,0,0.125,0.75" \
     --csv thinned
 prints "file,run,ranks,hosts,step,steps,t,probes" --csv int8
 runs 0 --csv int8 loss

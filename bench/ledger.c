@@ -28,6 +28,7 @@ const struct ledger_member ledger_members[LEDGER_NUMBERS] = {
     [LEDGER_T] = {"t", false, false},
     [LEDGER_PROBES] = {"probes", true, true},
     [LEDGER_CONTROL] = {"control", true, true},
+    [LEDGER_SHADOW] = {"shadow", true, true},
     [LEDGER_STEP_S] = {"step_s", false, true},
     [LEDGER_COMMUNICATION_S] = {"communication_s", false, true},
     [LEDGER_EXPOSED_S] = {"exposed_s", false, true},

@@ -44,7 +44,8 @@ enum ledger_number {
     LEDGER_STEPS,
     LEDGER_T,
     LEDGER_PROBES,
-    LEDGER_CONTROL, /* bytes */
+    LEDGER_CONTROL, /* bytes, as the next one */
+    LEDGER_SHADOW,
     LEDGER_STEP_S,
     LEDGER_COMMUNICATION_S,
     LEDGER_EXPOSED_S,

@@ -152,12 +152,24 @@ static bool find_slowest(struct account *account)
     return true;
 }
 
-/* The audit knows what all ranks of the host sent, but counts single calls and shadows too, which
- * are in no step: where it says more than any host's ranks can send, it tells nothing. */
+/* Shadows go as dense steps do: the same share of them leaves the host. */
+static void find_traffic(struct account *account)
+{
+    const struct ledger *ledger = account->ledger;
+    const struct ledger_line *total = &account->total;
+    int first = (int)fmin(ledger->facts[LEDGER_INSIDE], ledger->level_count);
+    double dense = account_bytes(ledger, total, LEDGER_DENSE32, 0);
+    double share = dense > 0 ? account_bytes(ledger, total, LEDGER_DENSE32, first) / dense : 0;
+    account->leaving = account_bytes(ledger, total, LEDGER_SENT, first);
+    account->beside = total->numbers[LEDGER_CONTROL] + share * total->numbers[LEDGER_SHADOW];
+}
+
+/* The audit knows what all ranks of the host sent, but counts single calls too, which are in no
+ * step: where it says more than any host's ranks can send, it tells nothing. */
 static void find_alike(struct account *account)
 {
     const struct ledger *ledger = account->ledger;
-    double own = account->leaving + account->total.numbers[LEDGER_CONTROL];
+    double own = account->leaving + account->beside;
     double counted = ledger->audit.known ? ledger->audit.claimed / own : (double)NAN;
     double ranks = ledger->facts[LEDGER_RANKS];
     double hosts = ledger->facts[LEDGER_HOSTS];
@@ -188,8 +200,7 @@ bool account_make(const struct ledger *ledger, struct account *account)
     }
     account->steps = account->total.numbers[LEDGER_STEPS];
     account->mean_step_s = account->total.numbers[LEDGER_STEP_S] / account->steps;
-    account->leaving = account_bytes(ledger, &account->total, LEDGER_SENT,
-                                     (int)fmin(ledger->facts[LEDGER_INSIDE], ledger->level_count));
+    find_traffic(account);
     find_alike(account);
     if (!find_pace(account) || !find_slowest(account)) {
         return false;

@@ -196,12 +196,14 @@ static struct interval times(const struct interval *interval, double factor)
                              interval->high * factor};
 }
 
-/* Gigabytes that would have left the hosts beyond those that did. */
+/* Gigabytes that would have left the hosts beyond those that did: dense steps need no shadows. */
 static double gigabytes_saved(const struct account *account, enum ledger_traffic dense, double all)
 {
     const struct ledger *ledger = account->ledger;
     int first = (int)fmin(ledger->facts[LEDGER_INSIDE], ledger->level_count);
-    return (account_bytes(ledger, &account->total, dense, first) - account->leaving) * all / 1e9;
+    double shadows = account->beside - account->total.numbers[LEDGER_CONTROL];
+    double sent = account->leaving + shadows;
+    return (account_bytes(ledger, &account->total, dense, first) - sent) * all / 1e9;
 }
 
 static enum energy_source energy_source(const struct ledger *ledger)
@@ -223,7 +225,7 @@ struct cost cost_make(const struct prices *prices, const struct account *account
     struct cost cost = {.energy_source = energy_source(ledger)};
     cost.gpu_hours = seconds / 3600 * ranks / prices->ranks_per_gpu;
     cost.time = cost.gpu_hours * prices->gpu_hour;
-    cost.gigabytes = (account->leaving + account->total.numbers[LEDGER_CONTROL]) * all / 1e9;
+    cost.gigabytes = (account->leaving + account->beside) * all / 1e9;
     cost.gigabytes = hosts == 1 ? 0 : cost.gigabytes;
     cost.traffic = cost.gigabytes * prices->gigabyte;
     cost.energy_j = cost.energy_source == ENERGY_WATTS

@@ -159,6 +159,11 @@ static void print_bytes(const struct account *account, FILE *to)
     fprintf(to, "  %-16s%11s %11s  to agree, not in the above\n", "(control)",
             word_bytes(total->numbers[LEDGER_CONTROL]).text,
             word_bytes(total->numbers[LEDGER_CONTROL] / account->steps).text);
+    if (total->numbers[LEDGER_SHADOW] > 0) {
+        fprintf(to, "  %-16s%11s %11s  dense beside encoded steps, not in the above\n", "(shadows)",
+                word_bytes(total->numbers[LEDGER_SHADOW]).text,
+                word_bytes(total->numbers[LEDGER_SHADOW] / account->steps).text);
+    }
 }
 
 static void print_seconds(const struct account *account, FILE *to)

@@ -9,6 +9,7 @@
 #   nulls     knows nothing that may be null thinned   lines about 1, 2 and 4 steps
 #   killed    int8, cut in its last line     failed    int8, ended by a failure
 #   gpus      int8, where energy of GPUs is known as well
+#   shadows   int8, of whose steps 10 and 20 have shadows that sent 2 MB each
 #   probed    int8, lines about 4 steps, one of which may be a probe, which takes 50 ms longer
 #   wild slow skew unexplained               each with what `--check` finds under that name
 set -u
@@ -41,14 +42,16 @@ write() {
         return sprintf("\"step\": %d, \"steps\": %d, \"t\": %.9g, \"codec\": \"%s\", " \
             "\"probes\": %d, \"bytes\": [%d, %d], \"dense32\": [%d, %d], " \
             "\"dense16\": [%d, %d], " \
-            "\"control\": %d, \"step_s\": %.9g, \"communication_s\": %.9g, \"exposed_s\": %.9g, " \
+            "\"control\": %d, \"shadow\": %d, " \
+            "\"step_s\": %.9g, \"communication_s\": %.9g, \"exposed_s\": %.9g, " \
             "\"encode_s\": %.9g, \"decode_s\": %.9g, \"skew_s\": %.9g, \"slowest\": %s, " \
             "\"saved\": %s, \"evidence\": \"%s\", \"ledger_s\": %.9g, \"residual\": %s, " \
             "\"captured\": %s, \"encoded\": %d, \"chosen\": %d, \"wild\": %d",
             step, steps, step * 0.1, codec, probes,
             steps * 1000000, coded * 250000 + (steps - coded) * 1000000,
             steps * 1000000, steps * 1000000, steps * 500000, steps * 500000,
-            steps * 100, steps * 0.1 + slow * 0.9 + longer, steps * 0.06 + longer,
+            steps * 100, is("shadows") ? probes * 2000000 : 0,
+            steps * 0.1 + slow * 0.9 + longer, steps * 0.06 + longer,
             steps * 0.05 + longer,
             coded * 0.002, coded * 0.001, steps * (is("skew") ? 0.03 : 0.001),
             unknown ? "null" : (step % 4 == 0 && steps < 20 ? 1 : 3), saved, evidence,
@@ -62,6 +65,7 @@ write() {
             probes = (step % 8 == 0)
             codec = "int8"
         }
+        codec = is("shadows") ? "int8" : codec
         slow = is("slow") && step == 13
         printf "{%s}\n", members(step, steps, probes, slow, saved_of(probes, steps),
                                  evidence_of(probes, steps))
@@ -133,7 +137,7 @@ killed)
         for (i = 1; i < NR; i++) print lines[i]
         printf "%s", substr(lines[NR], 1, length(lines[NR]) / 3) }'
     ;;
-int8 | loss | noise | gpus | probed | auto | dense | nulls | thinned | failed | \
+int8 | loss | noise | gpus | shadows | probed | auto | dense | nulls | thinned | failed | \
     wild | slow | skew | unexplained)
     write "$kind"
     ;;

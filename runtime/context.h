@@ -184,7 +184,8 @@ struct step {
     atomic_ullong moves; /* guarded likewise */
     struct ww_traffic traffic[WW_LEVELS_MAX]; /* at the begin */
     uint64_t planned[WW_LEVELS_MAX];
-    uint64_t side_bytes; /* sent by small collectives between steps, since the last report */
+    uint64_t side_bytes;   /* sent by small collectives between steps, since the last report */
+    uint64_t shadow_bytes; /* sent by shadows, since the last report */
 };
 
 struct ww_context {
@@ -416,6 +417,8 @@ enum ww_status side_reserve(struct ww_context *context, const struct side_call *
 enum ww_status side_run(struct ww_context *context, const struct side_call *call,
                         enum ww_status (*then)(struct ww_context *context));
 enum ww_status side_run_request(struct ww_context *context, const struct run_request *request);
+/* What this rank sends for it, over all levels. */
+uint64_t side_planned_bytes(const struct ww_context *context, const struct run_request *request);
 
 /* order.c: once buckets are known; whether the order is shared after this step; sharing it. */
 enum ww_status order_reserve(struct ww_context *context);
@@ -463,6 +466,6 @@ enum ww_status yardstick_run_shadows(struct ww_context *context);
 /* report.c: snapshots at the begin (lane locked), bytes, then seconds. */
 void report_begin(struct ww_context *context);
 void report_counters(struct ww_context *context, struct ww_report *report);
-void report_times(struct ww_context *context, struct ww_report *report);
+void report_end(struct ww_context *context, struct ww_report *report);
 
 #endif

@@ -405,6 +405,7 @@ static void add_report(struct ledger *ledger, const struct ww_report *report)
     totals->probes += report->probe;
     totals->payload_bytes += report->payload_bytes;
     totals->control_bytes += report->control_bytes;
+    totals->shadow_bytes += report->shadow_bytes;
     totals->step_s += report->step_s;
     totals->communication_s += report->communication_s;
     totals->exposed_s += report->exposed_s;

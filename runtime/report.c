@@ -93,8 +93,6 @@ void report_counters(struct ww_context *context, struct ww_report *report)
     }
     pthread_mutex_unlock(&context->steps.lock);
     report->step = step->number;
-    report->control_bytes += step->side_bytes;
-    step->side_bytes = 0;
     count_tensors(context, report);
 }
 
@@ -123,9 +121,13 @@ enum ww_status ww_calls_report(struct ww_context *context, struct ww_report *rep
     return WW_OK;
 }
 
-void report_times(struct ww_context *context, struct ww_report *report)
+void report_end(struct ww_context *context, struct ww_report *report)
 {
-    const struct step *step = &context->step;
+    struct step *step = &context->step;
+    report->control_bytes += step->side_bytes;
+    report->shadow_bytes = step->shadow_bytes;
+    step->side_bytes = 0;
+    step->shadow_bytes = 0;
     report->step_s = (double)(clock_now_ns() - step->begin_ns) / NS_PER_S;
     report->exposed_s = (double)atomic_load(&step->exposed_ns) / NS_PER_S;
 }

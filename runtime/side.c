@@ -26,13 +26,15 @@ enum ww_status side_reserve(struct ww_context *context, const struct side_call *
     return status == WW_OK ? engine_reserve(context->steps.engine, &request) : status;
 }
 
-static void note_bytes(struct ww_context *context, const struct run_request *request)
+uint64_t side_planned_bytes(const struct ww_context *context, const struct run_request *request)
 {
     uint64_t bytes[WW_LEVELS_MAX] = {0};
+    uint64_t sum = 0;
     engine_planned_bytes(context->steps.engine, request, bytes);
     for (int level = 0; level < context->topology.levels; level++) {
-        context->step.side_bytes += bytes[level];
+        sum += bytes[level];
     }
+    return sum;
 }
 
 /* Spends a moment without the lane, which is locked before and after. */
@@ -84,7 +86,7 @@ static enum ww_status run(struct ww_context *context, const struct side_call *ca
         status = engine_reserve(context->steps.engine, &request);
     }
     if (status == WW_OK) {
-        note_bytes(context, &request);
+        context->step.side_bytes += side_planned_bytes(context, &request);
         status = side_run_request(context, &request);
     }
     return status;

@@ -783,7 +783,7 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
         return context_fail(context, status);
     }
     note_exposed(context, since, clock_now_ns());
-    report_times(context, &made);
+    report_end(context, &made);
     ledger_note(context, &made);
     if (report != NULL) {
         *report = made;
@@ -810,7 +810,7 @@ static enum ww_status drain_one(struct ww_context *context, struct ww_report *re
     report->payload_bytes = 0;
     report->dense_bytes = 0;
     note_exposed(context, since, clock_now_ns());
-    report_times(context, report);
+    report_end(context, report);
     ledger_note_drain(context, report);
     return WW_OK;
 }

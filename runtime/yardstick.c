@@ -131,6 +131,7 @@ static enum ww_status run_shadow(struct ww_context *context, const struct bucket
     request.output = ledger->shadow;
     request.step = context->step.number;
     uint64_t since_ns = clock_now_ns();
+    context->step.shadow_bytes += side_planned_bytes(context, &request);
     status = side_run_request(context, &request);
     ledger->shadow_ns += clock_now_ns() - since_ns;
     return status;

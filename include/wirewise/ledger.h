@@ -41,6 +41,7 @@ struct ww_ledger {
     struct ww_level_report level[WW_LEVELS_MAX];
     uint64_t payload_bytes;
     uint64_t control_bytes;
+    uint64_t shadow_bytes; /* sent by shadows, not in any level's */
     double step_s;
     double communication_s;
     double exposed_s;
@@ -71,7 +72,7 @@ struct ww_ledger {
 #define WW_LEDGER_INIT                                                                             \
     {                                                                                              \
         sizeof(struct ww_ledger), 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, 0, 0, NULL, "", 0, 0, 0, 0, 0, 0, {0}, -1,        \
+            0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, 0, 0, NULL, "", 0, 0, 0, 0, 0, 0, {0}, -1,     \
             {0, 0, false, "", 0, 0, 0, false, 0, 0}, -1                                            \
     }
 

@@ -412,6 +412,7 @@ struct ww_report {
                                elements * 4 bytes (bandwidth bound of reduce-scatter plus
                                all-gather, Patarasuk & Yuan 2009) */
     uint64_t control_bytes; /* agreement and order messages, not in sent_bytes */
+    uint64_t shadow_bytes;  /* sent by the step's shadows (enum ww_probe), not in sent_bytes */
     int levels;
     struct ww_level_report level[WW_LEVELS_MAX];
     double step_s;          /* from ww_step_begin to the end of ww_step_end */
@@ -447,9 +448,9 @@ struct ww_report {
 };
 #define WW_REPORT_INIT                                                                             \
     {                                                                                              \
-        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0, 0,  \
-            0, 0, 0, 0, -1, -1, 0, 0, "", false, 0, 0, 0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE}, 0,  \
-            -1, -1                                                                                 \
+        sizeof(struct ww_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {{NULL, 0, 0, 0, 0, 0}}, 0,  \
+            0, 0, 0, 0, 0, -1, -1, 0, 0, "", false, 0, 0, 0, -1, 0, {0, 0, 0, WW_EVIDENCE_DENSE},  \
+            0, -1, -1                                                                              \
     }
 
 /* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor

@@ -49,6 +49,7 @@ static const struct row count_rows[] = {
     ROW("probes_total", probes, "Steps that went dense to be compared with."),
     ROW("gradient_bytes_total", payload_bytes, "Gradients of this rank, in their own types."),
     ROW("control_bytes_total", control_bytes, "Sent to agree, beside the payload."),
+    ROW("shadow_bytes_total", shadow_bytes, "Sent by shadows, beside the payload."),
     ROW("encoded_elements_total", encoded, "Elements that this rank encoded."),
     ROW("chosen_elements_total", chosen, "Of the encoded elements, those sent."),
     ROW("wild_elements_total", wild, "Of the encoded elements, those not finite."),

@@ -53,6 +53,7 @@ void sums_add(struct sums *sums, const struct ww_report *report)
         sums->level[level].dense16 += report->level[level].dense16_bytes;
     }
     sums->control_bytes += report->control_bytes;
+    sums->shadow_bytes += report->shadow_bytes;
     sums->step_s += report->step_s;
     sums->communication_s += report->communication_s;
     sums->exposed_s += report->exposed_s;
@@ -81,6 +82,7 @@ struct sums sums_of_run(const struct ww_ledger *totals)
         sums.level[level].dense16 = totals->level[level].dense16_bytes;
     }
     sums.control_bytes = totals->control_bytes;
+    sums.shadow_bytes = totals->shadow_bytes;
     sums.step_s = totals->step_s;
     sums.communication_s = totals->communication_s;
     sums.exposed_s = totals->exposed_s;
@@ -152,6 +154,7 @@ void sums_emit(const struct sums *sums, double t_s, struct emit *emit)
     emit_count(emit, "probes", sums->probes);
     emit_levels(sums, emit);
     emit_count(emit, "control", sums->control_bytes);
+    emit_count(emit, "shadow", sums->shadow_bytes);
     emit_number(emit, "step_s", sums->step_s);
     emit_number(emit, "communication_s", sums->communication_s);
     emit_number(emit, "exposed_s", sums->exposed_s);

@@ -15,7 +15,7 @@ struct sums {
     struct {
         uint64_t sent, dense32, dense16;
     } level[WW_LEVELS_MAX];
-    uint64_t control_bytes;
+    uint64_t control_bytes, shadow_bytes;
     double step_s, communication_s, exposed_s, encode_s, decode_s, skew_s, ledger_s;
     int slowest_rank; /* the most often; -1 = nobody */
     struct ww_savings saved;

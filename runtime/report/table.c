@@ -95,6 +95,9 @@ static void say_bytes(struct page *page, const struct ww_ledger *ledger)
         say_row(page, "all", sent, dense32, dense16);
     }
     say(page, "agreement    %12s beside\n", amount((double)ledger->control_bytes).text);
+    if (ledger->shadow_bytes > 0) {
+        say(page, "shadows      %12s beside\n", amount((double)ledger->shadow_bytes).text);
+    }
 }
 
 static void say_seconds(struct page *page, const struct ww_ledger *ledger)

@@ -80,6 +80,7 @@ static void add_report(struct ww_ledger *sums, const struct ww_report *report)
     sums->probes += report->probe;
     sums->payload_bytes += report->payload_bytes;
     sums->control_bytes += report->control_bytes;
+    sums->shadow_bytes += report->shadow_bytes;
     for (int level = 0; level < report->levels; level++) {
         sums->level[level].sent_bytes += report->level[level].sent_bytes;
         sums->level[level].planned_bytes += report->level[level].planned_bytes;
@@ -105,8 +106,9 @@ static void check_totals(struct ww_context *context, const struct ww_ledger *sum
     check_status(ww_ledger_read(context, &read), WW_OK);
     check(read.steps == sums->steps && read.probes == sums->probes, "%llu steps, %llu probes",
           (unsigned long long)read.steps, (unsigned long long)read.probes);
-    check(read.payload_bytes == sums->payload_bytes && read.control_bytes == sums->control_bytes,
-          "payload or control");
+    check(read.payload_bytes == sums->payload_bytes && read.control_bytes == sums->control_bytes &&
+              read.shadow_bytes == sums->shadow_bytes,
+          "payload, control or shadows");
     for (int level = 0; level < read.levels; level++) {
         check(read.level[level].sent_bytes == sums->level[level].sent_bytes &&
                   read.level[level].planned_bytes == sums->level[level].planned_bytes &&
@@ -123,9 +125,23 @@ static void check_totals(struct ww_context *context, const struct ww_ledger *sum
     check(read.encoded == sums->encoded && read.chosen == sums->chosen, "elements");
 }
 
+/* As much as the step would have sent densely, but for buckets that are dense as it is. */
+static void check_shadow(const struct ww_report *report, bool casts)
+{
+    uint64_t dense = 0;
+    for (int level = 0; level < report->levels; level++) {
+        dense += report->level[level].dense32_bytes;
+    }
+    uint64_t least = casts ? dense * 9 / 10 : 0;
+    check(report->shadow_bytes >= least && report->shadow_bytes <= (casts ? dense : 0),
+          "step %llu: shadows sent %llu of %llu", (unsigned long long)report->step,
+          (unsigned long long)report->shadow_bytes, (unsigned long long)dense);
+}
+
 static void check_step(const struct plan_of_test *plan, const struct ww_report *report)
 {
     bool shadows = plan->probe == WW_PROBE_SHADOWS;
+    check_shadow(report, encodes(plan) && report->probe && shadows);
     bool coded = encodes(plan) && (!report->probe || shadows);
     check(strcmp(report->codec, coded ? plan->codec : "none") == 0, "step %llu has codec \"%s\"",
           (unsigned long long)report->step, report->codec);

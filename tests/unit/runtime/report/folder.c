@@ -147,6 +147,7 @@ struct ww_report run_report(uint64_t step)
     }
     report.sent_bytes = 303;
     report.control_bytes = 5;
+    report.shadow_bytes = 6;
     report.step_s = 0.5;
     report.communication_s = 0.25;
     report.exposed_s = 0.125;
@@ -182,6 +183,7 @@ struct ww_ledger run_totals(void)
     }
     totals.payload_bytes = (uint64_t)4 << 30;
     totals.control_bytes = 1 << 20;
+    totals.shadow_bytes = 1 << 19;
     totals.step_s = 100;
     totals.communication_s = 50;
     totals.exposed_s = 27.7;

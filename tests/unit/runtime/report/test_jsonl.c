@@ -87,8 +87,9 @@ Test(jsonl, a_line_says_what_the_report_said)
     json_t *line = line_json(folder_read("run.jsonl"), 1);
     json_t *wanted = json_loads(
         "{\"step\":1,\"steps\":1,\"t\":2.5,\"codec\":\"int8\",\"probes\":0,\"bytes\":[100,101,102],"
-        "\"dense32\":[400,401,402],\"dense16\":[200,201,202],\"control\":5,\"step_s\":0.5,"
-        "\"communication_s\":0.25,\"exposed_s\":0.125,\"encode_s\":0.0625,\"decode_s\":0.03125,"
+        "\"dense32\":[400,401,402],\"dense16\":[200,201,202],\"control\":5,\"shadow\":6,"
+        "\"step_s\":0.5,\"communication_s\":0.25,\"exposed_s\":0.125,\"encode_s\":0.0625,\"decode_"
+        "s\":0.03125,"
         "\"skew_s\":0.015625,\"slowest\":1,\"saved\":[0.25,0.5,0.75],\"evidence\":\"measured\","
         "\"ledger_s\":0.25,\"residual\":2,\"captured\":0.75,\"encoded\":1000,\"chosen\":10,"
         "\"wild\":1}",
@@ -112,7 +113,8 @@ Test(jsonl, the_longest_line_of_three_levels_has_less_than_a_kilobyte)
         report.level[level].dense32_bytes = UINT64_MAX;
         report.level[level].dense16_bytes = UINT64_MAX;
     }
-    report.control_bytes = report.encoded = report.chosen = report.wild = UINT64_MAX;
+    report.control_bytes = report.shadow_bytes = report.encoded = report.chosen = report.wild =
+        UINT64_MAX;
     report.step_s = report.communication_s = report.exposed_s = -1.23456789e-300;
     report.encode_s = report.decode_s = report.skew_s = report.ledger_s = -1.23456789e-300;
     report.saved = (struct ww_savings){-1.23456789e-300, -1.23456789e-300, -1.23456789e-300,

@@ -18,6 +18,7 @@ Test(ledger_table, it_is_a_dozen_lines)
         "network        256.00 MiB     1.00 GiB   512.00 MiB    75.0 %\n"
         "all            768.00 MiB     3.00 GiB     1.50 GiB    75.0 %\n"
         "agreement        1.00 MiB beside\n"
+        "shadows        512.00 KiB beside\n"
         "seconds      steps 100.0, communication 50.00, exposed 27.70, encode 1.000, decode "
         "0.50000\n"
         "waiting      0.25000 s for the slowest rank, in 700 steps that was rank 3\n"
