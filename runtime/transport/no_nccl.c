@@ -44,3 +44,42 @@ enum ww_status nccl_post(struct nccl *nccl, const struct ww_message *messages, i
     (void)stream;
     return WW_UNSUPPORTED;
 }
+
+bool nccl_suits(enum ww_type type, enum ww_op op)
+{
+    (void)type;
+    (void)op;
+    return false;
+}
+
+enum ww_status nccl_all_reduce(struct nccl *nccl, const void *input, void *output, size_t count,
+                               enum ww_type type, enum ww_op op, void *stream)
+{
+    (void)nccl;
+    (void)input;
+    (void)output;
+    (void)count;
+    (void)type;
+    (void)op;
+    (void)stream;
+    return WW_UNSUPPORTED;
+}
+
+enum ww_status nccl_reduce_scatter(struct nccl *nccl, const void *input, void *output, size_t count,
+                                   enum ww_type type, enum ww_op op, void *stream)
+{
+    return nccl_all_reduce(nccl, input, output, count, type, op, stream);
+}
+
+enum ww_status nccl_all_gather(struct nccl *nccl, const void *input, void *output, size_t count,
+                               enum ww_type type, void *stream)
+{
+    return nccl_all_reduce(nccl, input, output, count, type, WW_SUM, stream);
+}
+
+enum ww_status nccl_broadcast(struct nccl *nccl, void *values, size_t count, enum ww_type type,
+                              int root, void *stream)
+{
+    (void)root;
+    return nccl_all_reduce(nccl, values, values, count, type, WW_SUM, stream);
+}
