@@ -88,6 +88,7 @@ void compare_begin(struct ww_context *context)
                                  .units = menu->chooses && units > 0 ? units : 1,
                                  .chooses = menu->chooses && units > 0,
                                  .probes = probes(context),
+                                 .looks = !device_enqueues(context),
                                  .budget = BUDGET,
                                  .warm_uses = WARM_STEPS};
     policy_init(&ledger->policy, &setup);

@@ -17,6 +17,8 @@
 #define ALIKE 0.01          /* arms that differ less are one as good as the other */
 #define SURPRISE 0.15
 #define SURPRISE_DEVIATIONS 2.5
+#define UNSURE_DEVIATIONS 3.5 /* while it calibrates, ... */
+#define UNSURE_BLOCKS 8       /* ... from so many blocks on */
 #define FRESH_MOST 4.0 /* times what uses take: more is a hiccup, when a change is looked for */
 #define HICCUP 4.0     /* deviations: as in paired.h */
 #define SLOPE_KNOWN_BLOCKS 12
@@ -27,6 +29,8 @@
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
 #define SURPRISED_REST 8
+#define LOOK_LEAST 64
+#define TWO_SIDED_95 2.0 /* standard deviations, about */
 /* Before a block that is to make sure, and one more for every two there were. */
 #define UNCERTAIN_REST 12
 
@@ -155,15 +159,15 @@ static int fastest(const struct policy *policy)
     return best;
 }
 
-/* How much longer `arm` takes than `best`; both were live in all blocks. */
-static struct interval difference(const struct policy *policy, int arm, int best)
+/* How much longer `arm` takes than `best`, by the first blocks, in which both were live. */
+static struct interval difference(const struct policy *policy, int arm, int best, int blocks)
 {
     double differences[POLICY_BLOCKS_MAX];
     const struct policy_race *race = &policy->race;
-    for (int i = 0; i < race->blocks; i++) {
+    for (int i = 0; i < blocks; i++) {
         differences[i] = race->seconds[arm][i] - race->seconds[best][i];
     }
-    return paired_interval(differences, race->blocks);
+    return paired_interval(differences, blocks);
 }
 
 /* In every block, so that a hiccup alone says nothing. */
@@ -186,7 +190,7 @@ static bool drops_out(const struct policy *policy, int arm, int best)
         RACE_BLOCKS_LEAST) { /* a mean of few may hold a hiccup, the least does not */
         return block_least(&policy->block, arm) > HOPELESS * race->mean[best];
     }
-    struct interval more = difference(policy, arm, best);
+    struct interval more = difference(policy, arm, best, race->blocks);
     bool alike = arm != 0 && best != 0 && race->blocks >= 2 * RACE_BLOCKS_LEAST &&
                  fabs(ratio - 1) < ALIKE;
     return more.least > 0 || alike || is_always_worse(policy, arm, best);
@@ -213,23 +217,48 @@ static int winner_of(const struct policy *policy)
     if (best == 0 || !is_live(policy, 0)) {
         return best;
     }
-    return difference(policy, 0, best).least > 0 ? best : 0;
+    return difference(policy, 0, best, policy->race.blocks).least > 0 ? best : 0;
+}
+
+/* What a use of an arm saved in this race. Of one block nothing is known but that. */
+static struct interval saved_by(const struct policy *policy, int arm)
+{
+    const struct policy_race *race = &policy->race;
+    double mean = race->mean[0] - race->mean[arm];
+    int blocks = race->seen[arm] < race->seen[0] ? race->seen[arm] : race->seen[0];
+    if (arm == 0 || blocks < 1) {
+        return (struct interval){mean, mean, mean};
+    }
+    if (blocks == 1) {
+        return (struct interval){mean, fmin(mean, 0), fmax(mean, 0)};
+    }
+    struct interval more = difference(policy, 0, arm, blocks);
+    return (struct interval){mean, mean - (more.mean - more.least), mean + (more.most - more.mean)};
+}
+
+static void add_interval(struct interval *into, const struct interval *more)
+{
+    into->mean += more->mean;
+    into->least += more->least;
+    into->most += more->most;
 }
 
 /* What this race's uses saved; other units were at home meanwhile. */
 static void remember_race(struct policy *policy)
 {
     const struct policy_race *race = &policy->race;
-    double others = 0;
+    struct interval others = {0, 0, 0};
     for (int unit = 0; unit < policy->setup.units; unit++) {
-        others += unit == race->unit ? 0 : policy->gain[unit];
+        if (unit != race->unit) {
+            add_interval(&others, &policy->gain[unit]);
+        }
     }
     for (int arm = 0; arm < policy->setup.arms; arm++) {
-        double saved = others + race->mean[0] - race->mean[arm];
-        remember(policy, &(struct interval){saved, saved, saved}, (double)race->uses[arm]);
+        struct interval saved = saved_by(policy, arm);
+        add_interval(&saved, &others);
+        remember(policy, &saved, (double)race->uses[arm]);
     }
-    int home = policy->home[race->unit];
-    policy->gain[race->unit] = race->mean[0] - race->mean[home];
+    policy->gain[race->unit] = saved_by(policy, policy->home[race->unit]);
 }
 
 /* The rest between races that choose nothing: half of the budget, and longer each time. */
@@ -251,6 +280,7 @@ static void begin_window(struct policy *policy)
     policy->window = (struct policy_window){.blocks = 0};
     policy->calibrating = true;
     policy->surprises = 0;
+    policy->look = LOOK_LEAST;
     begin_probe_block(policy);
 }
 
@@ -298,18 +328,21 @@ static enum policy_news agree_race(struct policy *policy)
 /* ---- Probes --------------------------------------------------------------------------------- */
 
 /* Beyond what chance makes of blocks that take as long as ever. */
-static bool is_far(double seconds, const double *known, int count)
+static bool is_far(double seconds, const double *known, int count, double deviations)
 {
-    double chance = SURPRISE_DEVIATIONS * paired_deviation(known, count);
+    double chance = deviations * paired_deviation(known, count);
     return fabs(seconds - paired_mean(known, count)) > fmax(SURPRISE * seconds, chance);
 }
 
+/* Noise that keeps it calibrating makes many blocks, of which some lie far off by chance. */
 static bool is_surprise(const struct policy *policy, double home, double dense)
 {
     const struct policy_window *window = &policy->window;
-    return window->blocks >= POLICY_KNOWN_BLOCKS && !policy->calibrating &&
-           (is_far(home, window->home, window->blocks) ||
-            is_far(dense, window->dense, window->blocks));
+    bool unsure = policy->calibrating;
+    double deviations = unsure ? UNSURE_DEVIATIONS : SURPRISE_DEVIATIONS;
+    return window->blocks >= (unsure ? UNSURE_BLOCKS : POLICY_KNOWN_BLOCKS) &&
+           (is_far(home, window->home, window->blocks, deviations) ||
+            is_far(dense, window->dense, window->blocks, deviations));
 }
 
 /* Keeps the latest `count` blocks. */
@@ -370,10 +403,24 @@ struct interval policy_saving(const struct policy *policy)
     return told;
 }
 
+/* Seconds are 0 where they were not timed. */
+static void count_use(struct policy_uses *uses, double seconds, double most)
+{
+    uses->count++;
+    uses->seconds += fmin(seconds, most);
+    uses->timed += seconds > 0;
+}
+
+static double mean_of(const struct policy_uses *uses, double otherwise)
+{
+    return uses->timed > 0 ? uses->seconds / (double)uses->timed : otherwise;
+}
+
 static void time_home(struct policy_window *window, double seconds)
 {
-    window->fresh_s += fmin(seconds, FRESH_MOST * window->own_mean);
-    window->fresh_timed += seconds > 0;
+    window->home_uses++;
+    count_use(&window->fresh, seconds, FRESH_MOST * window->own_mean);
+    count_use(&window->seen, seconds, FRESH_MOST * window->own_mean);
     if (seconds > 0 && window->blocks >= POLICY_KNOWN_BLOCKS) {
         window->timed_s += fmin(fmax(seconds, window->own_least_s), window->own_most_s);
         window->timed_uses++;
@@ -398,23 +445,40 @@ static void note_probe_block(struct policy *policy, double home, double dense)
 
 static void begin_fresh(struct policy_window *window)
 {
-    window->fresh_uses = 0;
-    window->fresh_s = 0;
-    window->fresh_timed = 0;
+    window->fresh = (struct policy_uses){.count = 0};
+    window->seen = window->fresh;
 }
 
-/* How much of the time since the latest block that fitted was before the change, which is behind
- * all but the last two blocks: told by how long uses at home took. 0 where that tells nothing. */
-static double share_before(const struct policy_window *window)
+/* How much of the uses since the latest block that fitted was before the change. */
+struct share {
+    double least, middle, most; /* with 95 % */
+};
+
+/* The change is behind all but the last two blocks: how long uses at home took tells when it was,
+ * or nothing. Errors of the means before and behind it and of the mean between them add up as they
+ * weigh in the quotient. */
+static struct share share_before(const struct policy_window *window)
 {
     int fitted = window->blocks - 2;
     double before = paired_mean(window->own, fitted);
     double after = (window->own[fitted] + window->own[fitted + 1]) / 2;
-    if (window->fresh_timed == 0 || fabs(after - before) < SURPRISE * before) {
-        return 0;
+    double change = after - before;
+    if (window->fresh.timed == 0 || fabs(change) < SURPRISE * before) {
+        return (struct share){0, 0.5, 1};
     }
-    double mean = window->fresh_s / (double)window->fresh_timed;
-    return fmin(fmax((after - mean) / (after - before), 0), 1);
+    double middle = fmin(fmax((after - mean_of(&window->fresh, after)) / change, 0), 1);
+    double deviation = paired_deviation(window->own, fitted) * fmax(1, after / before);
+    double squares = (1 - middle) * (1 - middle) / 2 + middle * middle / fitted +
+                     2 / (double)window->fresh.timed; /* a block's mean is of two uses */
+    double reach = TWO_SIDED_95 * deviation * sqrt(squares) / fabs(change);
+    return (struct share){fmax(middle - reach, 0), middle, fmin(middle + reach, 1)};
+}
+
+/* What is not known for certain of uses that count at one saving or another. */
+static void doubt(struct policy *policy, double difference, double uses)
+{
+    policy->past.least -= fabs(difference) * uses;
+    policy->past.most += fabs(difference) * uses;
 }
 
 /* Uses before the change count at what was known, those behind it at what is found from here on;
@@ -422,20 +486,24 @@ static double share_before(const struct policy_window *window)
 static enum policy_news forget(struct policy *policy)
 {
     struct policy_window *window = &policy->window;
-    uint64_t fresh = window->fresh_uses;
-    fresh -= (uint64_t)(share_before(window) * (double)fresh);
+    struct share before = share_before(window);
+    double fresh = (double)window->fresh.count;
+    uint64_t behind = window->fresh.count - (uint64_t)(before.middle * fresh);
     window->blocks -= 2; /* those that did not fit */
     struct interval known = saving_of(window);
     window->blocks += 2;
-    remember(policy, &known, (double)(window->home_uses - fresh));
+    remember(policy, &known, (double)(window->home_uses - behind));
     shorten(window, 2);
+    struct interval found = saving_of(window);
+    doubt(policy, known.mean - found.mean, (before.most - before.least) / 2 * fresh);
     window->timed_s = 0;
     window->timed_uses = 0;
-    window->home_uses = fresh;
+    window->home_uses = behind;
     policy->surprises = 0;
+    policy->looked = false;
+    policy->look = LOOK_LEAST;
     if (policy->setup.chooses) {
-        struct interval saving = saving_of(window);
-        remember(policy, &saving, (double)fresh);
+        remember(policy, &found, (double)behind);
         window->home_uses = 0;
         begin_fresh(window);
         begin_race(policy, 0);
@@ -467,11 +535,14 @@ static bool is_certain(const struct policy *policy)
             half <= fmax(CERTAIN * fabs(window->saving.mean), NOTHING * policy_dense_s(policy)));
 }
 
+/* What is saved most is probed most rarely: no rest is longer than all uses that what is known
+ * stands for, or what dense uses take might change unseen for most of a run. */
 static void rest_home(struct policy *policy)
 {
     double home = policy_home_s(policy);
     double more = PROBE_DENSE * fabs(policy_dense_s(policy) - home);
-    rest(policy, home > 0 ? more / (policy->setup.budget * home) : 0);
+    double uses = home > 0 ? more / (policy->setup.budget * home) : 0;
+    rest(policy, fmin(uses, (double)policy->window.home_uses));
 }
 
 /* Another block, at once or after a while. */
@@ -501,6 +572,10 @@ static enum policy_news agree_probe(struct policy *policy)
         policy->rest = SURPRISED_REST;
         return POLICY_NO_NEWS;
     }
+    if (policy->looked) {
+        policy->look *= 2; /* uses changed, but not what is compared */
+        policy->looked = false;
+    }
     begin_fresh(window);
     bool certain = !policy->calibrating || is_certain(policy);
     if (policy->setup.chooses && window->saving.least <= 0 &&
@@ -516,14 +591,54 @@ static enum policy_news agree_probe(struct policy *policy)
     return POLICY_NO_NEWS;
 }
 
+/* ---- Looks ---------------------------------------------------------------------------------- */
+
+/* How this rank's uses at home differ from what they took: 1 longer, -1 less long, 0 not. */
+static double change_seen(const struct policy_window *window)
+{
+    double mean = mean_of(&window->seen, window->own_mean);
+    bool far = is_far(mean, window->own, window->blocks, SURPRISE_DEVIATIONS);
+    return !far ? 0 : mean > window->own_mean ? 1 : -1;
+}
+
+static bool is_due_to_look(const struct policy *policy)
+{
+    const struct policy_window *window = &policy->window;
+    return policy->setup.looks && !all_dense(policy) && window->blocks >= POLICY_KNOWN_BLOCKS &&
+           window->seen.count >= policy->look;
+}
+
+/* What is agreed on, the least or the greatest of all ranks' values: only where all say the same
+ * is one the other's opposite, and not 0. */
+static void begin_look(struct policy *policy)
+{
+    double seen = change_seen(&policy->window);
+    policy->block = (struct policy_block){.turns = 1, .seconds = {seen, -seen}};
+}
+
+/* Where all ranks' uses changed, a block shall tell at once what changed. */
+static void agree_look(struct policy *policy)
+{
+    const double *seen = policy->block.seconds;
+    if (seen[0] != 0 && seen[0] == -seen[1]) {
+        policy->looked = true;
+        begin_probe_block(policy);
+    } else {
+        policy->window.seen = (struct policy_uses){.count = 0};
+    }
+}
+
 /* ---- The door ------------------------------------------------------------------------------- */
 
 void policy_init(struct policy *policy, const struct policy_setup *setup)
 {
     assert(setup->arms >= 1 && setup->arms <= POLICY_ARMS_MAX);
     assert(setup->units >= 1 && setup->units <= POLICY_UNITS_MAX);
-    *policy = (struct policy){
-        .setup = *setup, .rest = UINT64_MAX, .patience = PATIENCE_LEAST, .calibrating = true};
+    *policy = (struct policy){.setup = *setup,
+                              .rest = UINT64_MAX,
+                              .patience = PATIENCE_LEAST,
+                              .look = LOOK_LEAST,
+                              .calibrating = true};
     for (int unit = 0; unit < setup->units; unit++) {
         policy->home[unit] = setup->chooses ? 0 : setup->arms - 1;
     }
@@ -565,8 +680,6 @@ bool policy_note(struct policy *policy, const struct policy_time *taken)
 {
     struct policy_block *block = &policy->block;
     if (policy_is_home(policy)) {
-        policy->window.home_uses++;
-        policy->window.fresh_uses++;
         time_home(&policy->window, taken->own);
     }
     if (policy->phase == POLICY_RESTS) {
@@ -576,8 +689,13 @@ bool policy_note(struct policy *policy, const struct policy_time *taken)
             } else {
                 begin_probe_block(policy);
             }
+            return false;
         }
-        return false;
+        bool looks = is_due_to_look(policy);
+        if (looks) {
+            begin_look(policy);
+        }
+        return looks;
     }
     if (policy->phase == POLICY_RACES) {
         policy->race.uses[block->arm[block->next]]++;
@@ -595,6 +713,10 @@ bool policy_note(struct policy *policy, const struct policy_time *taken)
 enum policy_news policy_agree(struct policy *policy)
 {
     struct policy_block *block = &policy->block;
+    if (policy->phase == POLICY_RESTS) {
+        agree_look(policy);
+        return POLICY_NO_NEWS;
+    }
     for (int i = 0; i < block->turns; i++) {
         block->seconds[i] -= block->seconds[block->turns + i];
     }

@@ -11,7 +11,8 @@
  *              unit's home. Dense stays home unless another arm is faster beyond the noise.
  *     probe    two home, three dense, three home: they tell what the homes save. The second use of
  *              the block does not count, so that home and dense lie around one middle.
- *     rest     all at home, for as long as makes probing cost less than the budget.
+ *     rest     all at home, for as long as makes probing cost less than the budget; now and then
+ * the ranks look whether uses still take what they took, and probe if not.
  *
  * In races and probes the first use behind a change does not count, as caches and connections are
  * used to another way; nor does the second one behind dense ones, as residuals have two places.
@@ -41,6 +42,7 @@ struct policy_setup {
     int units;          /* 1 .. POLICY_UNITS_MAX */
     bool chooses;       /* false = all units are at home in arm `arms` - 1 */
     bool probes;        /* false = nothing is ever measured; then it does not choose either */
+    bool looks;         /* uses at home are timed while it rests, so that they are looked at */
     double budget;      /* of the time, for probing */
     uint64_t warm_uses; /* before the first measurement */
 };
@@ -76,6 +78,13 @@ struct policy_race {
     double mean[POLICY_ARMS_MAX]; /* 0 = not known; stays after the race */
 };
 
+/* Uses at home since something. */
+struct policy_uses {
+    uint64_t count;
+    double seconds; /* of those that were timed */
+    uint64_t timed;
+};
+
 /* What probes told, in the order of time; the oldest go. */
 struct policy_window {
     int blocks;
@@ -83,9 +92,8 @@ struct policy_window {
     double dense[POLICY_BLOCKS_MAX];
     double own[POLICY_BLOCKS_MAX]; /* as home, by this rank's clock */
     uint64_t home_uses;            /* since it began */
-    uint64_t fresh_uses;           /* of these, since the latest block */
-    double fresh_s;                /* seconds of those that were timed */
-    uint64_t fresh_timed;
+    struct policy_uses fresh;      /* of these, since the latest block that fitted */
+    struct policy_uses seen;       /* of these, since the latest look */
     struct interval saving; /* of one use at home; known with POLICY_KNOWN_BLOCKS, as all below */
     struct interval told;   /* likewise, where uses at home take own_mean */
     double own_mean;
@@ -99,10 +107,11 @@ struct policy_window {
 struct policy {
     struct policy_setup setup;
     int home[POLICY_UNITS_MAX];
-    double gain[POLICY_UNITS_MAX]; /* of a use, by the unit's latest race */
+    struct interval gain[POLICY_UNITS_MAX]; /* of a use, by the unit's latest race */
     enum policy_phase phase;
     uint64_t rest;     /* uses until it ends */
     uint64_t patience; /* uses between races that chose nothing; doubles */
+    uint64_t look;     /* uses between looks; doubles where one was wrong */
     struct policy_block block;
     struct policy_race race;
     struct policy_race ended; /* the latest that did, for words */
@@ -110,6 +119,7 @@ struct policy {
     bool chosen; /* a race of the last unit ended */
     bool calibrating;
     int surprises;        /* blocks in a row that differ from the window */
+    bool looked;          /* the next block, or this one, was begun by a look */
     struct interval past; /* saved before the window, and in races */
     bool past_known;
 };
