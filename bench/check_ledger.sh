@@ -91,7 +91,7 @@ grep -q "killed:21: the last line was cut short" errors || complain "the cut is 
 grep -q "19 in 1.9 s.*the run was not ended" output || complain "19 of 20 steps: $(cat output)"
 { head -n 5 int8; tail -n +8 int8; } >gap
 runs 0 gap
-grep -q "gap: 2 steps have no line" errors || complain "the gap is not told"
+grep -q "gap: 2 steps have no line: sums are the summary's" errors || complain "the gap is not told"
 { head -n 1 int8 | sed 's/"rank"/"news": {"a": [1]}, "rank"/'; echo '{"event": "comet", "x": 1}'
   echo '{"heartbeat": 1}'; tail -n +2 int8; } >future
 prints "20 in 2 s" future
@@ -168,6 +168,7 @@ prints "what if   network had 100 Mbit/s: a step would take 122 ms coded, 239 ms
     --what-if 100mbit
 prints "a step would take 122 ms coded, 239 ms dense (recorded: 100 ms)" probed \
     --what-if 100mbit
+prints "a step would take 118 ms coded, 215 ms dense" shadows --what-if 100mbit # all encoded
 prints "replace what they took at 226 Mbit/s" int8 --what-if 100mbit
 prints "would save 117 ms a step, 49 % of a dense one; it pays below 4 Gbit/s" int8 \
     --what-if network=12.5MB/s

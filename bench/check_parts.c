@@ -175,8 +175,20 @@ static void check_judgement(void)
     report_finish(&report);
 }
 
+/* A rank alone moves nothing; of three each moves what its way needs. */
+static void check_factors(void)
+{
+    for (size_t i = 0; i < collective_count; i++) {
+        const struct collective *collective = &collectives[i];
+        expect(collective->bus_factor(1) == 0, collective->name, collective->bus_factor(1));
+        double three = collective->bus_factor(3);
+        expect(three > 0.6 && three < 1.4, collective->name, three);
+    }
+}
+
 int main(void)
 {
+    check_factors();
     check_judgement();
     check_interval_ranks();
     check_summary();

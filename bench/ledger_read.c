@@ -140,8 +140,10 @@ static void tell_what_is_missing(const struct reading *reading, const struct led
              EXIT_FINE);
     }
     if (ledger->missing > 0) {
-        fprintf(stderr, "wirewise report: %s: %.0f steps have no line: sums are without them\n",
-                reading->path, ledger->missing);
+        fprintf(stderr, "wirewise report: %s: %.0f steps have no line: %s\n", reading->path,
+                ledger->missing,
+                ledger->ended ? "sums are the summary's, which knows them"
+                              : "sums are without them");
     }
 }
 

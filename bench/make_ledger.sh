@@ -36,7 +36,7 @@ write() {
     }
     # The members of steps up to `step`, `slow` of which took 10 times as long.
     function members(step, steps, probes, slow, saved, evidence,    coded, longer, unknown) {
-        coded = codec == "none" ? 0 : steps - probes
+        coded = codec == "none" ? 0 : is("shadows") ? steps : steps - probes
         longer = is("probed") ? probes * 0.05 : 0
         unknown = is("nulls")
         return sprintf("\"step\": %d, \"steps\": %d, \"t\": %.9g, \"codec\": \"%s\", " \

@@ -373,7 +373,7 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
     if (status != WW_OK) { /* peers wait for this rank: whatever the reason, they must learn it */
         status = context_break(context, status, &context->calls); /* before others find it failed */
     }
-    if (status == WW_OK && context->committed) {
+    if (status == WW_OK) {
         ledger_note_calls(context);
     }
     pthread_mutex_unlock(&context->calls.lock);

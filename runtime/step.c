@@ -329,9 +329,10 @@ static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum ten
         }
         return WW_OK;
     }
-    uint64_t now = copies ? clock_now_ns() : since;
+    uint64_t begun = copies ? clock_now_ns() : since;
+    uint64_t now = begun;
     enum ww_status status = step_advance(context, &now);
-    note_exposed(context, since, now > since ? now : clock_now_ns());
+    note_exposed(context, since, now > begun ? now : clock_now_ns());
     return status < 0 ? status : WW_OK;
 }
 
@@ -561,7 +562,20 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
                            : context_break(context, status, NULL); /* half a layout is no use */
 }
 
-/* What was done since since_ns was waiting for steps on their way. */
+/* Nothing else is on its way. */
+static void begin_step_alone(struct ww_context *context)
+{
+    struct step *step = &context->step;
+    step->own = (struct step_terms){step->number, 1, context->coding.now};
+    step->terms = &step->own;
+    step->launched = 0;
+    step->moving = 0;
+    step->communication_ns = 0;
+    report_begin(context);
+    ledger_begin_step(context);
+}
+
+/* What was done since since_ns is this step's: waiting for those on their way, writing plans. */
 static void begin_step(struct ww_context *context, uint64_t since_ns)
 {
     struct step *step = &context->step;
@@ -575,18 +589,11 @@ static void begin_step(struct ww_context *context, uint64_t since_ns)
             ledger_begin_step(context);
         }
         step->terms = delayed_begin(context);
-        step->begin_ns = since_ns;
-        note_exposed(context, since_ns, clock_now_ns());
-        return;
+    } else {
+        begin_step_alone(context);
     }
-    step->own = (struct step_terms){step->number, 1, context->coding.now};
-    step->terms = &step->own;
-    step->launched = 0;
-    step->moving = 0;
-    step->communication_ns = 0;
-    report_begin(context);
-    ledger_begin_step(context);
-    step->begin_ns = clock_now_ns();
+    step->begin_ns = since_ns;
+    note_exposed(context, since_ns, clock_now_ns());
 }
 
 /* Memory that new plans replace is given back once the GPU has come past it. That may take for ever

@@ -222,6 +222,80 @@ Test(ledger, every_step_is_accounted_for)
     }
 }
 
+/* What goes to other hosts before tensors are committed is in no counter's difference either. */
+static void call_before_committing(struct ww_context *context)
+{
+    static float values[2][70000];
+    float *own = values[ww_rank(context)];
+    check_status(ww_all_reduce(context, own, own, LENGTH(values[0]), WW_F32, WW_SUM), WW_OK);
+}
+
+static void claim(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = config_of(world, shared);
+    struct ww_ledger read = WW_LEDGER_INIT;
+    struct trainer trainer;
+    float value = 1;
+    trainer_begin_with(&trainer, world, &config, call_before_committing);
+    check_status(ww_all_reduce(trainer.context, &value, &value, 1, WW_F32, WW_SUM), WW_OK);
+    check_status(ww_ledger_read(trainer.context, &read), WW_OK);
+    check(read.audit.claimed_bytes < 10000, "%llu claimed before the first step",
+          (unsigned long long)read.audit.claimed_bytes);
+    trainer_end(&trainer);
+}
+
+Test(ledger, nothing_is_claimed_from_before_it_began)
+{
+    struct plan_of_test plan = {.codec = "none", .ranks_per_host = 1};
+    world_run(2, claim, &plan);
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* By the program's own clock around the calls, as codecs change with new plans in between. */
+static void be_inside(const struct ww_world *world, void *shared)
+{
+    const int *staleness = shared;
+    const struct plan_of_test plan = {.codec = "int8", .ranks_per_host = 1};
+    struct ww_config config = config_of(world, &plan);
+    config.staleness = *staleness;
+    config.probe = WW_PROBE_OFF;
+    struct trainer trainer;
+    double inside_s = 0;
+    double told_s = 0;
+    trainer_begin(&trainer, world, &config);
+    trainer.report = (struct ww_report)WW_REPORT_INIT;
+    for (int step = 0; step < 40; step++) {
+        check_status(ww_step_codec(trainer.context, step % 2 == 0 ? "int8" : "fp16"), WW_OK);
+        double since_s = seconds_now();
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        for (int t = TRAINER_TENSORS; t-- > 0;) {
+            check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        }
+        check_status(ww_step_end(trainer.context, &trainer.report), WW_OK);
+        inside_s += seconds_now() - since_s;
+        told_s += trainer.report.exposed_s;
+    }
+    check(told_s <= inside_s && told_s > 0.8 * inside_s, "staleness %d: %g s inside, %g told",
+          *staleness, inside_s, told_s);
+    for (int i = 0; i < *staleness; i++) {
+        check_status(ww_step_drain(trainer.context, NULL), WW_OK);
+    }
+    trainer_end(&trainer);
+}
+
+Test(ledger, all_time_inside_is_told)
+{
+    for (int staleness = 0; staleness <= 2; staleness += 2) {
+        world_run(2, be_inside, &staleness);
+    }
+}
+
 Test(ledger, hosts_of_several_ranks_and_threads_are_accounted_for)
 {
     static const char *const codecs[] = {"none", "int8", "fp16"};
