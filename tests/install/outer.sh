@@ -13,7 +13,7 @@ cp "$here/alone.c" "$work/alone.cpp"
 cp "$here/outer/CMakeLists.txt" "$work/"
 set --
 if [ -e "$BUILD/collectives/cuda_reduce.cu.o" ]; then # they take a minute, and are the same
-    set -- -DWIREWISE_CUDA_OBJECTS_FROM="$BUILD"
+    set -- -DWIREWISE_CUDA_OBJECTS_FROM="$BUILD" -DWIREWISE_NCCL=OFF # CUDA does without NCCL
 fi
 quietly "$CMAKE" -S "$work" -B "$work/build" -DWIREWISE_SOURCE="$SOURCE" \
     -DCMAKE_BUILD_TYPE=Debug "$@" # the quickest to compile
