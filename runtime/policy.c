@@ -29,8 +29,9 @@
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
 #define SURPRISED_REST 8
-#define LOOK_LEAST 64
-#define TWO_SIDED_95 2.0 /* standard deviations, about */
+#define LOOK_LEAST 64     /* uses at home between two looks, ... */
+#define LOOK_LEAST_S 0.02 /* ... which take so long: a look is a small collective */
+#define TWO_SIDED_95 2.0  /* standard deviations, about */
 /* Before a block that is to make sure, and one more for every two there were. */
 #define UNCERTAIN_REST 12
 
@@ -374,6 +375,7 @@ static void learn_homes(struct policy_window *window)
     double slope = paired_slope(window->home, window->dense, window->blocks);
     window->shared = fmin(fmax(slope, 0), 1);
     window->own_mean = paired_mean(window->own, window->blocks);
+    window->home_s = paired_mean(window->home, window->blocks);
     window->own_least_s = window->own_mean - reach;
     window->own_most_s = window->own_mean + reach;
     for (int i = 0; i < window->blocks; i++) {
@@ -605,7 +607,8 @@ static bool is_due_to_look(const struct policy *policy)
 {
     const struct policy_window *window = &policy->window;
     return policy->setup.looks && !all_dense(policy) && window->blocks >= POLICY_KNOWN_BLOCKS &&
-           window->seen.count >= policy->look;
+           window->seen.count >= policy->look &&
+           (double)window->seen.count * window->home_s >= LOOK_LEAST_S;
 }
 
 /* What is agreed on, the least or the greatest of all ranks' values: only where all say the same

@@ -97,6 +97,7 @@ struct policy_window {
     struct interval saving; /* of one use at home; known with POLICY_KNOWN_BLOCKS, as all below */
     struct interval told;   /* likewise, where uses at home take own_mean */
     double own_mean;
+    double home_s; /* a use at home, as all ranks know it */
     double shared; /* how much of a longer use at home a dense one would share: 0 .. 1 */
     double own_least_s, own_most_s; /* a use at home beyond counts as if it lay there */
     double timed_s;                 /* seconds of the uses at home since they are known */
