@@ -81,9 +81,25 @@ static enum ww_status check_network(struct cluster_file *cluster)
     return WW_OK;
 }
 
+/* A unit that holds all nodes has nothing outside: its uplink leads nowhere, and what its messages
+ * take is what those of the network take. */
+static void drop_whole(struct cluster_file *cluster, struct group_keys *group)
+{
+    if (group->nodes.line == 0 || group->nodes.value < cluster->nodes) {
+        return;
+    }
+    if (group != &cluster->site && group->latency.line > 0) {
+        cluster->network.latency = group->latency;
+    }
+    *group = (struct group_keys){.nodes = {0, 0}};
+}
+
 static enum ww_status settle(struct cluster_file *cluster)
 {
     enum ww_status status = WW_OK;
+    drop_whole(cluster, &cluster->site);
+    drop_whole(cluster, &cluster->rack);
+    drop_whole(cluster, &cluster->rail); /* the innermost one has the last word */
     for (int i = 0; i < cluster->shape_count && status == WW_OK; i++) {
         status = cluster_shape_settle(cluster, &cluster->shape[i]);
     }

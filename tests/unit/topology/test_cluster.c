@@ -153,6 +153,31 @@ Test(cluster, sites_meet_over_their_own_wires)
     unmake();
 }
 
+/* What holds all nodes has no way out: not by its uplinks, and not by the wires between sites. */
+Test(cluster, a_unit_that_holds_all_nodes_is_the_network)
+{
+    static const struct {
+        const char *units;
+        double us;
+    } examples[] = {
+        {"[rack]\nnodes = 4\nuplink = 0.1\nlatency = 2 us\n", 2},
+        {"[rack]\nnodes = 64\nuplink = 0.1\n", 5},
+        {"[rail]\nnodes = 4\nuplink = 0.1\nlatency = 1 us\n[rack]\nnodes = 8\nlatency = 2 us\n", 1},
+        {"[rail]\nnodes = 4\nuplink = 0.1\n[rack]\nnodes = 8\nlatency = 2 us\n", 2},
+        {"[site]\nnodes = 4\nrate = 1 Gb/s\nlatency = 20 ms\n", 5},
+    };
+    for (size_t i = 0; i < LENGTH(examples); i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s%s", GPUS("[network]\nefficiency = 1\nlatency = 5 us\n"),
+                 examples[i].units);
+        make(text);
+        cr_expect_eq(topology.levels, 2, "'%s'", examples[i].units);
+        expect_wire(1, 200, 50, examples[i].us);
+        cr_expect_str_eq(wires.link[1].name, "InfiniBand");
+        unmake();
+    }
+}
+
 Test(cluster, cores_share_caches_and_packages_as_they_are_bound)
 {
     make("[nodes]\nA = 2\n[shape A]\nranks = 4\ncores = 8\npackages = 2\nbind = spread\n"
