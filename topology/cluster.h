@@ -69,8 +69,8 @@ struct cluster_shape {
     double pcie_s;  /* of one GPU */
     enum ww_link_kind link_kind;
     int ports;
-    double port_s; /* bytes per second of one port */
-    double node_s; /* of all ports together */
+    double port_s; /* bytes per second of one port, whatever its PCIe link carries */
+    double node_s; /* of all ports together, over their PCIe links */
     enum ww_nic_kind port_kind;
     bool gpus_assumed; /* what follows for GPUs comes from what such parts can do at most */
     bool ports_assumed;

@@ -217,59 +217,83 @@ static enum ww_status settle_gpus(struct cluster_file *cluster, struct cluster_s
 
 /* ---- Ports ----------------------------------------------------------------------------------- */
 
-/* Adds what one card's usable ports carry, at most what PCIe carries. */
+/* Which ports connect nodes, as near.c chooses NICs: what jobs use first, UP before unknown, then
+ * the worthiest kind. -1 = DOWN. */
+static int merit_of(const struct ww_nic *nic, const struct ww_port *port)
+{
+    return port->state == WW_PORT_DOWN ? -1
+                                       : 100 * nic->wanted + 10 * (port->state == WW_PORT_UP) +
+                                             near_worth(port->kind, nic->rdma);
+}
+
+/* The first port of the greatest merit decides on the kind. */
+static bool choose_kind(struct cluster_shape *shape, const struct ww_machine *machine, bool *rdma)
+{
+    int most = -1;
+    for (int i = 0; i < machine->nic_count; i++) {
+        const struct ww_nic *nic = &machine->nics[i];
+        for (int p = 0; p < nic->port_count; p++) {
+            int merit = merit_of(nic, &nic->ports[p]);
+            if (merit > most) {
+                most = merit;
+                *rdma = nic->rdma;
+                shape->port_kind = nic->ports[p].kind;
+            }
+        }
+    }
+    return most >= 0;
+}
+
+/* Adds what one card's usable ports of the kind carry, and of it what its PCIe link carries. */
 static void add_card(struct cluster_shape *shape, const struct ww_nic *nic, int *unknown)
 {
     double gbit_s = 0;
-    int ports = 0;
     for (int i = 0; i < nic->port_count; i++) {
         const struct ww_port *port = &nic->ports[i];
-        if (port->state == WW_PORT_DOWN) {
+        if (port->state == WW_PORT_DOWN || port->kind != shape->port_kind) {
             continue;
         }
-        ports++;
+        shape->ports++;
         gbit_s += port->rate_gbit_s.value;
         *unknown += port->rate_gbit_s.value <= 0;
         shape->ports_assumed = shape->ports_assumed || port->rate_gbit_s.source == WW_SOURCE_PARTS;
-        shape->port_kind = shape->port_kind == WW_NIC_UNKNOWN ? port->kind : shape->port_kind;
     }
     double pcie = nic->pcie_gb_s.value * GB;
     double rate = gbit_s * GBIT;
-    shape->ports += ports;
+    shape->port_s += rate;
     shape->node_s += pcie > 0 && pcie < rate ? pcie : rate;
 }
 
-/* Cards with RDMA where any works, which come first; ports of a lesser kind than the first one
- * carry nothing. No rate is known where one port's is not. */
+/* No rate is known where one port's is not. */
 static void find_ports(struct cluster_shape *shape, const struct ww_machine *machine)
 {
-    const struct ww_nic *best = NULL;
+    bool rdma = false;
     int unknown = 0;
-    for (int i = 0; i < machine->nic_count; i++) {
-        const struct ww_nic *nic = &machine->nics[i];
-        if (nic->state == WW_PORT_DOWN) {
-            continue;
-        }
-        best = best == NULL ? nic : best;
-        if (nic->rdma == best->rdma && (shape->ports == 0 || nic->kind == shape->port_kind)) {
-            add_card(shape, nic, &unknown);
+    bool found = choose_kind(shape, machine, &rdma);
+    for (int i = 0; i < machine->nic_count && found; i++) {
+        if (machine->nics[i].rdma == rdma) {
+            add_card(shape, &machine->nics[i], &unknown);
         }
     }
-    shape->port_s = shape->ports > 0 && unknown == 0 ? shape->node_s / shape->ports : 0;
+    bool known = found && unknown == 0;
+    shape->port_s = known ? shape->port_s / shape->ports : 0;
+    shape->node_s = known ? shape->node_s : 0;
 }
 
 static enum ww_status settle_ports(struct cluster_file *cluster, struct cluster_shape *shape)
 {
     const struct shape_keys *keys = &shape->keys;
+    double usable_s = shape->ports > 0 ? shape->node_s / shape->ports : 0; /* of one port */
     if (keys->ports.line > 0) {
         shape->ports = (int)keys->ports.value;
     }
     if (keys->port.line > 0) {
         shape->port_s = keys->port.value;
+        usable_s = shape->port_s;
         shape->port_kind = (enum ww_nic_kind)keys->port_kind.value;
         shape->ports_assumed = false;
     }
-    shape->node_s = shape->ports * shape->port_s;
+    shape->node_s = shape->ports * usable_s;
     if (cluster->network.kind.line > 0) {
         shape->port_kind = (enum ww_nic_kind)cluster->network.kind.value;
     }
@@ -365,6 +389,10 @@ static void describe(struct cluster_shape *shape, const struct ww_machine *machi
             line_say(&line, "%.4g Gb/s ", shape->port_s / GBIT);
         }
         line_say(&line, "%s", ww_nic_kind_name(shape->port_kind));
+        if (shape->node_s < 0.999 * shape->ports * shape->port_s) {
+            line_say(&line, ", of which PCIe carries %.4g Gb/s",
+                     shape->node_s / shape->ports / GBIT);
+        }
     }
 }
 

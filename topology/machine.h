@@ -159,6 +159,11 @@ void nic_check_devices(struct ww_machine *machine, const char *folder);
 /* Fills kinds, states and rates that follow from what is known already (nic.c). */
 void nic_conclude(struct ww_machine *machine);
 
+/* What ports of a kind are worth, 0 to 2; of those that work the worthiest are used. RDMA on
+ * Ethernet often serves storage: it is chosen only where there is no other. Sockets come last
+ * (near.c). */
+int near_worth(enum ww_nic_kind kind, bool rdma);
+
 /* Which NIC is near and which one each GPU should use (near.c). */
 void near_choose(struct ww_machine *machine);
 

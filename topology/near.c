@@ -33,18 +33,6 @@ static enum ww_port_state state_wanted(const struct ww_machine *machine)
     return WW_PORT_UNKNOWN;
 }
 
-/* RDMA on Ethernet often serves storage: it is chosen only where there is no other. Sockets come
- * last. */
-static int worth_of(const struct ww_nic *nic)
-{
-    if (!nic->rdma) {
-        return 0;
-    }
-    bool ethernet = nic->kind == WW_NIC_ROCE || nic->kind == WW_NIC_IWARP ||
-                    nic->kind == WW_NIC_USNIC || nic->kind == WW_NIC_ETHERNET;
-    return ethernet ? 1 : 2;
-}
-
 static bool works(const struct ww_machine *machine, int nic, enum ww_port_state wanted)
 {
     return machine->nics[nic].wanted && machine->nics[nic].state == wanted;
@@ -82,21 +70,36 @@ static bool is_better(const struct ww_machine *machine, int gpu, int nic, int th
     return machine->nics[nic].rate_gbit_s.value > machine->nics[than].rate_gbit_s.value;
 }
 
+static int worth_of(const struct ww_machine *machine, int nic)
+{
+    return near_worth(machine->nics[nic].kind, machine->nics[nic].rdma);
+}
+
 static void choose_nic(struct ww_machine *machine, int gpu, enum ww_port_state wanted)
 {
     int worth = 0; /* of the best NIC that works */
     int best = -1;
     for (int nic = 0; nic < machine->nic_count; nic++) {
-        int its = worth_of(&machine->nics[nic]);
+        int its = worth_of(machine, nic);
         worth = works(machine, nic, wanted) && its > worth ? its : worth;
     }
     for (int nic = 0; nic < machine->nic_count; nic++) {
-        if (works(machine, nic, wanted) && worth_of(&machine->nics[nic]) == worth &&
+        if (works(machine, nic, wanted) && worth_of(machine, nic) == worth &&
             (best < 0 || is_better(machine, gpu, nic, best))) {
             best = nic;
         }
     }
     machine->gpus[gpu].nic = best;
+}
+
+int near_worth(enum ww_nic_kind kind, bool rdma)
+{
+    if (!rdma) {
+        return 0;
+    }
+    bool ethernet = kind == WW_NIC_ROCE || kind == WW_NIC_IWARP || kind == WW_NIC_USNIC ||
+                    kind == WW_NIC_ETHERNET;
+    return ethernet ? 1 : 2;
 }
 
 void near_choose(struct ww_machine *machine)

@@ -218,6 +218,18 @@ Test(cluster, machines_out_of_files_are_read)
     cluster_finish(&cluster);
 }
 
+Test(cluster, ports_of_the_worthiest_kind_connect_nodes)
+{
+    make(NODE("xml = " MACHINES "/storage.nccl.xml\nranks = 2\ncores = 2\n"));
+    cr_expect_eq(cluster.shape[0].port_kind, WW_NIC_INFINIBAND);
+    cr_expect_eq(cluster.shape[0].ports, 2);
+    cr_expect_float_eq(cluster.shape[0].port_s, 50e9, 1);
+    cr_expect_float_eq(cluster.shape[0].node_s, 81.5e9, 0.1e9);
+    cr_expect_not_null(strstr(cluster.shape[0].about, "2 x 400 Gb/s InfiniBand, of which PCIe"),
+                       "%s", cluster.shape[0].about);
+    unmake();
+}
+
 Test(cluster, what_cannot_be_assumed_is_refused)
 {
 #define NET "[network]\nrate = 1 Gb/s\nkind = Ethernet\n"
