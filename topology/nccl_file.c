@@ -341,13 +341,23 @@ static enum ww_place place_of(const struct xml *xml, int gpu, int nic)
     return is_named(xml, common, "cpu") ? WW_PLACE_NODE : WW_PLACE_SYS;
 }
 
+/* What stands at the other end of a link, by its PCI class as NCCL writes it: 0x068000 an NVSwitch,
+ * 0x068001 and other bridges a CPU. */
+static int *count_of_class(struct link_counts *counts, int gpu, const char *class)
+{
+    unsigned long number = class == NULL ? 0 : strtoul(class, NULL, 16);
+    if (number == 0x068000) {
+        return &counts->to_switch[gpu];
+    }
+    return number >> 16 == 0x06 ? &counts->to_cpu[gpu] : NULL;
+}
+
 /* Adds one <nvlink> or <xgmi>; self-links and odd classes are left to links_settle. */
 static enum ww_status count_link(struct reader *reader, int gpu, int node,
                                  struct link_counts *counts)
 {
     const struct xml *xml = reader->xml;
     const char *target = xml_value(xml, node, "target");
-    const char *class = xml_value(xml, node, "tclass");
     char pci[24];
     long long count = 0;
     enum ww_status status = xml_number(xml, node, "count", 0, LINKS_AT_MOST, 0, &count);
@@ -358,15 +368,13 @@ static enum ww_status count_link(struct reader *reader, int gpu, int node,
         return complain(xml, node, "has no target");
     }
     int peer = pci_normalise(target, pci) ? machine_gpu_at(reader->machine, pci) : -1;
-    unsigned kind = class == NULL ? 0 : (unsigned)(strtoul(class, NULL, 16) >> 8) & 0xffff;
+    int *other = count_of_class(counts, gpu, xml_value(xml, node, "tclass"));
     /* Some files that clouds ship join each GPU to itself only: that tells nothing. */
     counts->told[gpu] = counts->told[gpu] || peer != gpu;
     if (peer >= 0) {
         counts->direct[gpu * counts->gpus + peer] += (int)count;
-    } else if (kind == 0x0680) {
-        counts->to_switch[gpu] += (int)count;
-    } else if (kind >> 8 == 0x06) {
-        counts->to_cpu[gpu] += (int)count;
+    } else if (other != NULL) {
+        *other += (int)count;
     } else {
         machine_note(reader->machine, "GPU %d has links to %.24s, which the file does not have",
                      gpu, target);

@@ -115,6 +115,34 @@ Test(machine, xgmi_links_have_the_rate_of_their_part)
     ww_machine_destroy(machine);
 }
 
+Test(machine, links_to_a_cpu_are_no_links_to_a_switch)
+{
+    static const struct {
+        const char *class;
+        enum ww_link_kind kind;
+        double cpu_gb_s;
+    } examples[] = {{"0x068000", WW_LINK_NVSWITCH, 0}, {"0x068001", WW_LINK_NONE, 75}};
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        struct ww_machine *machine = NULL;
+        char text[1024];
+        size_t used = (size_t)snprintf(text, sizeof text,
+                                       "<system version=\"1\"><cpu numaid=\"0\">");
+        for (int gpu = 1; gpu <= 2; gpu++) {
+            used += (size_t)snprintf(text + used, sizeof text - used,
+                                     "<pci busid=\"0:%d:0\" class=\"0x030200\"><gpu sm=\"70\">"
+                                     "<nvlink target=\"ffffff:ffff:ff\" count=\"3\" "
+                                     "tclass=\"%s\"/></gpu></pci>",
+                                     gpu, examples[i].class);
+        }
+        snprintf(text + used, sizeof text - used, "</cpu></system>");
+        cr_assert_eq(read_text(text, &machine), WW_OK, "%s", capture_all());
+        cr_expect_eq(machine->links[1].kind, examples[i].kind, "%s", examples[i].class);
+        cr_expect_eq(machine->gpus[0].cpu_gb_s.value, examples[i].cpu_gb_s, "%s",
+                     examples[i].class);
+        ww_machine_destroy(machine);
+    }
+}
+
 Test(machine, files_that_are_no_machine_are_refused)
 {
     static const struct {
