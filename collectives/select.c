@@ -431,9 +431,13 @@ static enum ww_status correction_of(struct selector *selector, const struct wish
     return status;
 }
 
+/* What costs nothing, as a broadcast to nobody, stays so. */
 static void correct(const struct correction *correction, double bytes, struct price *price)
 {
     double predicted_s = price->seconds;
+    if (predicted_s <= 0) {
+        return;
+    }
     double factor = correction_apply(correction, bytes, predicted_s) / predicted_s;
     price->seconds *= factor;
     price->least_s *= factor;

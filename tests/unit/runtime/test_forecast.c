@@ -69,6 +69,17 @@ Test(forecast, all_ways_are_listed_the_fastest_first_and_it_is_the_chosen_one)
     ww_forecast_destroy(forecast);
 }
 
+/* One rank has nobody to send to. */
+Test(forecast, what_costs_nothing_takes_no_time)
+{
+    create(MACHINES "/lonely.ini");
+    cr_assert_eq(ww_forecast_price(forecast, "broadcast", NULL, 64 * MIB, &row), WW_OK);
+    cr_expect_eq(row.seconds, 0);
+    cr_expect_eq(row.least_s, 0);
+    cr_expect_eq(row.most_s, 0);
+    ww_forecast_destroy(forecast);
+}
+
 Test(forecast, faster_wires_take_less)
 {
     create(MACHINES "/pair.ini");
