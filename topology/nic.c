@@ -138,7 +138,8 @@ static enum ww_port_state read_state(const char *folder)
     return state == STATE_ACTIVE && (phys < 0 || phys == PHYS_LINK_UP) ? WW_PORT_UP : WW_PORT_DOWN;
 }
 
-/* "100 Gb/sec (2X HDR)": a cable of four lanes that found two. */
+/* "100 Gb/sec (2X HDR)": a cable of four lanes that found two. Only InfiniBand always has four: one
+ * lane of Ethernet is a port of 25 Gb/s. */
 static void check_width(struct ww_machine *machine, const struct ww_nic *nic, int port,
                         const char *rate)
 {
@@ -179,7 +180,7 @@ static void read_port(struct ww_machine *machine, struct ww_nic *nic, const char
     port->state_source = WW_SOURCE_SYSFS;
     double gbit_s = read_number(folder, "rate");
     port->rate_gbit_s = fact_positive(gbit_s, WW_SOURCE_SYSFS);
-    if (port->state == WW_PORT_UP) {
+    if (port->state == WW_PORT_UP && port->kind == WW_NIC_INFINIBAND) {
         check_width(machine, nic, number, read_line(folder, "rate", line));
     }
 }

@@ -189,6 +189,28 @@ Test(nic, pcie_caps_and_lost_lanes_are_named)
     ww_machine_destroy(machine);
 }
 
+Test(nic, only_infiniband_has_four_lanes)
+{
+    static const struct {
+        struct port port;
+        bool fault;
+    } examples[] = {
+        {{"mlx5_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "25 Gb/sec (1X EDR)"}, true},
+        {{"mlx5_0", 1, "Ethernet", "4: ACTIVE", "5: LinkUp", "25 Gb/sec (1X EDR)"}, false},
+        {{"mlx5_0", 1, "Ethernet", "4: ACTIVE", "5: LinkUp", "50 Gb/sec (2X EDR)"}, false},
+    };
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        snprintf(root, sizeof root, "/tmp/wirewise-nic-XXXXXX");
+        cr_assert_not_null(mkdtemp(root));
+        plant_device("infiniband", "mlx5_0", "0000:01:00.0", mellanox);
+        plant_port(&examples[i].port);
+        struct ww_machine *machine = read_root();
+        cr_expect_eq(paper_notes(machine, "of 4 lanes"), examples[i].fault, "%s, %s",
+                     examples[i].port.layer, examples[i].port.rate);
+        ww_machine_destroy(machine);
+    }
+}
+
 Test(nic, rates_of_old_line_codes_are_those_of_their_data)
 {
     static const struct {
