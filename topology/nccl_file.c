@@ -21,6 +21,7 @@ struct reader {
     const struct xml *xml;
     int *gpu_node; /* [MACHINE_GPUS_MAX] the element of each GPU and NIC */
     int *nic_node; /* [MACHINE_NICS_MAX] */
+    bool *nic_far; /* [MACHINE_NICS_MAX] listed under several CPUs, near none */
     int nameless;  /* PCI devices of which the file does not say what they are */
 };
 
@@ -225,6 +226,34 @@ static enum ww_status read_net(struct reader *reader, struct ww_nic *nic, int ne
     return status;
 }
 
+static bool is_same_value(const struct xml *xml, int a, int b, const char *key)
+{
+    const char *one = xml_value(xml, a, key);
+    const char *other = xml_value(xml, b, key);
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+/* A NIC without a PCI device, as a socket of a virtual machine, is listed under every <cpu>: it is
+ * one all the same, and nobody knows where. False where it was not there before. */
+static bool is_seen(struct reader *reader, int net)
+{
+    static const char *const keys[] = {"name", "dev", "port", "guid"};
+    const struct xml *xml = reader->xml;
+    for (int nic = 0; nic < reader->machine->nic_count && around(xml, net, "pci") < 0; nic++) {
+        int before = reader->nic_node[nic];
+        bool same = is_named(xml, before, "net") && around(xml, before, "pci") < 0;
+        for (size_t key = 0; key < sizeof keys / sizeof *keys; key++) {
+            same = same && is_same_value(xml, before, net, keys[key]);
+        }
+        if (same) {
+            reader->machine->nics[nic].numa = fact_unknown();
+            reader->nic_far[nic] = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A NIC by its <net>, or by its PCI element alone (net = -1). */
 static enum ww_status add_nic(struct reader *reader, int node, int net)
 {
@@ -291,7 +320,7 @@ static enum ww_status visit_all(struct reader *reader)
         }
         if (is_named(xml, node, "pci")) {
             status = visit_pci(reader, node);
-        } else if (is_named(xml, node, "net")) {
+        } else if (is_named(xml, node, "net") && !is_seen(reader, node)) {
             status = add_nic(reader, node, node);
         }
     }
@@ -532,8 +561,11 @@ static enum ww_status read_machine(struct reader *reader)
     judge_sight(reader);
     for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
         for (int nic = 0; nic < machine->nic_count; nic++) {
-            machine->places[gpu * machine->nic_count + nic] = place_of(
-                reader->xml, reader->gpu_node[gpu], reader->nic_node[nic]);
+            machine->places[gpu * machine->nic_count + nic] = reader->nic_far[nic]
+                                                                  ? WW_PLACE_UNKNOWN
+                                                                  : place_of(reader->xml,
+                                                                             reader->gpu_node[gpu],
+                                                                             reader->nic_node[nic]);
         }
     }
     status = read_links(reader, "nvlink", WW_LINK_NVLINK);
@@ -548,10 +580,14 @@ static enum ww_status read_machine(struct reader *reader)
 
 enum ww_status nccl_file_read(struct ww_machine *machine, const struct xml *xml)
 {
-    struct reader reader = {machine, xml, calloc(MACHINE_GPUS_MAX, sizeof(int)),
-                            calloc(MACHINE_NICS_MAX, sizeof(int)), 0};
+    struct reader reader = {machine,
+                            xml,
+                            calloc(MACHINE_GPUS_MAX, sizeof(int)),
+                            calloc(MACHINE_NICS_MAX, sizeof(int)),
+                            calloc(MACHINE_NICS_MAX, sizeof(bool)),
+                            0};
     enum ww_status status = WW_NO_MEMORY;
-    if (reader.gpu_node == NULL || reader.nic_node == NULL) {
+    if (reader.gpu_node == NULL || reader.nic_node == NULL || reader.nic_far == NULL) {
         log_failure(WW_NO_MEMORY, "no memory to read %s", xml->path);
     } else {
         text_copy(machine->writer, sizeof machine->writer, "NCCL's format");
@@ -559,5 +595,6 @@ enum ww_status nccl_file_read(struct ww_machine *machine, const struct xml *xml)
     }
     free(reader.gpu_node);
     free(reader.nic_node);
+    free(reader.nic_far);
     return status;
 }

@@ -143,6 +143,25 @@ Test(machine, links_to_a_cpu_are_no_links_to_a_switch)
     }
 }
 
+/* A virtual machine's sockets are listed under every CPU, and are in no place. */
+Test(machine, a_socket_under_every_cpu_is_one)
+{
+#define ETH0 "<nic><net name=\"eth0\" dev=\"0\" speed=\"10000\" port=\"0\" guid=\"0x0\"/></nic>"
+#define ETH1 "<nic><net name=\"eth1\" dev=\"1\" speed=\"10000\" port=\"0\" guid=\"0x0\"/></nic>"
+    static const char text[] = "<system version=\"1\"><cpu numaid=\"0\">" ETH0
+                               "<pci busid=\"0:1:0\" class=\"0x030200\"/></cpu>"
+                               "<cpu numaid=\"1\">" ETH0 ETH1 "</cpu>"
+                               "<cpu numaid=\"2\">" ETH0 "</cpu></system>";
+    struct ww_machine *machine = NULL;
+    cr_assert_eq(read_text(text, &machine), WW_OK, "%s", capture_all());
+    cr_assert_eq(machine->nic_count, 2);
+    cr_expect_eq(machine->nics[0].numa.known, WW_FACT_UNKNOWN);
+    cr_expect_eq(machine->places[0], WW_PLACE_UNKNOWN);
+    cr_expect_eq(machine->nics[1].numa.value, 1);
+    cr_expect_eq(machine->places[1], WW_PLACE_SYS);
+    ww_machine_destroy(machine);
+}
+
 Test(machine, files_that_are_no_machine_are_refused)
 {
     static const struct {
