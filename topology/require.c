@@ -96,15 +96,23 @@ static void check_up(const struct ww_machine *machine, int wanted, struct line *
     }
 }
 
+/* Whether a NIC that jobs use is UP in the GPU's package; the one to use may be further away. */
+static bool has_near(const struct ww_machine *machine, int gpu)
+{
+    bool found = false;
+    for (int nic = 0; nic < machine->nic_count; nic++) {
+        found = found || (machine->nics[nic].wanted && machine->nics[nic].state == WW_PORT_UP &&
+                          machine->places[gpu * machine->nic_count + nic] <= WW_PLACE_PACKAGE);
+    }
+    return found;
+}
+
 static void check_near(const struct ww_machine *machine, int wanted, struct line *unmet)
 {
     (void)wanted;
     check_gpu(machine, 0, unmet);
     for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
-        int nic = machine->gpus[gpu].nic;
-        enum ww_place place = nic < 0 ? WW_PLACE_UNKNOWN
-                                      : machine->places[gpu * machine->nic_count + nic];
-        if (place > WW_PLACE_PACKAGE || machine->nics[nic].state != WW_PORT_UP) {
+        if (!has_near(machine, gpu)) {
             line_say(unmet, "%snear: GPU %d (%s) has no NIC that is UP in its own package",
                      unmet->used > 0 ? "; " : "", gpu, machine->gpus[gpu].pci);
         }

@@ -162,6 +162,29 @@ Test(machine, a_socket_under_every_cpu_is_one)
     ww_machine_destroy(machine);
 }
 
+/* The InfiniBand that a GPU uses may be further away than what serves storage. */
+Test(machine, any_nic_that_is_up_may_be_near)
+{
+    struct ww_machine *machine = paper_machine();
+    paper_gpus(machine, 1, 0x2330);
+    for (int i = 0; i < 2; i++) {
+        struct ww_nic *nic;
+        cr_assert_eq(machine_add_nic(machine, &nic), WW_OK);
+        nic->rdma = nic->wanted = true;
+        nic->kind = i == 0 ? WW_NIC_INFINIBAND : WW_NIC_ROCE;
+        nic->state = WW_PORT_UP;
+    }
+    cr_assert_eq(machine_make_pairs(machine), WW_OK);
+    machine->places[0] = WW_PLACE_SYS;
+    machine->places[1] = WW_PLACE_PIX;
+    near_choose(machine);
+    cr_expect_eq(machine->gpus[0].nic, 0);
+    expect_unmet(machine, "near", "");
+    machine->nics[1].state = WW_PORT_DOWN;
+    expect_unmet(machine, "near", "near: GPU 0 (0000:01:00.0) has no NIC that is UP");
+    ww_machine_destroy(machine);
+}
+
 Test(machine, files_that_are_no_machine_are_refused)
 {
     static const struct {
