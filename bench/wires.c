@@ -22,6 +22,7 @@ enum { KEY_XML = 0x100, KEY_SYSFS, KEY_ROOT, KEY_NVML, KEY_JSON, KEY_REQUIRE };
 struct wishes {
     struct ww_machine_query query;
     const char *root;
+    const char *tree; /* that hwloc is to read; NULL = this machine, or a file */
     const char *require;
     bool json;
     char sysfs[PATH_BYTES];
@@ -103,9 +104,27 @@ static int heed_environment(struct wishes *wishes)
         fprintf(stderr, "wirewise wires: %s is no folder: there is no tree of a machine\n", tree);
         return EXIT_USAGE;
     }
+    wishes->tree = tree;
     if (wishes->query.xml == NULL && wishes->root == NULL && file != NULL && *file != '\0') {
         wishes->query.xml = file;
     }
+    return EXIT_FINE;
+}
+
+/* Without hwloc it is this machine that was looked at, with the tree's ports beside it. */
+static int name_tree(const struct wishes *wishes, struct ww_machine *machine)
+{
+    if (wishes->tree == NULL || wishes->query.xml != NULL) {
+        return EXIT_FINE;
+    }
+    if (strncmp(machine->writer, "hwloc ", strlen("hwloc ")) != 0) {
+        fprintf(stderr,
+                "wirewise wires: %s is a tree for hwloc, and this wirewise was built without "
+                "hwloc: install libhwloc-dev and configure again\n",
+                wishes->tree);
+        return EXIT_FAILED;
+    }
+    snprintf(machine->origin, sizeof machine->origin, "%s", wishes->tree);
     return EXIT_FINE;
 }
 
@@ -162,7 +181,10 @@ int wires_command(int argc, char **argv)
     if (status != WW_OK) {
         return status == WW_BAD_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
     }
-    int code = show(&wishes, machine);
+    int code = name_tree(&wishes, machine);
+    if (code == EXIT_FINE) {
+        code = show(&wishes, machine);
+    }
     ww_machine_destroy(machine);
     return code;
 }

@@ -85,6 +85,16 @@ misses "has links that are unknown" --xml "$tray" --require nvlink
 refuses 2 '"teapot" cannot be required' --xml "$nccl" --require gpu,teapot
 refuses 2 "cannot open /nowhere/at/all.xml" --xml /nowhere/at/all.xml
 HWLOC_XMLFILE=/nowhere/at/all.xml refuses 2 "cannot open /nowhere/at/all.xml"
+cpu=$work/tree/sys/devices/system/cpu
+mkdir -p "$cpu/cpu0/topology"
+echo 0 >"$cpu/online"
+echo 1 | tee "$cpu/cpu0/topology/core_cpus" >"$cpu/cpu0/topology/thread_siblings"
+if [ "$hwloc" = ON ]; then
+    shows "about $work/tree" --root "$work/tree"
+else
+    refuses 5 "$work/tree is a tree for hwloc, and this wirewise was built" --root "$work/tree"
+    HWLOC_FSROOT=$work/tree refuses 5 "$work/tree is a tree for hwloc"
+fi
 HWLOC_FSROOT=/nowhere/at/all refuses 2 "is no folder"
 refuses 2 "is no folder" --root /nowhere/at/all
 refuses 2 "is a folder" --xml "$machines"
