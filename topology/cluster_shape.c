@@ -364,6 +364,27 @@ static enum ww_status settle_ranks(struct cluster_file *cluster, struct cluster_
     return WW_OK;
 }
 
+/* What a person says of GPUs must fit together. */
+static enum ww_status check_gpus(const struct cluster_file *cluster,
+                                 const struct cluster_shape *shape)
+{
+    const struct shape_keys *keys = &shape->keys;
+    if (keys->gpu_links.line > 0 && keys->gpu_pair.value > keys->gpu_links.value) {
+        return cluster_refuse(cluster, keys->gpu_pair.line,
+                              "gpu.pair = %.6g GB/s, but gpu.links, all links of a GPU together, "
+                              "are %.6g GB/s in line %d",
+                              keys->gpu_pair.value / GB, keys->gpu_links.value / GB,
+                              keys->gpu_links.line);
+    }
+    if (shape->gpus > 0 && keys->gpu_island.value > shape->gpus) {
+        return cluster_refuse(cluster, keys->gpu_island.line,
+                              "gpu.island = %.0f, but a node of [shape %s] has %d GPU%s",
+                              keys->gpu_island.value, shape->name, shape->gpus,
+                              shape->gpus == 1 ? "" : "s");
+    }
+    return WW_OK;
+}
+
 static void describe(struct cluster_shape *shape, const struct ww_machine *machine)
 {
     struct line line = line_begin(shape->about, sizeof shape->about);
@@ -402,6 +423,9 @@ static enum ww_status settle(struct cluster_file *cluster, struct cluster_shape 
     find_cores(shape, machine);
     shape->gpus = shape->keys.gpus.line > 0 ? (int)shape->keys.gpus.value : machine->gpu_count;
     enum ww_status status = settle_ranks(cluster, shape, machine->gpu_count);
+    if (status == WW_OK) {
+        status = check_gpus(cluster, shape);
+    }
     if (status == WW_OK && cluster_on_gpus(cluster)) {
         status = settle_gpus(cluster, shape, machine);
     }

@@ -244,6 +244,9 @@ Test(cluster, what_cannot_be_assumed_is_refused)
         {NODE("ranks = 2\nports = 2\n"), ":3: the rate of some or all of the 2 ports of"},
         {NODE("ranks = 2\n[network]\nrate = 1 Gb/s\n"), "what kind of network connects the nodes"},
         {GPUS("xml = " MACHINES "/switched.nccl.xml\n"), ":6: gpus = 8, but xml of [shape A]"},
+        {GPUS("gpu.pair = 900 GB/s\n"),
+         ":10: gpu.pair = 900 GB/s, but gpu.links, all links of a GPU together, are 450 GB/s in"},
+        {GPUS("gpu.island = 16\n"), ":10: gpu.island = 16, but a node of [shape A] has 8 GPUs"},
         {NODE("xml = nowhere.xml\nranks = 2\n" NET), ":3: xml of [shape A]: cannot open /tmp/now"},
         {"[nodes]\nA = 80\n[shape A]\nranks = 1024\n" NET, ":2: up to here there are 81920 ranks"},
         {"[nodes]\nA = 1\nB = 1\n[shape A]\nranks = 1\nports = 1\nport = 1 Gb/s Ethernet\n"
