@@ -129,6 +129,9 @@ enum ww_status cluster_parse(const char *path, struct cluster_file *cluster);
 /* Finds out what a shape is (cluster_shape.c). Returns as cluster_read. */
 enum ww_status cluster_shape_settle(struct cluster_file *cluster, struct cluster_shape *shape);
 
+/* GPUs of the smallest island of those that ranks use; 1 where they are not linked. */
+int cluster_island_members(const struct cluster_shape *shape);
+
 /* What one message costs inside a unit of each kind, while all ranks send (cluster_wires.c). */
 void cluster_level_cost(const struct cluster_file *cluster, struct cost *cost_of_kind);
 

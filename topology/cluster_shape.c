@@ -76,24 +76,51 @@ static void find_cores(struct cluster_shape *shape, const struct ww_machine *mac
 
 /* ---- GPUs ------------------------------------------------------------------------------------ */
 
-static double least_of(double least, struct ww_fact fact)
+/* Bytes per second, 0 = unknown. */
+static double rate_of(struct ww_fact gb_s)
 {
-    double value = fact_is_known(fact) ? fact.value * GB : 0;
+    return fact_is_known(gb_s) ? gb_s.value * GB : 0;
+}
+
+static double least_of(double least, double value)
+{
     return value > 0 && (least == 0 || value < least) ? value : least;
+}
+
+/* What a GPU sends to its peers at most: through switches all that its links carry, else what its
+ * pairs carry together. Where some of those are unknown its links tell, of which some may lead to a
+ * CPU. */
+static double links_of(const struct ww_machine *machine, int gpu)
+{
+    double total = rate_of(machine->gpus[gpu].links_gb_s);
+    double pairs = 0;
+    bool all = true;
+    for (int peer = 0; peer < machine->gpu_count; peer++) {
+        const struct ww_link *link = &machine->links[gpu * machine->gpu_count + peer];
+        if (peer == gpu || link->kind == WW_LINK_UNKNOWN || link->kind == WW_LINK_NONE) {
+            continue;
+        }
+        if (link->kind == WW_LINK_NVSWITCH) {
+            return total;
+        }
+        pairs += rate_of(link->gb_s);
+        all = all && fact_is_known(link->gb_s);
+    }
+    return all || total == 0 ? pairs : total;
 }
 
 /* The slowest of all links that are there: a collective is as fast as those. */
 static void find_links(struct cluster_shape *shape, const struct ww_machine *machine)
 {
     for (int a = 0; a < machine->gpu_count; a++) {
-        shape->pcie_s = least_of(shape->pcie_s, machine->gpus[a].pcie_gb_s);
-        shape->links_s = least_of(shape->links_s, machine->gpus[a].links_gb_s);
+        shape->pcie_s = least_of(shape->pcie_s, rate_of(machine->gpus[a].pcie_gb_s));
+        shape->links_s = least_of(shape->links_s, links_of(machine, a));
         for (int b = 0; b < a; b++) {
             const struct ww_link *link = &machine->links[a * machine->gpu_count + b];
             if (link->kind == WW_LINK_UNKNOWN || link->kind == WW_LINK_NONE) {
                 continue;
             }
-            shape->pair_s = least_of(shape->pair_s, link->gb_s);
+            shape->pair_s = least_of(shape->pair_s, rate_of(link->gb_s));
             shape->link_kind = shape->link_kind == WW_LINK_NVSWITCH ? WW_LINK_NVSWITCH : link->kind;
         }
     }
@@ -168,14 +195,29 @@ static void links_by_hand(struct cluster_shape *shape)
 {
     const struct shape_keys *keys = &shape->keys;
     shape->pair_s = keys->gpu_pair.line > 0 ? keys->gpu_pair.value : keys->gpu_links.value;
-    shape->links_s = keys->gpu_links.line > 0 ? keys->gpu_links.value : keys->gpu_pair.value;
+    if (keys->gpu_links.line > 0) {
+        shape->links_s = keys->gpu_links.value;
+    } else if (shape->links_s < shape->pair_s) {
+        shape->links_s = 0;
+    }
     shape->link_kind = WW_LINK_UNKNOWN;
 }
 
-static void complete_links(struct cluster_shape *shape)
+/* A pair's rate alone means that each GPU of an island has such links to each other one. */
+static void complete_links(struct cluster_file *cluster, struct cluster_shape *shape)
 {
+    int members = cluster_island_members(shape);
+    int peers = members > 1 ? members - 1 : 1;
     if (shape->links_s == 0) {
-        shape->links_s = shape->pair_s;
+        shape->links_s = peers * shape->pair_s;
+        if (shape->links_s > shape->pair_s) {
+            cluster_note(
+                cluster,
+                "All links of a GPU of shape %s together are unknown: assumed are %d times "
+                "%.4g GB/s, to each other GPU of its island. Write gpu.links = RATE to "
+                "settle it.",
+                shape->name, peers, shape->pair_s / GB);
+        }
     }
     if (shape->pair_s == 0 || shape->link_kind == WW_LINK_NVSWITCH) {
         shape->pair_s = shape->links_s;
@@ -197,18 +239,19 @@ static enum ww_status settle_gpus(struct cluster_file *cluster, struct cluster_s
         links_by_hand(shape);
     }
     bool linked = told || by_hand || assume_links(cluster, shape, machine);
-    complete_links(shape);
     if (!linked) {
         free(shape->island);
         shape->island = NULL;
-    } else if (shape->links_s == 0) {
+    } else if (!told || keys->gpu_island.line > 0) {
+        islands_by_hand(shape,
+                        keys->gpu_island.line > 0 ? (int)keys->gpu_island.value : shape->gpus);
+    }
+    complete_links(cluster, shape);
+    if (linked && shape->links_s == 0) {
         return cluster_refuse(cluster, shape->line,
                               "the GPUs of [shape %s] are linked, but at what rate is unknown: "
                               "write gpu.links = RATE",
                               shape->name);
-    } else if (!told || keys->gpu_island.line > 0) {
-        islands_by_hand(shape,
-                        keys->gpu_island.line > 0 ? (int)keys->gpu_island.value : shape->gpus);
     }
     shape->pcie_s = keys->gpu_pcie.line > 0 ? keys->gpu_pcie.value : shape->pcie_s;
     assume_pcie(cluster, shape);
@@ -437,6 +480,19 @@ static enum ww_status settle(struct cluster_file *cluster, struct cluster_shape 
         describe(shape, machine);
     }
     return status;
+}
+
+int cluster_island_members(const struct cluster_shape *shape)
+{
+    int fewest = 1;
+    for (int a = 0; shape->island != NULL && a < shape->ranks; a++) {
+        int members = 0;
+        for (int b = 0; b < shape->ranks; b++) {
+            members += shape->island[a] == shape->island[b];
+        }
+        fewest = a == 0 || members < fewest ? members : fewest;
+    }
+    return fewest;
 }
 
 enum ww_status cluster_shape_settle(struct cluster_file *cluster, struct cluster_shape *shape)

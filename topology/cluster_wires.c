@@ -213,19 +213,6 @@ struct gpu_rates {
     enum ww_link_kind kind;
 };
 
-static int island_members(const struct cluster_shape *shape)
-{
-    int fewest = 1;
-    for (int a = 0; shape->island != NULL && a < shape->ranks; a++) {
-        int members = 0;
-        for (int b = 0; b < shape->ranks; b++) {
-            members += shape->island[a] == shape->island[b];
-        }
-        fewest = a == 0 || members < fewest ? members : fewest;
-    }
-    return fewest;
-}
-
 static struct gpu_rates gpu_rates(const struct cluster_file *cluster)
 {
     struct gpu_rates rates = {.links_s = INFINITY, .pair_s = INFINITY, .pcie_s = INFINITY};
@@ -234,7 +221,7 @@ static struct gpu_rates gpu_rates(const struct cluster_file *cluster)
     for (int i = 0; i < cluster->shape_count; i++) {
         const struct cluster_shape *shape = &cluster->shape[i];
         double efficiency = shape->link_kind == WW_LINK_XGMI ? XGMI_EFFICIENCY : NVLINK_EFFICIENCY;
-        int members = island_members(shape);
+        int members = cluster_island_members(shape);
         bool linked = shape->links_s > 0; /* a GPU alone has no links that matter */
         rates.links_s = linked ? least(rates.links_s, shape->links_s * efficiency) : rates.links_s;
         rates.pair_s = linked ? least(rates.pair_s, shape->pair_s * efficiency) : rates.pair_s;

@@ -124,6 +124,24 @@ Test(cluster, gpus_without_common_links_meet_over_pcie)
     unmake();
 }
 
+/* A GPU has links to each peer, and all of them together are its total. */
+Test(cluster, a_pair_is_not_all_that_a_gpu_has)
+{
+    make("[cluster]\ndevice = gpu\n[nodes]\nA = 1\n[shape A]\ngpus = 8\ngpu.pair = 50 GB/s\n");
+    expect_wire(0, 7 * 41, 41, 4);
+    cr_expect(notes("links of a GPU of shape A together are unknown: assumed are 7 times 50 GB/s"));
+    unmake();
+    make("[cluster]\ndevice = gpu\n[nodes]\nA = 1\n[shape A]\ngpus = 8\ngpu.pair = 50 GB/s\n"
+         "gpu.island = 4\ngpu.pcie = 20 GB/s\n");
+    expect_wire(0, 3 * 41, 41, 4);
+    unmake();
+    /* Links to a CPU do not count, and where nobody told a total, pairs tell it. */
+    make("[cluster]\ndevice = gpu\n[nodes]\nA = 1\n[shape A]\nxml = " MACHINES "/power.nccl.xml\n");
+    expect_wire(0, 61.5, 61.5, 4);
+    cr_expect_eq(cluster.note_count, 0);
+    unmake();
+}
+
 Test(cluster, uplinks_thin_out_what_leaves_a_rack)
 {
     make(GPUS("[network]\nefficiency = 1\nlatency = 5 us\n"
