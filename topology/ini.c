@@ -12,6 +12,7 @@
 
 #define FILE_BYTES_MAX ((size_t)1 << 20)
 #define BLANKS " \t"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 enum ww_status ini_refuse_at(const char *path, int line, const char *format, va_list arguments)
 {
@@ -145,7 +146,8 @@ static enum ww_status take_apart(struct ini *ini)
         return log_failure(WW_NO_MEMORY, "no memory for %zu lines of %s", lines, ini->path);
     }
     enum ww_status status = WW_OK;
-    char *line = ini->text;
+    /* Editors of Windows begin a file with a byte order mark. */
+    char *line = ini->text + (strncmp(ini->text, BYTE_ORDER_MARK, 3) == 0 ? 3 : 0);
     for (int number = 1; line != NULL && status == WW_OK; number++) {
         char *end = strchr(line, '\n');
         if (end != NULL) {

@@ -181,6 +181,13 @@ Test(cluster_file, what_is_wrong_is_refused_with_its_line)
     }
 }
 
+Test(cluster_file, a_byte_order_mark_is_skipped)
+{
+    cr_expect_eq(parse("\xef\xbb\xbf[nodes]\r\nA = 2\r\n[shape A]\r\n"), WW_OK, "%s",
+                 capture_all());
+    cr_expect_eq(cluster.nodes, 2);
+}
+
 Test(cluster_file, what_is_no_file_is_refused)
 {
     cr_expect_eq(cluster_parse("/nowhere/at/all.ini", &cluster), WW_BAD_ARGUMENT);
