@@ -74,7 +74,8 @@ refuses '--budget inf:' bench --budget inf
 refuses '-z 2:' bench -z 2
 refuses '-z yes:' bench -z yes
 refuses '-c -1:' bench -c -1
-refuses '-g 2:' bench -g 2
+refuses 'mpirun -n 8 wirewise bench' bench -g 8
+refuses '-g 0:' bench -g 0
 refuses 'known are malloc, huge and shared' bench --memory tiny
 refuses 'write SIZE:GBPS' bench --expect-busbw 64M
 refuses 'write SIZE:GBPS' bench --expect-busbw 64M:0

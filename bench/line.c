@@ -188,10 +188,22 @@ static void check_codec(struct argp_state *state, const struct options *options)
     }
 }
 
+/* Scripts of nccl-tests let one thread drive all GPUs of a node. */
+static void check_count(struct argp_state *state, const struct options *options)
+{
+    if (options->devices > 1) {
+        refuse(state,
+               "-g %d: a rank drives one device; start a rank for each of them instead: mpirun -n "
+               "%d wirewise bench",
+               options->devices, options->devices);
+    }
+}
+
 void line_finish(struct argp_state *state, struct options *options)
 {
     fill_defaults(options);
     check_sizes(state, options);
+    check_count(state, options);
     check_launcher(state, options);
     check_overhead(state, options);
     check_files(state, options);

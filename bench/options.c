@@ -118,7 +118,7 @@ static const struct {
     {'a', "-a", 0, COMBINE_COUNT - 1, offsetof(struct options, average)},
     {'r', "-r", 0, INT_MAX, offsetof(struct options, root)},
     {'t', "-t", 1, THREADS_MAX, offsetof(struct options, threads)},
-    {'g', "-g", 1, 1, offsetof(struct options, devices)},
+    {'g', "-g", 1, INT_MAX, offsetof(struct options, devices)},
     {'z', "-z", 0, 1, offsetof(struct options, blocking)},
 };
 
