@@ -83,6 +83,14 @@ printf '%s\n' "[cluster]" "device = gpu" "[shape A]" "gpus = 8" "gpu.links = 300
     "A = 3" "C = 1" >"$work/alone.ini"
 prints "246 GB/s rank" "$work/alone.ini" -b 1M --all
 "$command" plan "$work/alone.ini" -b 1M --all | grep -q nan && complain "no number for one GPU"
+# Nodes of one GPU have no wires inside, and no rate of them.
+printf '%s\n' "[cluster]" "device = gpu" "[shape C]" "gpus = 1" "ports = 1" \
+    "port = 100 Gb/s EFA" "[nodes]" "C = 4" >"$work/single.ini"
+prints " - *- rank" "$work/single.ini" -b 1M
+prints '"message_gb_s": null' "$work/single.ini" -b 1M --json
+prints "broadcast" "$machines/lonely.ini" -b 1M -c broadcast
+"$command" plan "$machines/lonely.ini" -b 1M -c broadcast | grep -q nan &&
+    complain "no number for one rank"
 # A root sends and receives nothing: 1.75 GiB over 246 GB/s take 7.6 ms.
 printf '%s\n' "[cluster]" "device = gpu" "[shape A]" "gpus = 8" "gpu.links = 300 GB/s" "[nodes]" \
     "A = 1" >"$work/gpus.ini"

@@ -18,6 +18,16 @@ static void put_shapes(struct json *json, const struct ww_forecast_cluster *clus
     json_close_array(json);
 }
 
+/* null where there is no wire, as between the GPUs of a node that has one. */
+static void put_rate(struct json *json, const char *name, double gb_s)
+{
+    if (gb_s > 0) {
+        json_number(json, name, gb_s);
+    } else {
+        json_null(json, name);
+    }
+}
+
 static void put_levels(struct json *json, const struct ww_forecast_cluster *cluster)
 {
     json_open_array(json, "levels");
@@ -31,8 +41,8 @@ static void put_levels(struct json *json, const struct ww_forecast_cluster *clus
         json_text(json, "wire", level->wire);
         json_text(json, "from", level->from);
         json_number(json, "latency_s", level->latency_s);
-        json_number(json, "message_gb_s", level->flow_gb_s);
-        json_number(json, "port_gb_s", level->port_gb_s);
+        put_rate(json, "message_gb_s", level->flow_gb_s);
+        put_rate(json, "port_gb_s", level->port_gb_s);
         json_text(json, "source", level->source);
         json_number(json, "spread", level->spread);
         json_close_object(json);

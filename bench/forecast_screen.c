@@ -27,9 +27,14 @@ static const char *bytes_text(double bytes, char text[CELL_BYTES])
     return text;
 }
 
+/* "-" where there is no wire, as between the GPUs of a node that has one. */
 static const char *rate_text(double gb_s, char text[CELL_BYTES])
 {
-    snprintf(text, CELL_BYTES, "%.3g GB/s", gb_s);
+    if (gb_s <= 0) {
+        snprintf(text, CELL_BYTES, "-");
+    } else {
+        snprintf(text, CELL_BYTES, "%.3g GB/s", gb_s);
+    }
     return text;
 }
 

@@ -306,8 +306,8 @@ struct ww_forecast_level {
     int ranks_least; /* in a unit */
     int ranks_most;
     double latency_s;   /* until the first byte of a message is there */
-    double flow_gb_s;   /* one message alone */
-    double port_gb_s;   /* all messages that leave one `from` together */
+    double flow_gb_s;   /* one message alone; 0 = no wire: each node has one GPU */
+    double port_gb_s;   /* all messages that leave one `from` together; likewise */
     const char *source; /* "assumed", "nominal" (a rate, times what such wires reach), "given" */
     double spread;      /* 95 % of times lie within 1 - spread .. 1 + spread times the price */
 };
