@@ -91,6 +91,10 @@ prints '"message_gb_s": null' "$work/single.ini" -b 1M --json
 prints "broadcast" "$machines/lonely.ini" -b 1M -c broadcast
 "$command" plan "$machines/lonely.ini" -b 1M -c broadcast | grep -q nan &&
     complain "no number for one rank"
+# GPUs send to ports over the PCIe links by which they meet: more nodes take no less.
+printf '%s\n' "[cluster]" "device = gpu" "[shape A]" "gpus = 8" "gpu.pcie = 31.5 GB/s" "ports = 8" \
+    "port = 400 Gb/s InfiniBand" "[nodes]" "A = 2" >"$work/pcie.ini"
+prints "1 GiB  .* 7[0-9]\.[0-9] ms" "$work/pcie.ini" -b 1G
 # A root sends and receives nothing: 1.75 GiB over 246 GB/s take 7.6 ms.
 printf '%s\n' "[cluster]" "device = gpu" "[shape A]" "gpus = 8" "gpu.links = 300 GB/s" "[nodes]" \
     "A = 1" >"$work/gpus.ini"

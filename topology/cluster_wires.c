@@ -93,6 +93,29 @@ static double node_rate(const struct cluster_file *cluster)
     return 1 / node_link(cluster).port_byte_s;
 }
 
+/* What GPUs of the slowest shape get through their PCIe links in practice; infinite where nobody
+ * knows these, and for hosts. */
+struct pcie_rates {
+    double gpu_s;
+    double node_s; /* all of a node together */
+    bool assumed;
+};
+
+static struct pcie_rates pcie_rates(const struct cluster_file *cluster)
+{
+    struct pcie_rates rates = {INFINITY, INFINITY, false};
+    for (int i = 0; i < cluster->shape_count && cluster_on_gpus(cluster); i++) {
+        const struct cluster_shape *shape = &cluster->shape[i];
+        if (shape->pcie_s > 0) {
+            double gpu_s = shape->pcie_s * PCIE_EFFICIENCY;
+            rates.gpu_s = least(rates.gpu_s, gpu_s);
+            rates.node_s = least(rates.node_s, gpu_s * shape->ranks);
+            rates.assumed = rates.assumed || shape->gpus_assumed;
+        }
+    }
+    return rates;
+}
+
 static double seconds_or(struct given given, double otherwise)
 {
     return given.line > 0 ? given.value : otherwise;
@@ -143,11 +166,12 @@ static double share_leaving(const struct cluster_file *cluster, enum level_kind 
     }
 }
 
-/* A node's share of the narrowest place between a unit of kind `from` and one of kind `to`. */
+/* A node's share of the narrowest place, its GPUs' PCIe links among them, between a unit of kind
+ * `from` and one of kind `to`. */
 static double share_between(const struct cluster_file *cluster, enum level_kind from,
                             enum level_kind to)
 {
-    double share = node_rate(cluster);
+    double share = least(node_rate(cluster), pcie_rates(cluster).node_s);
     for (int kind = from < LEVEL_HOST ? LEVEL_HOST : (int)from; kind < (int)to; kind++) {
         share = least(share, share_leaving(cluster, (enum level_kind)kind));
     }
@@ -184,6 +208,33 @@ static bool latency_given(const struct cluster_file *cluster, enum level_kind ki
            (kind == LEVEL_NETWORK && cluster->site.latency.line > 0) || network;
 }
 
+static bool meet_over_pcie(const struct cluster_file *cluster)
+{
+    bool apart = false;
+    for (int i = 0; i < cluster->shape_count; i++) {
+        const struct cluster_shape *shape = &cluster->shape[i];
+        apart = apart || (shape->ranks > 1 && cluster_island_members(shape) == 1);
+    }
+    return apart;
+}
+
+/* GPUs send to ports through their PCIe links. Where these join GPUs of a node as well, they are as
+ * busy with what leaves the node as with what stays. */
+static void pass_pcie(const struct cluster_file *cluster, struct link *link)
+{
+    struct pcie_rates rates = pcie_rates(cluster);
+    double byte_s = 1 / rates.gpu_s;
+    if (byte_s > link->flow.byte_s) {
+        link->flow.byte_s = byte_s;
+        link->source = rates.assumed ? COST_ASSUMED : link->source;
+        link->spread = rates.assumed ? SPREAD_ASSUMED : link->spread;
+    }
+    if (byte_s > 0 && meet_over_pcie(cluster)) {
+        link->core_byte_s = byte_s;
+        link->core_duplex = true;
+    }
+}
+
 static void network_link(const struct cluster_file *cluster, enum level_kind below,
                          enum level_kind kind, struct link *link)
 {
@@ -195,6 +246,7 @@ static void network_link(const struct cluster_file *cluster, enum level_kind bel
     link->port_byte_s = 1 / unit;
     set_source(link, wan ? COST_GIVEN : network_source(cluster),
                latency_given(cluster, kind) ? COST_GIVEN : COST_NOMINAL);
+    pass_pcie(cluster, link);
     const char *name = cluster->network_name[0] != '\0'
                            ? cluster->network_name
                            : ww_nic_kind_name(cluster->shape[0].port_kind);

@@ -142,6 +142,25 @@ Test(cluster, a_pair_is_not_all_that_a_gpu_has)
     unmake();
 }
 
+Test(cluster, what_leaves_gpus_crosses_their_pcie_links)
+{
+    make("[cluster]\ndevice = gpu\n[nodes]\nA = 2\n[shape A]\ngpus = 8\ngpu.pcie = 20 GB/s\n"
+         "ports = 8\nport = 400 Gb/s InfiniBand\n[network]\nefficiency = 1\nlatency = 5 us\n");
+    expect_wire(0, 17.4, 17.4, 6);
+    expect_wire(1, 8 * 17.4, 17.4, 5);
+    cr_expect_float_eq(wires.link[1].core_byte_s, 1 / 17.4e9, 1e-15);
+    cr_expect(wires.link[1].core_duplex);
+    unmake();
+    /* Links keep what stays inside off PCIe; an uplink's share is one of the ports. */
+    make(GPUS("gpu.pcie = 20 GB/s\n[network]\nefficiency = 1\nlatency = 5 us\n"
+              "[rack]\nnodes = 2\nuplink = 0.25\n"));
+    expect_wire(1, 8 * 17.4, 17.4, 5);
+    expect_wire(2, 100, 17.4, 5);
+    cr_expect_eq(wires.link[1].core_byte_s, 0);
+    cr_expect_eq(wires.link[1].source, COST_GIVEN);
+    unmake();
+}
+
 Test(cluster, uplinks_thin_out_what_leaves_a_rack)
 {
     make(GPUS("[network]\nefficiency = 1\nlatency = 5 us\n"
