@@ -73,6 +73,10 @@ fi
 if [ "$hwloc" = ON ]; then
     prints "what such cards carry at most" "$machines/twins.ini" -b 64M
     prints "2 islands of 2 on NVLink" "$machines/twins.ini" -b 64M
+    # Of a card's ports only those of the kind that connects nodes count.
+    printf '%s\n' "[shape A]" "xml = $machines/vpi.xml" "ranks = 1" "[nodes]" "A = 2" \
+        >"$work/vpi.ini"
+    prints "1 core; 1 x 56 Gb/s InfiniBand$" "$work/vpi.ini" -b 1M
 else
     refuses 5 "built without hwloc" "$machines/twins.ini" -b 64M
 fi
