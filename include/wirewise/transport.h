@@ -83,7 +83,8 @@ struct ww_transport {
 
     /* Memory for messages that suits the fabric (registered, shared, on a device), aligned to
      * 4096, contents undefined. release gives it back while nothing is under way in it; close gives
-     * back the rest. Never called during a step. Both NULL = plain aligned memory serves. */
+     * back the rest, as soon as nobody can work in it any more. Never called during a step. Both
+     * NULL = plain aligned memory serves. */
     enum ww_status (*reserve)(void *fabric, size_t bytes, void **memory);
     void (*release)(void *fabric, void *memory, size_t bytes);
 

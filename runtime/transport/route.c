@@ -14,6 +14,7 @@
 #include "flights.h"
 #include "internal/log.h"
 #include "internal/memory.h"
+#include "shm.h"
 
 /* A posted round of a fabric with both parts. */
 struct journey {
@@ -411,8 +412,12 @@ static void route_close(void *self, bool failed)
         network->transport->close(network->fabric, failed);
         closing = NULL;
     }
+    bool lends = memory->transport != NULL && network_lends(route);
+    if (lends) {
+        shm_keep_reserved(memory->fabric);
+    }
     if (memory->transport != NULL) {
-        memory->transport->close(memory->fabric, failed || network_lends(route));
+        memory->transport->close(memory->fabric, failed || lends);
     }
     free_reserved(route, plain);
     struct journey *journey;

@@ -227,6 +227,12 @@ static void shm_release(void *self, void *memory, size_t bytes)
     assert(memory == NULL);
 }
 
+void shm_keep_reserved(void *self)
+{
+    struct fabric *fabric = self;
+    fabric->lends = true;
+}
+
 static void *shm_area(void *self, int rank)
 {
     struct fabric *fabric = self;

@@ -27,6 +27,9 @@ extern const struct ww_transport ww_shm_transport;
 enum ww_status shm_open_quietly(const struct ww_transport_setup *setup, void **fabric,
                                 char *sentence, size_t bytes);
 
+/* What the fabric reserved stays for good when it closes: a network may still work in it. */
+void shm_keep_reserved(void *fabric);
+
 /* For tests: what this process pretends. */
 struct shm_pretence {
     bool proc_is_hidden;     /* peers' descriptors cannot be opened under /proc */
@@ -85,14 +88,17 @@ void arena_give(void *memory);
 /* The pages of memory taken as ground come now, so that nobody's touch can fail. */
 int arena_populate(void *memory, size_t bytes);
 
-/* A ground that peers may still read: the arena takes it back once all have left it. */
+/* What peers may still work in: the ground and the reserved memory of a fabric that closed. The
+ * arena takes it back once all have left. */
 struct remnant {
     struct remnant *next;
     const struct head *heads; /* the ground */
     int size;                 /* ranks of the host */
     int place;                /* own */
+    void **reserved;          /* [reserved_count], from malloc like the remnant itself */
+    int reserved_count;
 };
-void arena_retire(struct remnant *remnant); /* from malloc; the arena's from now on */
+void arena_retire(struct remnant *remnant); /* the arena's from now on */
 
 /* The lock of everything that fabrics of this process share. Held over a fork. */
 void arena_lock(void);
@@ -309,6 +315,7 @@ struct fabric {
     void **reserved;          /* [reserved_count] */
     int reserved_count;
     int reserved_capacity;
+    bool lends; /* others than peers may work in it, nobody knows for how long */
     struct ww_traffic traffic[WW_LEVELS_MAX];
 };
 

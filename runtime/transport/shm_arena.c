@@ -355,6 +355,14 @@ close_file:
     return error;
 }
 
+static void remnant_pop(struct remnant **link)
+{
+    struct remnant *remnant = *link;
+    *link = remnant->next;
+    free(remnant->reserved);
+    free(remnant);
+}
+
 static void arena_forget(void)
 {
     while (arena.blocks != NULL) {
@@ -363,9 +371,7 @@ static void arena_forget(void)
         free(block);
     }
     while (arena.remnants != NULL) {
-        struct remnant *remnant = arena.remnants;
-        arena.remnants = remnant->next;
-        free(remnant);
+        remnant_pop(&arena.remnants);
     }
     arena.pid = 0;
     arena.nonce[0] = arena.nonce[1] = 0;
@@ -416,6 +422,13 @@ static void blocks_expose(void)
     }
 }
 
+static void block_drop(const void *memory)
+{
+    struct block *block = block_find(memory);
+    pages_drop(arena.base + block->offset, block->bytes);
+    block_free(block);
+}
+
 static void remnants_sweep(void)
 {
     for (struct remnant **link = &arena.remnants; *link != NULL;) {
@@ -424,11 +437,11 @@ static void remnants_sweep(void)
             link = &remnant->next;
             continue;
         }
-        struct block *block = block_find(remnant->heads);
-        pages_drop(arena.base + block->offset, block->bytes);
-        block_free(block);
-        *link = remnant->next;
-        free(remnant);
+        for (int index = 0; index < remnant->reserved_count; index++) {
+            block_drop(remnant->reserved[index]);
+        }
+        block_drop(remnant->heads);
+        remnant_pop(link);
     }
 }
 

@@ -497,7 +497,8 @@ enum ww_status fabric_meet(const struct ww_transport_setup *setup, struct fabric
     return status;
 }
 
-/* The peers' grounds are theirs again; the own one may still be read. */
+/* The peers' grounds are theirs again; the own one may still be read, and a peer that is amid a
+ * collective works in what was reserved. */
 static void ground_retire(struct fabric *fabric)
 {
     for (int place = 0; place < fabric->size; place++) {
@@ -509,7 +510,11 @@ static void ground_retire(struct fabric *fabric)
     }
     *fabric->remnant = (struct remnant){.heads = (const struct head *)(const void *)fabric->ground,
                                         .size = fabric->size,
-                                        .place = fabric->place};
+                                        .place = fabric->place,
+                                        .reserved = fabric->reserved,
+                                        .reserved_count = fabric->lends ? 0
+                                                                        : fabric->reserved_count};
+    fabric->reserved = NULL;
     arena_retire(fabric->remnant);
     fabric->remnant = NULL;
 }
@@ -517,9 +522,6 @@ static void ground_retire(struct fabric *fabric)
 void fabric_part(struct fabric *fabric, bool failed)
 {
     if (fabric->pid == getpid()) {
-        for (int index = 0; !failed && index < fabric->reserved_count; index++) {
-            arena_give(fabric->reserved[index]);
-        }
         ground_retire(fabric);
         for (int place = 0; place < fabric->size; place++) {
             mapping_close(fabric->peers[place].mapping);

@@ -357,13 +357,10 @@ Test(shm_memory, memory_that_is_not_there_is_refused_in_words)
 static void fail_and_keep(struct rank *rank)
 {
     void *fabric = rank_open(rank, 100);
-    void *memory = allocate(rank, 3 * MIB), *reserved = NULL;
-    rank_check(shm->reserve(fabric, MIB, &reserved) == WW_OK, "reserve");
+    void *memory = allocate(rank, 3 * MIB);
     pattern_fill(memory, 3 * MIB, 1);
-    pattern_fill(reserved, MIB, 2);
     shm->close(fabric, true);
     rank_check(pattern_holds(memory, 3 * MIB, 1), "the program's memory stays");
-    rank_check(pattern_holds(reserved, MIB, 2), "somebody may still write into what was reserved");
     void *before = memory;
     shm->deallocate(memory, 3 * MIB);
     rank_check(arenas_mapped() == 1, "the own arena stays, the peers' go: %d", arenas_mapped());
@@ -380,6 +377,44 @@ static void fail_and_keep(struct rank *rank)
 Test(shm_memory, after_a_failure_nothing_is_unmapped_and_life_goes_on)
 {
     ranks_run(3, fail_and_keep, NULL);
+}
+
+static long long arena_kib(void)
+{
+    struct stat stat;
+    fstat(arena_card().fd, &stat);
+    return (long long)stat.st_blocks / 2;
+}
+
+/* Rank 0 gives up amid a collective; what it reserved is its peers' until the last of them left. */
+static void give_up_first(struct rank *rank)
+{
+    bool lent = *(const bool *)rank->argument;
+    void *keeper = rank_open(rank, 0), *fabric = rank_open(rank, 0), *reserved = NULL;
+    long long before = arena_kib();
+    rank_check(shm->reserve(fabric, MIB, &reserved) == WW_OK, "reserve");
+    pattern_fill(reserved, MIB, 2);
+    if (lent) {
+        shm_keep_reserved(fabric);
+    }
+    for (int turn = 0; turn < rank->size; turn++) {
+        if (turn == rank->number) {
+            shm->close(fabric, true);
+        }
+        rank_meet(rank);
+        bool kept = lent || turn + 1 < rank->size;
+        shm->deallocate(allocate(rank, 4096), 4096); /* looks who left */
+        rank_check(kept == (arena_kib() - before >= 1000), "%lld KiB more", arena_kib() - before);
+        rank_check(!kept || pattern_holds(reserved, MIB, 2), "somebody may still write there");
+        rank_meet(rank);
+    }
+    shm->close(keeper, false);
+}
+
+Test(shm_memory, what_was_reserved_goes_back_when_the_last_peer_left)
+{
+    ranks_run(3, give_up_first, &(bool){false});
+    ranks_run(3, give_up_first, &(bool){true});
 }
 
 /* ---- Fetch ---------------------------------------------------------------------------------- */
