@@ -68,8 +68,10 @@ struct coding {
     float momentum_factor;
     uint64_t seed;                  /* of stochastic rounding and sampling; another in every step */
     struct coding_outcome *outcome; /* filled until the run is done; NULL = not wanted */
-    bool asked_dense;               /* by the program, for this step; equal on all ranks */
-    bool weighed;                   /* two more passes, over what is in the cache */
+    bool asked_dense;               /* by the program, for this step; equal on all ranks, as ... */
+    bool discarded;                 /* ... that it took the step before back, and ... */
+    float scale;  /* ... that of its gradients, which is out of them; 0 or 1 = none */
+    bool weighed; /* two more passes, over what is in the cache */
 };
 
 /* One collective to run. */

@@ -102,7 +102,7 @@ struct gate {
 /* " as topk:0.01"; "" where nothing is encoded. */
 static void print_codec(const struct signature *signature, char *text, size_t bytes)
 {
-    uint32_t kind = signature->codec & ~(SIGNATURE_FIXED | SIGNATURE_DENSE);
+    uint32_t kind = signature->codec & ~(SIGNATURE_FIXED | SIGNATURE_DENSE | SIGNATURE_DISCARDED);
     struct codec_spec spec = {.kind = (enum codec_kind)kind,
                               .density = signature->density,
                               .fixed = (signature->codec & SIGNATURE_FIXED) != 0};
@@ -115,6 +115,20 @@ static void print_codec(const struct signature *signature, char *text, size_t by
     }
 }
 
+/* What the program said about the step: ", scaled by 4 (ww_step_loss_scale)". */
+static void print_terms(const struct signature *signature, char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    if (signature->scale != 0) {
+        used = (size_t)snprintf(text, bytes, ", scaled by %.9g (ww_step_loss_scale)",
+                                (double)signature->scale);
+    }
+    if ((signature->codec & SIGNATURE_DISCARDED) != 0) {
+        snprintf(text + used, bytes - used, ", the step before discarded (ww_step_discard)");
+    }
+}
+
 int signature_print(const struct signature *signature, char *text, size_t bytes)
 {
     static const char *const ops[] = {" (sum)", " (mean)", " (min)", " (max)", ""};
@@ -123,6 +137,7 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
     char root[32] = "";
     char label[64] = "";
     char codec[48];
+    char terms[112];
     if (signature->label == GATE_LABEL_LAYOUT) {
         return snprintf(text, bytes, "the layout of its tensors (ww_tensors_commit)");
     }
@@ -161,13 +176,15 @@ int signature_print(const struct signature *signature, char *text, size_t bytes)
                  (unsigned long long)signature->step);
     }
     print_codec(signature, codec, sizeof codec);
+    print_terms(signature, terms, sizeof terms);
     return snprintf(
-        text, bytes, "%s of %llu %s%s%s%s%s%s",
+        text, bytes, "%s of %llu %s%s%s%s%s%s%s",
         signature->collective < COLLECTIVE_COUNT ? collective_names[signature->collective]
                                                  : "unknown collective",
         (unsigned long long)signature->count,
         signature->type < WW_TYPE_COUNT ? type_names[signature->type] : "unknown type",
         signature->op <= WW_OP_COUNT ? ops[signature->op] : " (unknown op)", root, codec, label,
+        terms,
         signature->way > 0 && signature->way <= SIGNATURE_ELSEWHERE ? ways[signature->way] : "");
 }
 
@@ -409,8 +426,8 @@ static enum ww_status name_mismatch(struct gate *gate, const struct signature *o
     int usual;
     int odd = vote_odd_one(gate->votes, gate->topology->size, sizeof *gate->votes,
                            sizeof *gate->votes, &usual);
-    char theirs[128];
-    char ours[128];
+    char theirs[256];
+    char ours[256];
     signature_print(&gate->votes[odd], theirs, sizeof theirs);
     signature_print(&gate->votes[usual], ours, sizeof ours);
     return log_failure(WW_MISMATCH, "rank %d (%s) wants %s, rank %d (%s) wants %s", odd,

@@ -285,9 +285,10 @@ struct signature run_signature(const struct run_request *request)
 {
     return (struct signature){.count = request->count,
                               .step = request->step,
-                              .collective = (uint16_t)request->plan->collective,
-                              .type = (uint16_t)request->type,
-                              .op = (uint16_t)request->op,
+                              .scale = request->coding.scale == 1 ? 0 : request->coding.scale,
+                              .collective = (uint8_t)request->plan->collective,
+                              .type = (uint8_t)request->type,
+                              .op = (uint8_t)request->op,
                               .root = request->root,
                               .label = request->label,
                               .way = request->elsewhere           ? SIGNATURE_ELSEWHERE
@@ -295,6 +296,7 @@ struct signature run_signature(const struct run_request *request)
                                                                   : 0,
                               .codec = (uint32_t)request->coding.spec.kind +
                                        (request->coding.spec.fixed ? SIGNATURE_FIXED : 0) +
-                                       (request->coding.asked_dense ? SIGNATURE_DENSE : 0),
+                                       (request->coding.asked_dense ? SIGNATURE_DENSE : 0) +
+                                       (request->coding.discarded ? SIGNATURE_DISCARDED : 0),
                               .density = request->coding.spec.density};
 }

@@ -22,20 +22,23 @@
 
 #define SIGNATURE_FIXED 256U
 #define SIGNATURE_DENSE 512U
+#define SIGNATURE_DISCARDED 1024U
 
 /* What must be the same on all ranks. No padding: compared as bytes. */
 struct signature {
-    uint64_t count;      /* elements (per rank for reduce-scatter and all-gather) */
-    uint64_t step;       /* of the trainer; 0 for single calls */
-    uint16_t collective; /* enum collective */
-    uint16_t type;       /* enum ww_type */
-    uint16_t op;         /* enum ww_op; WW_OP_COUNT where there is none */
-    uint16_t way;        /* SIGNATURE_..., 0 = by the plan */
-    int32_t root;        /* -1 where there is none */
-    uint32_t label;      /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
-    uint32_t codec;      /* enum codec_kind, plus SIGNATURE_FIXED, and SIGNATURE_DENSE
-                            where the program asked for a dense step */
-    float density;       /* of the codec */
+    uint64_t count;     /* elements (per rank for reduce-scatter and all-gather) */
+    uint64_t step;      /* of the trainer; 0 for single calls */
+    float scale;        /* that the program gave its gradients; 0 = nothing to say, as 1 */
+    uint8_t collective; /* enum collective */
+    uint8_t type;       /* enum ww_type */
+    uint8_t op;         /* enum ww_op; WW_OP_COUNT where there is none */
+    uint8_t way;        /* SIGNATURE_..., 0 = by the plan */
+    int32_t root;       /* -1 where there is none */
+    uint32_t label;     /* bucket number + 1; 0 for single calls; or GATE_LABEL_... */
+    uint32_t codec;     /* enum codec_kind, plus SIGNATURE_FIXED, SIGNATURE_DENSE where the
+                           program asked for a dense step, and SIGNATURE_DISCARDED where it
+                           took the step before back */
+    float density;      /* of the codec */
 };
 
 /* "all_reduce of 1024 f32 (mean), bucket 2 of step 7". Returns what snprintf does. */

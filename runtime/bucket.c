@@ -270,13 +270,14 @@ enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket)
     struct choice choice = spec.kind == CODEC_NONE
                                ? selector_choose(context->selector, &wish)
                                : selector_choose_coded(context->selector, &spec, masks);
-    bucket->request = (struct run_request){
-        .count = bucket->count,
-        .type = bucket->type,
-        .op = config->gradient_op,
-        .root = -1,
-        .label = (uint32_t)bucket->index + 1,
-        .coding = {.spec = spec, .asked_dense = context->coding.dense_next}};
+    bucket->request = (struct run_request){.count = bucket->count,
+                                           .type = bucket->type,
+                                           .op = config->gradient_op,
+                                           .root = -1,
+                                           .label = (uint32_t)bucket->index + 1,
+                                           .coding = {.spec = spec,
+                                                      .asked_dense = context->coding.dense_next,
+                                                      .discarded = context->coding.discarded}};
     if (device_enqueues(context)) {
         return context->device->ops->plan(context->device, &wish, bucket->count, &spec,
                                           &bucket->request);

@@ -432,6 +432,7 @@ void restored_take(struct restored *restored, struct ww_context *context)
     coding->carries = restored->carries;
     coding->now = 0;
     coding->may_discard = false;
+    coding->discarded = false;
     coding->dense_next = false;
     coding->steps = restored->state[STATE_WARM];
     context->step.number = restored->state[STATE_STEP];

@@ -329,6 +329,7 @@ void coding_launch(struct ww_context *context, struct bucket *bucket,
     const struct codec_spec *spec = &request->coding.spec;
     bool keeps = coding_feeds_back(context->settings.values.error_feedback, spec);
     uint64_t holders = keeps ? fingerprint(request) : 0;
+    request->coding.scale = (float)terms->loss_scale;
     if (terms->loss_scale != 1) {
         scale_values(context, bucket, request->output, 1 / terms->loss_scale);
     }
@@ -380,6 +381,7 @@ enum ww_status coding_begin_step(struct ww_context *context)
         struct codec_spec spec = coding_spec(context, bucket);
         bucket->coding.outcome = (struct coding_outcome){.wild_rank = -1};
         bucket->request.coding.asked_dense = context->coding.dense_next;
+        bucket->request.coding.discarded = context->coding.discarded;
         if (codec_spec_same(&spec, &bucket->request.coding.spec)) {
             continue;
         }
@@ -388,6 +390,7 @@ enum ww_status coding_begin_step(struct ww_context *context)
             return status;
         }
     }
+    context->coding.discarded = false;
     return WW_OK;
 }
 
@@ -598,6 +601,16 @@ enum ww_status ww_step_dense_next(struct ww_context *context)
     return WW_OK;
 }
 
+/* Of this step: wherever buckets begin and end. */
+static bool has_gradients(struct ww_context *context)
+{
+    bool has = false;
+    for (int i = 0; i < context->bucket_count && !has; i++) {
+        has = atomic_load(&context->buckets[i].missing) < context->buckets[i].tensor_count;
+    }
+    return has;
+}
+
 enum ww_status ww_step_loss_scale(struct ww_context *context, double scale)
 {
     static const char call[] = "ww_step_loss_scale";
@@ -605,7 +618,7 @@ enum ww_status ww_step_loss_scale(struct ww_context *context, double scale)
     if (status != WW_OK) {
         return status;
     }
-    if (!atomic_load(&context->step.open) || atomic_load(&context->step.ready_count) > 0) {
+    if (!atomic_load(&context->step.open) || has_gradients(context)) {
         status = log_failure(WW_BAD_STATE, "%s comes right after ww_step_begin", call);
     } else if (!(scale > 0) || !isfinite(scale) || !isfinite(1 / scale)) {
         status = log_failure(WW_BAD_ARGUMENT, "%s got %g; it must be a positive finite number",
@@ -649,5 +662,6 @@ enum ww_status ww_step_discard(struct ww_context *context)
     coding->now = !coding->now;
     coding->steps--;
     coding->may_discard = false;
+    coding->discarded = true;
     return WW_OK;
 }

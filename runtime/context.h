@@ -137,6 +137,7 @@ struct coding_state {
     float *momenta[2];   /* [count] likewise; NULL = no momentum correction */
     int now;
     bool may_discard; /* the latest step can be taken back */
+    bool discarded;   /* it was, which the peers are told in the next one */
     bool changeable;  /* some buckets follow the menu */
     bool carries;     /* what was loaded may belong to any fp32 tensor */
     bool dense_next;  /* the next step, or the present one, goes dense */

@@ -353,14 +353,15 @@ WW_API enum ww_status ww_step_codec(struct ww_context *context, const char *code
 
 /* Says that the fp32 and fp64 gradients of this step are `scale` times the true ones (loss
  * scaling): they are divided by it before anything else, so that results and residuals are true.
- * Right after ww_step_begin, alike on all ranks. scale > 0 and finite.
- * Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE. */
+ * Right after ww_step_begin, before any tensor is handed over; by all ranks alike: a difference
+ * that fp32 can tell is WW_MISMATCH in that step. scale > 0 and finite. Returns WW_OK,
+ * WW_BAD_ARGUMENT, WW_BAD_STATE. */
 WW_API enum ww_status ww_step_loss_scale(struct ww_context *context, double scale);
 
 /* Takes back what the last step did to residuals and momentum, bit for bit: for a program that
  * throws the step's results away, because they are not finite. After ww_step_end and before the
- * next ww_step_begin, by all ranks. Returns WW_OK, WW_BAD_STATE (no step to take back, or results
- * are delayed). */
+ * next ww_step_begin, by all ranks: a difference is WW_MISMATCH in the next step.
+ * Returns WW_OK, WW_BAD_STATE (no step to take back, or results are delayed). */
 WW_API enum ww_status ww_step_discard(struct ww_context *context);
 
 /* One level of the hierarchy in a report: what crossed the wires of that level. Level 0 is the

@@ -901,6 +901,66 @@ Test(coding, steps_whose_codecs_part_are_named)
     world_forgive();
 }
 
+/* Every tensor is a bucket, or they share one: neither changes what may be said when. */
+static void scale_late(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = steady_config();
+    config.bucket_bytes = plan->feedback ? 4096 : (size_t)64 << 20;
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    check_status(ww_step_loss_scale(trainer.context, 2), WW_OK);
+    for (int t = TENSORS; t-- > 0;) {
+        ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+        check_status(ww_step_loss_scale(trainer.context, 4), WW_BAD_STATE);
+    }
+    check_status(ww_step_end(trainer.context, NULL), WW_OK);
+    trainer_end(&trainer);
+}
+
+Test(coding, a_loss_scale_comes_before_any_tensor_wherever_buckets_end)
+{
+    for (int small = 0; small < 2; small++) {
+        struct plan_of_test plan = {.codec = "int8", .feedback = small == 1};
+        world_run(2, scale_late, &plan);
+    }
+    world_forgive();
+}
+
+/* Behind a step that was alike rank 1 says of its own what the others do not. */
+static void say_alone(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = steady_config();
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    trainer_step(&trainer, world->rank, 0, 8);
+    if (world->rank == 1 && plan->feedback) {
+        check_status(ww_step_discard(trainer.context), WW_OK);
+    }
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    if (!plan->feedback) {
+        check_status(ww_step_loss_scale(trainer.context, world->rank == 1 ? 4 : 8), WW_OK);
+    }
+    for (int t = TENSORS; t-- > 0;) {
+        ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+    }
+    check_status(ww_step_end(trainer.context, NULL), WW_MISMATCH);
+    check_words(ww_last_error(trainer.context), "rank 1",
+                plan->feedback ? "ww_step_discard" : "scaled by 4", "step 2", NULL);
+    trainer_end(&trainer);
+}
+
+Test(coding, a_rank_that_scales_or_discards_alone_is_named)
+{
+    for (int discards = 0; discards < 2; discards++) {
+        struct plan_of_test plan = {.codec = "int8", .feedback = discards == 1};
+        world_run(3, say_alone, &plan);
+    }
+    world_forgive();
+}
+
 /* Density comes down from 0.25, and is back where it was when a step is discarded. */
 static void warm_up(const struct ww_world *world, void *shared)
 {
