@@ -112,6 +112,55 @@ static enum ww_status count_elements(const struct ww_outer_region *regions, size
     return WW_OK;
 }
 
+/* A region with elements, and its number. */
+struct placed {
+    float *values;
+    size_t count;
+    size_t number;
+};
+
+static int by_place(const void *one, const void *other)
+{
+    uintptr_t a = (uintptr_t)((const struct placed *)one)->values;
+    uintptr_t b = (uintptr_t)((const struct placed *)other)->values;
+    return (a > b) - (a < b);
+}
+
+static enum ww_status check_neighbours(const struct placed *sorted, size_t count)
+{
+    for (size_t p = 1; p < count; p++) {
+        const struct placed *below = &sorted[p - 1], *above = &sorted[p];
+        uintptr_t apart = (uintptr_t)above->values - (uintptr_t)below->values;
+        if (apart < below->count * sizeof(float)) {
+            return log_failure(WW_BAD_ARGUMENT,
+                               "ww_outer_create got regions that overlap: %zu has %zu elements at "
+                               "%p, and %zu begins at %p; a parameter belongs to one of them",
+                               below->number, below->count, (void *)below->values, above->number,
+                               (void *)above->values);
+        }
+    }
+    return WW_OK;
+}
+
+static enum ww_status check_overlaps(const struct ww_outer_region *regions, size_t region_count)
+{
+    struct placed *sorted = calloc(region_count, sizeof *sorted);
+    size_t count = 0;
+    if (sorted == NULL) {
+        return log_failure(WW_NO_MEMORY, "ww_outer_create has no memory to look at %zu regions",
+                           region_count);
+    }
+    for (size_t r = 0; r < region_count; r++) {
+        if (regions[r].count > 0) {
+            sorted[count++] = (struct placed){regions[r].values, regions[r].count, r};
+        }
+    }
+    qsort(sorted, count, sizeof *sorted, by_place);
+    enum ww_status status = check_neighbours(sorted, count);
+    free(sorted);
+    return status;
+}
+
 static enum ww_status check(const struct ww_outer_config *config,
                             const struct ww_outer_region *regions, size_t region_count,
                             struct ww_outer *sketch)
@@ -127,6 +176,9 @@ static enum ww_status check(const struct ww_outer_config *config,
     enum ww_status status = count_elements(regions, region_count, &sketch->count);
     if (status == WW_OK && sketch->count == 0) {
         status = log_failure(WW_BAD_ARGUMENT, "ww_outer_create got regions without any element");
+    }
+    if (status == WW_OK) {
+        status = check_overlaps(regions, region_count);
     }
     if (status == WW_OK) {
         status = check_numbers(config);

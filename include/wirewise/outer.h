@@ -95,11 +95,13 @@ struct ww_outer_report {
  * replace everybody's.
  * context       exchanges are single calls of it (ww_calls_report counts them); with a delay and
  *               several ranks they have a context of their own, made here from the same world, and
- *               a thread where MPI's thread level (MPI_THREAD_MULTIPLE) and progress allow one:
- * else a warning says why not, and each exchange is made when it is sent, with the same results at
- * the same steps. Outlives *outer. regions       [region_count], copied; the values they point to
- * are the program's parameters, read and written by the calls below until ww_outer_destroy. They do
- * not overlap Memory        8 bytes for each element, 4 more with momentum and 4 more with a codec
+ *               a thread where MPI's thread level (MPI_THREAD_MULTIPLE) and progress allow one.
+ *               Where they do not a warning says why, and each exchange is made when it is sent,
+ *               with the same results at the same steps. Outlives *outer
+ * regions       [region_count], copied; the values they point to are the program's parameters, read
+ *               and written by the calls below until ww_outer_destroy. They do
+ *               not overlap, or are refused
+ * Memory        8 bytes for each element, 4 more with momentum and 4 more with a codec
  * Thread        any, one at a time per ww_outer, and no other single call of the context meanwhile.
  * Returns       WW_OK; WW_BAD_ARGUMENT, WW_NO_MEMORY; WW_MISMATCH names the rank and the setting;
  *               WW_PEER_FAILED names a rank without memory; failures of the context. */

@@ -126,6 +126,29 @@ Test(outer_errors, arguments_that_cannot_be_are_refused_in_a_sentence)
     ww_context_destroy(context);
 }
 
+Test(outer_errors, regions_that_overlap_are_refused_in_a_sentence)
+{
+    float values[COUNT] = {0};
+    struct ww_outer_region overlap[] = {
+        {values + 200, 101}, {values, 0}, {values, 150}, {values + 149, 2}};
+    struct ww_outer_region twice[] = {{values, 1}, {values, 1}};
+    struct ww_outer_region touch[] = {
+        {values + 200, 101}, {values + 100, 100}, {values, 0}, {values, 100}};
+    struct ww_outer_config config = WW_OUTER_INIT;
+    struct ww_context *context = alone();
+    struct ww_outer *outer = NULL;
+    cr_expect_eq(ww_outer_create(context, &config, overlap, 4, &outer), WW_BAD_ARGUMENT);
+    check_words(ww_last_error(context), "regions that overlap: 2 has 150 elements at",
+                "and 3 begins at", NULL);
+    cr_expect_eq(ww_outer_create(context, &config, twice, 2, &outer), WW_BAD_ARGUMENT);
+    cr_expect_null(outer);
+    cr_expect_eq(world_forgive(), 2);
+    cr_expect_eq(ww_outer_create(context, &config, touch, 4, &outer), WW_OK);
+    ww_outer_destroy(outer);
+    checks_settle();
+    ww_context_destroy(context);
+}
+
 static void differ(const struct ww_world *world, void *shared)
 {
     const size_t field = *(size_t *)shared;
