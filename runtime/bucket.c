@@ -207,26 +207,40 @@ static void fill_bucket(struct bucket *bucket, int index, struct ww_tensor **ten
     atomic_init(&bucket->state, BUCKET_FILLING);
 }
 
-/* Tensors of one kind stand together, those of the kind registered last at the end: matrices that
- * are encoded would otherwise be cut apart by every vector of biases between them. */
-static void sort_by_kind(struct ww_context *context)
+/* Those of the kind of the last one come to the end, the order stays. room: for as many. Returns
+ * how many are before them. */
+static int move_last_kind(const struct ww_context *context, struct ww_tensor **list, int count,
+                          struct ww_tensor **room)
 {
-    struct ww_tensor **sorted = context->by_bucket;
-    int end = context->tensor_count;
-    for (int last = end - 1; last > 0; last--) {
-        /* The nearest one of the kind that stands behind comes next to it, others move on. */
-        int found = last;
-        while (last + 1 < end && found >= 0 &&
-               !may_share(context, sorted[found], sorted[last + 1])) {
-            found--;
-        }
-        if (found >= 0 && found < last) {
-            struct ww_tensor *tensor = sorted[found];
-            memmove(sorted + found, sorted + found + 1,
-                    (size_t)(last - found) * sizeof(struct ww_tensor *));
-            sorted[last] = tensor;
+    const struct ww_tensor *last = list[count - 1];
+    int begin = count;
+    int others = 0;
+    for (int i = count; i-- > 0;) {
+        if (may_share(context, list[i], last)) {
+            list[--begin] = list[i];
+        } else {
+            room[others++] = list[i];
         }
     }
+    for (int i = 0; i < others; i++) {
+        list[others - 1 - i] = room[i];
+    }
+    return others;
+}
+
+/* Tensors of one kind stand together, those of the kind registered last at the end: matrices that
+ * are encoded would otherwise be cut apart by every vector of biases between them. */
+static bool sort_by_kind(struct ww_context *context)
+{
+    struct ww_tensor **room = calloc((size_t)context->tensor_count, sizeof *room);
+    if (room == NULL) {
+        return false;
+    }
+    for (int rest = context->tensor_count; rest > 0;) {
+        rest = move_last_kind(context, context->by_bucket, rest, room);
+    }
+    free(room);
+    return true;
 }
 
 /* The backward pass makes the last tensors' gradients first, so buckets form from the end. */
@@ -310,7 +324,9 @@ enum ww_status buckets_create(struct ww_context *context)
     for (struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
         *place++ = t;
     }
-    sort_by_kind(context);
+    if (!sort_by_kind(context)) {
+        return log_failure(WW_NO_MEMORY, "no memory to sort %zu tensors", count);
+    }
     fuse(context);
     for (int i = 0; status == WW_OK && i < context->bucket_count; i++) {
         status = reserve_bucket(context, &context->buckets[i]);

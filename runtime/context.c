@@ -13,6 +13,7 @@
 #include "internal/clock.h"
 #include "internal/cpu.h"
 #include "internal/fabrics.h"
+#include "internal/name_set.h"
 
 /* ---- State and errors ------------------------------------------------------------------- */
 
@@ -482,6 +483,7 @@ static void free_tensors(struct ww_context *context)
     while (context->tensors != NULL) {
         struct ww_tensor *tensor = context->tensors;
         context->tensors = tensor->next;
+        name_set_remove(&context->names, tensor->name);
         free(tensor->name);
         free(tensor);
     }
@@ -623,16 +625,6 @@ static bool count_elements(enum ww_type type, int dims, const size_t *shape, siz
     return *count <= PTRDIFF_MAX / ww_type_bytes(type);
 }
 
-static bool name_taken(const struct ww_context *context, const char *name)
-{
-    for (const struct ww_tensor *t = context->tensors; t != NULL; t = t->next) {
-        if (strcmp(t->name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum ww_status check_tensor(const struct ww_context *context, const char *name,
                                    enum ww_type type, int dims, const size_t *shape)
 {
@@ -644,7 +636,7 @@ static enum ww_status check_tensor(const struct ww_context *context, const char 
         return log_failure(WW_BAD_ARGUMENT, "a tensor's name must have 1 to %d bytes, this has %zu",
                            TENSOR_NAME_MOST, name == NULL ? 0 : strlen(name));
     }
-    if (name_taken(context, name)) {
+    if (name_set_has(&context->names, name)) {
         return log_failure(WW_BAD_ARGUMENT, "tensor \"%s\" is registered already", name);
     }
     if ((unsigned)type >= WW_TYPE_COUNT) {
@@ -665,15 +657,17 @@ static enum ww_status check_tensor(const struct ww_context *context, const char 
     return WW_OK;
 }
 
-static struct ww_tensor *tensor_new(const char *name)
+/* Its name is taken from now on. */
+static struct ww_tensor *tensor_new(struct ww_context *context, const char *name)
 {
     struct ww_tensor *tensor = calloc(1, sizeof *tensor);
     char *copy = strdup(name);
-    if (tensor == NULL || copy == NULL) {
+    if (tensor == NULL || copy == NULL || !name_set_add(&context->names, copy)) {
         free(tensor);
         free(copy);
         return NULL;
     }
+    tensor->context = context;
     tensor->name = copy;
     atomic_init(&tensor->state, TENSOR_IDLE);
     return tensor;
@@ -697,12 +691,11 @@ enum ww_status ww_tensor_add(struct ww_context *context, const char *name, enum 
                                         tensor == NULL ? "has nowhere to go: tensor is NULL"
                                                        : "has more elements than memory can hold"));
     }
-    struct ww_tensor *made = tensor_new(name);
+    struct ww_tensor *made = tensor_new(context, name);
     if (made == NULL) {
         return context_fail(context,
                             log_failure(WW_NO_MEMORY, "no memory to register \"%s\"", name));
     }
-    made->context = context;
     made->type = type;
     made->dims = dims;
     made->count = count;

@@ -229,6 +229,7 @@ struct ww_context {
 
     struct ww_tensor *tensors;
     struct ww_tensor **tensors_end;
+    void *names; /* of tensors: a set (name_set.h) */
     int tensor_count;
     atomic_bool committed;        /* the watch of a GPU looks at buckets then */
     struct ww_tensor **by_bucket; /* [tensor_count] */
