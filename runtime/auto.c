@@ -100,6 +100,10 @@ enum ww_status ww_auto_describe(struct ww_context *context, size_t count, enum w
     if (status != WW_OK) {
         return status;
     }
+    if (settled == NULL || (text == NULL && bytes > 0)) {
+        return context_fail(context,
+                            log_failure(WW_BAD_ARGUMENT, "%s got NULL for what it writes", call));
+    }
     const struct auto_call *kind = context->autos.first;
     while (kind != NULL && (kind->count != count || kind->op != op)) {
         kind = kind->next;

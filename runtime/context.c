@@ -150,7 +150,7 @@ int ww_size(const struct ww_context *context)
 
 size_t ww_config_print(const struct ww_context *context, char *text, size_t bytes)
 {
-    return context == NULL ? 0 : config_print(&context->settings, text, bytes);
+    return context == NULL ? 0 : config_print(&context->settings, text, text == NULL ? 0 : bytes);
 }
 
 /* ---- Making ----------------------------------------------------------------------------- */

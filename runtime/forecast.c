@@ -408,6 +408,10 @@ const struct ww_forecast_cluster *ww_forecast_describe(const struct ww_forecast 
 enum ww_status ww_forecast_change(struct ww_forecast *forecast, const char *level, double factor)
 {
     char known[128] = "";
+    if (forecast == NULL || level == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_forecast_change got NULL for %s",
+                           forecast == NULL ? "the forecast" : "the level");
+    }
     if (!(factor >= FACTOR_LEAST && factor <= FACTOR_MOST)) {
         return log_failure(WW_BAD_ARGUMENT, "wires cannot be %g times as fast: %g to %g times",
                            factor, FACTOR_LEAST, FACTOR_MOST);

@@ -151,6 +151,7 @@ static void print_savings(const struct ww_report *report, char *text, size_t byt
 
 size_t ww_report_print(const struct ww_report *report, char *text, size_t bytes)
 {
+    bytes = text == NULL ? 0 : bytes;
     if (report == NULL) {
         return (size_t)snprintf(text, bytes, "no report");
     }

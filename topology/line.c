@@ -7,6 +7,7 @@
 
 struct line line_begin(char *text, size_t bytes)
 {
+    bytes = text == NULL ? 0 : bytes;
     if (bytes > 0) {
         text[0] = '\0';
     }

@@ -142,6 +142,10 @@ static const struct {
 enum ww_status ww_machine_require(const struct ww_machine *machine, const char *words, char *unmet,
                                   size_t bytes)
 {
+    if (machine == NULL || words == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_machine_require got NULL for %s",
+                           machine == NULL ? "the machine" : "what is required");
+    }
     struct line line = line_begin(unmet, bytes);
     while (true) {
         size_t length = strcspn(words, ",");

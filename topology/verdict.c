@@ -317,6 +317,9 @@ int ww_machine_level(const struct ww_machine *machine, int level, char *text, si
 {
     char room[LEVELS_MAX][96];
     struct line lines[LEVELS_MAX];
+    if (machine == NULL) {
+        return 0;
+    }
     for (int i = 0; i < LEVELS_MAX; i++) {
         lines[i] = line_begin(room[i], sizeof room[i]);
     }
@@ -340,6 +343,9 @@ void ww_machine_verdict(const struct ww_machine *machine, char *text, size_t byt
 {
     struct line line = line_begin(text, bytes);
     char level[96];
+    if (machine == NULL) {
+        return;
+    }
     say_gpus(&line, machine);
     say_nics(&line, machine);
     int levels = ww_machine_level(machine, -1, NULL, 0);

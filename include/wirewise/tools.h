@@ -262,24 +262,25 @@ WW_API enum ww_status ww_machine_discover(const struct ww_machine_query *query,
 WW_API void ww_machine_destroy(struct ww_machine *machine);
 
 /* One line: "8 GPUs (NVIDIA H100) on NVSwitch, 450 GB/s each; 8 x 400 Gb/s InfiniBand, 1 DOWN;
- * level 1 = ...". Cut at bytes - 1. */
+ * level 1 = ...", "" for NULL. Cut at bytes - 1. */
 WW_API void ww_machine_verdict(const struct ww_machine *machine, char *text, size_t bytes);
 
 /* The levels that the machine itself makes, innermost first, "NVSwitch island of 8 GPUs".
- * Returns how many there are; writes level `level`, from 0, where it exists. */
+ * Returns how many there are, 0 for NULL; writes level `level`, from 0, where it exists. */
 WW_API int ww_machine_level(const struct ww_machine *machine, int level, char *text, size_t bytes);
 
 /* Is all of that there and known? words: gpu, nvlink, nvswitch, xgmi, xelink, rdma, ib, roce,
  * iwarp, efa, slingshot, opa, bxi, up (there are ports with RDMA, and all are UP), near (each GPU
  * has an UP NIC in its own package), joined by commas. Writes into unmet[bytes] a sentence on each
  * that is not, "" when all are.
- * Returns WW_OK (also when something is unmet), WW_BAD_ARGUMENT for a word that does not exist. */
+ * Returns WW_OK (also when something is unmet), WW_BAD_ARGUMENT for a word that does not exist, or
+ * NULL. */
 WW_API enum ww_status ww_machine_require(const struct ww_machine *machine, const char *words,
                                          char *unmet, size_t bytes);
 
 /* What single calls of "auto" with so many elements and this op go by: the codec's name in
  * text[bytes], cut at bytes - 1. *settled is false while it is being found out. Not inside of a
- * call. Returns WW_OK, WW_BAD_ARGUMENT (there was no such call). */
+ * call. Returns WW_OK, WW_BAD_ARGUMENT (there was no such call; NULL). */
 WW_API enum ww_status ww_auto_describe(struct ww_context *context, size_t count, enum ww_op op,
                                        char *text, size_t bytes, bool *settled);
 

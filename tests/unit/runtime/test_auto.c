@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wirewise/tools.h>
+
 #include "effort.h"
 #include "trainer.h"
 
@@ -333,4 +335,21 @@ Test(auto, calls_and_steps_do_not_disturb_each_other)
     struct plan_of_test plan = {.allowed = "fp16,topk:0.05", .ranks_per_host = 1};
     world_run(2, mix_with_steps, &plan);
     world_run(3, mix_with_steps, &plan);
+}
+
+Test(auto, a_description_that_has_nowhere_to_go_is_refused)
+{
+    struct ww_world world = WW_WORLD_INIT;
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(&world, &config);
+    char text[32];
+    bool settled = false;
+    cr_expect_eq(ww_auto_describe(context, 1, WW_SUM, text, sizeof text, NULL), WW_BAD_ARGUMENT);
+    cr_expect_eq(ww_auto_describe(context, 1, WW_SUM, NULL, 32, &settled), WW_BAD_ARGUMENT);
+    cr_expect_not(settled);
+    cr_expect_eq(world_forgive(), 2, "each is logged once");
+    cr_expect_eq(ww_auto_describe(context, 1, WW_SUM, text, sizeof text, &settled), WW_OK);
+    cr_expect(settled);
+    checks_settle();
+    ww_context_destroy(context);
 }

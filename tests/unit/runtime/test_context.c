@@ -87,6 +87,7 @@ Test(context, null_is_refused_or_harmless_everywhere)
     cr_expect_eq(ww_size(NULL), -1);
     cr_expect_eq(ww_config_print(NULL, text, sizeof text), 0);
     cr_expect_eq(ww_report_print(NULL, text, sizeof text), strlen("no report"));
+    cr_expect_eq(ww_report_print(NULL, NULL, sizeof text), strlen("no report"));
 }
 
 Test(context, a_world_of_one_needs_nothing_from_the_program)
@@ -250,6 +251,8 @@ static void print_settings(const struct ww_world *world, void *shared)
     struct ww_context *context = world_context(world, &config);
     char text[8192];
     check(ww_config_print(context, text, sizeof text) == strlen(text), "the length is wrong");
+    check(ww_config_print(context, NULL, sizeof text) == strlen(text),
+          "the length depends on text");
     check_words(text, "bucket_bytes       12345          program", "WIREWISE_BUCKET_BYTES",
                 "segments_in_flight 4              environment", "algorithm          auto");
     ww_context_destroy(context);

@@ -125,6 +125,10 @@ Test(forecast, what_makes_no_sense_is_refused)
     expect_line(WW_LOG_ERROR, "a vector of 0 bytes has no price");
     cr_expect_eq(ww_forecast_price(forecast, "all_reduce", NULL, 1, &other), WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "WW_FORECAST_ROW_INIT");
+    cr_expect_eq(ww_forecast_change(NULL, "network", 2), WW_BAD_ARGUMENT);
+    expect_line(WW_LOG_ERROR, "got NULL for the forecast");
+    cr_expect_eq(ww_forecast_change(forecast, NULL, 2), WW_BAD_ARGUMENT);
+    expect_line(WW_LOG_ERROR, "got NULL for the level");
     cr_expect_eq(ww_forecast_change(forecast, "rack", 2), WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "this cluster has no level \"rack\"; there are host, network");
     cr_expect_eq(ww_forecast_change(forecast, "network", 0), WW_BAD_ARGUMENT);

@@ -216,6 +216,7 @@ Test(report, it_prints_as_one_line)
     cr_expect_eq(ww_report_print(&report, text, sizeof text), strlen(wanted));
     cr_expect_str_eq(text, wanted);
     cr_expect_eq(ww_report_print(&report, NULL, 0), strlen(wanted));
+    cr_expect_eq(ww_report_print(&report, NULL, 100), strlen(wanted));
     cr_expect_eq(ww_report_print(&report, text, 10), strlen(wanted));
     cr_expect_str_eq(text, "step 7: s");
 }

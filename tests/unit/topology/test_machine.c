@@ -241,8 +241,17 @@ Test(machine, this_machine_has_a_description)
     cr_expect_str_eq(machine->origin, "this machine");
     cr_expect_eq(ww_machine_require(machine, "gpu,teapot", text, sizeof text), WW_BAD_ARGUMENT);
     expect_line(WW_LOG_ERROR, "\"teapot\" cannot be required");
+    cr_expect_eq(ww_machine_require(machine, NULL, text, sizeof text), WW_BAD_ARGUMENT);
+    expect_line(WW_LOG_ERROR, "got NULL for what is required");
+    cr_expect_eq(ww_machine_require(NULL, "gpu", text, sizeof text), WW_BAD_ARGUMENT);
+    expect_line(WW_LOG_ERROR, "got NULL for the machine");
+    cr_expect_eq(ww_machine_require(machine, "gpu", NULL, sizeof text), WW_OK);
+    ww_machine_verdict(machine, NULL, sizeof text);
     ww_machine_verdict(machine, text, sizeof text);
     cr_expect_str_not_empty(text);
+    ww_machine_verdict(NULL, text, sizeof text);
+    cr_expect_str_empty(text);
+    cr_expect_eq(ww_machine_level(NULL, 0, text, sizeof text), 0);
     ww_machine_destroy(machine);
     ww_machine_destroy(NULL);
     query.struct_bytes = 1;
