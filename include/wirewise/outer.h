@@ -193,6 +193,8 @@ WW_API enum ww_status ww_outer_state_load(struct ww_outer *outer, const void *bu
  *                  most
  * H, fragments and the number of parameters must be the same; the codec as well, unless nothing was
  * kept back; and one rank alone, which encodes nothing, takes no residual: WW_MISMATCH says so.
+ * Another call takes the name before back, also where the new one turns out to be attached already:
+ * checkpoints hold the state once, or not at all.
  * name     1 .. 48 bytes, unique in the context; copied. Sections have it, and more behind a dot
  * Thread   one at a time. All ranks call it, for they all save.
  * Returns  WW_OK, WW_BAD_ARGUMENT, WW_NO_MEMORY. */

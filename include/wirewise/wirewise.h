@@ -346,9 +346,11 @@ WW_API enum ww_status ww_progress(struct ww_context *context);
 WW_API enum ww_status ww_tensor_codec(struct ww_tensor *tensor, const char *codec);
 
 /* Changes the codec of all large tensors without an override, from the next step on. Between steps,
- * by all ranks alike: a difference is WW_MISMATCH in that step. Residuals go on. Where the codec
- * was "none" at ww_tensors_commit large and small tensors share buckets, and it is refused.
- * Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE, WW_NO_MEMORY. */
+ * by all ranks alike: a difference is WW_MISMATCH in that step. Residuals go on. Before
+ * ww_tensors_commit it takes the place of the config's. Where the codec was "none" at
+ * ww_tensors_commit large and small tensors share buckets, and it is refused, as where no tensor is
+ * large or all those have overrides.
+ * Returns WW_OK, WW_BAD_ARGUMENT, WW_NO_MEMORY; WW_BAD_STATE inside of a step, or refused. */
 WW_API enum ww_status ww_step_codec(struct ww_context *context, const char *codec);
 
 /* Says that the fp32 and fp64 gradients of this step are `scale` times the true ones (loss
@@ -511,7 +513,8 @@ WW_API enum ww_status ww_all_reduce(struct ww_context *context, const void *inpu
  *           error feedback: int8 then rounds at random, unbiased. Its contents belong to this
  *           codec, this count and these ranks; a call with "none" takes them in, whichever it was.
  *           It overlaps neither input nor output.
- * Returns   as ww_all_reduce; WW_BAD_ARGUMENT for a codec that does not exist. */
+ * Returns   as ww_all_reduce; WW_BAD_ARGUMENT for a codec that does not exist; WW_UNSUPPORTED for
+ *           WW_MIN and WW_MAX. */
 WW_API enum ww_status ww_all_reduce_coded(struct ww_context *context, const float *input,
                                           float *output, size_t count, enum ww_op op,
                                           const char *codec, float *residual);
