@@ -78,7 +78,8 @@ struct ww_outer_report {
     uint64_t steps_most;  /* ... and of the one that did most */
     uint64_t discarded;   /* exchanges without effect: values or their mean were not finite */
     int wild_rank;        /* the lowest rank with such values in the latest of these; -1 = none */
-    uint64_t sent_bytes;  /* payload that this rank sent for all this */
+    uint64_t sent_bytes;  /* payload that this rank sent in exchanges; what the start sent, once, is
+                             not among it */
     uint64_t control_bytes; /* and agreement messages */
     uint64_t dense_bytes;   /* what its steps would have sent with a dense fp32 all-reduce in each:
                                2 (size - 1) / size of the elements * 4 bytes, see ww_report */
