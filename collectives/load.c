@@ -139,24 +139,29 @@ static void tally_keep(struct tally *into, const struct tally *more, int levels)
 
 /* What moves between a rank and a peer passes the ports of all units that only one of them is in:
  * inside a host those inside, else the host's and those around it. */
+static int first_wire(const struct reader *reader, int level)
+{
+    return level >= reader->load->host_levels ? reader->load->host_levels : 1;
+}
+
 static void pour(struct reader *reader, uint32_t step, int rank, int level, double chunks, int way)
 {
-    int host_levels = reader->load->host_levels;
-    int first = level >= host_levels ? host_levels : 1;
-    for (int wire = first; wire <= level; wire++) {
+    for (int wire = first_wire(reader, level); wire <= level; wire++) {
         int unit = reader->unit_index[wire][reader->topology->unit[wire - 1][rank]];
         size_t row = (size_t)step * (size_t)reader->unit_count[wire] + (size_t)unit;
         reader->poured[wire][2 * row + (size_t)way] += chunks;
     }
 }
 
-/* Whether a unit sends to one other by this wire, or to several. */
-static void note_partner(struct reader *reader, int wire, int rank, int peer)
+/* Whether units send to one other by these ports, or to several: by those that pour counts. */
+static void note_partner(struct reader *reader, int rank, int peer, int level)
 {
-    const int *units = reader->topology->unit[wire - 1];
-    int *partner = &reader->partner[wire][reader->unit_index[wire][units[rank]]];
-    reader->load->fans[wire] |= *partner >= 0 && *partner != units[peer];
-    *partner = units[peer];
+    for (int wire = first_wire(reader, level); wire <= level; wire++) {
+        const int *units = reader->topology->unit[wire - 1];
+        int *partner = &reader->partner[wire][reader->unit_index[wire][units[rank]]];
+        reader->load->fans[wire] |= *partner >= 0 && *partner != units[peer];
+        *partner = units[peer];
+    }
 }
 
 /* One operand of a local action. */
@@ -213,8 +218,8 @@ static void tally_message(struct reader *reader, const struct plan *plan, uint32
     mail->flow = larger(mail->flow, part);
     *(sends ? &mail->out : &mail->in) += part;
     pour(reader, step, plan->rank, level, action->slice.count, !sends);
-    if (sends && level > 0) {
-        note_partner(reader, level, plan->rank, action->peer);
+    if (sends) {
+        note_partner(reader, plan->rank, action->peer, level);
     }
 }
 

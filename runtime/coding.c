@@ -9,6 +9,7 @@
  *
  * There are two sets, so that the latest step can be taken back: it reads one and writes the
  * other. Where results are delayed, steps on their way take turns with them. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,7 +330,8 @@ void coding_launch(struct ww_context *context, struct bucket *bucket,
     const struct codec_spec *spec = &request->coding.spec;
     bool keeps = coding_feeds_back(context->settings.values.error_feedback, spec);
     uint64_t holders = keeps ? fingerprint(request) : 0;
-    request->coding.scale = (float)terms->loss_scale;
+    double scale = fmin(fmax(fabs(terms->loss_scale), FLT_MIN), FLT_MAX);
+    request->coding.scale = (float)copysign(scale, terms->loss_scale);
     if (terms->loss_scale != 1) {
         scale_values(context, bucket, request->output, 1 / terms->loss_scale);
     }

@@ -420,6 +420,7 @@ static double mean_of(const struct policy_uses *uses, double otherwise)
 
 static void time_home(struct policy_window *window, double seconds)
 {
+    window->uses++;
     window->home_uses++;
     count_use(&window->fresh, seconds, FRESH_MOST * window->own_mean);
     count_use(&window->seen, seconds, FRESH_MOST * window->own_mean);
@@ -500,12 +501,14 @@ static enum policy_news forget(struct policy *policy)
     doubt(policy, known.mean - found.mean, (before.most - before.least) / 2 * fresh);
     window->timed_s = 0;
     window->timed_uses = 0;
+    window->uses = window->fresh.count;
     window->home_uses = behind;
     policy->surprises = 0;
     policy->looked = false;
     policy->look = LOOK_LEAST;
     if (policy->setup.chooses) {
         remember(policy, &found, (double)behind);
+        window->uses = 0;
         window->home_uses = 0;
         begin_fresh(window);
         begin_race(policy, 0);
@@ -544,7 +547,7 @@ static void rest_home(struct policy *policy)
     double home = policy_home_s(policy);
     double more = PROBE_DENSE * fabs(policy_dense_s(policy) - home);
     double uses = home > 0 ? more / (policy->setup.budget * home) : 0;
-    rest(policy, fmin(uses, (double)policy->window.home_uses));
+    rest(policy, fmin(uses, (double)policy->window.uses));
 }
 
 /* Another block, at once or after a while. */
@@ -606,8 +609,8 @@ static double change_seen(const struct policy_window *window)
 static bool is_due_to_look(const struct policy *policy)
 {
     const struct policy_window *window = &policy->window;
-    return policy->setup.looks && !all_dense(policy) && window->blocks >= POLICY_KNOWN_BLOCKS &&
-           window->seen.count >= policy->look &&
+    return policy->setup.looks && policy->surprises == 0 && !all_dense(policy) &&
+           window->blocks >= POLICY_KNOWN_BLOCKS && window->seen.count >= policy->look &&
            (double)window->seen.count * window->home_s >= LOOK_LEAST_S;
 }
 
@@ -623,11 +626,10 @@ static void begin_look(struct policy *policy)
 static void agree_look(struct policy *policy)
 {
     const double *seen = policy->block.seconds;
+    policy->window.seen = (struct policy_uses){.count = 0};
     if (seen[0] != 0 && seen[0] == -seen[1]) {
         policy->looked = true;
         begin_probe_block(policy);
-    } else {
-        policy->window.seen = (struct policy_uses){.count = 0};
     }
 }
 

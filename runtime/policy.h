@@ -12,7 +12,7 @@
  *     probe    two home, three dense, three home: they tell what the homes save. The second use of
  *              the block does not count, so that home and dense lie around one middle.
  *     rest     all at home, for as long as makes probing cost less than the budget; now and then
- * the ranks look whether uses still take what they took, and probe if not.
+ *              the ranks look whether uses still take what they took, and probe if not.
  *
  * In races and probes the first use behind a change does not count, as caches and connections are
  * used to another way; nor does the second one behind dense ones, as residuals have two places.
@@ -91,7 +91,9 @@ struct policy_window {
     double home[POLICY_BLOCKS_MAX];
     double dense[POLICY_BLOCKS_MAX];
     double own[POLICY_BLOCKS_MAX]; /* as home, by this rank's clock */
-    uint64_t home_uses;            /* since it began */
+    uint64_t uses;                 /* at home, since it began; after a change since the latest block
+                                      that fitted before it: alike on all ranks */
+    uint64_t home_uses;            /* those that count at what is known; by this rank's clock */
     struct policy_uses fresh;      /* of these, since the latest block that fitted */
     struct policy_uses seen;       /* of these, since the latest look */
     struct interval saving; /* of one use at home; known with POLICY_KNOWN_BLOCKS, as all below */

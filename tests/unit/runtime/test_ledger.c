@@ -266,8 +266,7 @@ static void be_inside(const struct ww_world *world, void *shared)
     config.staleness = *staleness;
     config.probe = WW_PROBE_OFF;
     struct trainer trainer;
-    double inside_s = 0;
-    double told_s = 0;
+    int told = 0;
     trainer_begin(&trainer, world, &config);
     trainer.report = (struct ww_report)WW_REPORT_INIT;
     for (int step = 0; step < 40; step++) {
@@ -278,11 +277,12 @@ static void be_inside(const struct ww_world *world, void *shared)
             check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
         }
         check_status(ww_step_end(trainer.context, &trainer.report), WW_OK);
-        inside_s += seconds_now() - since_s;
-        told_s += trainer.report.exposed_s;
+        double inside_s = seconds_now() - since_s;
+        check(trainer.report.exposed_s <= inside_s, "%g s inside, %g told", inside_s,
+              trainer.report.exposed_s);
+        told += trainer.report.exposed_s > 0.7 * inside_s; /* a busy core may stop at any line */
     }
-    check(told_s <= inside_s && told_s > 0.8 * inside_s, "staleness %d: %g s inside, %g told",
-          *staleness, inside_s, told_s);
+    check(told >= 20, "staleness %d: %d of 40 steps told their time", *staleness, told);
     for (int i = 0; i < *staleness; i++) {
         check_status(ww_step_drain(trainer.context, NULL), WW_OK);
     }

@@ -241,6 +241,38 @@ Test(policy, two_ranks_that_hear_the_same_do_the_same)
     }
 }
 
+/* Each by its own clock, which differs by some per cent: what they do next must not. */
+Test(policy, clocks_that_differ_decide_alike_through_a_change)
+{
+    for (int change = 200; change <= 1500; change += 50) {
+        struct machine machine = {.arms = 2, .units = 1, .state = (uint64_t)change};
+        struct policy ranks[2] = {make(&machine, change % 100 == 0),
+                                  make(&machine, change % 100 == 0)};
+        for (int i = 0; i < 2500; i++) {
+            static const double before[] = {7.5, 2.8};
+            static const double after[] = {5.0, 2.0};
+            int arm = policy_arm(&ranks[0], 0);
+            cr_assert_eq(policy_arm(&ranks[1], 0), arm, "change %d, use %d", change, i);
+            cr_assert_eq(ranks[0].phase, ranks[1].phase);
+            cr_assert_eq(ranks[0].rest, ranks[1].rest, "change %d, use %d", change, i);
+            bool agrees[2];
+            for (int rank = 0; rank < 2; rank++) {
+                double own = (i < change ? before : after)[arm] * (1 + 0.02 * normal(&machine));
+                agrees[rank] = policy_note(&ranks[rank], &(struct policy_time){own, own, 0});
+            }
+            cr_assert_eq(agrees[0], agrees[1], "change %d, use %d", change, i);
+            for (int at = 0; agrees[0] && at < 2 * ranks[0].block.turns; at++) {
+                double *one = &ranks[0].block.seconds[at];
+                double *other = &ranks[1].block.seconds[at];
+                *one = *other = fmin(*one, *other);
+            }
+            if (agrees[0]) {
+                cr_assert_eq(policy_agree(&ranks[0]), policy_agree(&ranks[1]));
+            }
+        }
+    }
+}
+
 /* Ranks end 0.4 apart, and hear of it 0.01 later. Whoever came last was done first. */
 Test(policy, uses_count_until_all_ranks_were_done)
 {
