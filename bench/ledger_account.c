@@ -161,7 +161,7 @@ static void find_traffic(struct account *account)
     double dense = account_bytes(ledger, total, LEDGER_DENSE32, 0);
     double share = dense > 0 ? account_bytes(ledger, total, LEDGER_DENSE32, first) / dense : 0;
     account->leaving = account_bytes(ledger, total, LEDGER_SENT, first);
-    account->beside = total->numbers[LEDGER_CONTROL] + share * total->numbers[LEDGER_SHADOW];
+    account->shadows = share * total->numbers[LEDGER_SHADOW];
 }
 
 /* The audit knows what all ranks of the host sent, but counts single calls too, which are in no
@@ -169,7 +169,7 @@ static void find_traffic(struct account *account)
 static void find_alike(struct account *account)
 {
     const struct ledger *ledger = account->ledger;
-    double own = account->leaving + account->beside;
+    double own = account->leaving + account->shadows + account->total.numbers[LEDGER_CONTROL];
     double counted = ledger->audit.known ? ledger->audit.claimed / own : (double)NAN;
     double ranks = ledger->facts[LEDGER_RANKS];
     double hosts = ledger->facts[LEDGER_HOSTS];

@@ -17,8 +17,8 @@ struct account {
     double slow_steps;
     int slowest;           /* the rank that came last in most lines' steps, -1 = not known ... */
     double slowest_share;  /* ... and in how many of all steps; NAN = not known */
-    double leaving;        /* bytes that this rank sent to other hosts, ... */
-    double beside;         /* ... and those of control and shadows, which are not among them */
+    double leaving;        /* bytes that this rank sent to other hosts, without control */
+    double shadows;        /* bytes that its shadows sent there, not in `leaving` */
     double ranks_alike;    /* this rank's host sends so many times as much to others */
     bool alike_is_counted; /* by the audit; else all ranks were taken to send as this one does */
 };

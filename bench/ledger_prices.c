@@ -201,8 +201,7 @@ static double gigabytes_saved(const struct account *account, enum ledger_traffic
 {
     const struct ledger *ledger = account->ledger;
     int first = (int)fmin(ledger->facts[LEDGER_INSIDE], ledger->level_count);
-    double shadows = account->beside - account->total.numbers[LEDGER_CONTROL];
-    double sent = account->leaving + shadows;
+    double sent = account->leaving + account->shadows;
     return (account_bytes(ledger, &account->total, dense, first) - sent) * all / 1e9;
 }
 
@@ -225,7 +224,8 @@ struct cost cost_make(const struct prices *prices, const struct account *account
     struct cost cost = {.energy_source = energy_source(ledger)};
     cost.gpu_hours = seconds / 3600 * ranks / prices->ranks_per_gpu;
     cost.time = cost.gpu_hours * prices->gpu_hour;
-    cost.gigabytes = (account->leaving + account->beside) * all / 1e9;
+    double sent = account->leaving + account->shadows + account->total.numbers[LEDGER_CONTROL];
+    cost.gigabytes = sent * all / 1e9;
     cost.gigabytes = hosts == 1 ? 0 : cost.gigabytes;
     cost.traffic = cost.gigabytes * prices->gigabyte;
     cost.energy_j = cost.energy_source == ENERGY_WATTS

@@ -43,7 +43,7 @@ struct reader {
     int *unit_index[WW_LEVELS_MAX];    /* [units of level l - 1] place, -1 = not read */
     double *unit_scale[WW_LEVELS_MAX]; /* all ranks of the unit over those read */
     double *poured[WW_LEVELS_MAX];     /* [steps_room][units][2] chunks out of and into each */
-    int *partner[WW_LEVELS_MAX];       /* [units] the unit that each sent to first; -1 = none */
+    int *partner[WW_LEVELS_MAX];       /* [units] the unit that each sent to last; -1 = none */
 
     uint32_t tally_room;
     uint32_t table_mask;

@@ -330,8 +330,7 @@ void coding_launch(struct ww_context *context, struct bucket *bucket,
     const struct codec_spec *spec = &request->coding.spec;
     bool keeps = coding_feeds_back(context->settings.values.error_feedback, spec);
     uint64_t holders = keeps ? fingerprint(request) : 0;
-    double scale = fmin(fmax(fabs(terms->loss_scale), FLT_MIN), FLT_MAX);
-    request->coding.scale = (float)copysign(scale, terms->loss_scale);
+    request->coding.scale = (float)fmin(fmax(terms->loss_scale, FLT_MIN), FLT_MAX);
     if (terms->loss_scale != 1) {
         scale_values(context, bucket, request->output, 1 / terms->loss_scale);
     }

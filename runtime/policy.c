@@ -124,11 +124,16 @@ static void rest(struct policy *policy, double uses)
     policy->rest = uses < REST_LEAST ? REST_LEAST : uses > REST_MOST ? REST_MOST : (uint64_t)uses;
 }
 
+static void add_interval(struct interval *into, const struct interval *more, double times)
+{
+    into->mean += more->mean * times;
+    into->least += more->least * times;
+    into->most += more->most * times;
+}
+
 static void remember(struct policy *policy, const struct interval *saving, double uses)
 {
-    policy->past.mean += saving->mean * uses;
-    policy->past.least += saving->least * uses;
-    policy->past.most += saving->most * uses;
+    add_interval(&policy->past, saving, uses);
     policy->past_known = true;
 }
 
@@ -237,13 +242,6 @@ static struct interval saved_by(const struct policy *policy, int arm)
     return (struct interval){mean, mean - (more.mean - more.least), mean + (more.most - more.mean)};
 }
 
-static void add_interval(struct interval *into, const struct interval *more)
-{
-    into->mean += more->mean;
-    into->least += more->least;
-    into->most += more->most;
-}
-
 /* What this race's uses saved; other units were at home meanwhile. */
 static void remember_race(struct policy *policy)
 {
@@ -251,12 +249,12 @@ static void remember_race(struct policy *policy)
     struct interval others = {0, 0, 0};
     for (int unit = 0; unit < policy->setup.units; unit++) {
         if (unit != race->unit) {
-            add_interval(&others, &policy->gain[unit]);
+            add_interval(&others, &policy->gain[unit], 1);
         }
     }
     for (int arm = 0; arm < policy->setup.arms; arm++) {
         struct interval saved = saved_by(policy, arm);
-        add_interval(&saved, &others);
+        add_interval(&saved, &others, 1);
         remember(policy, &saved, (double)race->uses[arm]);
     }
     policy->gain[race->unit] = saved_by(policy, policy->home[race->unit]);
@@ -737,9 +735,8 @@ bool policy_saved(const struct policy *policy, struct interval *saved)
     }
     double uses = known ? (double)window->home_uses : 0;
     struct interval told = known ? policy_saving(policy) : (struct interval){0, 0, 0};
-    *saved = (struct interval){policy->past.mean + told.mean * uses,
-                               policy->past.least + told.least * uses,
-                               policy->past.most + told.most * uses};
+    *saved = policy->past;
+    add_interval(saved, &told, uses);
     return true;
 }
 
