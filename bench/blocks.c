@@ -279,6 +279,11 @@ void block_ways(FILE *out, const struct job *job, const struct ways *ways)
     for (int w = 0; out != NULL && w < ways->count; w++) {
         put_way(out, job, ways, w);
     }
+    if (out != NULL && ways->rival >= 0) {
+        fprintf(out, "# %12zu  %s took %.3f x the time of %s when they met once more\n", job->bytes,
+                ways->way[ways->chosen].prediction.algorithm, ways->ratio,
+                ways->way[ways->rival].prediction.algorithm);
+    }
     if (out != NULL) {
         fflush(out);
     }

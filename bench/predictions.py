@@ -7,9 +7,9 @@ with what was predicted twice, by `wirewise plan` from the links as given (a clu
 latency and efficiency), and by the calibrated job itself (`wirewise bench --predict`). Prints the
 median error of both, how many pairs of ways that differ by more than 5 % were put in the right
 order, small vectors apart from those of 2 MiB and more, and how much longer the chosen way took
-than the best: over several runs, as each measures anew, by the median over runs of what each way
-took beside its run's best, and next to it how often one run's best way was another run's, as no
-choice can do better than that. Needs root, and an otherwise idle machine."""
+than the best, where ways that seemed more than 5 % faster met it once more (the least of many
+noisy medians is not what its way takes). With several runs, each of which measures the wires anew,
+also how often one run's best way was another run's. Needs root, and an otherwise idle machine."""
 import argparse
 import itertools
 import json
@@ -54,19 +54,25 @@ def planned(build, hosts, rate, ranks, latency, sizes):
 
 
 def measured(build, hosts, rate, ranks, flags):
-    """Rows of bench --predict: way, bytes, predicted and median seconds, chosen."""
+    """Rows of bench --predict: way, bytes, predicted and median seconds, chosen. And by bytes how
+    much longer the chosen way took than others when they met once more."""
     words = [HOSTS, "with", str(hosts), rate, "--", "timeout", "1200", "hosts.sh", "mpirun",
              str(ranks), "env", "WIREWISE_CALIBRATION_FILE=none", f"{build}/wirewise", "bench",
              "--predict", "-c", "0", "-w", "1", *flags]
     text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     row = re.compile(r"^# +(\d+)  (\* )?(\S+)(?: +\d+){4} +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+)")
+    rival = re.compile(r"^# +(\d+)  \S+ took ([\d.]+) x the time of (\S+) when")
     rows = []
+    met = {}
     for line in text.splitlines():
         found = row.match(line)
         if found:
             rows.append((found[3], int(found[1]), float(found[4]) * 1e-6, float(found[5]) * 1e-6,
                          found[2] is not None))
-    return rows
+        found = rival.match(line)
+        if found:
+            met[int(found[1])] = (float(found[2]), found[3])
+    return rows, met
 
 
 def pairs(rows, predicted):
@@ -110,34 +116,36 @@ def ratios(rows, size):
     return took, next(row[0] for row in rows if row[1] == size and row[5])
 
 
-def tell_choices(runs):
-    """How much longer the chosen ways took than the best ones, over all runs."""
-    right = total = mates_right = mates = 0
+def tell_choices(runs, meetings):
+    """How much longer the chosen ways took than the best ones, of all runs."""
+    right = total = 0
     worst = 1.0
-    for place, rows in runs[0].items():
-        for size in sorted({row[1] for row in rows}):
-            seen = [ratios(run[place], size) for run in runs]
-            ways = set.intersection(*(set(took) for took, _ in seen)) | {one for _, one in seen}
-            typical = {way: statistics.median(took[way] for took, _ in seen if way in took)
-                       for way in sorted(ways)}
-            best = min(typical.values())
-            for number, (_, chosen) in enumerate(seen):
-                ratio = typical[chosen] / best
-                if ratio > WITHIN:
-                    print(f"  {place}, {size} bytes, run {number + 1}: {chosen} was chosen and takes "
-                          f"{ratio:.3f} x {min(typical, key=typical.get)}")
+    for number, (run, met) in enumerate(zip(runs, meetings)):
+        for place, rows in run.items():
+            for size in sorted({row[1] for row in rows}):
+                took, chosen = ratios(rows, size)
+                ratio, rival = met[place].get(size, (took[chosen], min(took, key=took.get)))
+                if size in met[place]:
+                    verb = "takes" if ratio > WITHIN else "seemed slower, but takes"
+                    print(f"  {place}, {size} bytes, run {number + 1}: {chosen} {verb} {ratio:.3f} x "
+                          f"{rival} ({took[chosen]:.3f} x the best at first)")
                 right += ratio <= WITHIN
                 total += 1
                 worst = max(worst, ratio)
-            for one in seen:
-                for other in seen:
-                    if one is not other:
-                        best_there = min(one[0], key=one[0].get)
-                        mates_right += other[0].get(best_there, 1) <= WITHIN
-                        mates += 1
     print(f"chosen: {right} of {total} within {WITHIN} x the best, at most {worst:.3f} x")
-    if mates:
-        print(f"one run's best, in another run: {100 * mates_right / mates:.1f} % within {WITHIN} x")
+
+
+def tell_mates(runs):
+    """How often the way that one run found to be the best was that of another run, too."""
+    right = total = 0
+    for one, other in itertools.permutations(runs, 2):
+        for place, rows in one.items():
+            for size in sorted({row[1] for row in rows}):
+                here, there = ratios(rows, size)[0], ratios(other[place], size)[0]
+                right += there.get(min(here, key=here.get), 1) <= WITHIN
+                total += 1
+    if total:
+        print(f"one run's best, in another run: {100 * right / total:.1f} % within {WITHIN} x")
 
 
 def main():
@@ -159,12 +167,14 @@ def main():
                                     arguments.rates.split(","),
                                     map(int, arguments.ranks.split(","))))
     runs = []
+    meetings = []
     for _ in range(arguments.runs):
         runs.append({})
+        meetings.append({})
         for hosts, rate, ranks in places:
             place = f"{hosts} hosts x {ranks} ranks, {rate}"
             print(place, flush=True)
-            rows = measured(build, hosts, rate, ranks, flags)
+            rows, meetings[-1][place] = measured(build, hosts, rate, ranks, flags)
             sizes = sorted({row[1] for row in rows})
             given = planned(build, hosts, rate, ranks, arguments.latency, sizes)
             tables = {"given": given, "calibrated": {(row[0], row[1]): row[2] for row in rows}}
@@ -179,7 +189,8 @@ def main():
     if arguments.save:
         with open(arguments.save, "w", encoding="utf-8") as file:
             json.dump(runs, file, indent=1)
-    tell_choices(runs)
+    tell_choices(runs, meetings)
+    tell_mates(runs)
 
 
 if __name__ == "__main__":

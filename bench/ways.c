@@ -15,6 +15,13 @@
 #define ROUNDS_MAX 64
 #define APART 1.05 /* medians that differ by more must be predicted in the right order */
 
+/* Ways that take turns, by number. */
+struct turns {
+    int count;
+    int way[WAYS_MAX];
+    double seconds[WAYS_MAX][ROUNDS_MAX]; /* by turn and round, of the slowest rank */
+};
+
 static void call(const struct meter *meter, const struct job *job)
 {
     void *values = meter->output.memory;
@@ -103,26 +110,69 @@ static void choose_rounds(const struct meter *meter, const struct job *job, stru
                                  most);
 }
 
+static void take_turns(const struct meter *meter, const struct job *job, const struct ways *ways,
+                       struct turns *turns)
+{
+    for (int round = 0; round < ways->rounds; round++) {
+        for (int i = 0; i < turns->count; i++) {
+            int turn = round % 2 == 0 ? i : turns->count - 1 - i;
+            follow(meter, job, ways, turns->way[turn]);
+            turns->seconds[turn][round] = time_batch(meter, job, ways->batch);
+        }
+    }
+    follow(meter, job, ways, ways->chosen);
+    for (int i = 0; i < turns->count; i++) {
+        team_combine(&meter->world, COMBINE_MAX, turns->seconds[i], (size_t)ways->rounds);
+    }
+}
+
+/* The chosen way meets those that seemed faster by more than what counts as a difference. */
+static void meet_rivals(const struct meter *meter, const struct job *job, struct ways *ways)
+{
+    struct turns turns = {.count = 1, .way = {ways->chosen}};
+    double chosen = ways->way[ways->chosen].times.median;
+    double least = chosen;
+    for (int w = 0; w < ways->count; w++) {
+        least = fmin(least, ways->way[w].times.median);
+        if (ways->way[w].times.median * APART < chosen) {
+            turns.way[turns.count++] = w;
+        }
+    }
+    ways->rival = -1;
+    ways->ratio = chosen / least;
+    if (turns.count == 1) {
+        return;
+    }
+    take_turns(meter, job, ways, &turns);
+    chosen = summarize(turns.seconds[0], (size_t)ways->rounds).median;
+    least = INFINITY;
+    for (int i = 1; i < turns.count; i++) {
+        double median = summarize(turns.seconds[i], (size_t)ways->rounds).median;
+        if (median < least) {
+            least = median;
+            ways->rival = turns.way[i];
+        }
+    }
+    ways->ratio = chosen / least;
+}
+
 struct ways ways_measure(struct meter *meter, const struct job *job)
 {
     struct ways ways = {.count = 0};
-    double seconds[WAYS_MAX][ROUNDS_MAX];
+    struct turns turns;
     memset(meter->output.memory, 0,
            job->bytes); /* zeros stay zeros, however often they are added */
     list_ways(meter, job, &ways);
     choose_rounds(meter, job, &ways);
-    for (int round = 0; round < ways.rounds; round++) {
-        for (int turn = 0; turn < ways.count; turn++) {
-            int w = round % 2 == 0 ? turn : ways.count - 1 - turn;
-            follow(meter, job, &ways, w);
-            seconds[w][round] = time_batch(meter, job, ways.batch);
-        }
-    }
-    follow(meter, job, &ways, ways.chosen);
+    turns.count = ways.count;
     for (int w = 0; w < ways.count; w++) {
-        team_combine(&meter->world, COMBINE_MAX, seconds[w], (size_t)ways.rounds);
-        ways.way[w].times = summarize(seconds[w], (size_t)ways.rounds);
+        turns.way[w] = w;
     }
+    take_turns(meter, job, &ways, &turns);
+    for (int w = 0; w < ways.count; w++) {
+        ways.way[w].times = summarize(turns.seconds[w], (size_t)ways.rounds);
+    }
+    meet_rivals(meter, job, &ways);
     return ways;
 }
 
@@ -136,10 +186,8 @@ static bool in_order(double a, double b, double c, double d)
 void ways_judge(const struct ways *ways, size_t bytes, struct ways_verdict *verdict, double *errors,
                 size_t room, size_t *count)
 {
-    double best = INFINITY;
     for (int w = 0; w < ways->count; w++) {
         const struct way_record *way = &ways->way[w];
-        best = fmin(best, way->times.median);
         if (*count < room) {
             errors[(*count)++] = fabs(way->prediction.seconds / way->times.median - 1);
         }
@@ -154,9 +202,8 @@ void ways_judge(const struct ways *ways, size_t bytes, struct ways_verdict *verd
             }
         }
     }
-    double choice = ways->way[ways->chosen].times.median / best;
-    if (choice > verdict->worst_choice) {
-        verdict->worst_choice = choice;
+    if (ways->ratio > verdict->worst_choice) {
+        verdict->worst_choice = ways->ratio;
         verdict->worst_bytes = bytes;
     }
 }

@@ -21,9 +21,14 @@ struct ways {
     int rounds;
     int batch; /* calls per round, back to back */
     struct way_record way[WAYS_MAX];
+    int rival;    /* the fastest of those that seemed more than 5 % faster than the chosen one, when
+                     they met it once more; -1 where none did */
+    double ratio; /* the chosen way's time over the best one's: over the rival's, as they met */
 };
 
-/* Runs an all-reduce job in place in every way, round by round. */
+/* Runs an all-reduce job in place in every way, round by round. The least of many medians is too
+ * low by what they scatter, so ways that seem faster than the chosen one meet it in rounds of their
+ * own. */
 struct ways ways_measure(struct meter *meter, const struct job *job);
 
 /* What many jobs' ways say about the predictions. */
