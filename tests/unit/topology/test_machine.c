@@ -67,6 +67,20 @@ Test(machine, a_sentence_sums_it_up)
     ww_machine_destroy(machine);
 }
 
+Test(machine, bridges_and_ends_of_containers_are_no_wires)
+{
+    struct ww_machine *machine = NULL;
+    cr_assert_eq(read_file("bridged.nccl.xml", &machine), WW_OK);
+    cr_assert_eq(machine->nic_count, 2);
+    cr_expect_str_eq(machine->nics[0].name, "bond0");
+    cr_expect_eq(machine->places[0], WW_PLACE_UNKNOWN, "it stands under both CPUs");
+    cr_expect_str_eq(machine->nics[1].name, "eno1");
+    cr_expect_eq(machine->places[1], WW_PLACE_SYS);
+    cr_expect_eq(machine->nics_known.value, 2);
+    expect_note(machine, "2 interfaces without a card and a rate");
+    ww_machine_destroy(machine);
+}
+
 /* Reads a machine out of a text. */
 static enum ww_status read_text(const char *text, struct ww_machine **machine)
 {
