@@ -203,6 +203,18 @@ static void read_ports(struct ww_machine *machine, struct ww_nic *nic, const cha
     free(entries);
 }
 
+static enum ww_port_state state_of(const struct ww_nic *nic)
+{
+    bool down = true;
+    for (int i = 0; i < nic->port_count; i++) {
+        if (nic->ports[i].state == WW_PORT_UP) {
+            return WW_PORT_UP;
+        }
+        down = down && nic->ports[i].state == WW_PORT_DOWN;
+    }
+    return down ? WW_PORT_DOWN : WW_PORT_UNKNOWN;
+}
+
 /* ---- Devices --------------------------------------------------------------------------------- */
 
 static struct ww_nic *nic_named(struct ww_machine *machine, const char *name)
@@ -437,18 +449,6 @@ static double data_rate(const struct ww_port *port)
         }
     }
     return gbit_s;
-}
-
-static enum ww_port_state state_of(const struct ww_nic *nic)
-{
-    bool down = true;
-    for (int i = 0; i < nic->port_count; i++) {
-        if (nic->ports[i].state == WW_PORT_UP) {
-            return WW_PORT_UP;
-        }
-        down = down && nic->ports[i].state == WW_PORT_DOWN;
-    }
-    return down ? WW_PORT_DOWN : WW_PORT_UNKNOWN;
 }
 
 static void conclude_rate(struct ww_machine *machine, struct ww_nic *nic)
