@@ -286,6 +286,47 @@ Test(nic, interfaces_are_ethernet_or_belong_to_rdma)
     ww_machine_destroy(machine);
 }
 
+/* Says that one device is a virtual function of another. */
+static void plant_function(const char *pci, const char *of)
+{
+    char path[512];
+    char target[512];
+    snprintf(path, sizeof path, "bus/pci/devices/%s", pci);
+    plant_folders(path);
+    snprintf(path, sizeof path, "%s/bus/pci/devices/%s/physfn", root, pci);
+    snprintf(target, sizeof target, "../../../../devices/%s", of);
+    cr_assert_eq(symlink(target, path), 0);
+}
+
+Test(nic, virtual_functions_share_the_ports_of_their_card)
+{
+    static const struct port ports[] = {
+        {"mlx5_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"},
+        {"mlx5_1", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"},
+        {"mlx5_2", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"},
+        {"mlx5_3", 1, "InfiniBand", "1: DOWN", "2: Polling", "10 Gb/sec (4X SDR)"},
+        {"mlx5_4", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"}};
+    static const char *const addresses[] = {"0000:01:00.1", "0000:01:00.0", "0000:02:00.1",
+                                            "0000:03:00.0", "0000:03:00.1"};
+    cr_assert_not_null(mkdtemp(root));
+    for (int i = 0; i < 5; i++) {
+        plant_device("infiniband", ports[i].device, addresses[i], mellanox);
+        plant_port(&ports[i]);
+    }
+    plant_function("0000:01:00.1", "0000:01:00.0");
+    plant_folders("devices/0000:02:00.0");
+    plant_function("0000:02:00.1", "0000:02:00.0"); /* whose card this container does not see */
+    plant_function("0000:03:00.1", "0000:03:00.0"); /* whose card's own port is DOWN */
+    struct ww_machine *machine = read_root();
+    cr_assert_eq(machine->nic_count, 4);
+    for (int i = 0; i < 4; i++) {
+        cr_expect_str_eq(machine->nics[i].name, ports[i + 1].device);
+    }
+    cr_expect_eq(machine->nics_known.value, 4);
+    expect_note(machine, "1 virtual function of cards that are listed");
+    ww_machine_destroy(machine);
+}
+
 Test(nic, a_root_that_is_not_there_is_refused)
 {
     struct ww_machine *machine = paper_machine();
