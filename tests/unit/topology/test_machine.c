@@ -112,6 +112,22 @@ Test(machine, only_the_first_of_several_hosts_is_read)
     ww_machine_destroy(machine);
 }
 
+Test(machine, who_has_links_to_a_switch_is_told)
+{
+    struct ww_machine *machine = NULL;
+    cr_assert_eq(read_text("<system version=\"1\"><cpu numaid=\"0\">"
+                           "<pci busid=\"8:6:0\" class=\"0x030200\"><gpu dev=\"0\" sm=\"103\">"
+                           "<nvlink target=\"fffffff:ff:ff.0\" count=\"18\" tclass=\"0x068000\"/>"
+                           "</gpu></pci><pci busid=\"9:6:0\" class=\"0x030200\">"
+                           "<gpu dev=\"1\" sm=\"70\"/></pci></cpu></system>",
+                           &machine),
+                 WW_OK);
+    cr_expect_eq(machine->gpus[0].links.value, 18);
+    expect_note(machine, "The links of 1 GPU are unknown, not absent: nobody told them. Such a "
+                         "part has up to 6 NVLinks");
+    ww_machine_destroy(machine);
+}
+
 Test(machine, xgmi_links_have_the_rate_of_their_part)
 {
     struct ww_machine *machine = NULL;
