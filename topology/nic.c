@@ -520,7 +520,7 @@ static void conclude_rate(struct ww_machine *machine, struct ww_nic *nic)
     double pcie = 8 * nic->pcie_gb_s.value;
     if (fact_is_known(nic->pcie_gb_s) && gbit_s > pcie) {
         if (source != WW_SOURCE_PARTS && nic->state == WW_PORT_UP) {
-            machine_note(machine, "%s: its ports carry %.0f Gb/s, its PCIe link only %.0f",
+            machine_note(machine, "%s: its ports carry %.4g Gb/s, its PCIe link only %.4g",
                          nic->name, gbit_s, pcie);
         }
         gbit_s = pcie;

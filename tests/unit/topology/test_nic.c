@@ -232,6 +232,20 @@ Test(nic, rates_of_old_line_codes_are_those_of_their_data)
     }
 }
 
+Test(nic, a_cap_that_is_near_is_told_from_what_it_caps)
+{
+    static const struct port port = {"mlx5_0",    1,           "InfiniBand",
+                                     "4: ACTIVE", "5: LinkUp", "40 Gb/sec (4X QDR)"};
+    cr_assert_not_null(mkdtemp(root));
+    plant_device("infiniband", "mlx5_0", "0000:01:00.0", mellanox);
+    plant_port(&port);
+    plant("bus/pci/devices/0000:01:00.0", "current_link_width", "4");
+    plant("bus/pci/devices/0000:01:00.0", "current_link_speed", "8 GT/s");
+    struct ww_machine *machine = read_root();
+    expect_note(machine, "its ports carry 32 Gb/s, its PCIe link only 31.51");
+    ww_machine_destroy(machine);
+}
+
 Test(nic, ports_without_a_device_to_use_them_by_are_named)
 {
     static const struct port port = {"mlx5_0",    1,           "InfiniBand",
