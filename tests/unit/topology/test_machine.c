@@ -49,6 +49,7 @@ Test(machine, a_file_in_nccl_s_format_is_read)
     expect_unmet(machine, "gpu,nvlink,nvswitch", "");
     expect_unmet(machine, "ib", "InfiniBand: no port is known to be UP (0 DOWN, 1 in unknown");
     expect_unmet(machine, "efa", "0 DOWN, 1 in unknown state");
+    expect_unmet(machine, "near", "GPU 0 (0000:11:00.0) has no NIC that is known to be UP in its");
     ww_machine_destroy(machine);
 }
 
