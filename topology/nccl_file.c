@@ -132,6 +132,23 @@ static unsigned device_of_gcn(const char *gcn)
     return 0;
 }
 
+/* Several ranks that share a GPU, or parts of it (MLOPart), stand in one <pci>, each with all links
+ * of the GPU: it is one. */
+static void note_shared(struct reader *reader, int node, const struct ww_gpu *gpu)
+{
+    const struct xml *xml = reader->xml;
+    int count = 0;
+    int about = find_named(xml, xml->nodes[node].child, "gpu");
+    while (about >= 0) {
+        count++;
+        about = find_named(xml, xml->nodes[about].next, "gpu");
+    }
+    if (count > 1) {
+        machine_note(reader->machine, "GPU %s is listed %d times, once for each rank or part of it",
+                     gpu->pci, count);
+    }
+}
+
 static enum ww_status add_gpu(struct reader *reader, int node)
 {
     const struct xml *xml = reader->xml;
@@ -163,6 +180,7 @@ static enum ww_status add_gpu(struct reader *reader, int node)
     gpu->pcie_gb_s = read_pcie(xml, node, GPU_GB_S_LEAST);
     gpu->numa = read_numa(xml, node);
     part_of_gpu(gpu);
+    note_shared(reader, node, gpu);
     return WW_OK;
 }
 

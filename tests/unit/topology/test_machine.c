@@ -129,6 +129,22 @@ Test(machine, who_has_links_to_a_switch_is_told)
     ww_machine_destroy(machine);
 }
 
+Test(machine, ranks_that_share_a_gpu_have_one_and_it_is_said)
+{
+    struct ww_machine *machine = NULL;
+    cr_assert_eq(read_text("<system version=\"1\"><cpu numaid=\"0\">"
+                           "<pci busid=\"2:81:0\" class=\"0x030200\"><gpu dev=\"0\" sm=\"100\" "
+                           "mlopart=\"0\"/><gpu dev=\"0\" sm=\"100\" mlopart=\"1\"/></pci>"
+                           "<pci busid=\"3:81:0\" class=\"0x030200\"><gpu dev=\"1\" sm=\"100\"/>"
+                           "</pci></cpu></system>",
+                           &machine),
+                 WW_OK);
+    cr_expect_eq(machine->gpu_count, 2);
+    expect_note(machine, "GPU 0002:81:00.0 is listed 2 times, once for each rank or part of it");
+    cr_expect_not(paper_notes(machine, "GPU 0003:81:00.0 is listed"));
+    ww_machine_destroy(machine);
+}
+
 Test(machine, xgmi_links_have_the_rate_of_their_part)
 {
     struct ww_machine *machine = NULL;
