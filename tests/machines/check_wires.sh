@@ -98,6 +98,7 @@ else
 fi
 HWLOC_FSROOT=/nowhere/at/all refuses 2 "is no folder"
 refuses 2 "is no folder" --root /nowhere/at/all
+refuses 2 "$machines has no sys/devices/system/cpu" --root "$machines"
 refuses 2 "is a folder" --xml "$machines"
 refuses 2 "is a device" --xml /dev/zero
 mkfifo "$work/nobody"
