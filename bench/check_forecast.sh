@@ -52,6 +52,7 @@ prints "as fast" "$pair" -b 64M --what-if network=2 --what-if host=0.5
 prints "0.239 GB/s" "$pair" -b 64M --what-if network=2
 prints '"schema": "wirewise.plan/1"' "$pair" -b 64M --json
 prints '"factor": 2' "$pair" -b 64M --json --what-if network=2
+prints '"bytes": 1234567892,' "$pair" -b 1234567892 --json
 prints "WAN" "$machines/switched.ini" -b 64M
 if command -v python3 >/dev/null; then
     for words in "-b 1,64M" "-b 64M --all --what-if network=2"; do

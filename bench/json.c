@@ -8,6 +8,7 @@
 #include "text.h"
 
 #define DEPTH_OF_LINES 2
+#define WHOLE_MOST 1e15 /* whole numbers below are exact */
 
 static void put_text(FILE *to, const char *text)
 {
@@ -109,7 +110,9 @@ void json_number(struct json *json, const char *name, double value)
         return;
     }
     begin(json, name);
-    fprintf(json->to, "%.9g", value);
+    /* Bytes are whole, and nine digits are too few for them. */
+    bool whole = fabs(value) < WHOLE_MOST && value == trunc(value);
+    fprintf(json->to, whole ? "%.0f" : "%.9g", value);
 }
 
 void json_count(struct json *json, const char *name, uint64_t value)

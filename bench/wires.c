@@ -90,18 +90,32 @@ static int enter_root(struct wishes *wishes)
     return EXIT_FINE;
 }
 
+static bool has_folder(const char *tree, const char *name)
+{
+    char path[PATH_BYTES];
+    struct stat about;
+    int bytes = snprintf(path, sizeof path, "%s/%s", tree, name);
+    return bytes < (int)sizeof path && stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 /* hwloc would ignore a file or tree that is not there, and show this machine. */
 static int heed_environment(struct wishes *wishes)
 {
     const char *file = getenv("HWLOC_XMLFILE");
     const char *tree = getenv("HWLOC_FSROOT");
-    struct stat about;
     if (wishes->root != NULL) {
         tree = wishes->root;
     }
-    if (wishes->query.xml == NULL && tree != NULL &&
-        (stat(tree, &about) != 0 || !S_ISDIR(about.st_mode))) {
+    if (wishes->query.xml == NULL && tree != NULL && !has_folder(tree, "")) {
         fprintf(stderr, "wirewise wires: %s is no folder: there is no tree of a machine\n", tree);
+        return EXIT_USAGE;
+    }
+    if (wishes->query.xml == NULL && tree != NULL && !has_folder(tree, "sys/devices/system/cpu") &&
+        !has_folder(tree, "sys/bus/cpu/devices")) {
+        fprintf(stderr,
+                "wirewise wires: %s has no sys/devices/system/cpu: it is no tree of a machine, as "
+                "hwloc-gather-topology writes them\n",
+                tree);
         return EXIT_USAGE;
     }
     wishes->tree = tree;

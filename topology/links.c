@@ -342,27 +342,33 @@ static void mark_absent(struct ww_machine *machine)
     }
 }
 
+/* A GPU with links to a switch is told, even where no other one is. */
 static void note_unknown(struct ww_machine *machine)
 {
     int unknown = 0;
-    int generation = 0;
-    for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
-        unknown += machine->gpus[gpu].island < 0;
-        generation = machine->gpus[gpu].generation;
+    int generation = 0; /* of all of them; 0 = they differ */
+    for (int i = 0; i < machine->gpu_count; i++) {
+        const struct ww_gpu *gpu = &machine->gpus[i];
+        if (gpu->island < 0 && !fact_is_known(gpu->links)) {
+            bool same = unknown == 0 || gpu->generation == generation;
+            generation = same ? gpu->generation : 0;
+            unknown++;
+        }
     }
     if (unknown == 0 || machine->gpu_count < 2) {
         return;
     }
+    const char *s = unknown == 1 ? "" : "s";
     if (generation > 0) {
         machine_note(machine,
-                     "The links of %d GPUs are unknown, not absent: nobody told them. Such a part "
+                     "The links of %d GPU%s are unknown, not absent: nobody told them. Such a part "
                      "has up to %d NVLinks (%.0f GB/s) where it is no PCIe card",
-                     unknown, nvlink_generations[generation].links_max,
+                     unknown, s, nvlink_generations[generation].links_max,
                      nvlink_generations[generation].links_max *
                          nvlink_generations[generation].link_gb_s);
     } else {
-        machine_note(machine, "The links of %d GPUs are unknown, not absent: nobody told them",
-                     unknown);
+        machine_note(machine, "The links of %d GPU%s are unknown, not absent: nobody told them",
+                     unknown, s);
     }
 }
 

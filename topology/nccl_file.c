@@ -15,6 +15,7 @@
 #define PORT_GBIT_S_MOST 10000.0 /* some plug-ins tell 10^3 bits per second, not 10^6 */
 #define GPU_GB_S_LEAST 7.0       /* an idle GPU's link, or a made-up bridge's */
 #define NIC_GB_S_LEAST 0.9       /* one lane of what virtual machines make up */
+#define SOCKET_GBIT_S 10.0       /* what NCCL writes where nobody tells an interface's rate */
 
 struct reader {
     struct ww_machine *machine;
@@ -131,6 +132,23 @@ static unsigned device_of_gcn(const char *gcn)
     return 0;
 }
 
+/* Several ranks that share a GPU, or parts of it (MLOPart), stand in one <pci>, each with all links
+ * of the GPU: it is one. */
+static void note_shared(struct reader *reader, int node, const struct ww_gpu *gpu)
+{
+    const struct xml *xml = reader->xml;
+    int count = 0;
+    int about = find_named(xml, xml->nodes[node].child, "gpu");
+    while (about >= 0) {
+        count++;
+        about = find_named(xml, xml->nodes[about].next, "gpu");
+    }
+    if (count > 1) {
+        machine_note(reader->machine, "GPU %s is listed %d times, once for each rank or part of it",
+                     gpu->pci, count);
+    }
+}
+
 static enum ww_status add_gpu(struct reader *reader, int node)
 {
     const struct xml *xml = reader->xml;
@@ -162,6 +180,7 @@ static enum ww_status add_gpu(struct reader *reader, int node)
     gpu->pcie_gb_s = read_pcie(xml, node, GPU_GB_S_LEAST);
     gpu->numa = read_numa(xml, node);
     part_of_gpu(gpu);
+    note_shared(reader, node, gpu);
     return WW_OK;
 }
 
@@ -328,6 +347,42 @@ static enum ww_status visit_all(struct reader *reader)
         machine_note(reader->machine, "The file describes several hosts: this is the first one");
     }
     return status;
+}
+
+/* A socket of which the file tells neither a card nor a rate. A bond has no card either, but its
+ * cards are not listed: they have no address. */
+static bool is_untold(const struct ww_nic *nic)
+{
+    struct ww_fact rate = nic->ports[0].rate_gbit_s;
+    return !nic->rdma && nic->pci[0] == '\0' && strncmp(nic->name, "bond", strlen("bond")) != 0 &&
+           (!fact_is_known(rate) || rate.value == SOCKET_GBIT_S);
+}
+
+/* NCCL lists each interface that has an address, bridges and the ends of containers too. Where
+ * another one is a card's, they are no wires. */
+static void leave_out_untold(struct reader *reader)
+{
+    struct ww_machine *machine = reader->machine;
+    int told = 0;
+    int kept = 0;
+    for (int nic = 0; nic < machine->nic_count; nic++) {
+        told += !machine->nics[nic].rdma && !is_untold(&machine->nics[nic]);
+    }
+    for (int nic = 0; nic < machine->nic_count && told > 0; nic++) {
+        if (!is_untold(&machine->nics[nic])) {
+            machine->nics[kept] = machine->nics[nic];
+            reader->nic_node[kept] = reader->nic_node[nic];
+            reader->nic_far[kept++] = reader->nic_far[nic];
+        }
+    }
+    int left_out = told > 0 ? machine->nic_count - kept : 0;
+    machine->nic_count -= left_out;
+    if (left_out > 0) {
+        machine_note(machine,
+                     "%d interface%s without a card and a rate, as bridges and containers have: "
+                     "left out",
+                     left_out, left_out == 1 ? "" : "s");
+    }
 }
 
 /* ---- Places and links ------------------------------------------------------------------------ */
@@ -545,6 +600,7 @@ static enum ww_status read_machine(struct reader *reader)
 {
     struct ww_machine *machine = reader->machine;
     enum ww_status status = visit_all(reader);
+    leave_out_untold(reader);
     if (status == WW_OK) {
         status = check_addresses(reader);
     }

@@ -203,6 +203,18 @@ static void read_ports(struct ww_machine *machine, struct ww_nic *nic, const cha
     free(entries);
 }
 
+static enum ww_port_state state_of(const struct ww_nic *nic)
+{
+    bool down = true;
+    for (int i = 0; i < nic->port_count; i++) {
+        if (nic->ports[i].state == WW_PORT_UP) {
+            return WW_PORT_UP;
+        }
+        down = down && nic->ports[i].state == WW_PORT_DOWN;
+    }
+    return down ? WW_PORT_DOWN : WW_PORT_UNKNOWN;
+}
+
 /* ---- Devices --------------------------------------------------------------------------------- */
 
 static struct ww_nic *nic_named(struct ww_machine *machine, const char *name)
@@ -337,6 +349,61 @@ static enum ww_status widen_places(struct ww_machine *machine, int before)
     return WW_OK;
 }
 
+/* ---- Virtual functions ----------------------------------------------------------------------- */
+
+/* The NIC of whose card this one is a virtual function, and which can do as much; NULL = none. */
+static const struct ww_nic *owner_of(const struct ww_machine *machine, const char *root,
+                                     const struct ww_nic *nic)
+{
+    char path[PATH_BYTES];
+    char pci[24];
+    int bytes = snprintf(path, sizeof path, "%s/bus/pci/devices/%s/physfn", root, nic->pci);
+    char *target = nic->pci[0] != '\0' && bytes < PATH_BYTES ? realpath(path, NULL) : NULL;
+    bool is_function = target != NULL && pci_normalise(strrchr(target, '/') + 1, pci);
+    free(target);
+    for (int i = 0; i < machine->nic_count && is_function; i++) {
+        const struct ww_nic *owner = &machine->nics[i];
+        if (strcmp(owner->pci, pci) == 0 && owner->rdma >= nic->rdma &&
+            (state_of(owner) == WW_PORT_UP || state_of(nic) != WW_PORT_UP)) {
+            return owner;
+        }
+    }
+    return NULL;
+}
+
+/* Keeps kept[0 .. count - 1] of the NICs, in ascending order, and their places. */
+static void keep_nics(struct ww_machine *machine, const int *kept, int count)
+{
+    for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
+        for (int nic = 0; nic < count; nic++) {
+            machine->places[gpu * count + nic] =
+                machine->places[gpu * machine->nic_count + kept[nic]];
+        }
+    }
+    for (int nic = 0; nic < count; nic++) {
+        machine->nics[nic] = machine->nics[kept[nic]];
+    }
+    machine->nic_count = count;
+}
+
+/* Virtual functions of a card that is there too send through its ports: they add none. */
+static void leave_out_functions(struct ww_machine *machine, const char *root)
+{
+    int kept[MACHINE_NICS_MAX];
+    int count = 0;
+    for (int nic = 0; nic < machine->nic_count; nic++) {
+        if (owner_of(machine, root, &machine->nics[nic]) == NULL) {
+            kept[count++] = nic;
+        }
+    }
+    int left_out = machine->nic_count - count;
+    keep_nics(machine, kept, count);
+    if (left_out > 0) {
+        machine_note(machine, "%d virtual function%s of cards that are listed: left out", left_out,
+                     left_out == 1 ? "" : "s");
+    }
+}
+
 enum ww_status nic_read_sysfs(struct ww_machine *machine, const char *root)
 {
     bool infiniband = false;
@@ -356,6 +423,7 @@ enum ww_status nic_read_sysfs(struct ww_machine *machine, const char *root)
     if (status != WW_OK) {
         return status;
     }
+    leave_out_functions(machine, root);
     if (infiniband || net) {
         machine->nics_known = fact_known(machine->nic_count, WW_SOURCE_SYSFS);
     } else if (machine->nic_count == 0) {
@@ -439,18 +507,6 @@ static double data_rate(const struct ww_port *port)
     return gbit_s;
 }
 
-static enum ww_port_state state_of(const struct ww_nic *nic)
-{
-    bool down = true;
-    for (int i = 0; i < nic->port_count; i++) {
-        if (nic->ports[i].state == WW_PORT_UP) {
-            return WW_PORT_UP;
-        }
-        down = down && nic->ports[i].state == WW_PORT_DOWN;
-    }
-    return down ? WW_PORT_DOWN : WW_PORT_UNKNOWN;
-}
-
 static void conclude_rate(struct ww_machine *machine, struct ww_nic *nic)
 {
     double gbit_s = 0;
@@ -464,7 +520,7 @@ static void conclude_rate(struct ww_machine *machine, struct ww_nic *nic)
     double pcie = 8 * nic->pcie_gb_s.value;
     if (fact_is_known(nic->pcie_gb_s) && gbit_s > pcie) {
         if (source != WW_SOURCE_PARTS && nic->state == WW_PORT_UP) {
-            machine_note(machine, "%s: its ports carry %.0f Gb/s, its PCIe link only %.0f",
+            machine_note(machine, "%s: its ports carry %.4g Gb/s, its PCIe link only %.4g",
                          nic->name, gbit_s, pcie);
         }
         gbit_s = pcie;

@@ -33,8 +33,8 @@ static void check_links(const struct ww_machine *machine, int wanted, struct lin
 {
     const char *name = ww_link_kind_name((enum ww_link_kind)wanted);
     if (machine->gpu_count < 2) {
-        line_say(unmet, "%s%s: there are %d GPUs", unmet->used > 0 ? "; " : "", name,
-                 machine->gpu_count);
+        line_say(unmet, "%s%s: there %s", unmet->used > 0 ? "; " : "", name,
+                 machine->gpu_count == 1 ? "is 1 GPU" : "are 0 GPUs");
         return;
     }
     for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
@@ -96,13 +96,17 @@ static void check_up(const struct ww_machine *machine, int wanted, struct line *
     }
 }
 
-/* Whether a NIC that jobs use is UP in the GPU's package; the one to use may be further away. */
-static bool has_near(const struct ww_machine *machine, int gpu)
+/* Whether a NIC that jobs use is UP in the GPU's package, or may be, for all that is known; the one
+ * to use may be further away. */
+static bool has_near(const struct ww_machine *machine, int gpu, bool maybe)
 {
     bool found = false;
-    for (int nic = 0; nic < machine->nic_count; nic++) {
-        found = found || (machine->nics[nic].wanted && machine->nics[nic].state == WW_PORT_UP &&
-                          machine->places[gpu * machine->nic_count + nic] <= WW_PLACE_PACKAGE);
+    for (int i = 0; i < machine->nic_count; i++) {
+        const struct ww_nic *nic = &machine->nics[i];
+        enum ww_place place = machine->places[gpu * machine->nic_count + i];
+        bool up = nic->state == WW_PORT_UP || (maybe && nic->state == WW_PORT_UNKNOWN);
+        bool here = place <= WW_PLACE_PACKAGE || (maybe && place == WW_PLACE_UNKNOWN);
+        found = found || (nic->wanted && up && here);
     }
     return found;
 }
@@ -112,9 +116,10 @@ static void check_near(const struct ww_machine *machine, int wanted, struct line
     (void)wanted;
     check_gpu(machine, 0, unmet);
     for (int gpu = 0; gpu < machine->gpu_count; gpu++) {
-        if (!has_near(machine, gpu)) {
-            line_say(unmet, "%snear: GPU %d (%s) has no NIC that is UP in its own package",
-                     unmet->used > 0 ? "; " : "", gpu, machine->gpus[gpu].pci);
+        if (!has_near(machine, gpu, false)) {
+            line_say(unmet, "%snear: GPU %d (%s) has no NIC that is %sUP in its own package",
+                     unmet->used > 0 ? "; " : "", gpu, machine->gpus[gpu].pci,
+                     has_near(machine, gpu, true) ? "known to be " : "");
         }
     }
 }

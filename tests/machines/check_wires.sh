@@ -77,6 +77,7 @@ shows "1 x 100 Gb/s RoCE, state of 1 unknown; 1 x up to 200 Gb/s Slingshot" --xm
 shows "cxi0 is said to carry 200000 Gb/s: not believed" --xml "$cloud"
 shows "does not say what 1 of its PCI devices" --xml "$cloud"
 shows '"usable_gbit_s": {"known": "known", "value": 100,' --xml "$cloud" --json
+shows "no RDMA; 1 x 10 Gb/s + 1 x 1 Gb/s Ethernet" --xml "$machines/bridged.nccl.xml"
 tray=$machines/tray.nccl.xml
 shows "FAULT: the file has no links of GPU 1 (0009:06:00.0)" --xml "$tray"
 shows "3 GPUs on NVSwitch, 900 GB/s each, the links of 1 unknown; network cards unknown" \
@@ -97,6 +98,7 @@ else
 fi
 HWLOC_FSROOT=/nowhere/at/all refuses 2 "is no folder"
 refuses 2 "is no folder" --root /nowhere/at/all
+refuses 2 "$machines has no sys/devices/system/cpu" --root "$machines"
 refuses 2 "is a folder" --xml "$machines"
 refuses 2 "is a device" --xml /dev/zero
 mkfifo "$work/nobody"

@@ -49,6 +49,7 @@ Test(machine, a_file_in_nccl_s_format_is_read)
     expect_unmet(machine, "gpu,nvlink,nvswitch", "");
     expect_unmet(machine, "ib", "InfiniBand: no port is known to be UP (0 DOWN, 1 in unknown");
     expect_unmet(machine, "efa", "0 DOWN, 1 in unknown state");
+    expect_unmet(machine, "near", "GPU 0 (0000:11:00.0) has no NIC that is known to be UP in its");
     ww_machine_destroy(machine);
 }
 
@@ -64,6 +65,20 @@ Test(machine, a_sentence_sums_it_up)
     cr_expect_str_eq(text, "NVSwitch island of 4 GPUs");
     ww_machine_verdict(machine, text, 8);
     cr_expect_str_eq(text, "4 GPUs ");
+    ww_machine_destroy(machine);
+}
+
+Test(machine, bridges_and_ends_of_containers_are_no_wires)
+{
+    struct ww_machine *machine = NULL;
+    cr_assert_eq(read_file("bridged.nccl.xml", &machine), WW_OK);
+    cr_assert_eq(machine->nic_count, 2);
+    cr_expect_str_eq(machine->nics[0].name, "bond0");
+    cr_expect_eq(machine->places[0], WW_PLACE_UNKNOWN, "it stands under both CPUs");
+    cr_expect_str_eq(machine->nics[1].name, "eno1");
+    cr_expect_eq(machine->places[1], WW_PLACE_SYS);
+    cr_expect_eq(machine->nics_known.value, 2);
+    expect_note(machine, "2 interfaces without a card and a rate");
     ww_machine_destroy(machine);
 }
 
@@ -95,6 +110,38 @@ Test(machine, only_the_first_of_several_hosts_is_read)
     cr_expect_eq(machine->gpu_count, 1);
     cr_expect_eq(machine->numa_nodes.value, 1);
     expect_note(machine, "describes several hosts: this is the first one");
+    ww_machine_destroy(machine);
+}
+
+Test(machine, who_has_links_to_a_switch_is_told)
+{
+    struct ww_machine *machine = NULL;
+    cr_assert_eq(read_text("<system version=\"1\"><cpu numaid=\"0\">"
+                           "<pci busid=\"8:6:0\" class=\"0x030200\"><gpu dev=\"0\" sm=\"103\">"
+                           "<nvlink target=\"fffffff:ff:ff.0\" count=\"18\" tclass=\"0x068000\"/>"
+                           "</gpu></pci><pci busid=\"9:6:0\" class=\"0x030200\">"
+                           "<gpu dev=\"1\" sm=\"70\"/></pci></cpu></system>",
+                           &machine),
+                 WW_OK);
+    cr_expect_eq(machine->gpus[0].links.value, 18);
+    expect_note(machine, "The links of 1 GPU are unknown, not absent: nobody told them. Such a "
+                         "part has up to 6 NVLinks");
+    ww_machine_destroy(machine);
+}
+
+Test(machine, ranks_that_share_a_gpu_have_one_and_it_is_said)
+{
+    struct ww_machine *machine = NULL;
+    cr_assert_eq(read_text("<system version=\"1\"><cpu numaid=\"0\">"
+                           "<pci busid=\"2:81:0\" class=\"0x030200\"><gpu dev=\"0\" sm=\"100\" "
+                           "mlopart=\"0\"/><gpu dev=\"0\" sm=\"100\" mlopart=\"1\"/></pci>"
+                           "<pci busid=\"3:81:0\" class=\"0x030200\"><gpu dev=\"1\" sm=\"100\"/>"
+                           "</pci></cpu></system>",
+                           &machine),
+                 WW_OK);
+    cr_expect_eq(machine->gpu_count, 2);
+    expect_note(machine, "GPU 0002:81:00.0 is listed 2 times, once for each rank or part of it");
+    cr_expect_not(paper_notes(machine, "GPU 0003:81:00.0 is listed"));
     ww_machine_destroy(machine);
 }
 

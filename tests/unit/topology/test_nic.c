@@ -232,6 +232,20 @@ Test(nic, rates_of_old_line_codes_are_those_of_their_data)
     }
 }
 
+Test(nic, a_cap_that_is_near_is_told_from_what_it_caps)
+{
+    static const struct port port = {"mlx5_0",    1,           "InfiniBand",
+                                     "4: ACTIVE", "5: LinkUp", "40 Gb/sec (4X QDR)"};
+    cr_assert_not_null(mkdtemp(root));
+    plant_device("infiniband", "mlx5_0", "0000:01:00.0", mellanox);
+    plant_port(&port);
+    plant("bus/pci/devices/0000:01:00.0", "current_link_width", "4");
+    plant("bus/pci/devices/0000:01:00.0", "current_link_speed", "8 GT/s");
+    struct ww_machine *machine = read_root();
+    expect_note(machine, "its ports carry 32 Gb/s, its PCIe link only 31.51");
+    ww_machine_destroy(machine);
+}
+
 Test(nic, ports_without_a_device_to_use_them_by_are_named)
 {
     static const struct port port = {"mlx5_0",    1,           "InfiniBand",
@@ -283,6 +297,47 @@ Test(nic, interfaces_are_ethernet_or_belong_to_rdma)
     cr_expect_eq(named(machine, "eth0")->kind, WW_NIC_ETHERNET);
     cr_expect_eq(named(machine, "eth0")->state, WW_PORT_DOWN);
     cr_expect_eq(named(machine, "eth0")->rate_gbit_s.known, WW_FACT_UNKNOWN);
+    ww_machine_destroy(machine);
+}
+
+/* Says that one device is a virtual function of another. */
+static void plant_function(const char *pci, const char *of)
+{
+    char path[512];
+    char target[512];
+    snprintf(path, sizeof path, "bus/pci/devices/%s", pci);
+    plant_folders(path);
+    snprintf(path, sizeof path, "%s/bus/pci/devices/%s/physfn", root, pci);
+    snprintf(target, sizeof target, "../../../../devices/%s", of);
+    cr_assert_eq(symlink(target, path), 0);
+}
+
+Test(nic, virtual_functions_share_the_ports_of_their_card)
+{
+    static const struct port ports[] = {
+        {"mlx5_0", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"},
+        {"mlx5_1", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"},
+        {"mlx5_2", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"},
+        {"mlx5_3", 1, "InfiniBand", "1: DOWN", "2: Polling", "10 Gb/sec (4X SDR)"},
+        {"mlx5_4", 1, "InfiniBand", "4: ACTIVE", "5: LinkUp", "200 Gb/sec (4X HDR)"}};
+    static const char *const addresses[] = {"0000:01:00.1", "0000:01:00.0", "0000:02:00.1",
+                                            "0000:03:00.0", "0000:03:00.1"};
+    cr_assert_not_null(mkdtemp(root));
+    for (int i = 0; i < 5; i++) {
+        plant_device("infiniband", ports[i].device, addresses[i], mellanox);
+        plant_port(&ports[i]);
+    }
+    plant_function("0000:01:00.1", "0000:01:00.0");
+    plant_folders("devices/0000:02:00.0");
+    plant_function("0000:02:00.1", "0000:02:00.0"); /* whose card this container does not see */
+    plant_function("0000:03:00.1", "0000:03:00.0"); /* whose card's own port is DOWN */
+    struct ww_machine *machine = read_root();
+    cr_assert_eq(machine->nic_count, 4);
+    for (int i = 0; i < 4; i++) {
+        cr_expect_str_eq(machine->nics[i].name, ports[i + 1].device);
+    }
+    cr_expect_eq(machine->nics_known.value, 4);
+    expect_note(machine, "1 virtual function of cards that are listed");
     ww_machine_destroy(machine);
 }
 
