@@ -62,7 +62,7 @@ static size_t keys_keep(uint32_t *keys, size_t count, struct digit digit, uint32
 }
 
 /* From the upper bits down: each digit leaves the keys that share it with the one looked for. */
-static struct selection radix_select(uint32_t *keys, size_t count, size_t rank)
+struct selection selection_among(uint32_t *keys, size_t count, size_t rank)
 {
     static const struct digit digits[] = {{20, 0x7ff}, {10, 0x3ff}, {0, 0x3ff}};
     struct selection found = {0, 0, count};
@@ -171,12 +171,17 @@ static size_t keys_of(const struct sparse_kernels *kernels, const struct selecti
     return keys_of_lines(kernels, source, threshold, keys);
 }
 
+uint32_t selection_below(uint32_t hint)
+{
+    return hint > HINT_DROP ? hint - HINT_DROP : 1;
+}
+
 /* A key that is probably a little below the one looked for, 1 where there is no telling. */
 static uint32_t guess_low(const struct sparse_kernels *kernels,
                           const struct selection_source *source, size_t rank, uint32_t *room)
 {
-    if (source->hint > HINT_DROP) {
-        return source->hint - HINT_DROP;
+    if (selection_below(source->hint) > 1) {
+        return selection_below(source->hint);
     }
     double count = (double)selection_count(source);
     double wanted = fmin(GUESS_HITS / (double)rank, 1.0 / GUESS_SHARE) * count;
@@ -188,7 +193,7 @@ static uint32_t guess_low(const struct sparse_kernels *kernels,
     double hits = (double)rank / count * (double)selection_count(&sample);
     size_t lower_rank = (size_t)(hits + 5.0 * sqrt(hits)) + 2;
     size_t found = keys_of(kernels, &sample, 1, room);
-    return lower_rank <= found ? radix_select(room, found, lower_rank).key : 1;
+    return lower_rank <= found ? selection_among(room, found, lower_rank).key : 1;
 }
 
 size_t selection_count(const struct selection_source *source)
@@ -204,7 +209,7 @@ struct selection selection_find(const struct sparse_kernels *kernels,
     for (uint32_t drop = GUESS_DROP;; drop *= 2) {
         size_t found = keys_of(kernels, source, guess, room);
         if (found >= rank) {
-            return radix_select(room, found, rank);
+            return selection_among(room, found, rank);
         }
         /* Zeros need no room: there are as many as there are others missing. */
         if (guess == 1) {

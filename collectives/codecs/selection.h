@@ -24,6 +24,13 @@ struct selection {
     size_t equal; /* elements with this very key; above + equal >= rank */
 };
 
+/* A key that is seldom above the one looked for, where that is near the hint; 1 where there is no
+ * telling. */
+uint32_t selection_below(uint32_t hint);
+
+/* As selection_find among keys that are there; their order changes. 1 <= rank <= count. */
+struct selection selection_among(uint32_t *keys, size_t count, size_t rank);
+
 /* Elements that are looked at. */
 size_t selection_count(const struct selection_source *source);
 

@@ -21,6 +21,7 @@
 
 #include "codecs/selection.h"
 #include "codecs/topk_layout.h"
+#include "kernels/sparse_one.h"
 
 /* A sample for the threshold is expected to hit so many chosen elements: 4096 give 1.6 % of
  * standard deviation; where these cost more than a share of all elements, at least 2500: 2 %. */
@@ -163,13 +164,92 @@ static size_t cut_choose(struct encoder *encoder, struct piece *piece, struct cu
     return ties_choose(encoder, piece, cut->key, ties);
 }
 
-/* Entries that are the chunk's largest: so many of them go, first come first. */
-static size_t fixed_choose(struct encoder *encoder, struct piece *piece, size_t share)
+static bool is_overwritten(const struct stretch *stretch)
+{
+    return stretch->next != NULL &&
+           (stretch->next == stretch->values || stretch->next == stretch->residual);
+}
+
+/* What an element was that is an entry now: what it sends and what it left add up without rounding.
+ */
+static float entry_sum(const struct stretch *stretch, uint16_t offset, uint16_t code)
+{
+    if (is_overwritten(stretch)) {
+        return stretch->next[offset] + bf16_widen(code);
+    }
+    return stretch->values[offset] + sparse_residual(stretch, offset);
+}
+
+/* Leaves the entries above key, and the first so many of those equal to it; others are as if they
+ * had not been chosen. Returns how many are left. */
+static size_t entries_cut(struct room *room, const struct stretch *stretch, size_t entries,
+                          uint32_t key, size_t ties)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < entries; i++) {
+        uint32_t own = sparse_key(room->kept[i]);
+        bool ties_in = own == key && ties > 0;
+        bool stays = own > key || ties_in;
+        uint16_t offset = room->offsets[i];
+        ties -= ties_in;
+        if (!stays) {
+            sparse_next(stretch, offset, room->kept[i]);
+        }
+        room->offsets[left] = offset;
+        room->codes[left] = room->codes[i];
+        left += stays;
+    }
+    return left;
+}
+
+/* The guess was too high: all is as it was, or the sums take the place of what they are made of. */
+static void piece_restore(struct encoder *encoder, struct piece *piece, size_t entries)
+{
+    struct stretch *stretch = &piece->stretch;
+    if (is_overwritten(stretch)) {
+        entries_cut(&encoder->room, stretch, entries, UINT32_MAX, 0);
+        stretch->values = stretch->next;
+        stretch->residual = NULL;
+    }
+}
+
+/* Chooses by a guess, in one pass, and cuts what is too much: *entries. False where the guess was
+ * too high. Where values that are not finite were among few entries they stay few: what they were
+ * added to is nowhere else any more. */
+static bool near_choose(struct encoder *encoder, struct piece *piece, size_t share, uint32_t guess,
+                        size_t *entries)
 {
     struct room *room = &encoder->room;
+    const struct stretch *stretch = &piece->stretch;
+    size_t wild_before = encoder->result.wild;
+    size_t found = part_choose(encoder, piece, 0, stretch->count, guess, 0);
+    for (size_t i = 0; i < found; i++) {
+        room->kept[i] = entry_sum(stretch, room->offsets[i], room->codes[i]);
+        room->keys[i] = sparse_key(room->kept[i]);
+    }
+    *entries = found;
+    if (found < share) {
+        if (encoder->result.wild > wild_before && is_overwritten(stretch)) {
+            return true;
+        }
+        encoder->result.wild = wild_before;
+        piece_restore(encoder, piece, found);
+        return false;
+    }
+    struct selection cut = selection_among(room->keys, found, share);
+    encoder->last_key = cut.key;
+    *entries = cut.key >= SPARSE_KEY_INFINITY
+                   ? entries_cut(room, stretch, found, SPARSE_KEY_INFINITY - 1, 0)
+                   : entries_cut(room, stretch, found, cut.key, share - cut.above);
+    return true;
+}
+
+/* In two passes: finds the cut, then chooses. */
+static size_t exact_choose(struct encoder *encoder, struct piece *piece, size_t share)
+{
     struct selection_source chunk = {.stretch = &piece->stretch, .momentum = piece->has_momentum};
     chunk.hint = encoder->last_key;
-    struct selection found = selection_find(encoder->kernels, &chunk, share, room->keys);
+    struct selection found = selection_find(encoder->kernels, &chunk, share, encoder->room.keys);
     encoder->last_key = found.key;
     size_t count = piece->stretch.count;
     /* Elements that are not finite leave all else as it was: the surplus is just not sent. */
@@ -179,9 +259,23 @@ static size_t fixed_choose(struct encoder *encoder, struct piece *piece, size_t 
     if (found.key > 0 && found.above + found.equal > share) {
         return ties_choose(encoder, piece, found.key, share - found.above);
     }
-    size_t entries = part_choose(encoder, piece, 0, count, found.key > 0 ? found.key : 1, 0);
-    memset(room->offsets + entries, 0, (share - entries) * sizeof(uint16_t));
-    memset(room->codes + entries, 0, (share - entries) * sizeof(uint16_t));
+    return part_choose(encoder, piece, 0, count, found.key > 0 ? found.key : 1, 0);
+}
+
+/* Entries that are the chunk's largest: so many of them go, first come first. */
+static size_t fixed_choose(struct encoder *encoder, struct piece *piece, size_t share)
+{
+    const struct room *room = &encoder->room;
+    uint32_t guess = selection_below(encoder->last_key);
+    size_t entries;
+    if (guess == 1 || piece->has_momentum != NULL ||
+        !near_choose(encoder, piece, share, guess, &entries)) {
+        entries = exact_choose(encoder, piece, share);
+    }
+    if (entries < share) {
+        memset(room->offsets + entries, 0, (share - entries) * sizeof(uint16_t));
+        memset(room->codes + entries, 0, (share - entries) * sizeof(uint16_t));
+    }
     return entries;
 }
 

@@ -589,6 +589,79 @@ Test(topk, fixed_frames_are_equally_long_and_carry_the_largest)
     }
 }
 
+/* One chunk of a party as a frame of its own, so that nothing hints at its cut. */
+static void expect_same_alone(const struct party *party, size_t first)
+{
+    struct party *alone = party_open(party->spec.density, true, CODEC_CHUNK);
+    memcpy(alone->values, party->values + first, CODEC_CHUNK * sizeof(float));
+    memcpy(alone->residual, party->before + first, CODEC_CHUNK * sizeof(float));
+    party_step(alone, 0, false);
+    for (size_t i = 0; i < CODEC_CHUNK; i++) {
+        cr_assert_eq(bits_of(party->decoded[first + i]), bits_of(alone->decoded[i]), "element %zu",
+                     first + i);
+        cr_assert_eq(bits_of(party->next[first + i]), bits_of(alone->next[i]), "element %zu",
+                     first + i);
+    }
+    party_close(alone);
+}
+
+static void fill_chunk(struct party *party, size_t chunk, float scale)
+{
+    for (size_t i = chunk * CODEC_CHUNK; i < (chunk + 1) * CODEC_CHUNK; i++) {
+        party->values[i] = scale * chance_gauss();
+    }
+}
+
+/* The cut of the chunk before is where looking for the next one begins. */
+Test(topk, what_the_chunk_before_sent_changes_nothing)
+{
+    static const float scales[] = {1.0f, 1.0f, 1.2f, 1e-3f, 1e3f, 1e-12f, 0, 1.0f, 1.02f};
+    static const float densities[] = {0.001f, 0.01f, 0.3f};
+    const size_t chunks = LENGTH(scales);
+    for (size_t i = 0; i < 2 * LENGTH(densities); i++) {
+        struct party *party = party_open(densities[i / 2], true, chunks * CODEC_CHUNK);
+        float *apart = memory(party->count * sizeof *apart);
+        for (uint64_t step = 0; step < 2; step++) {
+            for (size_t chunk = 0; chunk < chunks; chunk++) {
+                fill_chunk(party, chunk, scales[chunk]);
+            }
+            party->values[2 * CODEC_CHUNK + 77] = INFINITY; /* where the guess will do */
+            party->next = i % 2 == 0 || step == 0 ? party->residual : apart;
+            party_step(party, step, false);
+            cr_assert_eq(party->result.wild, 1);
+            for (size_t chunk = 0; chunk < chunks; chunk++) {
+                expect_same_alone(party, chunk * CODEC_CHUNK);
+            }
+        }
+        free(apart);
+        party_close(party);
+    }
+}
+
+/* In place what a value was added to is gone when the guess turns out to be too high. */
+Test(topk, what_is_not_finite_behind_larger_chunks_leaves_the_residual_alone)
+{
+    for (int in_place = 0; in_place < 2; in_place++) {
+        struct party *party = party_open(0.01f, true, 3 * CODEC_CHUNK);
+        float *apart = memory(party->count * sizeof *apart);
+        for (size_t chunk = 0; chunk < 3; chunk++) {
+            fill_chunk(party, chunk, chunk == 0 ? 1.0f : 1e-4f);
+        }
+        party_step(party, 0, false);
+        party->values[CODEC_CHUNK + 5] = NAN;
+        party->values[2 * CODEC_CHUNK + 6] = -INFINITY;
+        party->next = in_place == 1 ? party->residual : apart;
+        party_step(party, 1, false);
+        expect_law(party);
+        cr_assert_eq(party->result.wild, 2);
+        cr_assert_eq(party->result.bytes, codec_topk.frame_bytes_max(&party->spec, party->count));
+        cr_assert(isnan(party->decoded[CODEC_CHUNK + 5]));
+        cr_assert(isinf(party->decoded[2 * CODEC_CHUNK + 6]));
+        free(apart);
+        party_close(party);
+    }
+}
+
 /* ---- Decoding ---- */
 
 Test(topk, ranges_decode_like_the_whole_to_a_scale_or_added)
