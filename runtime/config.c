@@ -335,11 +335,16 @@ static int distance(const char *a, const char *b)
     return row[length];
 }
 
-/* Read by transport/env_launch.c; settings of a world, not of a context. */
-static bool is_of_world(const char *name)
+/* Settings of a world (transport/env_launch.c) and of the tests, not of a context. */
+static bool is_read_elsewhere(const char *name)
 {
-    return strcmp(name, PREFIX "ADDRESS") == 0 || strcmp(name, PREFIX "JOB") == 0 ||
-           strcmp(name, PREFIX "ENV_TIMEOUT_S") == 0;
+    static const char *const names[] = {"ADDRESS", "JOB", "ENV_TIMEOUT_S", "MACHINES", "SIM_SEED"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name + sizeof PREFIX - 1, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void warn_unknown(const char *name)
@@ -373,7 +378,7 @@ static void warn_about_environment(void)
         char name[64];
         if (strncmp(*entry, PREFIX, sizeof PREFIX - 1) == 0 && equals != NULL) {
             snprintf(name, sizeof name, "%.*s", (int)(equals - *entry), *entry);
-            if (!is_of_world(name)) {
+            if (!is_read_elsewhere(name)) {
                 warn_unknown(name);
             }
         }
