@@ -135,19 +135,21 @@ static void choose_basis(struct ww_context *context, const struct vote *votes)
     }
 }
 
+/* What may fail here fails before the ranks meet: behind that nobody is waited for in vain. */
 enum ww_status buckets_agree(struct ww_context *context)
 {
     size_t size = (size_t)context->world.size;
-    enum ww_status status = call_meet(context, "ww_tensors_commit", GATE_LABEL_LAYOUT);
-    if (status != WW_OK) {
-        return status;
-    }
     struct vote own = {.layout = hash_layout(context), .threaded = context->thread != NULL};
     struct record *all = calloc(size, sizeof *all);
     struct vote *votes = calloc(size, sizeof *votes);
     int usual;
+    enum ww_status status = WW_OK;
     if (all == NULL || votes == NULL) {
         status = log_failure(WW_NO_MEMORY, "no memory to compare tensors with %zu ranks", size);
+        goto free_all;
+    }
+    status = call_meet(context, "ww_tensors_commit", GATE_LABEL_LAYOUT);
+    if (status != WW_OK) {
         goto free_all;
     }
     status = world_gather(&context->world, &own, votes, sizeof own);

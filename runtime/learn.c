@@ -172,7 +172,7 @@ enum ww_status context_agree_choices(struct ww_context *context)
     if (context->world.size > 1) {
         selector_describe(context->selector, summary, sizeof summary);
         status = topology_agree(&context->world, &context->topology, "choice of algorithms",
-                                selector_hash(context->selector), summary, &same);
+                                selector_hash(context->selector), summary, context->votes, &same);
     }
     if (status == WW_OK && !same) {
         status = make_selector(context, NULL); /* all together: fixed rules need no prices */

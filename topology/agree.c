@@ -51,15 +51,20 @@ static void tell_difference(const struct topology *topology, const struct conclu
 }
 
 enum ww_status topology_agree(const struct ww_world *world, const struct topology *topology,
-                              const char *what, uint64_t hash, const char *summary, bool *same)
+                              const char *what, uint64_t hash, const char *summary, int32_t *votes,
+                              bool *same)
 {
     struct conclusion own = {.hash = hash};
     struct conclusion *all = calloc((size_t)world->size, sizeof *all);
+    enum ww_status status = WW_OK;
     if (all == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", world->size);
+        status = log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", world->size);
     }
     snprintf(own.summary, sizeof own.summary, "%s", summary);
-    enum ww_status status = world_gather(world, &own, all, sizeof own);
+    status = topology_all_well(world, topology, status, votes);
+    if (status == WW_OK) {
+        status = world_gather(world, &own, all, sizeof own);
+    }
     if (status == WW_OK) {
         int usual;
         int odd = vote_odd_one(&all->hash, world->size, sizeof *all, sizeof all->hash, &usual);

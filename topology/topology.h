@@ -187,11 +187,13 @@ enum ww_status topology_all_well(const struct ww_world *world, const struct topo
  * what     for the sentence: "the prices of plans"
  * hash     of the whole conclusion
  * summary  of it in words, cut at TOPOLOGY_SUMMARY_BYTES - 1 bytes
+ * votes    room for [size]
  * *same    equal on all ranks; where it is false rank 0 warns, with the odd rank and both summaries
- * Returns  WW_OK, WW_NO_MEMORY, WW_TRANSPORT_FAILED. */
+ * Returns  WW_OK, WW_NO_MEMORY, WW_PEER_FAILED where another rank has none, WW_TRANSPORT_FAILED. */
 #define TOPOLOGY_SUMMARY_BYTES 512
 enum ww_status topology_agree(const struct ww_world *world, const struct topology *topology,
-                              const char *what, uint64_t hash, const char *summary, bool *same);
+                              const char *what, uint64_t hash, const char *summary, int32_t *votes,
+                              bool *same);
 
 void topology_finish(struct topology *topology);
 

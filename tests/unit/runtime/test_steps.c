@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "values.h"
 #include "world.h"
@@ -293,6 +294,48 @@ Test(steps, tensors_can_be_waited_for_before_the_end)
         training.waits = true;
         training.steps = 4;
         expect_exact(&training);
+    }
+}
+
+/* The last rank waits for a result; the others do not, and are in a single call. */
+static void wait_on_one_rank(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = world_config();
+    config.gradient_op = WW_SUM;
+    config.timeout_s = 20;
+    config.shared_memory = *(const bool *)shared;
+    struct ww_context *context = world_context(world, &config);
+    struct ww_tensor *tensor;
+    size_t count = 20000;
+    float *values = malloc(count * sizeof *values);
+    bool last = world->rank == world->size - 1;
+    check_status(ww_tensor_add(context, "late", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = 1;
+    }
+    if (last) {
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    check_status(ww_tensor_start(tensor, values), WW_OK);
+    if (last) {
+        check_status(ww_tensor_wait(tensor), WW_OK);
+    }
+    int32_t calls = 1;
+    check_status(ww_all_reduce(context, &calls, &calls, 1, WW_I32, WW_SUM), WW_OK);
+    check_status(ww_step_end(context, NULL), WW_OK);
+    check(calls == world->size && values[count - 1] == (float)world->size, "%d and %g", (int)calls,
+          (double)values[count - 1]);
+    ww_context_destroy(context);
+    free(values);
+}
+
+Test(steps, a_rank_may_wait_for_a_tensor_while_others_are_in_a_single_call)
+{
+    for (int memory = 0; memory <= 1; memory++) {
+        bool shared = memory == 1;
+        world_run(3, wait_on_one_rank, &shared);
     }
 }
 

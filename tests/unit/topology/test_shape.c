@@ -205,10 +205,11 @@ static void compare_opinions(const struct ww_world *world, void *shared)
     bool is_odd = world->rank == opinion->odd;
     bool same = is_odd;
     struct topology topology;
+    int32_t votes[8];
     const struct topology_setup setup = {.host = is_odd ? "far" : "near", .settings = ""};
     check_status(topology_exchange(world, &setup, &topology), WW_OK);
     check_status(topology_agree(world, &topology, "the choice of plans", is_odd ? 1 : 2,
-                                is_odd ? "ring" : "tree", &same),
+                                is_odd ? "ring" : "tree", votes, &same),
                  WW_OK);
     check(same == (opinion->odd < 0), "rank %d", world->rank);
     topology_finish(&topology);
