@@ -289,6 +289,16 @@ runs 10 skew wild loss --check
 runs 0 skew --check --alert skew=60
 runs 0 int8 --check
 runs 0 nulls --check
+# Probes that take five times as long as encoded steps are no slow steps, alone or in a line with
+# others, nor where the run was killed.
+sed '/"probes": 1,/s/"step_s": 0.1,/"step_s": 0.5,/' int8 >dear
+runs 0 dear --check
+grep -v summary dear >dear-killed
+runs 0 dear-killed --check --alert slow
+sed -e 's/"step_s": 0.45,/"step_s": 1.6,/' -e 's/"dense_s": 0.1,/"dense_s": 1.25,/' probed \
+    >dear-lines
+runs 0 dear-lines --check
+runs 14 dear slow --check --alert slow
 refuses 2 "--budget needs --prices" int8 --budget 5
 refuses 2 "write an amount of money" int8 --prices prices --budget -5
 refuses 2 "'los' is no rule" int8 --alert los

@@ -12,6 +12,8 @@
 struct pace {
     double step_s;
     double steps;
+    double coded_s; /* one of them takes, apart from what probes took longer */
+    double probes;  /* of the steps, went dense to be compared with */
 };
 
 static int by_seconds(const void *left, const void *right)
@@ -78,7 +80,22 @@ static void add_up(struct account *account)
     }
 }
 
-/* The median of all steps and how many of them are slow. */
+static struct pace pace_of(const struct ledger *ledger, const struct ledger_line *line)
+{
+    const double *numbers = line->numbers;
+    double steps = numbers[LEDGER_STEPS];
+    double longer = ledger->dense_s - ledger->coded_s; /* NAN without a summary */
+    /* Beside their shadows steps were encoded. */
+    double probes = numbers[LEDGER_SHADOW] > 0 ? 0 : fmin(numbers[LEDGER_PROBES], steps);
+    double more = longer > 0 ? probes * longer : 0;
+    return (struct pace){.step_s = numbers[LEDGER_STEP_S] / steps,
+                         .steps = steps,
+                         .coded_s = (numbers[LEDGER_STEP_S] - more) / steps,
+                         .probes = probes};
+}
+
+/* The median of all steps and how many of them are slow, probes aside: where a codec pays they are
+ * meant to take longer. */
 static bool find_pace(struct account *account)
 {
     const struct ledger *ledger = account->ledger;
@@ -89,11 +106,10 @@ static bool find_pace(struct account *account)
         return false;
     }
     for (size_t i = 0; i < ledger->line_count; i++) {
-        const double *numbers = ledger->lines[i].numbers;
-        if (!isnan(numbers[LEDGER_STEP_S])) {
-            paces[count++] = (struct pace){numbers[LEDGER_STEP_S] / numbers[LEDGER_STEPS],
-                                           numbers[LEDGER_STEPS]};
-            steps += numbers[LEDGER_STEPS];
+        const struct ledger_line *line = &ledger->lines[i];
+        if (!isnan(line->numbers[LEDGER_STEP_S])) {
+            paces[count++] = pace_of(ledger, line);
+            steps += line->numbers[LEDGER_STEPS];
         }
     }
     qsort(paces, count, sizeof(paces[0]), by_seconds);
@@ -105,8 +121,8 @@ static bool find_pace(struct account *account)
     account->median_step_s = count > 0 ? paces[middle].step_s : (double)NAN;
     account->slow_steps = count > 0 ? 0 : (double)NAN;
     for (size_t i = 0; i < count; i++) {
-        bool slow = paces[i].step_s > ACCOUNT_SLOW * account->median_step_s;
-        account->slow_steps += slow ? paces[i].steps : 0;
+        bool slow = paces[i].coded_s > ACCOUNT_SLOW * account->median_step_s;
+        account->slow_steps += slow ? paces[i].steps - paces[i].probes : 0;
     }
     free(paces);
     return true;

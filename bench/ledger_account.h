@@ -11,10 +11,10 @@ struct account {
     const struct ledger *ledger; /* borrowed */
     struct ledger_line total;    /* of the summary, or added up from the steps */
     double steps;
-    double unjudged;      /* of these, so many are not in total.saved: their saving is not known */
-    double mean_step_s;   /* NAN without steps, as all that follows */
-    double median_step_s; /* lines about several steps count as that many equal ones */
-    double slow_steps;
+    double unjudged;       /* of these, so many are not in total.saved: their saving is not known */
+    double mean_step_s;    /* NAN without steps, as all that follows */
+    double median_step_s;  /* lines about several steps count as that many equal ones */
+    double slow_steps;     /* without probes, which may take as long as dense steps do */
     int slowest;           /* the rank that came last in most lines' steps, -1 = not known ... */
     double slowest_share;  /* ... and in how many of all steps; NAN = not known */
     double leaving;        /* bytes that this rank sent to other hosts, without control */

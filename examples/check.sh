@@ -188,6 +188,7 @@ refuses() {
         --lr-schedule steps
     refused 2 "--lr-warmup=-1: give a whole number from 0 to" 1 --lr-warmup=-1
     refused 2 "--momentum=1: give a number from 0 to less than 1" 1 --momentum 1
+    refused 2 "--outer-rate=0: give a number above 0" 2 --local-steps 4 --outer-rate 0
     refused 2 "--size=huge: there are the sizes default and small" 1 --size huge
     refused 2 "--optimizer=lamb: there are the optimizers adam and sgd" 1 --optimizer lamb
     refused 2 "a batch of 10 sequences cannot be shared by 3 ranks; .* for example 12" 3 \
@@ -317,10 +318,13 @@ refuses_checkpoints() {
         2 --size small --local-steps 8 --quiet --checkpoint "$two" --resume
     must_train 2 --size small --steps 4 --local-steps 4 --quiet --checkpoint "$two" --resume
     refused 2 "--resume: say from where" 2 --size small --resume
-    ranks 2 --size small --steps 1 --quiet --checkpoint "$folder/no/where"
-    [ $? -eq 4 ] || fail "a folder that cannot be made is no error"
-    grep -q 'no/where cannot be made: No such file' "$folder/err" ||
-        fail "a folder that cannot be made is not named: $(cat "$folder/err")"
+    # Before anything is trained, and not when the first save is due.
+    refused 2 "--checkpoint=: name a folder" 2 --size small --checkpoint=
+    refused 4 "--checkpoint=$folder/no/where cannot take files: No such file" \
+        2 --size small --steps 1 --quiet --checkpoint "$folder/no/where"
+    : >"$folder/file"
+    refused 4 "--checkpoint=$folder/file cannot take files: Not a directory" \
+        2 --size small --steps 1 --quiet --checkpoint "$folder/file" --resume
 }
 
 # goes_with OPTION...: a signal: everybody saves and goes, with exit code 6, and others go on.

@@ -358,6 +358,10 @@ static error_t finish_outer(struct argp_state *state)
                    parsing->outer);
         return EINVAL;
     }
+    if (!(outer->rate > 0)) {
+        argp_error(state, "--outer-rate=%g: give a number above 0", outer->rate);
+        return EINVAL;
+    }
     if (outer->local_steps > 1 && parsing->codec_named) {
         argp_error(state,
                    "--codec is for gradients, and local steps send none: give --outer-codec");
@@ -401,6 +405,10 @@ static error_t parse_checkpoint(int key, char *value, struct argp_state *state)
     struct options *options = ((struct parsing *)state->input)->options;
     switch (key) {
     case KEY_CHECKPOINT:
+        if (value[0] == '\0') {
+            argp_error(state, "--checkpoint=: name a folder");
+            return EINVAL;
+        }
         options->checkpoint = value;
         return 0;
     case KEY_CHECKPOINT_EVERY:

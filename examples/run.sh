@@ -8,7 +8,8 @@
 #                               --local-steps, --staleness, --checkpoint and --resume)
 #   RANKS=2 bash examples/run.sh                                another number of ranks
 #   WIREWISE_SHAPE= bash examples/run.sh                        this machine as it is
-# Exit: the trainer's (0 done, 2 usage, 4 environment, 5 communication), 4 when the build fails.
+# Exit: the trainer's (0 done, 2 usage, 4 environment, 5 communication, 6 told to go and saved), 4
+# when the build fails.
 set -uo pipefail
 
 ranks=${RANKS:-4}
@@ -51,6 +52,8 @@ if [ "$(id -u)" -eq 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 export OPENBLAS_NUM_THREADS=1
+settings=${OMPI_ALLOW_RUN_AS_ROOT:+OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 }
+settings+=OPENBLAS_NUM_THREADS=1
 
 # train NAME OPTION...: shows a run and keeps its last lines in $build/NAME.txt.
 train() {
@@ -60,14 +63,17 @@ train() {
     return "${PIPESTATUS[0]}"
 }
 
-again="mpirun --oversubscribe -n $ranks $train"
+# again OPTION...: the line that repeats a run in any shell.
+again() {
+    echo "again:      $settings mpirun --oversubscribe -n $ranks $(printf '%q ' "$train" "$@")"
+}
 for option in "$@"; do
     case $option in
     --codec* | --local-steps* | --staleness* | --checkpoint* | --resume | --help | --usage | \
         --version | '-?')
         train run "$@" # as asked for, once
         code=$?
-        [ "$code" -eq 0 ] && echo "again: $again $*"
+        [ "$code" -eq 0 ] && again "$@"
         exit "$code"
         ;;
     esac
@@ -76,6 +82,7 @@ done
 # Two hosts with 1 Gbit/s between them, imitated here, so that there is something to save.
 if [ "$ranks" -gt 1 ]; then
     export WIREWISE_SHAPE=${WIREWISE_SHAPE-hosts=2,rate=1gbit,latency=20us}
+    settings+=" WIREWISE_SHAPE=${WIREWISE_SHAPE@Q}"
 fi
 export WIREWISE_RUN=${WIREWISE_RUN-example}
 work=(--batch "$((2 * ranks))" --steps 150 "$@")
@@ -84,7 +91,7 @@ codecs=(--codec auto --allow "fp16,int8,topk:0.01")
 echo "1 of 2: dense, for comparison"
 train dense --quiet "${work[@]}" || exit
 echo "2 of 2: ${codecs[*]}"
-WIREWISE_LEDGER=${WIREWISE_LEDGER-$build/run.jsonl} train auto "${work[@]}" "${codecs[@]}" || exit
+WIREWISE_LEDGER=${WIREWISE_LEDGER-$build/run.jsonl} train auto "${codecs[@]}" "${work[@]}" || exit
 
 # last NAME: the trainer's last line about the whole run.
 last() {
@@ -102,4 +109,4 @@ awk -v dense="$(last dense)" -v auto="$(last auto)" 'BEGIN {
     print "ledger, whose figure stands above, compares steps of one run"
 }'
 echo "its report: $build/wirewise report $build/run.jsonl"
-echo "again:      $again ${work[*]} ${codecs[*]}"
+again "${codecs[@]}" "${work[@]}"

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * train.c: trains a byte-level language model, data parallel over the ranks of a job. */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "console.h"
 #include "local.h"
@@ -69,6 +72,28 @@ static bool batch_divides(const struct run *run)
     return false;
 }
 
+/* The first save may come after hours: a folder that cannot take it is told now. */
+static bool make_folder(const struct run *run, struct complaint *complaint)
+{
+    const char *folder = run->options.checkpoint;
+    if (folder == NULL) {
+        return true;
+    }
+    bool there = mkdir(folder, 0777) == 0 || errno == EEXIST;
+    int opened = there ? open(folder, O_RDONLY | O_DIRECTORY) : -1;
+    bool fits = opened >= 0 && faccessat(opened, ".", W_OK | X_OK, 0) == 0;
+    if (!fits) {
+        snprintf(complaint->text, sizeof complaint->text,
+                 "--checkpoint=%s cannot take files: %s; name a folder that this user may write "
+                 "to, or a new one in such a folder",
+                 folder, strerror(errno));
+    }
+    if (opened >= 0) {
+        close(opened);
+    }
+    return fits;
+}
+
 static bool open_losses(struct run *run, struct complaint *complaint)
 {
     const char *path = run->options.losses_path;
@@ -105,7 +130,7 @@ static enum exit_code prepare(struct run *run)
     struct complaint complaint = {""};
     bool ready = text_load(run->options.texts, run->options.text_count, run->options.size->context,
                            &run->text, &complaint) &&
-                 open_losses(run, &complaint);
+                 make_folder(run, &complaint) && open_losses(run, &complaint);
     return all_ready(run, ready, &complaint) ? EXIT_DONE : EXIT_ENVIRONMENT;
 }
 

@@ -6,8 +6,11 @@
  * ww_context_destroy.  Single calls (ww_all_reduce ...) may stand anywhere in between.
  *
  * Every call returns an enum ww_status; ww_last_error gives the whole sentence. Outputs are
- * written only when the status is WW_OK, unless a comment says otherwise. Sizes ending in
- * _bytes are bytes, counts are elements, times ending in _s are seconds. */
+ * written only when the status is WW_OK, unless a comment says otherwise. What waits for other
+ * ranks returns when they came, one failed, or timeout_s is over: a signal whose handler returns
+ * does not end the wait, so an interpreter that calls from its main thread hears Ctrl-C only then.
+ *
+ * Sizes ending in _bytes are bytes, counts are elements, times ending in _s are seconds. */
 #ifndef WIREWISE_H
 #define WIREWISE_H
 

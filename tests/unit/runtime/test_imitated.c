@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_imitated.c: a context with imitated wires sums as any other, over a network that is never
  * faster than it should be, and says so. */
+#include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include <wirewise/ledger.h>
 
 #include "context.h"
 #include "internal/clock.h"
@@ -205,4 +209,53 @@ Test(imitated, measurements_serve_the_same_imitation_only)
     cr_expect_eq(access(memory.file, F_OK), 0, "nothing was kept");
     remove(memory.file);
     cr_expect_geq(world_forgive(), (int)LENGTH(shapes));
+}
+
+/* Sends so many bytes through the loopback interface, to nobody who reads. */
+static void make_noise(size_t bytes)
+{
+    static const char packet[1 << 15];
+    struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof self;
+    int noise = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    cr_assert(noise >= 0 && bind(noise, (struct sockaddr *)&self, length) == 0 &&
+              getsockname(noise, (struct sockaddr *)&self, &length) == 0 &&
+              connect(noise, (struct sockaddr *)&self, length) == 0);
+    for (size_t sent = 0; sent < bytes; sent += sizeof packet) {
+        cr_assert_eq(send(noise, packet, sizeof packet, 0), (ssize_t)sizeof packet);
+    }
+    close(noise);
+}
+
+static void step_amid_noise(const struct ww_world *world, void *shared)
+{
+    static float gradients[2][50000];
+    float *own = gradients[world->rank];
+    const size_t count = LENGTH(gradients[0]);
+    struct ww_config config = world_config();
+    struct ww_ledger read = WW_LEDGER_INIT;
+    struct ww_tensor *tensor = NULL;
+    config.shape = shared;
+    struct ww_context *context = world_context(world, &config);
+    if (check(context != NULL, "no context")) {
+        check_status(ww_tensor_add(context, "own", WW_F32, 1, &count, &tensor), WW_OK);
+        check_status(ww_tensors_commit(context), WW_OK);
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_tensor_start(tensor, own), WW_OK);
+        check_status(ww_step_end(context, NULL), WW_OK);
+        make_noise(sizeof gradients[0]);
+        check_status(ww_ledger_read(context, &read), WW_OK);
+        check(read.audit.claimed_bytes >= sizeof gradients[0], "%llu bytes claimed",
+              (unsigned long long)read.audit.claimed_bytes);
+        check(!read.audit.counted, "%llu bytes are said to have left through %s",
+              (unsigned long long)read.audit.counted_bytes, read.audit.interface);
+    }
+    ww_context_destroy(context);
+}
+
+Test(imitated, what_interfaces_count_is_not_held_against_imitated_hosts)
+{
+    world_run(2, step_amid_noise, "hosts=2");
+    expect_line(WW_LOG_WARN, "2 imitated hosts are shaped to any rate: ");
+    expect_no_warnings();
 }
