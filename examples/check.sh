@@ -265,9 +265,12 @@ resumes_with() {
     wait_for 60 manifests "$folder/killed" || fail "$*: no checkpoint came"
     kill -KILL "$(a_rank_of "$job")" || fail "$*: there was nobody to kill"
     wait "$job" && fail "$*: it ended well although a rank was killed"
+    echo "0 1.5" >"$folder/losses.rest" # as a part that ran before wrote it
     must_train 2 "${common[@]}" --checkpoint "$folder/killed" --resume \
         --log-losses "$folder/losses.rest"
     rest=$(parameters)
+    [ "$(head -n 1 "$folder/losses.rest")" = "0 1.5" ] || fail "$*: earlier losses are gone"
+    sed -i 1d "$folder/losses.rest"
     if [ -z "$whole" ] || [ "$whole" != "$rest" ]; then
         fail "$*: parameters $rest behind the kill, $whole without it"
     fi

@@ -100,7 +100,7 @@ static bool open_losses(struct run *run, struct complaint *complaint)
     if (path == NULL || !is_first(run)) {
         return true;
     }
-    run->losses = fopen(path, "w");
+    run->losses = fopen(path, run->options.resume ? "a" : "w");
     if (run->losses == NULL) {
         snprintf(complaint->text, sizeof complaint->text,
                  "--log-losses=%s cannot be written: %s; name a file in a folder that this user "
