@@ -56,7 +56,8 @@ endif()
 set(merged ${PROJECT_BINARY_DIR}/wirewise.o)
 add_custom_command(OUTPUT ${merged}
     COMMAND ${CMAKE_LINKER} -r -o ${merged} ${objects} ${cuda_runtime}
-    COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${merged}
+    COMMAND ${CMAKE_OBJCOPY} --localize-hidden --remove-section=.gnu.lto_*
+                             --remove-section=.gnu.debuglto_* ${merged}
     DEPENDS ${rooms} ${objects} COMMAND_EXPAND_LISTS VERBATIM
     COMMENT "Merging the rooms into one object")
 set_source_files_properties(${merged} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)

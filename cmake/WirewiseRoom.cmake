@@ -28,12 +28,17 @@ if(NOT WIREWISE_SANITIZE)
     endif()
 endif()
 
+# libwirewise.a makes inner names local, which only works in machine code: with -flto from outside,
+# gcc writes that beside its own language, for others the rooms do without.
+set(WIREWISE_MACHINE_CODE $<IF:$<C_COMPILER_ID:GNU>,-ffat-lto-objects,-fno-lto>)
+
 # No contraction of a*b+c: results must not depend on the instruction set.
 set(WIREWISE_WARNINGS -Wall -Wextra -Wshadow -Wvla -Wpointer-arith
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)
 function(wirewise_compile_options target)
     target_compile_options(${target} PRIVATE ${WIREWISE_WARNINGS} -ffp-contract=off
-                           ${WIREWISE_HARDENING} $<$<BOOL:${WIREWISE_WERROR}>:-Werror>)
+                           ${WIREWISE_HARDENING} ${WIREWISE_MACHINE_CODE}
+                           $<$<BOOL:${WIREWISE_WERROR}>:-Werror>)
     target_compile_definitions(${target} PRIVATE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE)
     if(WIREWISE_HAVE_RELRO_NOW)
         target_link_options(${target} PRIVATE -Wl,-z,relro,-z,now)

@@ -62,3 +62,12 @@ function(wirewise_unit_test name)
                              "(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
     endif()
 endfunction()
+
+# wirewise_large_pages(NAME): the library within this test sees a kernel with pages of 64 KiB.
+function(wirewise_large_pages name)
+    if(TARGET ${name})
+        target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/large_pages.c)
+        target_link_options(${name} PRIVATE
+                            LINKER:--wrap=sysconf,--wrap=mmap,--wrap=munmap,--wrap=madvise)
+    endif()
+endfunction()

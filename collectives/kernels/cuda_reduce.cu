@@ -21,11 +21,11 @@ struct in_f32 {
     /* The bits are chosen, so that no instruction makes another NaN of one. */
     static __device__ inline float least(float a, float b)
     {
-        return float_of((a < b) | (a != a) ? bits_of(a) : bits_of(b));
+        return float_of(((a < b) | (a != a)) ? bits_of(a) : bits_of(b));
     }
     static __device__ inline float largest(float a, float b)
     {
-        return float_of((a > b) | (a != a) ? bits_of(a) : bits_of(b));
+        return float_of(((a > b) | (a != a)) ? bits_of(a) : bits_of(b));
     }
     static __device__ inline float scaled(float a, double scale)
     {
@@ -136,11 +136,11 @@ struct of_f64 {
     }
     static __device__ inline double least(double a, double b)
     {
-        return f64_of((a < b) | (a != a) ? bits_of_f64(a) : bits_of_f64(b));
+        return f64_of(((a < b) | (a != a)) ? bits_of_f64(a) : bits_of_f64(b));
     }
     static __device__ inline double largest(double a, double b)
     {
-        return f64_of((a > b) | (a != a) ? bits_of_f64(a) : bits_of_f64(b));
+        return f64_of(((a > b) | (a != a)) ? bits_of_f64(a) : bits_of_f64(b));
     }
     static __device__ inline double scaled(double a, double scale)
     {

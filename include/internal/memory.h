@@ -5,6 +5,10 @@
 
 #include <stddef.h>
 
+/* What the kernel maps and drops at once: 4096 bytes, on some Arm hosts 16 or 64 KiB. Where a call
+ * names less, the kernel takes the whole page. */
+size_t memory_page_bytes(void);
+
 /* Aligned to 4096 bytes (to 2 MiB, and on huge pages where the kernel allows, from 2 MiB on).
  * Contents undefined. NULL when there is none; 0 bytes gives NULL as well. */
 void *memory_reserve(size_t bytes);

@@ -4,9 +4,14 @@
 
 #include <stdint.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#define PAGE_BYTES ((size_t)4096)
 #define HUGE_BYTES ((size_t)2 << 20)
+
+size_t memory_page_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static size_t round_up(size_t bytes, size_t unit)
 {
@@ -39,9 +44,10 @@ void *memory_reserve(size_t bytes)
     if (bytes == 0 || bytes > SIZE_MAX / 2) {
         return NULL;
     }
-    size_t whole = round_up(bytes, PAGE_BYTES);
+    size_t page_bytes = memory_page_bytes();
+    size_t whole = round_up(bytes, page_bytes);
     if (whole < HUGE_BYTES) {
-        return map_aligned(whole, PAGE_BYTES);
+        return map_aligned(whole, page_bytes);
     }
     void *memory = map_aligned(whole, HUGE_BYTES);
     if (memory != NULL) {
@@ -53,6 +59,6 @@ void *memory_reserve(size_t bytes)
 void memory_release(void *memory, size_t bytes)
 {
     if (memory != NULL) {
-        munmap(memory, round_up(bytes, PAGE_BYTES));
+        munmap(memory, round_up(bytes, memory_page_bytes()));
     }
 }

@@ -6,7 +6,8 @@
  * is given back return to the system, and read as zero when they are given again.
  *
  * Pages are asked for by madvise, not through the descriptor: a program may have closed all
- * descriptors, and ours may then be the number of a file of its own. */
+ * descriptors, and ours may then be the number of a file of its own. Blocks are whole pages of the
+ * kernel's: of one that two shared it would take back the other's part as well. */
 #define _GNU_SOURCE
 #include "shm.h"
 
@@ -19,6 +20,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "internal/memory.h"
 
 /* Of kernels newer than the C library's headers. */
 #ifndef MADV_POPULATE_WRITE
@@ -311,11 +314,12 @@ static int file_make(uint64_t bytes, int *fd)
 static int arena_fill(void)
 {
     struct stat stat;
+    size_t page_bytes = memory_page_bytes();
     struct block *block = malloc(sizeof *block);
     if (block == NULL) {
         return ENOMEM;
     }
-    int error = fstat(arena.fd, &stat) == 0 ? pages_make(arena.base, SHM_PAGE_BYTES) : errno;
+    int error = fstat(arena.fd, &stat) == 0 ? pages_make(arena.base, page_bytes) : errno;
     if (error == 0 && getentropy(arena.nonce, sizeof arena.nonce) != 0) {
         error = errno;
     }
@@ -326,7 +330,7 @@ static int arena_fill(void)
     arena.inode = stat.st_ino;
     memcpy(arena.base, arena.nonce, sizeof arena.nonce);
     *block = (struct block){
-        .offset = SHM_PAGE_BYTES, .bytes = arena.bytes - SHM_PAGE_BYTES, .use = BLOCK_FREE};
+        .offset = page_bytes, .bytes = arena.bytes - page_bytes, .use = BLOCK_FREE};
     arena.blocks = block;
     return 0;
 }
@@ -502,7 +506,7 @@ unsigned char *arena_base(void)
 
 static struct block *take_locked(size_t bytes, enum block_use use)
 {
-    size_t alignment = bytes >= SHM_HUGE_BYTES ? SHM_HUGE_BYTES : SHM_PAGE_BYTES;
+    size_t alignment = bytes >= SHM_HUGE_BYTES ? SHM_HUGE_BYTES : memory_page_bytes();
     errno = ENOTSUP;
     if (arena.pid == 0 || arena.pid != getpid() || arena.fabrics == 0) {
         return NULL;
@@ -521,7 +525,7 @@ int arena_take(size_t bytes, enum block_use use, void **memory)
     if (bytes == 0 || bytes > SIZE_MAX / 2) {
         return bytes == 0 ? EINVAL : ENOMEM;
     }
-    bytes = shm_round_up(bytes, SHM_PAGE_BYTES);
+    bytes = shm_round_up(bytes, memory_page_bytes());
     arena_lock();
     struct block *block = take_locked(bytes, use);
     int error = block == NULL ? errno : 0;

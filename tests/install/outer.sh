@@ -16,11 +16,15 @@ if [ -e "$BUILD/collectives/cuda_reduce.cu.o" ]; then # they take a minute, and 
     set -- -DWIREWISE_CUDA_OBJECTS_FROM="$BUILD" -DWIREWISE_NCCL=OFF # CUDA does without NCCL
 fi
 quietly "$CMAKE" -S "$work" -B "$work/build" -DWIREWISE_SOURCE="$SOURCE" \
-    -DCMAKE_BUILD_TYPE=Debug "$@" # the quickest to compile
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-flto "$@" # Debug is the quickest to compile
 quietly "$CMAKE" --build "$work/build" --target alone_wirewise alone_static -j 2
 for library in wirewise static; do
     run_alone "$work/build/alone_$library" "$VERSION"
 done
+if nm -g --defined-only "$work/build/wirewise/libwirewise.a" | awk 'NF == 3 { print $3 }' |
+    grep -v '^ww_'; then
+    fail "with -flto libwirewise.a shows these inner names"
+fi
 (cd "$work/build" && ctest -N) | grep -q 'Total Tests: 0' || fail "our tests became theirs"
 [ ! -e "$work/build/wirewise-config.cmake" ] || fail "our install rules became theirs"
 echo "a C++ project took the sources in, shared and static"

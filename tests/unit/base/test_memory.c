@@ -58,9 +58,10 @@ static int is_mapped(void *page)
 Test(memory, releasing_returns_every_page)
 {
     static const size_t sizes[] = {1, 5000, 2 * MIB, 3 * MIB + 1};
+    size_t page_bytes = memory_page_bytes();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         unsigned char *memory = memory_reserve(sizes[i]);
-        size_t last = (sizes[i] - 1) / 4096 * 4096;
+        size_t last = (sizes[i] - 1) / page_bytes * page_bytes;
         cr_expect(is_mapped(memory) && is_mapped(memory + last));
         memory_release(memory, sizes[i]);
         cr_expect(!is_mapped(memory), "first page of %zu bytes", sizes[i]);
@@ -68,26 +69,28 @@ Test(memory, releasing_returns_every_page)
     }
 }
 
-/* Pages of address space that this process holds, as the kernel counts them. */
-static size_t pages_held(void)
+/* Bytes of address space that this process holds, as the kernel counts them. */
+static size_t bytes_held(void)
 {
     char text[64] = "";
     int file = open("/proc/self/statm", O_RDONLY);
     cr_assert(file >= 0 && read(file, text, sizeof text - 1) > 0);
     close(file);
-    return strtoul(text, NULL, 10);
+    return strtoul(text, NULL, 10) * (size_t)getpagesize();
 }
 
 Test(memory, what_was_cut_off_to_align_is_not_kept)
 {
     static const size_t sizes[] = {1, 5000, 2 * MIB, 3 * MIB + 1, 64 * MIB};
+    size_t page_bytes = memory_page_bytes();
     memory_release(memory_reserve(1), 1);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        size_t before = pages_held();
+        size_t before = bytes_held();
         void *memory = memory_reserve(sizes[i]);
-        size_t reserved = pages_held();
+        size_t reserved = bytes_held();
         memory_release(memory, sizes[i]);
-        cr_expect_eq(reserved - before, (sizes[i] + 4095) / 4096, "%zu bytes", sizes[i]);
-        cr_expect_eq(pages_held(), before, "%zu bytes", sizes[i]);
+        size_t pages = (sizes[i] + page_bytes - 1) / page_bytes;
+        cr_expect_eq(reserved - before, pages * page_bytes, "%zu bytes", sizes[i]);
+        cr_expect_eq(bytes_held(), before, "%zu bytes", sizes[i]);
     }
 }

@@ -151,7 +151,7 @@ static void decode_all(struct sender *sender)
 static void send_with_residual(struct sender *sender)
 {
     struct encode_input in = {
-        .stretch = {sender->values, sender->residual, sender->next, sender->count}};
+        .stretch = {sender->values, sender->residual, sender->next, sender->count, false}};
     codecs[sender->spec.kind]->encode(&sender->spec, &sender->kernels, &in, sender->frame, NULL,
                                       &sender->result);
     decode_all(sender);

@@ -109,7 +109,7 @@ static bool party_decode(struct party *party, size_t first, size_t count, float 
 static void party_step(struct party *party, uint64_t seed, bool with_momentum)
 {
     struct encode_input in = {
-        .stretch = {party->values, party->residual, party->next, party->count},
+        .stretch = {party->values, party->residual, party->next, party->count, false},
         .dither = {seed, 0},
         .momentum = with_momentum ? &party->momentum : NULL};
     party->momentum.u = party->u;
@@ -419,7 +419,7 @@ Test(topk, without_a_residual_what_is_not_sent_is_dropped)
     for (size_t i = 0; i < LENGTH(densities); i++) {
         struct party *party = party_open(densities[i], false, 100000);
         fill(party, chance_gauss, 1.0f);
-        struct encode_input in = {.stretch = {party->values, NULL, NULL, party->count}};
+        struct encode_input in = {.stretch = {party->values, NULL, NULL, party->count, false}};
         codec_topk.encode(&party->spec, &party->kernels, &in, party->frame, party->room,
                           &party->result);
         cr_assert(party_decode(party, 0, party->count, 1.0f, false));

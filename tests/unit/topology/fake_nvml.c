@@ -187,7 +187,7 @@ int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millij
     char word[32];
     word_of("FAKE_NVML_ENERGY", *(int *)device, word);
     if (strcmp(word, "ticks") == 0) {
-        *millijoules = ticks += 1000;
+        *millijoules = atomic_fetch_add(&ticks, 1000) + 1000;
         return 0;
     }
     if (strcmp(word, "lost") == 0) {
