@@ -18,9 +18,9 @@
 #define GUESS_SHARE 8
 #define GUESS_LINES_MIN 64
 
-/* How far below a hint the first guess is, 6 to 12 % of its magnitude, so that it is seldom too
+/* How far below a hint the first guess is, 3 to 6 % of its magnitude, so that it is seldom too
  * high. */
-#define HINT_DROP ((uint32_t)1 << 20)
+#define HINT_DROP ((uint32_t)1 << 19)
 
 /* How far the first guess is lowered when it was too high: 2^22 is half of a magnitude at most. */
 #define GUESS_DROP ((uint32_t)1 << 22)
@@ -28,6 +28,7 @@
 /* ---- Radix selection ---- */
 
 #define DIGITS_MAX 2048
+#define KEYS_FEW 20000 /* clearing large tables would take longer than a further pass */
 #define COUNTERS 4 /* neighbours often share a digit: adding to the same word twice would wait */
 
 struct digit {
@@ -64,10 +65,14 @@ static size_t keys_keep(uint32_t *keys, size_t count, struct digit digit, uint32
 /* From the upper bits down: each digit leaves the keys that share it with the one looked for. */
 struct selection selection_among(uint32_t *keys, size_t count, size_t rank)
 {
-    static const struct digit digits[] = {{20, 0x7ff}, {10, 0x3ff}, {0, 0x3ff}};
+    static const struct digit of_many[] = {{20, 0x7ff}, {10, 0x3ff}, {0, 0x3ff}};
+    static const struct digit of_few[] = {{23, 0xff}, {15, 0xff}, {7, 0xff}, {0, 0x7f}};
+    bool few = count < KEYS_FEW;
+    const struct digit *digits = few ? of_few : of_many;
+    size_t digit_count = few ? sizeof of_few / sizeof *of_few : sizeof of_many / sizeof *of_many;
     struct selection found = {0, 0, count};
     uint32_t totals[DIGITS_MAX];
-    for (size_t i = 0; i < sizeof digits / sizeof digits[0]; i++) {
+    for (size_t i = 0; i < digit_count; i++) {
         digits_count(totals, keys, found.equal, digits[i]);
         uint32_t value = digits[i].mask;
         while (found.above + totals[value] < rank) {

@@ -181,23 +181,27 @@ static float entry_sum(const struct stretch *stretch, uint16_t offset, uint16_t 
 }
 
 /* Leaves the entries above key, and the first so many of those equal to it; others are as if they
- * had not been chosen. Returns how many are left. */
+ * had not been chosen. Returns how many are left. No processor foresees which. */
 static size_t entries_cut(struct room *room, const struct stretch *stretch, size_t entries,
                           uint32_t key, size_t ties)
 {
     size_t left = 0;
+    size_t back = 0;
     for (size_t i = 0; i < entries; i++) {
         uint32_t own = sparse_key(room->kept[i]);
-        bool ties_in = own == key && ties > 0;
-        bool stays = own > key || ties_in;
         uint16_t offset = room->offsets[i];
-        ties -= ties_in;
-        if (!stays) {
-            sparse_next(stretch, offset, room->kept[i]);
-        }
+        size_t is_tie = (size_t)(own == key) & (size_t)(ties > 0);
+        size_t stays = (size_t)(own > key) | is_tie;
         room->offsets[left] = offset;
         room->codes[left] = room->codes[i];
+        room->all_offsets[back] = offset;
+        room->kept[back] = room->kept[i];
+        ties -= is_tie;
         left += stays;
+        back += 1 - stays;
+    }
+    for (size_t i = 0; i < back && stretch->next != NULL; i++) {
+        stretch->next[room->all_offsets[i]] = room->kept[i];
     }
     return left;
 }
