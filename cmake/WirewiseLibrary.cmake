@@ -25,10 +25,16 @@ function(wirewise_library target)
     endif()
 endfunction()
 
+# A soname stands for versions that the package calls compatible: until version 1 each minor version
+# may break with the one before (SameMinorVersion, WirewiseInstall.cmake).
+set(compatible ${PROJECT_VERSION_MAJOR})
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+    set(compatible ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endif()
 add_library(wirewise_shared SHARED ${objects})
 wirewise_library(wirewise_shared)
 set_target_properties(wirewise_shared PROPERTIES OUTPUT_NAME wirewise VERSION ${PROJECT_VERSION}
-                      SOVERSION ${PROJECT_VERSION_MAJOR} EXPORT_NAME wirewise)
+                      SOVERSION ${compatible} EXPORT_NAME wirewise)
 target_link_libraries(wirewise_shared PRIVATE Threads::Threads m ${fabrics})
 # A sanitizer's own symbols come with the program, not with the library.
 if(NOT WIREWISE_SANITIZE)

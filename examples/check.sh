@@ -37,7 +37,7 @@ ranks() {
 
 must_train() {
     ranks "$@" || fail "exit $? of: $*
-$(tail -5 "$folder/out" "$folder/err")"
+$(tail -n 5 "$folder/out" "$folder/err")"
 }
 
 # The held-out loss must end below 0.6 of where it began (about 5.6 -> 2.8 in 80 steps): guessing
@@ -207,7 +207,7 @@ local_steps() {
          END { print "held-out loss", first, "->", last, "with", fewer, "times fewer bytes"
                exit !(first > 5 && last > 0 && last < 0.7 * first && fewer >= 60) }' \
         "$folder/out" || fail "the loss did not fall to 0.7, or not 60 times fewer bytes:
-$(tail -3 "$folder/out")"
+$(tail -n 3 "$folder/out")"
     local count
     for count in 1 2; do
         WIREWISE_DETERMINISTIC=plan must_train 3 --size small --steps 30 --local-steps 6 --quiet \
@@ -284,7 +284,7 @@ resumes_with() {
     must_train 3 "${common[@]}" --steps 130 --checkpoint "$folder/killed" --resume
     awk '/^held-out loss .* -> / { first = $3; last = $5 }
          END { exit !(first < 3.6 && last > 0 && last < first + 0.05) }' "$folder/out" ||
-        fail "$*: three ranks do not go on from where two were: $(tail -3 "$folder/out")"
+        fail "$*: three ranks do not go on from where two were: $(tail -n 3 "$folder/out")"
     rm -r "$folder/whole" "$folder/killed"
 }
 

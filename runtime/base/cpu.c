@@ -3,9 +3,12 @@
 #define _GNU_SOURCE
 #include "internal/cpu.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+
+#define CORES_MOST (1 << 20)
 
 static _Atomic unsigned allowed = ~0u;
 
@@ -107,12 +110,19 @@ void cpu_features_mask(unsigned mask)
     atomic_store(&allowed, mask);
 }
 
+/* The kernel refuses a set that is smaller than its own, which may be of more cores than
+ * CPU_SETSIZE.
+ */
 int cpu_count(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) {
-        return 1;
+    int count = 0;
+    int error = EINVAL;
+    for (int room = CPU_SETSIZE; error == EINVAL && room <= CORES_MOST; room *= 2) {
+        cpu_set_t *set = CPU_ALLOC((size_t)room);
+        size_t bytes = CPU_ALLOC_SIZE((size_t)room);
+        error = set == NULL ? ENOMEM : sched_getaffinity(0, bytes, set) == 0 ? 0 : errno;
+        count = error == 0 ? CPU_COUNT_S(bytes, set) : 0;
+        CPU_FREE(set);
     }
-    int count = CPU_COUNT(&set);
     return count > 0 ? count : 1;
 }

@@ -21,7 +21,9 @@ for file in "$LIBDIR/libwirewise.a" "$LIBDIR/libwirewise.so.$VERSION" include/wi
 done
 [ ! -e "$prefix/include/internal" ] || fail "private headers were installed"
 soname=$(objdump -p "$prefix/$LIBDIR/libwirewise.so" | awk '$1 == "SONAME" { print $2 }')
-[ "$soname" = "libwirewise.so.${VERSION%%.*}" ] || fail "the soname is '$soname'"
+compatible=${VERSION%%.*}
+[ "$compatible" -gt 0 ] || compatible=${VERSION%.*}
+[ "$soname" = "libwirewise.so.$compatible" ] || fail "the soname is '$soname'"
 [ -e "$prefix/$LIBDIR/$soname" ] || fail "$soname is not there"
 "$prefix/bin/wirewise" --version | grep -qF "$VERSION" || fail "wirewise --version: not $VERSION"
 if [ "$HAVE_MPI" != ON ] && [ -e "$prefix/include/wirewise/mpi.h" ]; then

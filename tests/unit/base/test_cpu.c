@@ -3,8 +3,10 @@
 #define _GNU_SOURCE
 #include "internal/cpu.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,6 +70,32 @@ Test(cpu, the_count_follows_the_cores_the_process_may_use)
     }
     cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
     cr_expect_eq(cpu_count(), 1);
+}
+
+/* The linker leads sched_getaffinity here (--wrap). */
+int __real_sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set);
+
+static size_t kernel_bytes;
+
+int __wrap_sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set)
+{
+    if (bytes < kernel_bytes) {
+        errno = EINVAL;
+        return -1;
+    }
+    return __real_sched_getaffinity(pid, bytes, set);
+}
+
+Test(cpu, kernels_for_more_cores_than_a_plain_set_has_are_counted_too)
+{
+    cpu_set_t usable;
+    cr_assert_eq(sched_getaffinity(0, sizeof usable, &usable), 0);
+    kernel_bytes = CPU_ALLOC_SIZE(8192);
+    cr_expect_eq(cpu_count(), CPU_COUNT(&usable));
+    kernel_bytes = SIZE_MAX;
+    cr_expect_eq(cpu_count(), 1);
+    kernel_bytes = 0;
 }
 
 Test(cpu, a_pause_returns)
