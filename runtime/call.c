@@ -184,15 +184,23 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
 /* For few values the clock is read rarely: it costs as much as a look at what other cores did. */
 #define CLOCK_EVERY 16
 
-/* Without a thread whoever waits here moves the buckets too: another rank may wait for one of them
- * before it comes. Not at the farewell, when they are abandoned. */
+/* Without a thread whoever waits here moves the buckets too, those that come late as well: another
+ * rank may wait for one of them before it comes. Not at the farewell, when they are abandoned. */
 static void advance_step(struct ww_context *context)
 {
-    if (context->thread == NULL && atomic_load(&context->step.open) &&
+    bool may_move = atomic_load(&context->step.open) || delayed_is_on(context);
+    if (context->thread == NULL && may_move &&
         context->latest_call.request.label != GATE_LABEL_FAREWELL) {
         uint64_t now_ns = clock_now_ns();
         step_advance(context, &now_ns); /* its failure is the context's */
     }
+}
+
+/* What moves in either lane keeps this rank awake. */
+static struct pulse pulse_of(struct ww_context *context, struct engine *engine)
+{
+    uint64_t of_step = atomic_load_explicit(&context->step.moves, memory_order_relaxed);
+    return (struct pulse){engine_wait(engine), engine_moves(engine) + of_step};
 }
 
 static enum ww_status finish(struct ww_context *context, struct engine *engine, bool few)
@@ -200,7 +208,7 @@ static enum ww_status finish(struct ww_context *context, struct engine *engine, 
     struct patience patience = {.crowded = context->crowded};
     enum ww_status status = engine_advance(engine, few ? 0 : clock_now_ns());
     for (unsigned turn = 1; status == WW_PENDING; turn++) {
-        patience_spend(&patience, (struct pulse){engine_wait(engine), engine_moves(engine)});
+        patience_spend(&patience, pulse_of(context, engine));
         advance_step(context);
         enum ww_status failure = atomic_load(&context->failure);
         if (failure != WW_OK) { /* another thread's: a step of this context failed */

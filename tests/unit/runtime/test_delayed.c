@@ -214,6 +214,55 @@ Test(delayed, the_most_staleness_there_is_works)
     world_run(3, train, &training);
 }
 
+/* ---- Single calls --------------------------------------------------------------------------- */
+
+#define LATE_COUNT ((size_t)200000)
+
+static void step_late(struct ww_context *context, struct ww_tensor *tensor, float *values)
+{
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_start(tensor, values), WW_OK);
+    check_status(ww_step_end(context, NULL), WW_OK);
+}
+
+/* Rank 0 calls between two steps, the others behind the second, which waits for the first's
+ * results: nobody but rank 0 can move its part of them. */
+static void call_at_two_places(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = world_config();
+    float *values = calloc(LATE_COUNT, sizeof *values);
+    struct ww_tensor *tensor = NULL;
+    const size_t count = LATE_COUNT;
+    int32_t calls = 1;
+    config.staleness = 1;
+    config.timeout_s = 20;
+    config.progress = WW_PROGRESS_INLINE;
+    config.shared_memory = *(const bool *)shared;
+    struct ww_context *context = world_context(world, &config);
+    check_status(ww_tensor_add(context, "late", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    step_late(context, tensor, values);
+    if (world->rank == 0) {
+        check_status(ww_all_reduce(context, &calls, &calls, 1, WW_I32, WW_SUM), WW_OK);
+    }
+    step_late(context, tensor, values);
+    if (world->rank != 0) {
+        check_status(ww_all_reduce(context, &calls, &calls, 1, WW_I32, WW_SUM), WW_OK);
+    }
+    check(calls == world->size, "%d", (int)calls);
+    check_status(ww_step_drain(context, NULL), WW_OK);
+    ww_context_destroy(context);
+    free(values);
+}
+
+Test(delayed, a_single_call_moves_results_that_others_wait_for)
+{
+    for (int memory = 0; memory <= 1; memory++) {
+        bool shared = memory == 1;
+        world_run(3, call_at_two_places, &shared);
+    }
+}
+
 /* ---- The stability of a quadratic tells how late gradients are ---------------------------------
  */
 
