@@ -86,7 +86,8 @@ static struct pace pace_of(const struct ledger *ledger, const struct ledger_line
     double steps = numbers[LEDGER_STEPS];
     double longer = ledger->dense_s - ledger->coded_s; /* NAN without a summary */
     /* Beside their shadows steps were encoded. */
-    double probes = numbers[LEDGER_SHADOW] > 0 ? 0 : fmin(numbers[LEDGER_PROBES], steps);
+    bool knows = numbers[LEDGER_PROBES] > 0 && !(numbers[LEDGER_SHADOW] > 0);
+    double probes = knows ? fmin(numbers[LEDGER_PROBES], steps) : 0;
     double more = longer > 0 ? probes * longer : 0;
     return (struct pace){.step_s = numbers[LEDGER_STEP_S] / steps,
                          .steps = steps,
