@@ -578,21 +578,6 @@ static void warn_of_abandoned(const struct ww_context *context)
     }
 }
 
-/* Files are begun where tensors are committed: who never does waits for them in vain. */
-static void tell_of_no_files(const struct ww_context *context)
-{
-    const struct ww_config *values = &context->settings.values;
-    const char *const files[] = {values->ledger, values->metrics, values->trace};
-    bool had_steps = context->committed || atomic_load(&context->failure) != WW_OK;
-    for (size_t i = 0; i < sizeof files / sizeof *files && !had_steps; i++) {
-        if (context->world.rank == 0 && files[i] != NULL && files[i][0] != '\0') {
-            log_info("%s was not written: it is about steps, and this context had no tensors; "
-                     "single calls and local steps are in no such file",
-                     files[i]);
-        }
-    }
-}
-
 /* What is under way on a GPU comes to its end, while somebody looks after it. */
 static bool has_settled(struct ww_context *context)
 {
@@ -612,7 +597,6 @@ void ww_context_destroy(struct ww_context *context)
     progress_stop(context->thread);
     context->thread = NULL;
     warn_of_abandoned(context);
-    tell_of_no_files(context);
     bool failed = atomic_load(&context->failure) != WW_OK || !has_settled(context) ||
                   call_meet(context, "ww_context_destroy", GATE_LABEL_FAREWELL) != WW_OK;
     tear_down(context, failed);

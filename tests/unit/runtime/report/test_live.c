@@ -364,23 +364,3 @@ Test(live, a_failure_is_told)
     free(text);
     world_forgive();
 }
-
-static void call_only(const struct ww_world *world, void *shared)
-{
-    struct ww_config config = trainer_config(world, "none", 1);
-    float value = 1;
-    config.ledger = shared;
-    struct ww_context *context = world_context(world, &config);
-    check_status(ww_all_reduce(context, &value, &value, 1, WW_F32, WW_SUM), WW_OK);
-    ww_context_destroy(context);
-}
-
-Test(live, a_file_that_nothing_is_written_to_is_told)
-{
-    char ledger[512];
-    snprintf(ledger, sizeof ledger, "%s", folder_path("calls.jsonl"));
-    world_run(2, call_only, ledger);
-    cr_expect(!folder_has("calls.jsonl"));
-    expect_line(WW_LOG_INFO, "calls.jsonl was not written: it is about steps");
-    cr_expect_null(capture_take(WW_LOG_INFO, "was not written"), "twice");
-}
