@@ -156,7 +156,8 @@ def main():
     parser.add_argument("--ranks", default="1,2")
     parser.add_argument("--latency", default="20", help="microseconds, as given to the plan")
     parser.add_argument("--save", help="a file for all rows of all runs, as JSON: way, bytes, "
-                        "seconds as given, as calibrated and measured, chosen")
+                        "seconds as given, as calibrated and measured, chosen; and by bytes the "
+                        "ratio and the rival of ways that met once more")
     parser.add_argument("--runs", type=int, default=1)
     arguments, flags = parser.parse_known_args()
     flags = flags or ["-b", "8", "-e", "64M", "-f", "8", "-n", "9", "--budget", "4"]
@@ -188,7 +189,7 @@ def main():
         print(f"{' '.join(kind)}: {score}")
     if arguments.save:
         with open(arguments.save, "w", encoding="utf-8") as file:
-            json.dump(runs, file, indent=1)
+            json.dump({"rows": runs, "met_once_more": meetings}, file, indent=1)
     tell_choices(runs, meetings)
     tell_mates(runs)
 

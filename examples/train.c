@@ -106,8 +106,10 @@ static bool open_losses(struct run *run, struct complaint *complaint)
                  "--log-losses=%s cannot be written: %s; name a file in a folder that this user "
                  "may write to",
                  path, strerror(errno));
+        return false;
     }
-    return run->losses != NULL;
+    setvbuf(run->losses, NULL, _IOLBF, 0); /* who is killed leaves what there was */
+    return true;
 }
 
 /* Hosts may differ in their files: if one rank fails all stop, and the first that failed says

@@ -349,12 +349,23 @@ static enum ww_status visit_all(struct reader *reader)
     return status;
 }
 
-/* A socket of which the file tells neither a card nor a rate. A bond has no card either, but its
- * cards are not listed: they have no address. */
+/* What carries the traffic of cards that have no address, so that they are not listed. */
+static bool is_bundle(const char *name)
+{
+    static const char *const names[] = {"bond", "team", "vlan", "macvlan", "ipvlan"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strncmp(name, names[i], strlen(names[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A socket of which the file tells neither a card nor a rate. */
 static bool is_untold(const struct ww_nic *nic)
 {
     struct ww_fact rate = nic->ports[0].rate_gbit_s;
-    return !nic->rdma && nic->pci[0] == '\0' && strncmp(nic->name, "bond", strlen("bond")) != 0 &&
+    return !nic->rdma && nic->pci[0] == '\0' && !is_bundle(nic->name) &&
            (!fact_is_known(rate) || rate.value == SOCKET_GBIT_S);
 }
 
@@ -365,6 +376,7 @@ static void leave_out_untold(struct reader *reader)
     struct ww_machine *machine = reader->machine;
     int told = 0;
     int kept = 0;
+    char first[sizeof machine->nics[0].name] = "";
     for (int nic = 0; nic < machine->nic_count; nic++) {
         told += !machine->nics[nic].rdma && !is_untold(&machine->nics[nic]);
     }
@@ -373,6 +385,8 @@ static void leave_out_untold(struct reader *reader)
             machine->nics[kept] = machine->nics[nic];
             reader->nic_node[kept] = reader->nic_node[nic];
             reader->nic_far[kept++] = reader->nic_far[nic];
+        } else if (first[0] == '\0') {
+            snprintf(first, sizeof first, "%s", machine->nics[nic].name);
         }
     }
     int left_out = told > 0 ? machine->nic_count - kept : 0;
@@ -380,8 +394,8 @@ static void leave_out_untold(struct reader *reader)
     if (left_out > 0) {
         machine_note(machine,
                      "%d interface%s without a card and a rate, as bridges and containers have: "
-                     "left out",
-                     left_out, left_out == 1 ? "" : "s");
+                     "left out (%s%s)",
+                     left_out, left_out == 1 ? "" : "s", first, left_out == 1 ? "" : " ...");
     }
 }
 
