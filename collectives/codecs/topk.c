@@ -286,12 +286,11 @@ static size_t exact_choose(struct encoder *encoder, struct piece *piece, size_t 
 static size_t fixed_choose(struct encoder *encoder, struct piece *piece, size_t share)
 {
     const struct room *room = &encoder->room;
-    uint32_t hint = encoder->steady ? encoder->last_key : 0;
-    uint32_t guess = selection_below(hint);
-    bool pays = guess > 1 && share <= piece->stretch.count / NEAR_SHARE;
+    uint32_t guess = selection_below(encoder->last_key);
+    bool pays = encoder->steady && guess > 1 && share <= piece->stretch.count / NEAR_SHARE;
     size_t entries;
     if (!pays || piece->has_momentum != NULL) {
-        entries = exact_choose(encoder, piece, share, hint);
+        entries = exact_choose(encoder, piece, share, encoder->last_key);
     } else if (!near_choose(encoder, piece, share, guess, &entries)) {
         entries = exact_choose(encoder, piece, share, 0);
     }
