@@ -29,7 +29,7 @@
 
 #define DIGITS_MAX 2048
 #define KEYS_FEW 3000 /* clearing large tables would take longer than a further pass */
-#define COUNTERS 4 /* neighbours often share a digit: adding to the same word twice would wait */
+#define COUNTERS 4    /* neighbours often share a digit: adding to the same word twice would wait */
 
 struct digit {
     int shift;
