@@ -292,7 +292,8 @@ uint16_t plan_frame(struct plan_writer *writer, uint32_t chunks)
 
 uint16_t plan_scratch_shared(struct plan_writer *writer, uint32_t chunks)
 {
-    assert(writer->plan->slot_count == SLOT_SCRATCH + writer->plan->shared_slots);
+    assert(writer->no_memory ||
+           writer->plan->slot_count == SLOT_SCRATCH + writer->plan->shared_slots);
     writer->plan->shared_slots++;
     return plan_scratch(writer, chunks);
 }
