@@ -61,6 +61,7 @@ struct peer {
     struct signature *said; /* [ahead] the latest of them, by number */
     unsigned char *values;  /* [ahead * GATE_VALUES_BYTES] that came with them; NULL in a star */
     bool answered;          /* the roll call */
+    bool excused;           /* from it: it announced what comes next, and may compute */
     bool gone;              /* it gave up, as the latest message says, or the fabric lost it */
     int waits_for;          /* as it said in a roll call */
     struct ww_flight flight;
@@ -723,7 +724,8 @@ static bool went_on(struct gate *gate, const struct peer *peer)
 void gate_call_roll(struct gate *gate, bool at_gate)
 {
     for (int i = 0; i < gate->peer_count; i++) {
-        gate->peers[i].answered = !at_gate && went_on(gate, &gate->peers[i]);
+        gate->peers[i].answered = false;
+        gate->peers[i].excused = !at_gate && went_on(gate, &gate->peers[i]);
     }
     log_hold_error();
     for (int i = 0; i < gate->peer_count; i++) {
@@ -756,7 +758,7 @@ int gate_silent(const struct gate *gate)
 {
     for (int i = 0; i < gate->peer_count; i++) {
         const struct peer *peer = &gate->peers[i];
-        if (!peer->answered && somebody_waits_for(gate, peer->rank)) {
+        if (!peer->answered && !peer->excused && somebody_waits_for(gate, peer->rank)) {
             return peer->rank;
         }
     }

@@ -74,16 +74,18 @@ static enum verdict name_awaited(const struct watched *watched, bool asked, char
     return verdict;
 }
 
-/* Nobody knows who is to blame. In a star rank 0 would: that it does not answer is worth a word. */
+/* Nobody knows who is to blame: whoever announced what comes next need not answer, and may compute;
+ * but what it sent before may be lost. In a star rank 0 would know. Who does not answer is worth a
+ * word. */
 static enum ww_status time_out_unknown(const struct watch *watch, const struct watched *watched,
                                        const char *who, const char *what)
 {
     int own = watched->topology->rank;
-    int centre[1];
+    int mutes[1];
     char mute[HOST_NAME_BYTES + 48] = "";
-    if (gate_is_star(watched->gate) && own != 0 && gate_unanswered(watched->gate, centre, 1) > 0) {
-        snprintf(mute, sizeof mute, "rank %d (%s) does not answer, and ", centre[0],
-                 host_of(watched, centre[0]));
+    if (watch->roll_called && gate_unanswered(watched->gate, mutes, 1) > 0 && mutes[0] != own) {
+        snprintf(mute, sizeof mute, "rank %d (%s) does not answer, and ", mutes[0],
+                 host_of(watched, mutes[0]));
     }
     return log_failure(WW_TIMED_OUT,
                        "%srank %d (%s) waited %.3g s (timeout_s) for %s, which may itself wait for "
