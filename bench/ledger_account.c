@@ -85,9 +85,7 @@ static struct pace pace_of(const struct ledger *ledger, const struct ledger_line
     const double *numbers = line->numbers;
     double steps = numbers[LEDGER_STEPS];
     double longer = ledger->dense_s - ledger->coded_s; /* NAN without a summary */
-    /* Beside their shadows steps were encoded. */
-    bool knows = numbers[LEDGER_PROBES] > 0 && !(numbers[LEDGER_SHADOW] > 0);
-    double probes = knows ? fmin(numbers[LEDGER_PROBES], steps) : 0;
+    double probes = account_probes(line);
     double more = longer > 0 ? probes * longer : 0;
     return (struct pace){.step_s = numbers[LEDGER_STEP_S] / steps,
                          .steps = steps,
@@ -267,6 +265,13 @@ const char *account_state(const struct ledger *ledger)
 bool account_is_probe(const struct ledger *ledger, const struct ledger_line *line)
 {
     return line->numbers[LEDGER_PROBES] > 0 && strcmp(ledger_codec(ledger, line), "none") == 0;
+}
+
+double account_probes(const struct ledger_line *line)
+{
+    const double *numbers = line->numbers;
+    bool told = numbers[LEDGER_PROBES] > 0 && !(numbers[LEDGER_SHADOW] > 0);
+    return told ? fmin(numbers[LEDGER_PROBES], numbers[LEDGER_STEPS]) : 0;
 }
 
 void account_codecs(const struct account *account, char *text, size_t bytes)

@@ -40,6 +40,10 @@ const char *account_state(const struct ledger *ledger);
 /* Whether the line went dense only to be compared with: its codec is not what the run used. */
 bool account_is_probe(const struct ledger *ledger, const struct ledger_line *line);
 
+/* How many of the line's steps went dense to be compared with; none beside their shadows, where
+ * they were encoded. */
+double account_probes(const struct ledger_line *line);
+
 /* "int8", "auto: none, int8", never longer than `bytes`. */
 void account_codecs(const struct account *account, char *text, size_t bytes);
 

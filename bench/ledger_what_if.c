@@ -65,9 +65,8 @@ static struct ledger_line without_probes(const struct stage *stage, const struct
                                                  LEDGER_EXPOSED_S};
     struct ledger_line coded = *line;
     double *numbers = coded.numbers;
-    double probes = fmin(fmax(numbers[LEDGER_PROBES], 0), numbers[LEDGER_STEPS]);
-    /* Beside their shadows steps were encoded; what shadows took is in no line. */
-    if (probes == 0 || numbers[LEDGER_SHADOW] > 0) {
+    double probes = account_probes(line); /* what shadows took is in no line */
+    if (probes == 0) {
         return coded;
     }
     double left = 1 - probes / numbers[LEDGER_STEPS]; /* of the line's steps */

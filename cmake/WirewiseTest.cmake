@@ -71,3 +71,11 @@ function(wirewise_large_pages name)
                             LINKER:--wrap=sysconf,--wrap=mmap,--wrap=munmap,--wrap=madvise)
     endif()
 endfunction()
+
+# wirewise_allocations(NAME): this test may use allocations.h.
+function(wirewise_allocations name)
+    if(TARGET ${name})
+        target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/allocations.c)
+        target_link_options(${name} PRIVATE LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc)
+    endif()
+endfunction()

@@ -1,44 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_memory_ends.c: whichever allocation of one rank fails, no other rank waits for it in vain.
- * The linker leads malloc and its kin here (--wrap). */
-#include <stdlib.h>
-
+ */
+#include "allocations.h"
 #include "world.h"
 
 TestSuite(memory_ends, .init = capture_start, .fini = capture_finish);
 
 #define POOR_RANK 1
 #define COUNT 3000
-
-/* So many allocations of this thread are left until one fails; 0 = none ever does. */
-static _Thread_local int allocations_left;
-
-static bool has_ended(void)
-{
-    return allocations_left > 0 && --allocations_left == 0;
-}
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *memory, size_t bytes);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *memory, size_t bytes);
-
-void *__wrap_malloc(size_t bytes)
-{
-    return has_ended() ? NULL : __real_malloc(bytes);
-}
-
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-    return has_ended() ? NULL : __real_calloc(count, bytes);
-}
-
-void *__wrap_realloc(void *memory, size_t bytes)
-{
-    return has_ended() ? NULL : __real_realloc(memory, bytes);
-}
 
 /* A run in which one allocation fails, unless there are fewer. */
 struct shortage {

@@ -14,8 +14,6 @@ _Thread_local struct fake fakes[FAKES];
 _Thread_local _Alignas(4096) unsigned char fake_shared[FAKE_SHARED_BYTES];
 _Thread_local char fake_diary[1024];
 
-static _Thread_local int allocations;
-
 static const char *const names[FAKES] = {"memory", "network"};
 
 static void __attribute__((format(printf, 2, 3)))
@@ -251,35 +249,3 @@ const struct ww_transport fake_network_that_reserves = {
     .waits_for = fake_waits_for,
     .counters = fake_counters,
 };
-
-/* ---- The linker leads all calls here (--wrap) ------------------------------------------------ */
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *memory, size_t bytes);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *memory, size_t bytes);
-
-void *__wrap_malloc(size_t bytes)
-{
-    allocations++;
-    return __real_malloc(bytes);
-}
-
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-    allocations++;
-    return __real_calloc(count, bytes);
-}
-
-void *__wrap_realloc(void *memory, size_t bytes)
-{
-    allocations++;
-    return __real_realloc(memory, bytes);
-}
-
-int fake_allocations(void)
-{
-    return allocations;
-}

@@ -59,7 +59,4 @@ void fakes_install(void);
 /* The latest post of a fake. */
 struct fake_post *fake_latest(int which);
 
-/* How often this thread called malloc, calloc or realloc. */
-int fake_allocations(void);
-
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "allocations.h"
 #include "internal/memory.h"
 #include "route_fakes.h"
 #include "transport/local.h"
@@ -291,7 +292,7 @@ static void work_for_a_while(void *fabric)
     int before = 0;
     for (int turn = 0; turn < 100; turn++) {
         struct ww_flight flights[4];
-        before = turn == 1 ? fake_allocations() : before;
+        before = turn == 1 ? allocations_made() : before;
         for (int index = 0; index < 4; index++) {
             check_status(
                 route->post(fabric, index, index == 3, mixed + index, 4 - index, &flights[index]),
@@ -306,8 +307,8 @@ static void work_for_a_while(void *fabric)
         }
         fake_diary[0] = '\0';
     }
-    check(before > 0 && fake_allocations() == before, "%d allocations after the first turn",
-          fake_allocations() - before);
+    check(before > 0 && allocations_made() == before, "%d allocations after the first turn",
+          allocations_made() - before);
     route->close(fabric, false);
 }
 
