@@ -430,29 +430,55 @@ static void clip(struct ww_context *context, struct ww_report *report)
     }
 }
 
-static void note_outcome(const struct ww_context *context, const struct bucket *bucket,
-                         struct ww_report *report)
+/* The rank that is named for a bucket's values that are not finite; -1 = they are finite. */
+static int wild_rank_of(const struct bucket *bucket, int own)
+{
+    const struct coding_outcome *outcome = &bucket->coding.outcome;
+    return outcome->wild_rank < 0 && outcome->wild > 0 ? own : outcome->wild_rank;
+}
+
+static void note_outcome(const struct bucket *bucket, int own, struct ww_report *report)
 {
     const struct coding_outcome *outcome = &bucket->coding.outcome;
     report->encoded += outcome->encoded;
     report->chosen += outcome->chosen;
     report->wild += outcome->wild;
     report->masked += outcome->masked;
-    if (outcome->wild == 0 && outcome->wild_rank < 0) {
+    int rank = wild_rank_of(bucket, own);
+    if (rank < 0) {
         return;
     }
-    int rank = outcome->wild_rank >= 0 ? outcome->wild_rank : context->world.rank;
     if (report->wild_bucket < 0) {
         report->wild_bucket = bucket->index;
-        log_warn("step %llu: what rank %d (%s) encoded of bucket %d (\"%s\" ...) is not finite: so "
-                 "is the result on all ranks, and no residual took it in",
-                 (unsigned long long)report->step, rank,
-                 context->topology.host_name[context->topology.host_of[rank]], bucket->index,
-                 bucket->tensors[0]->name);
     }
     if (report->wild_rank < 0 || rank < report->wild_rank) {
         report->wild_rank = rank;
     }
+}
+
+/* Who encoded it says so, and rank 0, whose log is read; in all reports it is. Where steps in a row
+ * are like that, the first, second, fourth, eighth ... one is told: a loss scaler that looks for
+ * its scale needs several, and a model that is lost would fill the disk. */
+static void warn_of_wild(struct ww_context *context, const struct ww_report *report)
+{
+    struct coding_state *coding = &context->coding;
+    coding->wild_row = report->wild_bucket >= 0 ? coding->wild_row + 1 : 0;
+    bool tells = context->world.rank == 0 || report->wild > 0;
+    if (report->wild_bucket < 0 || !tells || (coding->wild_row & (coding->wild_row - 1)) != 0) {
+        return;
+    }
+    const struct bucket *bucket = &context->buckets[report->wild_bucket];
+    int rank = wild_rank_of(bucket, context->world.rank);
+    char row[48] = "";
+    if (coding->wild_row > 1) {
+        snprintf(row, sizeof row, " (%llu steps in a row)", (unsigned long long)coding->wild_row);
+    }
+    log_warn(
+        "step %llu: what rank %d (%s) encoded of bucket %d (\"%s\" ...) is not finite%s: so is "
+        "the result on all ranks, and no residual took it in",
+        (unsigned long long)report->step, rank,
+        context->topology.host_name[context->topology.host_of[rank]], bucket->index,
+        bucket->tensors[0]->name, row);
 }
 
 /* After a dense step that was asked for, each rank goes on with the mean of all ranks' momentum, so
@@ -483,8 +509,9 @@ void coding_end_step(struct ww_context *context, struct ww_report *report)
     struct coding_state *coding = &context->coding;
     for (int i = 0; i < context->bucket_count; i++) {
         struct bucket *bucket = &context->buckets[i];
-        note_outcome(context, bucket, report);
+        note_outcome(bucket, context->world.rank, report);
     }
+    warn_of_wild(context, report);
     if (context->settings.values.clip_norm > 0) {
         clip(context, report);
     }

@@ -136,12 +136,13 @@ struct coding_state {
     float *residuals[2]; /* [count] of the sum; [now] is the latest; NULL = no error feedback */
     float *momenta[2];   /* [count] likewise; NULL = no momentum correction */
     int now;
-    bool may_discard; /* the latest step can be taken back */
-    bool discarded;   /* it was, which the peers are told in the next one */
-    bool changeable;  /* some buckets follow the menu */
-    bool carries;     /* what was loaded may belong to any fp32 tensor */
-    bool dense_next;  /* the next step, or the present one, goes dense */
-    uint64_t steps;   /* that counted: for the warm-up of top-k */
+    bool may_discard;  /* the latest step can be taken back */
+    bool discarded;    /* it was, which the peers are told in the next one */
+    bool changeable;   /* some buckets follow the menu */
+    bool carries;      /* what was loaded may belong to any fp32 tensor */
+    bool dense_next;   /* the next step, or the present one, goes dense */
+    uint64_t steps;    /* that counted: for the warm-up of top-k */
+    uint64_t wild_row; /* steps in a row, the latest one among them, that were not finite */
 };
 
 /* What holds for all buckets of one step when they leave. */

@@ -811,6 +811,51 @@ Test(coding, values_that_are_not_finite_are_named_and_kept_out)
     world_forgive();
 }
 
+/* Nine steps with a NaN of rank 1, one without, and one more. */
+static void go_wild_often(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = steady_config();
+    struct trainer trainer;
+    trainer_begin(&trainer, world, shared, &config);
+    for (int s = 0; s < 11; s++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        for (int t = TENSORS; t-- > 0;) {
+            for (size_t i = 0; i < count_of(t); i++) {
+                trainer.values[t][i] = 1;
+            }
+            trainer.values[t][0] = t == 2 && world->rank == 1 && s != 9 ? NAN : 1;
+            check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        }
+        trainer.report = (struct ww_report)WW_REPORT_INIT;
+        check_status(ww_step_end(trainer.context, &trainer.report), WW_OK);
+        check((trainer.report.wild_rank == 1) == (s != 9), "step %d names rank %d", s,
+              trainer.report.wild_rank);
+    }
+    trainer_end(&trainer);
+}
+
+Test(coding, a_row_of_steps_that_are_not_finite_is_told_by_two_ranks_and_ever_more_rarely)
+{
+    struct plan_of_test plan = {.codec = "topk:0.02"};
+    world_run(3, go_wild_often, &plan);
+    static const struct told {
+        const char *text;
+        int count; /* by rank 0 and by rank 1 */
+    } told[] = {{"is not finite: so is", 4},
+                {"(2 steps in a row)", 2},
+                {"(4 steps in a row)", 2},
+                {"(8 steps in a row)", 2},
+                {"is not finite", 0}};
+    for (size_t i = 0; i < LENGTH(told); i++) {
+        int count = 0;
+        while (capture_take(WW_LOG_WARN, told[i].text) != NULL) {
+            count++;
+        }
+        cr_expect_eq(count, told[i].count, "%s: %d times", told[i].text, count);
+    }
+    world_forgive();
+}
+
 /* Small tensors and those of one dimension are exact, unless somebody says otherwise. */
 static void keep_small_ones(const struct ww_world *world, void *shared)
 {
