@@ -2,9 +2,8 @@
  * act.c: the local actions of a round: copies and reductions, also in memory of peers. */
 #include "run.h"
 
-#include <string.h>
-
 #include "internal/cpu.h"
+#include "internal/memory.h"
 
 /* Results that several slices get are made in pieces, which stay in the cache. Of vectors that fit
  * the caches altogether peers' lines are asked for early, and at once for writing: else they come
@@ -106,7 +105,7 @@ static void copy_also(const struct workspace *space, const struct action *action
 {
     void *const *also = (void *const *)(const void *)(space->sources + action->source_count);
     for (uint32_t i = 0; i < action->also_count; i++) {
-        memcpy((uint8_t *)also[i] + first, from, bytes);
+        memory_copy((uint8_t *)also[i] + first, from, bytes);
     }
 }
 
@@ -121,7 +120,7 @@ static enum ww_status copy(struct workspace *space, const struct run *run,
             return status;
         }
     } else if (into.memory != from.memory) {
-        memcpy(into.memory, from.memory, bytes);
+        memory_copy(into.memory, from.memory, bytes);
     }
     copy_also(space, action, into.memory, 0, bytes);
     return WW_OK;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/memory.h"
 
 _Static_assert(offsetof(struct entry, notice) == LINE_BYTES, "few values share a line");
 _Static_assert(offsetof(struct entry, values) == 2 * LINE_BYTES, "values begin a line");
@@ -63,7 +64,7 @@ void board_write(const struct board *board, uint64_t number, const struct signat
     if (notice != NULL) {
         entry->notice = *notice;
     } else if (bytes > BOARD_FEW_BYTES) {
-        memcpy(entry->values, values, bytes);
+        memory_copy(entry->values, values, bytes);
     } else if (bytes > 0) {
         memcpy(entry->few, values, bytes);
     }

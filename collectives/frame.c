@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/memory.h"
 
 #define BODY_OFFSET 64 /* frames begin on a line */
 
@@ -166,7 +167,7 @@ static bool add_source(const struct workspace *space, const struct run *run,
     }
     const float *from = floats(span.memory) + out->first;
     if (from != out->unpack.into) {
-        memcpy(out->unpack.into, from, out->unpack.count * sizeof *from);
+        memory_copy(out->unpack.into, from, out->unpack.count * sizeof *from);
     }
     return true;
 }

@@ -3,9 +3,8 @@
  * announcements. */
 #include "run.h"
 
-#include <string.h>
-
 #include "internal/cpu.h"
+#include "internal/memory.h"
 
 void run_see(struct run *run, const struct workspace *space, uint64_t number)
 {
@@ -112,7 +111,7 @@ static void take_values(const struct run *run, const struct workspace *space, si
     for (int rank = 0; rank < run->request.plan->size; rank++) {
         uint8_t *into = (uint8_t *)run->request.output + (size_t)rank * bytes;
         if (into != space->sources[rank]) {
-            memcpy(into, space->sources[rank], bytes);
+            memory_copy(into, space->sources[rank], bytes);
         }
     }
 }
@@ -141,7 +140,8 @@ void run_announced(struct run *run, struct workspace *space, const struct kernel
         break;
     default:
         if (plan->rank != request->root) {
-            memcpy(request->output, gate_values(space->gate, request->root, number, share), share);
+            memory_copy(request->output, gate_values(space->gate, request->root, number, share),
+                        share);
         }
     }
     run_announced_traffic(request, space, space->seen_traffic);

@@ -295,7 +295,7 @@ static float *begin_momentum(struct ww_context *context, struct bucket *bucket, 
     float *now = coding->momenta[reads] + offset;
     float *next = coding->momenta[!reads] + offset;
     if (bucket->coding.now.has_momentum) {
-        memcpy(next, now, bucket->count * sizeof *next);
+        memory_copy(next, now, bucket->count * sizeof *next);
     } else {
         memset(next, 0, bucket->count * sizeof *next);
     }

@@ -128,7 +128,7 @@ void delayed_fill(struct ww_tensor *tensor, bool has_values)
     }
     uint8_t *into = (uint8_t *)parcel->memory + tensor->offset * element_bytes;
     if (has_values) {
-        memcpy(into, tensor->values, bytes);
+        memory_copy(into, tensor->values, bytes);
     } else {
         memset(into, 0, bytes);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "internal/memory.h"
 #include "outer.h"
 
 #define STATE_VERSION 1
@@ -240,7 +241,7 @@ static void take_vector(struct cursor *cursor, bool is_there, float *vector, siz
 {
     size_t bytes = count * sizeof *vector;
     if (vector != NULL && is_there) {
-        memcpy(vector, cursor->from, bytes);
+        memory_copy(vector, cursor->from, bytes);
     } else if (vector != NULL) {
         memset(vector, 0, bytes);
     }

@@ -50,7 +50,7 @@ static void scale(void *self, enum ww_type type, void *values, size_t count, dou
 static enum ww_status move(void *self, void *into, const void *from, size_t bytes)
 {
     (void)self;
-    memcpy(into, from, bytes);
+    memory_copy(into, from, bytes);
     return WW_OK;
 }
 
@@ -64,7 +64,7 @@ static void copy(void *self, const struct pieces *pieces)
         if (pieces->from[i] == NULL) {
             memset(pieces->into[i], 0, pieces->bytes[i]);
         } else {
-            memcpy(pieces->into[i], pieces->from[i], pieces->bytes[i]);
+            memory_copy(pieces->into[i], pieces->from[i], pieces->bytes[i]);
         }
     }
 }

@@ -133,7 +133,7 @@ static enum ww_status play_ball(struct crew *crew, double *await_s)
 
 static void copy_block(struct crew *crew)
 {
-    memcpy(crew->block, (char *)crew->block + BLOCK_BYTES, BLOCK_BYTES);
+    memory_copy(crew->block, (char *)crew->block + BLOCK_BYTES, BLOCK_BYTES);
 }
 
 static void add_blocks(struct crew *crew)
@@ -176,7 +176,7 @@ static enum ww_status stage_segment(struct crew *crew, float *values)
     const void *sources[CREW_MAX];
     for (int i = 1; i < count; i++) {
         size_t at = (size_t)((me + i) % count) * part;
-        memcpy(crew->scratch[me] + at, values + at, crew->part_bytes);
+        memory_copy(crew->scratch[me] + at, values + at, crew->part_bytes);
     }
     enum ww_status status = meet(crew);
     if (status != WW_OK) {
@@ -193,14 +193,14 @@ static enum ww_status stage_segment(struct crew *crew, float *values)
         for (int i = 0; i < count; i++) {
             sources[i] = (const float *)sources[i] + step;
             if (i != me) {
-                memcpy(crew->scratch[i] + (size_t)me * part + at, own + at, PART_LEAST);
+                memory_copy(crew->scratch[i] + (size_t)me * part + at, own + at, PART_LEAST);
             }
         }
     }
     status = meet(crew);
     for (int i = 1; i < count && status == WW_OK; i++) {
         size_t at = (size_t)((me + i) % count) * part;
-        memcpy(values + at, crew->scratch[me] + at, crew->part_bytes);
+        memory_copy(values + at, crew->scratch[me] + at, crew->part_bytes);
     }
     return status;
 }

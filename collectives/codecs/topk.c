@@ -23,6 +23,7 @@
 
 #include "codecs/selection.h"
 #include "codecs/topk_layout.h"
+#include "internal/memory.h"
 #include "kernels/sparse_one.h"
 
 /* A sample for the threshold is expected to hit so many chosen elements: 4096 give 1.6 % of
@@ -304,7 +305,7 @@ static size_t fixed_choose(struct encoder *encoder, struct piece *piece, size_t 
 /* Appends a part of a body. */
 static void part_write(struct encoder *encoder, const void *part, size_t bytes)
 {
-    memcpy(encoder->end, part, bytes);
+    memory_copy(encoder->end, part, bytes);
     memset(encoder->end + bytes, 0, parts_round(bytes) - bytes);
     encoder->end += parts_round(bytes);
 }

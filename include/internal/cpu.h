@@ -3,6 +3,8 @@
 #ifndef INTERNAL_CPU_H
 #define INTERNAL_CPU_H
 
+#include <stdbool.h>
+
 /* Instruction sets that kernels use. */
 enum cpu_feature {
     CPU_AVX2 = 1 << 0,   /* with FMA and F16C */
@@ -15,6 +17,10 @@ unsigned cpu_features(void);
 
 /* For tests: only these features are reported from now on. ~0u undoes it. */
 void cpu_features_mask(unsigned mask);
+
+/* True where the processor's own instruction to copy strings is slow when the target lies a little
+ * further into its page than the source does: AMD's (glibc's bug 30994). */
+bool cpu_strings_stall(void);
 
 /* Cores this process may run on, at least 1. */
 int cpu_count(void);

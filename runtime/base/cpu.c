@@ -27,6 +27,11 @@ static unsigned detect(void)
     return features;
 }
 
+bool cpu_strings_stall(void)
+{
+    return __builtin_cpu_is("amd");
+}
+
 void cpu_pause(void)
 {
     __builtin_ia32_pause();
@@ -53,6 +58,11 @@ void cpu_exact_end(unsigned before)
 static unsigned detect(void)
 {
     return CPU_NEON;
+}
+
+bool cpu_strings_stall(void)
+{
+    return false;
 }
 
 void cpu_pause(void)
@@ -82,6 +92,11 @@ void cpu_exact_end(unsigned before)
 static unsigned detect(void)
 {
     return 0;
+}
+
+bool cpu_strings_stall(void)
+{
+    return false;
 }
 
 void cpu_pause(void)

@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * memory.c: reserves large memory straight from the kernel, on huge pages where it may. */
+ * memory.c: reserves large memory straight from the kernel, on huge pages where it may, and copies
+ * it. */
 #include "internal/memory.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "internal/cpu.h"
+
 #define HUGE_BYTES ((size_t)2 << 20)
+
+/* glibc before 2.39 copies 2 or 4 KiB (without or with AVX) up to the size of the second cache, 1
+ * MiB at most, by the processor's `rep movsb`. Where the source begins a page and the target is 16
+ * bytes into one, as what malloc maps is, a core of AMD EPYC 7003 moves 2 GB/s by it, and 40 by
+ * memcpy of such pieces; where nothing stalls pieces are as fast. */
+#define PIECE_BYTES ((size_t)1984)
+#define PIECES_BYTES ((size_t)1 << 20) /* from here on memcpy does not use it */
 
 size_t memory_page_bytes(void)
 {
@@ -54,6 +65,17 @@ void *memory_reserve(size_t bytes)
         madvise(memory, whole, MADV_HUGEPAGE); /* a wish: small pages serve as well */
     }
     return memory;
+}
+
+/* One call with a size that compilers do not know: they make `rep movsq` of one they know. */
+void memory_copy(void *into, const void *from, size_t bytes)
+{
+    bool stalls = bytes > PIECE_BYTES && bytes < PIECES_BYTES && cpu_strings_stall();
+    size_t most = stalls ? PIECE_BYTES : bytes;
+    for (size_t done = 0; done < bytes; done += most) {
+        size_t rest = bytes - done;
+        memcpy((uint8_t *)into + done, (const uint8_t *)from + done, rest < most ? rest : most);
+    }
 }
 
 void memory_release(void *memory, size_t bytes)

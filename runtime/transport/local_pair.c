@@ -7,6 +7,7 @@
 
 #include "internal/cpu.h"
 #include "internal/log.h"
+#include "internal/memory.h"
 
 #define EAGER_BYTES 256 /* sends up to this size are done at once */
 #define LOCK_SPINS 200  /* a pair's lock is held for some ten nanoseconds */
@@ -162,7 +163,7 @@ static void hand_over(struct meeting *meeting, struct letter *one, struct letter
         trouble_note(&meeting->troubles[receive->peer], send, receive);
         trouble_note(&meeting->troubles[send->peer], send, receive);
     } else if (send->bytes > 0) {
-        memcpy(receive->memory, send->memory, send->bytes);
+        memory_copy(receive->memory, send->memory, send->bytes);
     }
     letter_finish(one);
     letter_finish(other);
@@ -200,7 +201,7 @@ static enum ww_status leave_copy(struct pair *pair, struct letter *letter)
                                      .peer = letter->peer,
                                      .kind = WW_SEND};
     if (letter->bytes > 0) {
-        memcpy(copied->copy, letter->memory, letter->bytes);
+        memory_copy(copied->copy, letter->memory, letter->bytes);
     }
     queue_append(&pair->waiting[WW_SEND], spare);
     letter_finish(letter);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/memory.h"
 
 #define CONTROL_BYTES_MAX 256
 
@@ -131,8 +132,8 @@ static void cell_fill(struct outgoing *out, struct letter *letter, enum cell_kin
     cell->tag = (uint16_t)letter->tag;
     cell->kind = (uint16_t)kind;
     if (bytes > 0) {
-        memcpy(letter->bytes <= SMALL_BYTES ? cell->small : cell->large,
-               letter->memory + letter->moved, bytes);
+        memory_copy(letter->bytes <= SMALL_BYTES ? cell->small : cell->large,
+                    letter->memory + letter->moved, bytes);
     }
     letter->moved += bytes;
     atomic_store_explicit(&cell->sequence, ++out->sent, memory_order_release);
@@ -340,7 +341,7 @@ static void deposit(struct arrival *arrival, const unsigned char *from, size_t b
 {
     unsigned char *into = arrival->receive != NULL ? arrival->receive->memory : arrival->aside;
     if (bytes > 0) {
-        memcpy(into + arrival->got, from, bytes);
+        memory_copy(into + arrival->got, from, bytes);
     }
     arrival->got += bytes;
 }
@@ -390,8 +391,8 @@ static enum ww_status first_take(struct fabric *fabric, struct peer *peer, const
         return arrival_begin(fabric, peer, receive, cell);
     }
     if (cell->bytes > 0) {
-        memcpy(receive->memory, cell->bytes <= SMALL_BYTES ? cell->small : cell->large,
-               cell->bytes);
+        memory_copy(receive->memory, cell->bytes <= SMALL_BYTES ? cell->small : cell->large,
+                    cell->bytes);
     }
     receive_finish(in, receive);
     return WW_OK;
@@ -472,7 +473,7 @@ static enum ww_status aside_take(struct fabric *fabric, struct arrival **link,
     }
     arrivals_unlink(&in->aside, link);
     if (arrival->got > 0) {
-        memcpy(receive->memory, arrival->aside, arrival->got);
+        memory_copy(receive->memory, arrival->aside, arrival->got);
     }
     arrival->receive = receive;
     if (in->arriving != arrival) {

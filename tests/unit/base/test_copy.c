@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_copy.c: large copies are whole, and made of pieces where the processor's own would stall. */
+#include "internal/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "internal/cpu.h"
+
+#define KIB ((size_t)1024)
+#define MIB ((size_t)1024 * KIB)
+#define GUARD 64
+#define STALLING_BYTES ((size_t)2 * KIB) /* the least that glibc copies by `rep movsb` */
+
+TestSuite(copy, .init = capture_start, .fini = capture_finish);
+
+/* The linker leads calls of the library here. */
+static bool stalls;
+static size_t most_bytes; /* that one memcpy got */
+static size_t calls;
+
+bool __wrap_cpu_strings_stall(void);
+bool __wrap_cpu_strings_stall(void)
+{
+    return stalls;
+}
+
+void *__real_memcpy(void *into, const void *from, size_t bytes);
+void *__wrap_memcpy(void *into, const void *from, size_t bytes);
+void *__wrap_memcpy(void *into, const void *from, size_t bytes)
+{
+    most_bytes = bytes > most_bytes ? bytes : most_bytes;
+    calls++;
+    return __real_memcpy(into, from, bytes);
+}
+
+static bool all_are(const unsigned char *bytes, size_t count, unsigned char value)
+{
+    size_t i = 0;
+    while (i < count && bytes[i] == value) {
+        i++;
+    }
+    return i == count;
+}
+
+/* Copies and compares, with guards around; leaves most_bytes and calls of that copy alone. */
+static void expect_copy(unsigned char *into, const unsigned char *from, size_t bytes)
+{
+    memset(into, 0xee, bytes + 2 * (size_t)GUARD);
+    most_bytes = 0;
+    calls = 0;
+    memory_copy(into + GUARD, from, bytes);
+    cr_expect_eq(memcmp(into + GUARD, from, bytes), 0, "%zu bytes", bytes);
+    cr_expect(all_are(into, GUARD, 0xee) && all_are(into + GUARD + bytes, GUARD, 0xee),
+              "%zu bytes: beyond its ends", bytes);
+}
+
+Test(copy, every_size_is_whole_and_in_pieces_where_that_helps)
+{
+    static const struct row {
+        size_t bytes;
+        bool in_pieces;
+    } rows[] = {{0, false},        {1, false},      {1983, false}, {1984, false},   {1985, true},
+                {2048, true},      {3968, true},    {3969, true},  {4096, true},    {65537, true},
+                {512 * KIB, true}, {MIB - 1, true}, {MIB, false},  {MIB + 1, false}};
+    unsigned char *from = malloc(MIB + 1 + 16);
+    unsigned char *into = malloc(MIB + 1 + 16 + 2 * (size_t)GUARD);
+    cr_assert(from != NULL && into != NULL);
+    for (size_t i = 0; i < MIB + 1 + 16; i++) {
+        from[i] = (unsigned char)(i * 2654435761u >> 24);
+    }
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        for (size_t offset = 0; offset < 16; offset += 5) {
+            stalls = false;
+            expect_copy(into + offset, from, rows[r].bytes);
+            cr_expect_eq(most_bytes, rows[r].bytes, "%zu bytes at once", rows[r].bytes);
+            stalls = true;
+            expect_copy(into, from + offset, rows[r].bytes);
+            cr_expect_eq(calls > 1, rows[r].in_pieces, "%zu bytes: %zu calls", rows[r].bytes,
+                         calls);
+            cr_expect(!rows[r].in_pieces || most_bytes < STALLING_BYTES,
+                      "%zu bytes: a piece of %zu", rows[r].bytes, most_bytes);
+        }
+    }
+    free(from);
+    free(into);
+}
+
+Test(copy, nothing_may_lie_nowhere)
+{
+    memory_copy(NULL, NULL, 0);
+    cr_expect_eq(calls, 0u);
+}
