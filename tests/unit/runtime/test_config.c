@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "comma.h"
 #include "config.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -169,6 +170,18 @@ Test(config, values_of_every_kind_are_read)
         expect_setting(&settings, rows[i].name, rows[i].printed, "environment");
         unsetenv(variable);
     }
+}
+
+Test(config, numbers_have_points_where_the_program_has_commas)
+{
+    struct settings settings;
+    comma_start();
+    setenv("WIREWISE_TIMEOUT_S", "2.5", 1);
+    cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
+    expect_setting(&settings, "timeout_s", "2.5", "environment");
+    setenv("WIREWISE_TIMEOUT_S", "2,5", 1);
+    cr_expect_eq(config_resolve(NULL, &settings), WW_BAD_CONFIG);
+    expect_line(WW_LOG_ERROR, "from 0.01 to");
 }
 
 #define SIXTY_FOUR "0123456789012345678901234567890123456789012345678901234567890123"
