@@ -189,11 +189,17 @@ static void value_print(const struct ww_config *values, const struct row *row, c
     }
 }
 
+/* Whatever the locale: in Turkish ones toupper leaves an i as it is. */
+static char letter_upper(char letter)
+{
+    return (char)(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
+}
+
 static void print_variable(const struct row *row, char *text, size_t bytes)
 {
     size_t used = (size_t)snprintf(text, bytes, PREFIX "%s", row->name);
     for (size_t i = sizeof PREFIX - 1; i < used && i < bytes; i++) {
-        text[i] = (char)toupper((unsigned char)text[i]);
+        text[i] = letter_upper(text[i]);
     }
 }
 
@@ -257,7 +263,7 @@ static bool parse_number(const struct row *row, const char *text, double *number
     if (end == text || errno != 0) {
         return false;
     }
-    const char *suffix = *end != '\0' ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+    const char *suffix = *end != '\0' ? strchr(suffixes, letter_upper(*end)) : NULL;
     if (row->kind == KIND_SIZE && suffix != NULL) {
         *number *= (double)((size_t)1 << (10 * (suffix - suffixes + 1)));
         end++;
@@ -359,7 +365,7 @@ static void warn_unknown(const char *name)
     char upper[64];
     snprintf(upper, sizeof upper, "%s", name);
     for (char *at = upper; *at != '\0'; at++) {
-        *at = (char)toupper((unsigned char)*at);
+        *at = letter_upper(*at);
     }
     int best = 1000;
     for (size_t i = 0; i < ROW_COUNT; i++) {
