@@ -17,7 +17,8 @@ endif()
 # What most of them need, compiled once.
 if(WIREWISE_HAVE_CRITERION)
     set(support ${PROJECT_SOURCE_DIR}/tests/support)
-    add_library(test_support STATIC EXCLUDE_FROM_ALL ${support}/capture.c ${support}/world.c)
+    add_library(test_support STATIC EXCLUDE_FROM_ALL ${support}/capture.c ${support}/comma.c
+                ${support}/world.c)
     wirewise_compile_options(test_support)
     target_include_directories(test_support PRIVATE ${PROJECT_SOURCE_DIR}/include ${support}
                                ${PROJECT_SOURCE_DIR}/runtime)

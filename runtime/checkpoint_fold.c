@@ -5,6 +5,7 @@
 
 #include "call.h"
 #include "checkpoint.h"
+#include "internal/cpu.h"
 
 #define PART ((size_t)1 << 17) /* elements that are read at once */
 
@@ -102,6 +103,7 @@ enum ww_status fold_attached(const struct fold *fold, struct attachment *attache
                              NULL);
     }
     enum ww_status status = find(fold, attached);
+    unsigned before = cpu_exact_begin(); /* all ranks get the same bits, whatever threads flush */
     for (size_t first = 0; first < count && status == WW_OK && attached->loaded; first += PART) {
         size_t part = count - first < PART ? count - first : PART;
         status = read_part(fold, attached, first, part, values, sums);
@@ -112,6 +114,7 @@ enum ww_status fold_attached(const struct fold *fold, struct attachment *attache
             write_part(fold, attached, first, part, sums);
         }
     }
+    cpu_exact_end(before);
     free(sums);
     free(values);
     return status;

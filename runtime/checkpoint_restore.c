@@ -6,6 +6,7 @@
 
 #include "checkpoint.h"
 #include "device.h"
+#include "internal/cpu.h"
 #include "internal/memory.h"
 
 #define PART_COUNT ((size_t)1 << 18) /* elements added at once */
@@ -217,6 +218,7 @@ static enum fault gather(struct gathering *gathering, float *into, struct reason
     gathering->sum = malloc(PART_COUNT * sizeof *gathering->sum);
     gathering->part = malloc(PART_COUNT * sizeof *gathering->part);
     gathering->at = calloc((size_t)gathering->count + 1, sizeof *gathering->at);
+    unsigned before = cpu_exact_begin(); /* what is tiny is owed as well */
     if (gathering->sum == NULL || gathering->part == NULL || gathering->at == NULL) {
         fault = reason_set(reason, FAULT_MEMORY, "no memory to add what ranks kept");
     }
@@ -225,6 +227,7 @@ static enum fault gather(struct gathering *gathering, float *into, struct reason
         size_t at = gathering->offset[t->bucket->index] + t->offset;
         fault = add_tensor(gathering, index, t, into + at, reason);
     }
+    cpu_exact_end(before);
     free(gathering->sum);
     free(gathering->part);
     free(gathering->at);

@@ -12,12 +12,15 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/number.h"
 #include "topology.h"
 
 extern char **environ;
 
 #define PREFIX "WIREWISE_"
 #define VALUE_BYTES 1024 /* of the longest text */
+#define NUMBER_BYTES 32
+#define DIGITS 15 /* of a number: so many are exact */
 #define GIB ((double)(1 << 30))
 
 enum kind { KIND_SIZE, KIND_INT, KIND_NUMBER, KIND_BOOL, KIND_NAME, KIND_TEXT };
@@ -182,15 +185,21 @@ static void value_print(const struct ww_config *values, const struct row *row, c
     } else if (row->names != NULL) {
         snprintf(text, bytes, "%s", row->names[(int)number_of(values, row)]);
     } else {
-        snprintf(text, bytes, "%.15g", number_of(values, row));
+        number_print(text, bytes, DIGITS, number_of(values, row));
     }
+}
+
+/* Whatever the locale: in Turkish ones toupper leaves an i as it is. */
+static char letter_upper(char letter)
+{
+    return (char)(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
 }
 
 static void print_variable(const struct row *row, char *text, size_t bytes)
 {
     size_t used = (size_t)snprintf(text, bytes, PREFIX "%s", row->name);
     for (size_t i = sizeof PREFIX - 1; i < used && i < bytes; i++) {
-        text[i] = (char)toupper((unsigned char)text[i]);
+        text[i] = letter_upper(text[i]);
     }
 }
 
@@ -206,9 +215,12 @@ static enum ww_status bad_value(const struct row *row, const char *value, const 
                      row->names[i]);
         }
     } else {
-        snprintf(allowed, sizeof allowed, "%s from %.15g to %.15g",
-                 row->kind == KIND_SIZE ? "bytes (K, M, G allowed)" : "a number", row->least,
-                 row->most);
+        char least[NUMBER_BYTES];
+        char most[NUMBER_BYTES];
+        number_print(least, sizeof least, DIGITS, row->least);
+        number_print(most, sizeof most, DIGITS, row->most);
+        snprintf(allowed, sizeof allowed, "%s from %s to %s",
+                 row->kind == KIND_SIZE ? "bytes (K, M, G allowed)" : "a number", least, most);
     }
     return log_failure(WW_BAD_CONFIG, "%s is \"%s\" in %s; it must be %s", row->name, value, from,
                        allowed);
@@ -227,8 +239,8 @@ static enum ww_status check_program(const struct ww_config *values, const struct
     if (row->kind == KIND_TEXT || in_range(row, number_of(values, row))) {
         return WW_OK;
     }
-    char value[32];
-    snprintf(value, sizeof value, "%.15g", number_of(values, row));
+    char value[NUMBER_BYTES];
+    number_print(value, sizeof value, DIGITS, number_of(values, row));
     return bad_value(row, value, "struct ww_config");
 }
 
@@ -247,11 +259,11 @@ static bool parse_number(const struct row *row, const char *text, double *number
         return false;
     }
     errno = 0;
-    *number = strtod(text, &end);
+    *number = number_read(text, &end);
     if (end == text || errno != 0) {
         return false;
     }
-    const char *suffix = *end != '\0' ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+    const char *suffix = *end != '\0' ? strchr(suffixes, letter_upper(*end)) : NULL;
     if (row->kind == KIND_SIZE && suffix != NULL) {
         *number *= (double)((size_t)1 << (10 * (suffix - suffixes + 1)));
         end++;
@@ -353,7 +365,7 @@ static void warn_unknown(const char *name)
     char upper[64];
     snprintf(upper, sizeof upper, "%s", name);
     for (char *at = upper; *at != '\0'; at++) {
-        *at = (char)toupper((unsigned char)*at);
+        *at = letter_upper(*at);
     }
     int best = 1000;
     for (size_t i = 0; i < ROW_COUNT; i++) {

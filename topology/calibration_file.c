@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "internal/log.h"
+#include "internal/number.h"
 #include "internal/size_guard.h"
 
 #define FILE_BYTES_MAX ((size_t)1 << 20)
@@ -125,7 +126,7 @@ static bool find(const char *section, const char *key, double *value)
     for (const char *line = section; line < end; line = strchr(line, '\n') + 1) {
         if (strncmp(line, key, length) == 0 && strncmp(line + length, " = ", 3) == 0) {
             char *rest;
-            *value = strtod(line + length + 3, &rest);
+            *value = number_read(line + length + 3, &rest);
             return rest != line + length + 3 && (*rest == '\n' || *rest == '\0');
         }
         if (strchr(line, '\n') == NULL) {
@@ -218,9 +219,11 @@ static int write_rows(char *into, size_t bytes, const char *prefix, const struct
     int used = 0;
     for (size_t i = 0; i < count; i++) {
         double value;
+        char number[32];
         memcpy(&value, (const char *)values + rows[i].offset, sizeof value);
-        used += snprintf(into + used, bytes - (size_t)used, "%s.%s = %.17g\n", prefix, rows[i].name,
-                         value);
+        number_print(number, sizeof number, 17, value);
+        used += snprintf(into + used, bytes - (size_t)used, "%s.%s = %s\n", prefix, rows[i].name,
+                         number);
     }
     return used;
 }

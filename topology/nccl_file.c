@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/number.h"
 #include "xml.h"
 
 #define LINKS_AT_MOST 1000
@@ -84,7 +85,7 @@ static struct ww_fact read_pcie(const struct xml *xml, int node, double least)
     if (speed == NULL || width == NULL) {
         return fact_unknown();
     }
-    double gb_s = part_pcie_gb_s(strtod(speed, NULL), strtod(width, NULL));
+    double gb_s = part_pcie_gb_s(number_read(speed, NULL), number_read(width, NULL));
     return fact_positive(gb_s < least ? 0 : gb_s, WW_SOURCE_NCCL_FILE);
 }
 

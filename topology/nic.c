@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "internal/log.h"
+#include "internal/number.h"
 
 #define PATH_BYTES 1024
 #define LINE_BYTES 128
@@ -41,7 +42,7 @@ static double read_number(const char *folder, const char *name)
 {
     char line[LINE_BYTES];
     char *end = NULL;
-    double value = strtod(read_line(folder, name, line), &end);
+    double value = number_read(read_line(folder, name, line), &end);
     return end != line && value >= 0 && value < 1e9 ? value : -1;
 }
 

@@ -3,8 +3,9 @@
 #include "codecs/codec.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "internal/number.h"
 
 const struct codec *const codecs[CODEC_COUNT] = {
     [CODEC_FP16] = &codec_fp16,
@@ -21,7 +22,7 @@ static const char *const names[CODEC_COUNT] = {
 #define FIXED ":fixed"
 #define POSSIBLE "none, fp16, bf16, int8, topk:DENSITY or topk:DENSITY:fixed"
 
-/* Digits, a point, an exponent: neither white space nor signs nor the other things that strtof
+/* Digits, a point, an exponent: neither white space nor signs nor the other things that strtod
  * takes. Returns what follows, NULL where there is no density. */
 static const char *parse_density(const char *text, float *density)
 {
@@ -30,7 +31,7 @@ static const char *parse_density(const char *text, float *density)
     if (length == 0 || (text[0] != '.' && (text[0] < '0' || text[0] > '9'))) {
         return NULL;
     }
-    *density = strtof(text, &end);
+    *density = (float)number_read(text, &end);
     return end == text + length && *density > 0.0f && *density <= 1.0f ? end : NULL;
 }
 
@@ -85,8 +86,8 @@ bool codec_parse(const char *text, struct codec_spec *spec, char *reason, size_t
 static void print_density(float density, char *text, size_t bytes)
 {
     for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, bytes, "%.*g", digits, (double)density);
-        if (strtof(text, NULL) == density) {
+        number_print(text, bytes, digits, (double)density);
+        if ((float)number_read(text, NULL) == density) {
             return;
         }
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "internal/log.h"
+#include "internal/number.h"
 
 #define TIMEOUT_S 60.0
 #define TIMEOUT_LONGEST_S 1e6
@@ -203,7 +204,7 @@ static enum ww_status read_timeout(const struct ww_env *env, struct env_launch *
     launch->timeout_s = env->timeout_s;
     if (env->timeout_s == 0) {
         char *end = NULL;
-        launch->timeout_s = text == NULL ? TIMEOUT_S : strtod(text, &end);
+        launch->timeout_s = text == NULL ? TIMEOUT_S : number_read(text, &end);
         if (text != NULL && (end == text || *end != '\0')) {
             launch->timeout_s = NAN;
         }

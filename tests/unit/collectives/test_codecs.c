@@ -9,6 +9,7 @@
 
 #include "capture.h"
 #include "codecs/codec.h"
+#include "comma.h"
 #include "kernels/half.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -44,6 +45,19 @@ Test(codecs, texts_are_read_and_written_alike)
         codec_print(&spec, text, sizeof text);
         cr_assert_str_eq(text, rows[i].printed == NULL ? rows[i].text : rows[i].printed);
     }
+}
+
+Test(codecs, a_density_has_a_point_where_the_program_has_commas)
+{
+    struct codec_spec spec = {.kind = CODEC_NONE};
+    char text[64] = "";
+    char reason[256] = "";
+    comma_start();
+    cr_assert(codec_parse("topk:0.01", &spec, reason, sizeof reason), "%s", reason);
+    cr_expect_eq(spec.density, 0.01f);
+    codec_print(&spec, text, sizeof text);
+    cr_expect_str_eq(text, "topk:0.01");
+    cr_expect_not(codec_parse("topk:0,01", &spec, reason, sizeof reason));
 }
 
 Test(codecs, other_texts_are_refused_with_a_sentence)

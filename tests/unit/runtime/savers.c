@@ -72,7 +72,7 @@ void saver_begin(struct saver *saver, const struct ww_world *world, const struct
 {
     struct ww_config config = world_config();
     char host[32];
-    *saver = (struct saver){.step = 0};
+    *saver = (struct saver){.scale = plan->tiny ? 0x1p-130F : 1};
     config.deterministic = WW_DETERMINISTIC_PLAN;
     config.codec = plan->codec;
     config.codec_least_count = 1000;
@@ -116,7 +116,7 @@ static void run_step(struct saver *saver)
 void saver_step(struct saver *saver, int rank)
 {
     for (size_t i = 0; i < SAVER_COUNT; i++) {
-        saver->values[i] = saver_gradient(rank, saver->step + 1, i);
+        saver->values[i] = saver->scale * saver_gradient(rank, saver->step + 1, i);
     }
     run_step(saver);
 }

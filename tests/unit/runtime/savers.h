@@ -18,11 +18,13 @@ struct saver_plan {
     size_t bucket_bytes;
     int ranks_per_host; /* 0 = all share one */
     int staleness;
+    bool tiny; /* gradients are times 2^-130, subnormal all of them */
 };
 
 /* One rank's training. */
 struct saver {
     struct ww_context *context;
+    float scale; /* of gradients */
     struct ww_tensor *tensors[SAVER_TENSORS];
     float *values; /* [SAVER_COUNT] */
     uint64_t step; /* attached as "step", common */
@@ -38,8 +40,8 @@ int folder_files(const char *path);
 void saver_begin(struct saver *saver, const struct ww_world *world, const struct saver_plan *plan);
 void saver_end(struct saver *saver);
 
-/* A step with gradients -8 .. 8 that depend on rank, saver->step + 1 and place, or with zeros;
- * leaves the results in values and counts step on. */
+/* A step with gradients -8 .. 8 (times what tiny says) that depend on rank, saver->step + 1 and
+ * place, or with zeros; leaves the results in values and counts step on. */
 void saver_step(struct saver *saver, int rank);
 void saver_step_zeros(struct saver *saver);
 

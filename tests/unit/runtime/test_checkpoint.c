@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "effort.h"
+#include "flush.h"
 #include "savers.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -27,6 +28,7 @@ struct stage {
     double *owed;                    /* [SAVER_COUNT] of a mean or a sum, to be paid */
     double *slack;                   /* [SAVER_COUNT] by which that may be off */
     bool dense;
+    bool flushes; /* the thread that loads */
 };
 
 static void stage_begin(struct stage *stage, const struct saver_plan *plan)
@@ -79,7 +81,9 @@ static void go_on(const struct ww_world *world, void *shared)
     struct stage *stage = shared;
     struct saver saver;
     saver_begin(&saver, world, &stage->plan);
+    unsigned before = stage->flushes ? flush_tiny_numbers() : 0;
     check_status(ww_checkpoint_load(saver.context, stage->folder), WW_OK);
+    check(!stage->flushes || flushes(before), "the thread's mode was not brought back");
     check(saver.step == STEPS, "rank %d came back to step %d", world->rank, (int)saver.step);
     check(ww_checkpoint_has(saver.context, "step"), "nobody knows that \"step\" was loaded");
     for (size_t step = 0; step < STEPS; step++) {
@@ -120,6 +124,17 @@ Test(checkpoint, the_same_ranks_go_on_bit_for_bit)
     }
     struct saver_plan alone = {.codec = "int8", .momentum = 0.5};
     expect_same_bits(&alone, 1);
+}
+
+Test(checkpoint, a_program_that_flushes_tiny_numbers_loses_none)
+{
+    struct saver_plan plan = {.codec = "topk:0.05", .momentum = 0.5, .tiny = true};
+    struct stage stage;
+    stage_begin(&stage, &plan);
+    stage.flushes = true;
+    world_run(2, go_straight, &stage);
+    world_run(2, go_on, &stage);
+    stage_end(&stage);
 }
 
 /* What was on its way is taken before; then late results go on as if nothing had been. */
@@ -477,6 +492,43 @@ Test(checkpoint, what_is_attached_comes_back)
     world_run(2, attach, &stage);
     expect_line(WW_LOG_WARN, "does not give \"own\"");
     world_forgive();
+    stage_end(&stage);
+}
+
+/* Numbers below the least normal one, which the loading threads of some ranks flush. */
+static void fold_tiny_ones(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct saver saver;
+    float mean = (float)(world->rank + 1) * 0x1p-140F;
+    float share = mean;
+    saver_begin(&saver, world, &stage->plan);
+    check_status(ww_checkpoint_attach(saver.context, "mean", &mean, sizeof mean, WW_KEEP_MEAN),
+                 WW_OK);
+    check_status(ww_checkpoint_attach(saver.context, "share", &share, sizeof share, WW_KEEP_SHARE),
+                 WW_OK);
+    if (stage->size_before == 0) {
+        check_status(ww_checkpoint_save(saver.context, stage->folder), WW_OK);
+    } else {
+        unsigned before = world->rank == 0 ? flush_tiny_numbers() : 0;
+        enum ww_status status = ww_checkpoint_load(saver.context, stage->folder);
+        check(world->rank != 0 || flushes(before), "the thread's mode was not brought back");
+        check_status(status, WW_OK);
+        check(mean == 2.5F * 0x1p-140F, "rank %d has a mean of %a", world->rank, (double)mean);
+        check(share == (float)(2 + world->rank) * 0x1p-140F, "rank %d has a share of %a",
+              world->rank, (double)share);
+    }
+    saver_end(&saver);
+}
+
+Test(checkpoint, tiny_numbers_are_folded_alike_whoever_flushes)
+{
+    struct stage stage;
+    struct saver_plan plan = {.codec = "int8"};
+    stage_begin(&stage, &plan);
+    world_run(4, fold_tiny_ones, &stage);
+    stage.size_before = 4;
+    world_run(2, fold_tiny_ones, &stage);
     stage_end(&stage);
 }
 

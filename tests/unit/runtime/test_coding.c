@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "effort.h"
+#include "flush.h"
 #include "world.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -303,35 +304,6 @@ Test(coding, sums_that_go_past_the_caches_lose_nothing)
         world_run(rows[i].ranks, sum_often, &board);
     }
 }
-
-#if defined(__x86_64__)
-#define MXCSR_FLUSHES 0x8040U
-
-static unsigned flush_tiny_numbers(void)
-{
-    unsigned before = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr(before | MXCSR_FLUSHES);
-    return before;
-}
-
-/* Whether the thread still does; it does no more from here on. */
-static bool flushes(unsigned before)
-{
-    bool still = (__builtin_ia32_stmxcsr() & MXCSR_FLUSHES) == MXCSR_FLUSHES;
-    __builtin_ia32_ldmxcsr(before);
-    return still;
-}
-#else
-static unsigned flush_tiny_numbers(void)
-{
-    return 0;
-}
-
-static bool flushes(unsigned before)
-{
-    return before == 0;
-}
-#endif
 
 /* A program built with -ffast-math: subnormal numbers are flushed, but not what encoding keeps. */
 static void sum_tiny_ones(const struct ww_world *world, void *shared)

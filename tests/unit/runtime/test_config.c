@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_config.c: where settings come from, how they are read, and what is said about bad ones. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
+#include "comma.h"
 #include "config.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -169,6 +171,45 @@ Test(config, values_of_every_kind_are_read)
         expect_setting(&settings, rows[i].name, rows[i].printed, "environment");
         unsetenv(variable);
     }
+}
+
+Test(config, numbers_have_points_where_the_program_has_commas)
+{
+    struct settings settings;
+    comma_start();
+    setenv("WIREWISE_TIMEOUT_S", "2.5", 1);
+    cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
+    expect_setting(&settings, "timeout_s", "2.5", "environment");
+    setenv("WIREWISE_TIMEOUT_S", "2,5", 1);
+    cr_expect_eq(config_resolve(NULL, &settings), WW_BAD_CONFIG);
+    expect_line(WW_LOG_ERROR, "from 0.01 to");
+}
+
+/* Turkish as glibc has it: the capital of i has two bytes, so toupper leaves it. */
+int __wrap_toupper(int letter);
+const int32_t **__wrap___ctype_toupper_loc(void);
+
+int __wrap_toupper(int letter)
+{
+    return letter >= 'a' && letter <= 'z' && letter != 'i' ? letter - 'a' + 'A' : letter;
+}
+
+const int32_t **__wrap___ctype_toupper_loc(void)
+{
+    static int32_t table[384];
+    static const int32_t *of_letter = table + 128;
+    for (int letter = -128; letter < 256; letter++) {
+        table[128 + letter] = __wrap_toupper(letter);
+    }
+    return &of_letter;
+}
+
+Test(config, variables_have_the_same_names_in_turkish)
+{
+    struct settings settings;
+    setenv("WIREWISE_TIMEOUT_S", "7", 1);
+    cr_assert_eq(config_resolve(NULL, &settings), WW_OK);
+    expect_setting(&settings, "timeout_s", "7", "environment");
 }
 
 #define SIXTY_FOUR "0123456789012345678901234567890123456789012345678901234567890123"

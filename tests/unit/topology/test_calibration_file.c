@@ -10,6 +10,7 @@
 
 #include "calibration_file.h"
 #include "capture.h"
+#include "comma.h"
 
 static char folder[] = "/tmp/calibration-XXXXXX";
 static char path[64];
@@ -68,6 +69,20 @@ Test(calibration_file, what_was_written_is_read_bit_for_bit)
     read.levels = 2;
     cr_expect_not(calibration_read(path, 7, &read), "another number of levels");
     expect_line(WW_LOG_WARN, "is damaged and was ignored");
+}
+
+Test(calibration_file, programs_with_commas_write_and_read_what_others_do)
+{
+    struct wires wires = some_wires(8, 8e-9 / 0.956);
+    struct wires read = some_wires(8, 1);
+    comma_start();
+    cr_expect(calibration_write(path, 7, &wires));
+    cr_expect(calibration_read(path, 7, &read));
+    cr_expect_arr_eq(&read, &wires, sizeof read);
+    comma_finish();
+    read = some_wires(8, 1);
+    cr_expect(calibration_read(path, 7, &read));
+    cr_expect_arr_eq(&read, &wires, sizeof read);
 }
 
 Test(calibration_file, each_shape_has_a_section_and_the_latest_32_stay)
