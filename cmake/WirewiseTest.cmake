@@ -73,6 +73,15 @@ function(wirewise_large_pages name)
     endif()
 endfunction()
 
+# wirewise_threads(NAME): this test may use threads.h.
+function(wirewise_threads name)
+    if(TARGET ${name})
+        target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/threads.c)
+        target_link_options(${name} PRIVATE
+                            LINKER:--wrap=pthread_create,--wrap=sched_getaffinity)
+    endif()
+endfunction()
+
 # wirewise_allocations(NAME): this test may use allocations.h.
 function(wirewise_allocations name)
     if(TARGET ${name})

@@ -473,7 +473,8 @@ static enum ww_status set_up(struct ww_context *context, const struct ww_config 
     }
     status = context_agree_choices(context);
     if (status == WW_OK && own_thread) {
-        status = progress_start(context, &context->thread);
+        bool must = context->settings.values.progress == WW_PROGRESS_THREAD;
+        status = progress_start(context, must, &context->thread);
     }
     return context_agree(context, status);
 }

@@ -95,7 +95,7 @@ static void destroy(struct courier *courier)
     free(courier);
 }
 
-enum ww_status courier_start(struct ww_outer *outer, struct courier **courier)
+enum ww_status courier_start(struct ww_outer *outer, bool must, struct courier **courier)
 {
     struct courier *made = calloc(1, sizeof *made);
     struct fragment **queue = calloc((size_t)outer->config.fragments, sizeof(struct fragment *));
@@ -112,9 +112,17 @@ enum ww_status courier_start(struct ww_outer *outer, struct courier **courier)
     int failure = start_without_signals(made);
     if (failure != 0) {
         destroy(made);
+    }
+    if (failure != 0 && must) {
         return log_failure(WW_UNSUPPORTED,
                            "a thread that exchanges fragments cannot be started: %s",
                            strerror(failure));
+    }
+    if (failure != 0) {
+        log_warn("a thread that exchanges fragments cannot be started: %s; local steps wait for "
+                 "exchanges (are threads limited, ulimit -u?)",
+                 strerror(failure));
+        return WW_OK;
     }
     *courier = made;
     return WW_OK;

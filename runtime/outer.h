@@ -138,8 +138,10 @@ void exchange_run(struct ww_outer *outer, struct fragment *fragment);
 #define OUTER_VOTE_WORDS 5 /* of each rank */
 
 /* courier.c: a thread that makes exchanges in the order in which they are handed over. Until a
- * fragment is awaited, it and its delta are the courier's. stop makes those handed over first. */
-enum ww_status courier_start(struct ww_outer *outer, struct courier **courier);
+ * fragment is awaited, it and its delta are the courier's. stop makes those handed over first.
+ * start: where the system gives no thread that is an error if one must be there, else a warning,
+ * and *courier stays. */
+enum ww_status courier_start(struct ww_outer *outer, bool must, struct courier **courier);
 void courier_send(struct courier *courier, struct fragment *fragment);
 void courier_await(struct courier *courier, struct fragment *fragment);
 void courier_stop(struct courier *courier);

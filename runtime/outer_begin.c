@@ -396,10 +396,11 @@ static enum ww_status make_own_context(struct ww_outer *outer)
 /* Without a thread exchanges are made where they are sent: results are the same. */
 static enum ww_status start_thread(struct ww_outer *outer)
 {
-    bool is_inline = outer->context->settings.values.progress == WW_PROGRESS_INLINE;
-    const char *trouble = is_inline ? "progress=inline" : context_thread_trouble(outer->own, false);
+    enum ww_progress wish = outer->context->settings.values.progress;
+    const char *trouble = wish == WW_PROGRESS_INLINE ? "progress=inline"
+                                                     : context_thread_trouble(outer->own, false);
     if (trouble == NULL) {
-        return courier_start(outer, &outer->courier);
+        return courier_start(outer, wish == WW_PROGRESS_THREAD, &outer->courier);
     }
     if (outer->context->world.rank == 0) {
         log_warn("ww_outer_create: local steps wait for exchanges in spite of delay %" PRIu64

@@ -177,7 +177,8 @@ static int start_without_signals(struct progress_thread *self)
     return failure;
 }
 
-enum ww_status progress_start(struct ww_context *context, struct progress_thread **thread)
+enum ww_status progress_start(struct ww_context *context, bool must,
+                              struct progress_thread **thread)
 {
     struct progress_thread *self = calloc(1, sizeof *self);
     if (self == NULL) {
@@ -188,9 +189,19 @@ enum ww_status progress_start(struct ww_context *context, struct progress_thread
     pthread_cond_init(&self->wake, NULL);
     int failure = start_without_signals(self);
     if (failure != 0) {
+        pthread_mutex_destroy(&self->lock);
+        pthread_cond_destroy(&self->wake);
         free(self);
+    }
+    if (failure != 0 && must) {
         return log_failure(WW_UNSUPPORTED, "a progress thread cannot be started: %s",
                            strerror(failure));
+    }
+    if (failure != 0) {
+        log_warn("a progress thread cannot be started: %s; messages move inside calls alone, which "
+                 "hides fewer of them (are threads limited, ulimit -u?)",
+                 strerror(failure));
+        return WW_OK;
     }
     *thread = self;
     return WW_OK;

@@ -32,8 +32,10 @@ void patience_spend(struct patience *patience, struct pulse pulse);
 struct ww_context;
 struct progress_thread;
 
-/* Starts a thread that advances the context's steps. WW_OK, WW_NO_MEMORY, WW_UNSUPPORTED. */
-enum ww_status progress_start(struct ww_context *context, struct progress_thread **thread);
+/* Starts a thread that advances the context's steps. Where the system gives none that is an error
+ * if one must be there, else a warning, and *thread stays. WW_OK, WW_NO_MEMORY, WW_UNSUPPORTED. */
+enum ww_status progress_start(struct ww_context *context, bool must,
+                              struct progress_thread **thread);
 
 /* Ends and joins it; NULL is fine. */
 void progress_stop(struct progress_thread *thread);

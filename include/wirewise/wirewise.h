@@ -97,7 +97,8 @@ WW_API void ww_local_world_destroy(struct ww_local_world *local);
 /* ---- Config: every setting has one row, in runtime/config.c ------------------------------- */
 
 enum ww_progress {
-    WW_PROGRESS_AUTO,   /* a thread where MPI's thread level and the cores allow it */
+    WW_PROGRESS_AUTO, /* a thread where MPI's thread level, the cores and the system's limits allow
+                         it */
     WW_PROGRESS_INLINE, /* inside ww_tensor_start, _skip and _wait, ww_step_begin, _end and _drain,
                            ww_progress and single calls of the same context: with several, all
                            ranks wait in the same order, or call ww_progress for each */

@@ -9,6 +9,7 @@
 
 #include <wirewise/transport.h>
 
+#include "threads.h"
 #include "world.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -241,6 +242,53 @@ static void differ_where_allowed(const struct ww_world *world, void *shared)
 Test(context, ranks_may_differ_in_what_concerns_one_rank_only)
 {
     world_run(3, differ_where_allowed, NULL);
+}
+
+/* ---- Where threads are limited ---------------------------------------------------------- */
+
+static void live_without_threads(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_config config = world_config();
+    config.progress = WW_PROGRESS_AUTO;
+    threads_are_refused = true;
+    struct ww_context *context = world_context(world, &config);
+    struct ww_tensor *tensor = NULL;
+    size_t shape = 1;
+    float gradient = 3;
+    check_status(ww_tensor_add(context, "w", WW_F32, 1, &shape, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_start(tensor, &gradient), WW_OK);
+    check_status(ww_step_end(context, NULL), WW_OK);
+    check(gradient == 3, "the mean of threes is %g", (double)gradient);
+    expect_sum(context, 1, (float)world->size);
+    ww_context_destroy(context);
+    threads_are_refused = false;
+}
+
+Test(context, where_the_system_gives_no_thread_messages_move_inside_calls)
+{
+    for (int size = 1; size <= 2; size++) {
+        world_run(size, live_without_threads, NULL);
+        for (int rank = 0; rank < size; rank++) {
+            expect_line(WW_LOG_WARN, "a progress thread cannot be started: ");
+        }
+        expect_no_warnings();
+    }
+}
+
+Test(context, whoever_insists_on_a_thread_is_refused_without_one)
+{
+    struct ww_world world = WW_WORLD_INIT;
+    struct ww_config config = world_config();
+    struct ww_context *context = NULL;
+    config.progress = WW_PROGRESS_THREAD;
+    threads_are_refused = true;
+    cr_expect_eq(ww_context_create(&world, &config, &context), WW_UNSUPPORTED);
+    threads_are_refused = false;
+    cr_expect_null(context);
+    expect_line(WW_LOG_ERROR, "a progress thread cannot be started: ");
 }
 
 static void print_settings(const struct ww_world *world, void *shared)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sites.h"
+#include "threads.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
@@ -404,6 +405,13 @@ static void run_streaming(const struct ww_world *world, void *shared)
     site_end(&site);
 }
 
+static void run_streaming_without_threads(const struct ww_world *world, void *shared)
+{
+    threads_are_refused = true;
+    run_streaming(world, shared);
+    threads_are_refused = false;
+}
+
 Test(outer, results_are_taken_after_exactly_so_many_steps_however_slow_the_ranks)
 {
     static const struct {
@@ -435,6 +443,25 @@ Test(outer, results_are_taken_after_exactly_so_many_steps_however_slow_the_ranks
         free(board.kept[0]);
         free(board.kept[1]);
     }
+}
+
+Test(outer, where_the_system_gives_no_thread_local_steps_wait)
+{
+    struct plan_of_sites plan = {
+        .config = WW_OUTER_INIT, .count = 301, .steps = 12, .progress = WW_PROGRESS_AUTO};
+    plan.config.local_steps = 4;
+    plan.config.delay = 2;
+    struct board board = {.plan = &plan};
+    world_run(2, run_streaming, &board);
+    board.run = 1;
+    world_run(2, run_streaming_without_threads, &board);
+    for (int rank = 0; rank < 2; rank++) {
+        expect_line(WW_LOG_WARN, "a progress thread cannot be started: ");
+        expect_line(WW_LOG_WARN, "a thread that exchanges fragments cannot be started: ");
+    }
+    cr_expect_arr_eq(board.kept[0], board.kept[1], 2 * plan.count * sizeof(float));
+    free(board.kept[0]);
+    free(board.kept[1]);
 }
 
 /* ---- Uneven speeds ----------------------------------------------------------------------------
