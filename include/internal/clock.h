@@ -3,6 +3,7 @@
 #ifndef INTERNAL_CLOCK_H
 #define INTERNAL_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -14,7 +15,9 @@ uint64_t clock_now_ns(void);
 /* Seconds since 1970, UTC: for people who read files, not for measuring. */
 int64_t clock_utc_s(void);
 
-/* The time after so many seconds, on the clock by which pthread_cond_timedwait waits. */
+/* A condition on which pthread_cond_timedwait waits until what clock_deadline gave: the time after
+ * so many seconds, whatever somebody sets the wall clock to meanwhile. */
+void clock_condition_init(pthread_cond_t *condition);
 struct timespec clock_deadline(double seconds);
 
 /* Nanoseconds that the calling thread spent on a core so far. */

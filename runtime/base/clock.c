@@ -34,12 +34,21 @@ uint64_t clock_core_ns(void)
     return (uint64_t)time.tv_sec * CLOCK_NS_PER_S + (uint64_t)time.tv_nsec;
 }
 
+void clock_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 struct timespec clock_deadline(double seconds)
 {
     struct timespec time;
     double most = seconds < 1e9 ? seconds : 1e9;
     time_t whole = (time_t)most;
-    clock_gettime(CLOCK_REALTIME, &time);
+    clock_gettime(CLOCK_MONOTONIC, &time);
     time.tv_sec += whole;
     time.tv_nsec += (long)((most - (double)whole) * (double)CLOCK_NS_PER_S);
     if (time.tv_nsec >= (long)CLOCK_NS_PER_S) {

@@ -266,7 +266,7 @@ enum ww_status watcher_start(struct device_end *end)
     self->end = end;
     self->hears = context_thread_trouble(end->base.context, false) == NULL;
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->wake, NULL);
+    clock_condition_init(&self->wake);
     int failure = start_without_signals(self);
     if (failure != 0) {
         free(self);

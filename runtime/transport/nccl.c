@@ -278,7 +278,7 @@ static enum ww_status errand_do(const struct nccl *nccl, const ncclUniqueId *id,
     self->size = nccl->size;
     self->rank = nccl->rank;
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->changed, NULL);
+    clock_condition_init(&self->changed);
     int trouble = pthread_create(&thread, NULL, run_errand, self);
     if (trouble != 0) {
         errand_destroy(self);

@@ -2,6 +2,7 @@
  * test_clock.c: time never goes back, and a sleep is never short. */
 #include "internal/clock.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -34,6 +35,25 @@ Test(clock, a_sleep_lasts_at_least_as_long_as_asked)
         clock_sleep_ns(naps_ns[i]);
         cr_expect_geq(clock_now_ns() - start_ns, naps_ns[i]);
     }
+}
+
+/* On the wall clock it would be decades away, or over at once. */
+Test(clock, deadlines_do_not_follow_the_wall_clock)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t condition;
+    uint64_t before_ns = clock_now_ns();
+    struct timespec deadline = clock_deadline(0.02);
+    uint64_t after_ns = clock_now_ns();
+    uint64_t deadline_ns = (uint64_t)deadline.tv_sec * CLOCK_NS_PER_S + (uint64_t)deadline.tv_nsec;
+    cr_expect_geq(deadline_ns, before_ns + 20000000);
+    cr_expect_leq(deadline_ns, after_ns + 20000000);
+    clock_condition_init(&condition);
+    pthread_mutex_lock(&lock);
+    cr_expect_eq(pthread_cond_timedwait(&condition, &lock, &deadline), ETIMEDOUT);
+    pthread_mutex_unlock(&lock);
+    pthread_cond_destroy(&condition);
+    cr_expect_geq(clock_now_ns(), deadline_ns);
 }
 
 static volatile sig_atomic_t alarms;
