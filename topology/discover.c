@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "internal/cpu.h"
 #include "internal/log.h"
 #include "screen.h"
 
@@ -703,11 +705,27 @@ enum ww_status discover_file(struct ww_machine *machine, const struct xml *xml, 
     return status;
 }
 
+/* hwloc 2.9 would ask for ever. */
+static enum ww_status discover_without_cores(struct ww_machine *machine, bool *here)
+{
+    char name[sizeof machine->name] = "";
+    if (gethostname(name, sizeof name - 1) == 0) {
+        text_copy(machine->name, sizeof machine->name, name);
+    }
+    machine_note(machine, "The system does not tell which cores may be used (sched_getaffinity is "
+                          "refused), so hwloc was not asked: cores, caches and GPUs are unknown");
+    *here = true;
+    return WW_OK;
+}
+
 enum ww_status discover_here(struct ww_machine *machine, bool *here)
 {
     /* The first three open the devices; pci loses memory, and sysfs tells hwloc the same. */
     static const char *const intrusive[] = {"cuda", "opencl", "gl", "pci"};
     hwloc_topology_t topology;
+    if (!cpu_count_is_told()) {
+        return discover_without_cores(machine, here);
+    }
     enum ww_status status = begin(&topology);
     if (status != WW_OK) {
         return status;

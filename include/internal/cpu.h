@@ -22,8 +22,9 @@ void cpu_features_mask(unsigned mask);
  * further into its page than the source does: AMD's (glibc's bug 30994). */
 bool cpu_strings_stall(void);
 
-/* Cores this process may run on, at least 1. */
+/* Cores this process may run on, at least 1; whether the system tells at all. */
 int cpu_count(void);
+bool cpu_count_is_told(void);
 
 /* From here on the calling thread neither flushes subnormal numbers to zero nor takes them for
  * zeros, as programs built with -ffast-math have it; *_end brings back what was before. */

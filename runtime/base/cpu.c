@@ -125,10 +125,9 @@ void cpu_features_mask(unsigned mask)
     atomic_store(&allowed, mask);
 }
 
-/* The kernel refuses a set that is smaller than its own, which may be of more cores than
- * CPU_SETSIZE.
- */
-int cpu_count(void)
+/* 0 = nobody tells. The kernel refuses a set that is smaller than its own, which may be of more
+ * cores than CPU_SETSIZE. */
+static int count_allowed(void)
 {
     int count = 0;
     int error = EINVAL;
@@ -139,5 +138,16 @@ int cpu_count(void)
         count = error == 0 ? CPU_COUNT_S(bytes, set) : 0;
         CPU_FREE(set);
     }
+    return count;
+}
+
+int cpu_count(void)
+{
+    int count = count_allowed();
     return count > 0 ? count : 1;
+}
+
+bool cpu_count_is_told(void)
+{
+    return count_allowed() > 0;
 }

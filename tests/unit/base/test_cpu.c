@@ -93,8 +93,10 @@ Test(cpu, kernels_for_more_cores_than_a_plain_set_has_are_counted_too)
     cr_assert_eq(sched_getaffinity(0, sizeof usable, &usable), 0);
     kernel_bytes = CPU_ALLOC_SIZE(8192);
     cr_expect_eq(cpu_count(), CPU_COUNT(&usable));
+    cr_expect(cpu_count_is_told());
     kernel_bytes = SIZE_MAX;
     cr_expect_eq(cpu_count(), 1);
+    cr_expect_not(cpu_count_is_told());
     kernel_bytes = 0;
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_discover.c: a machine in hwloc's format, through the public door. */
+#define _GNU_SOURCE
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +77,35 @@ Test(discover, the_nearest_nic_must_be_up_and_no_ethernet)
     cr_expect_eq(machine->nics[2].state, WW_PORT_UP);
     cr_expect_float_eq(machine->nics[1].rate_gbit_s.value, 126, 0.1, "half a link carries less");
     cr_expect_eq(machine->nics[1].rate_gbit_s.source, WW_SOURCE_PARTS);
+    ww_machine_destroy(machine);
+}
+
+/* The linker leads sched_getaffinity here (--wrap), but not hwloc's. */
+int __real_sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set);
+
+static bool cores_are_hidden;
+
+int __wrap_sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set)
+{
+    if (cores_are_hidden) {
+        errno = EPERM;
+        return -1;
+    }
+    return __real_sched_getaffinity(pid, bytes, set);
+}
+
+Test(discover, hwloc_is_not_asked_where_cores_are_hidden)
+{
+    struct ww_machine_query query = WW_MACHINE_QUERY_INIT;
+    struct ww_machine *machine = NULL;
+    cores_are_hidden = true;
+    cr_assert_eq(ww_machine_discover(&query, &machine), WW_OK);
+    cores_are_hidden = false;
+    cr_expect_str_not_empty(machine->name);
+    cr_expect_eq(machine->cores.known, WW_FACT_UNKNOWN);
+    cr_assert_gt(machine->note_count, 0);
+    cr_expect_not_null(strstr(machine->notes[0], "sched_getaffinity is refused"));
     ww_machine_destroy(machine);
 }
 
