@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <ucp/api/ucp.h>
+#include <unistd.h>
 
 #include <wirewise/transport.h>
 
@@ -103,14 +105,27 @@ static bool find_symbol(void *library, const char *name, void *function)
     return symbol != NULL;
 }
 
+/* UCX 1.13 copies the host's name to where 63 letters have room, as soon as it is loaded: the
+ * program would be aborted. */
+static bool host_name_fits(void)
+{
+    char name[64];
+    return gethostname(name, sizeof name) == 0 || errno != ENAMETOOLONG;
+}
+
 /* It stays loaded: it has threads' keys and handlers of its own. */
 static enum ww_status library_load(void)
 {
-    void *ucp = ucx.loaded ? NULL : dlopen(UCP_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    void *ucs = ucx.loaded ? NULL : dlopen(UCS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (ucx.loaded) {
         return WW_OK;
     }
+    if (!host_name_fits()) {
+        return log_failure(WW_UNSUPPORTED,
+                           "UCX, which is to carry messages between hosts, ends programs on a host "
+                           "whose name has more than 63 letters: give this host a shorter one");
+    }
+    void *ucp = dlopen(UCP_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *ucs = dlopen(UCS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (ucp == NULL || ucs == NULL) {
         return log_failure(WW_UNSUPPORTED,
                            "UCX, which is to carry messages between hosts, cannot be loaded: %s; "

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * long_name.c: on a host whose name has 64 letters UCX is refused, which would abort the program.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <wirewise/transport.h>
+#include <wirewise/ucx.h>
+
+/* The library's, as it is linked in; not UCX's own. */
+int gethostname(char *name, size_t bytes)
+{
+    memset(name, 'x', bytes);
+    if (bytes <= 64) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    name[64] = '\0';
+    return 0;
+}
+
+static int gather_alone(void *self, const void *mine, void *all, size_t bytes)
+{
+    (void)self;
+    memcpy(all, mine, bytes);
+    return 0;
+}
+
+int main(void)
+{
+    struct ww_world world = WW_WORLD_INIT;
+    const uint8_t peer_level = 0;
+    void *fabric = NULL;
+    world.all_gather = gather_alone;
+    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
+                                       .world = &world,
+                                       .levels = 1,
+                                       .host_levels = 0,
+                                       .peer_level = &peer_level};
+    enum ww_status status = ww_ucx_transport()->open(&setup, &fabric);
+    const char *said = ww_last_error(NULL);
+    if (status != WW_UNSUPPORTED || strstr(said, "more than 63 letters") == NULL) {
+        fprintf(stderr, "failed: %s: %s\n", ww_status_text(status), said);
+        return 1;
+    }
+    return 0;
+}
