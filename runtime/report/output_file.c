@@ -16,6 +16,7 @@
 
 #define OLD_SUFFIX ".1"
 #define BESIDE_SUFFIX ".tmp"
+#define STREAM_REASON "it leads to a file that is open already"
 
 static void give_up(struct output_file *file, const char *failed, const char *why)
 {
@@ -41,9 +42,22 @@ static bool is_in_use(const char *path)
     return used;
 }
 
+/* /dev/stdout and its like: whoever moved or replaced the link would take it from all programs. */
+static bool is_standard_stream(const char *path)
+{
+    static const char prefix[] = "/proc/";
+    char link[sizeof prefix];
+    ssize_t bytes = readlink(path, link, sizeof link);
+    return bytes == sizeof link && strncmp(link, prefix, sizeof prefix - 1) == 0;
+}
+
 /* Makes room at the path. */
 static bool keep_old(struct output_file *file)
 {
+    if (is_standard_stream(file->path)) {
+        give_up(file, "written", STREAM_REASON);
+        return false;
+    }
     if (is_in_use(file->path)) {
         give_up(file, "written", "another run or context writes to it");
         return false;
@@ -120,6 +134,10 @@ bool output_open_beside(struct output_file *file, const char *what, const char *
     struct stat status; /* a rename would put a file in the place of a device */
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
         give_up(file, "replaced", "it is no file");
+        return false;
+    }
+    if (is_standard_stream(path)) {
+        give_up(file, "replaced", STREAM_REASON);
         return false;
     }
     char beside[OUTPUT_PATH_BYTES + sizeof BESIDE_SUFFIX];

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_jsonl.c: the ledger's lines are those of docs/ledger.md, and its file has bounds. */
 #include <math.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "folder.h"
 #include "internal/clock.h"
@@ -439,6 +441,30 @@ Test(jsonl, a_place_that_takes_no_file_is_told_once)
         expect_line(WW_LOG_WARN, cases[i].why);
         expect_no_warnings();
     }
+}
+
+/* As /dev/stdout is, where it is no terminal. */
+Test(jsonl, a_link_to_an_open_file_stays_where_it_is)
+{
+    char target[64], text[64] = "";
+    struct ww_ledger totals = run_totals();
+    struct run run;
+    folder_write("out", "what was said before");
+    int descriptor = open(folder_path("out"), O_WRONLY | O_CLOEXEC);
+    snprintf(target, sizeof target, "/proc/self/fd/%d", descriptor);
+    cr_assert_eq(symlink(target, folder_path("stdout")), 0);
+    run_init(&run, 0, 4);
+    run.config.ledger = run.config.trace = run.config.metrics = folder_path("stdout");
+    outputs_destroy(outputs_create(&run.setup), &totals);
+    for (int file = 0; file < 3; file++) {
+        expect_line(WW_LOG_WARN, "it leads to a file that is open already");
+    }
+    expect_no_warnings();
+    cr_expect_gt(readlink(folder_path("stdout"), text, sizeof text - 1), 0);
+    cr_expect_str_eq(text, target);
+    cr_expect_not(folder_has("stdout.1"));
+    cr_expect_str_eq(folder_read("out"), "what was said before");
+    close(descriptor);
 }
 
 Test(jsonl, a_full_disk_ends_the_file_and_not_the_run)
