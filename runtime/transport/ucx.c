@@ -45,6 +45,11 @@
 #define GREETING_NS (60 * CLOCK_NS_PER_S)
 #define LATE_NS (5 * CLOCK_NS_PER_S) /* whoever has not greeted by then is called */
 
+/* Where nobody answers. */
+#define NETWORK_ADVICE                                                                             \
+    "does a firewall stand between its host and this one? UCX_NET_DEVICES names the networks to "  \
+    "take"
+
 /* Who waits so long for a peer wants to know whether it is there. */
 #define LONG_NS CLOCK_NS_PER_S
 
@@ -371,7 +376,8 @@ static enum ww_status peer_connect(struct fabric *fabric, int rank)
     ucs_status_t cause = ucx.ucp_ep_create(fabric->worker, &params, &peer->endpoint);
     if (cause != UCS_OK) {
         peer->endpoint = NULL;
-        return log_failure(WW_TRANSPORT_FAILED, "UCX cannot connect to rank %d: %s", rank,
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "UCX cannot connect to rank %d: %s; " NETWORK_ADVICE, rank,
                            ucx.ucs_status_string(cause));
     }
     return WW_OK;
@@ -869,8 +875,8 @@ static enum ww_status greeting_look(struct fabric *fabric, int rank, bool is_lat
     struct peer *peer = &fabric->peers[rank];
     ucp_tag_recv_info_t info;
     if (peer->cause != UCS_OK) {
-        return log_failure(WW_TRANSPORT_FAILED, "UCX cannot reach rank %d: %s", rank,
-                           ucx.ucs_status_string(peer->cause));
+        return log_failure(WW_TRANSPORT_FAILED, "UCX cannot reach rank %d: %s; " NETWORK_ADVICE,
+                           rank, ucx.ucs_status_string(peer->cause));
     }
     if (peer->greeting != NULL && ucx.ucp_tag_recv_request_test(peer->greeting, &info) == UCS_OK) {
         request_drop(&peer->greeting);
@@ -921,10 +927,8 @@ static enum ww_status greet_all(struct fabric *fabric)
         }
         if (status == WW_OK && missing > 0 && waited_ns > GREETING_NS) {
             status = log_failure(WW_TIMED_OUT,
-                                 "UCX did not reach rank %d within %d s: does a firewall stand "
-                                 "between its host and this one? UCX_NET_DEVICES names the "
-                                 "networks to take",
-                                 last, (int)(GREETING_NS / CLOCK_NS_PER_S));
+                                 "UCX did not reach rank %d within %d s; " NETWORK_ADVICE, last,
+                                 (int)(GREETING_NS / CLOCK_NS_PER_S));
         }
     }
     return status;

@@ -60,4 +60,14 @@ done <<'LAYOUTS'
 3 1
 2 2
 LAYOUTS
+
+# A firewall on the first host lets nothing out but what the ranks meet by.
+said=$("$here/hosts.sh" with 2 none -- bash -c '
+    hosts.sh on node1 ip rule add pref 1 ipproto tcp sport 29501 lookup main
+    hosts.sh on node1 ip rule add pref 2 to 10.99.0.0/24 ipproto tcp prohibit
+    "$0" ranks_on_hosts 1 timeout 5 "$1" bench -e 1M' "$0" "$wirewise" 2>&1 </dev/null)
+if ! grep -q "rank 0.* UCX cannot connect to rank 1: .*does a firewall stand" <<<"$said"; then
+    echo "FAILED: nobody asks for the firewall: $said"
+    failed=1
+fi
 exit "$failed"
