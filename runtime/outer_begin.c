@@ -507,10 +507,12 @@ void ww_outer_destroy(struct ww_outer *outer)
     if (outer == NULL || context_is_parents(outer->context)) {
         return; /* the parent's thread does not exist here */
     }
-    enum ww_status failure = outer->failure;
-    failure = failure == WW_OK ? (enum ww_status)atomic_load(&outer->context->failure) : failure;
-    if (failure != WW_OK && outer->own != NULL) {
-        context_break(outer->own, failure, NULL); /* nobody is waited for then */
+    enum ww_status failure = (enum ww_status)atomic_load(&outer->context->failure);
+    if (failure != WW_OK && outer->own != NULL && atomic_load(&outer->own->failure) == WW_OK) {
+        /* Nobody is waited for then. Peers are told this thread's latest sentence, and what broke
+         * the program's context may be another thread's. */
+        log_failure(failure, "ww_outer_destroy: %s", ww_last_error(outer->context));
+        context_break(outer->own, failure, NULL);
     }
     free_outer(outer);
 }

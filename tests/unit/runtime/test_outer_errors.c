@@ -286,6 +286,41 @@ Test(outer_errors, a_rank_that_never_comes_is_named_after_the_timeout)
     cr_expect_geq(world_forgive(), 5);
 }
 
+/* Rank 1 gives up amid an exchange that rank 0 waits for. Of its errors, only the first one tells
+ * why; the latest one was refused and broke nothing. */
+static void give_up(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_sites *plan = shared;
+    struct ww_config config = world_config();
+    config.progress = WW_PROGRESS_THREAD;
+    struct ww_context *context = world_context(world, &config);
+    float values[COUNT] = {0};
+    struct ww_outer_region region = {values, COUNT};
+    struct ww_outer *outer = NULL;
+    struct ww_tensor *tensor = NULL;
+    check_status(ww_tensor_add(context, "lost", WW_F32, 0, NULL, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_outer_create(context, &plan->config, &region, 1, &outer), WW_OK);
+    if (world->rank == 1) {
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_step_end(context, NULL), WW_BAD_STATE);
+        check_status(ww_step_begin(NULL), WW_BAD_ARGUMENT);
+    } else {
+        check_status(ww_outer_meet(outer, NULL), WW_PEER_FAILED);
+        check_words(ww_last_error(context), "rank 1", "tensor \"lost\" was neither started");
+    }
+    ww_outer_destroy(outer);
+    ww_context_destroy(context);
+}
+
+Test(outer_errors, whoever_waits_for_an_exchange_learns_why_a_rank_ended)
+{
+    struct plan_of_sites plan = plan_with(4, 1);
+    plan.config.delay = 1;
+    world_run(2, give_up, &plan);
+    cr_expect_geq(world_forgive(), 4);
+}
+
 /* ---- Values that are not finite, and starting again ---------------------------------------------
  */
 
