@@ -382,13 +382,14 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
     if (status != WW_OK) {
         return context_fail(context, status);
     }
-    if (pthread_mutex_trylock(&context->calls.lock) != 0) {
+    if (atomic_exchange(&context->calling, true)) {
         return context_fail(
             context, log_failure(WW_BAD_STATE,
                                  "%s was called while another thread is inside a single call "
                                  "on the same context: make a context for each",
                                  call->name));
     }
+    pthread_mutex_lock(&context->calls.lock);
     status = run_any(context, call);
     if (status != WW_OK) { /* peers wait for this rank: whatever the reason, they must learn it */
         status = context_break(context, status, &context->calls); /* before others find it failed */
@@ -397,6 +398,7 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
         ledger_note_calls(context);
     }
     pthread_mutex_unlock(&context->calls.lock);
+    atomic_store(&context->calling, false);
     context_break_calls(context); /* a step may have failed meanwhile */
     return status;
 }

@@ -213,6 +213,7 @@ struct ww_context {
         *device; /* the GPU that gradients lie on, see device.h; NULL = the host's memory */
     struct lane steps;
     struct lane calls;
+    atomic_bool calling; /* a thread is inside a single call; others hold the lane for moments */
     struct ww_traffic calls_since[WW_LEVELS_MAX]; /* before the program's first call ... */
     uint64_t calls_planned_since[WW_LEVELS_MAX];  /* ... the library's own were counted so far */
     uint64_t calls_made;            /* single calls of the program's; guarded likewise */

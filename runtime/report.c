@@ -117,6 +117,7 @@ enum ww_status ww_calls_report(struct ww_context *context, struct ww_report *rep
     fill_levels(context, true, context->calls_since, context->calls_planned_since, &made);
     made.step = context->calls_made;
     pthread_mutex_unlock(&context->calls.lock);
+    context_break_calls(context); /* a step may have failed meanwhile */
     *report = made;
     return WW_OK;
 }

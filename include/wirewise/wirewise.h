@@ -539,6 +539,7 @@ WW_API enum ww_status ww_broadcast(struct ww_context *context, void *values, siz
 
 /* What this rank's single calls sent since the context was made: take it twice and subtract.
  * report   size, levels and bytes as after a step; step counts the calls; all the rest is 0
+ * Thread   any
  * Returns  WW_OK; WW_BAD_ARGUMENT; WW_BAD_STATE (a call is inside); the failure of a broken
  * context. */
 WW_API enum ww_status ww_calls_report(struct ww_context *context, struct ww_report *report);

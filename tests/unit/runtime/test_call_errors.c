@@ -360,3 +360,37 @@ Test(call_errors, a_second_thread_inside_is_refused_and_the_first_one_served)
     cr_expect_eq(atomic_load(&two.served), 1);
     expect_line(WW_LOG_ERROR, "another thread is inside");
 }
+
+struct watcher {
+    struct ww_context *context;
+    atomic_bool done;
+};
+
+static void *read_reports(void *argument)
+{
+    struct watcher *watcher = argument;
+    while (!atomic_load(&watcher->done)) {
+        struct ww_report report = WW_REPORT_INIT;
+        enum ww_status status = ww_calls_report(watcher->context, &report);
+        check(status == WW_OK || status == WW_BAD_STATE, "it gave %s", ww_status_name(status));
+    }
+    return NULL;
+}
+
+Test(call_errors, calls_are_not_refused_while_another_thread_reads_their_report)
+{
+    struct ww_world world = WW_WORLD_INIT;
+    struct ww_config config = world_config();
+    struct watcher watcher = {world_context(&world, &config), false};
+    pthread_t other;
+    cr_assert_eq(pthread_create(&other, NULL, read_reports, &watcher), 0);
+    for (int i = 0; i < 100000; i++) {
+        float value = 1;
+        check_status(ww_all_reduce(watcher.context, &value, &value, 1, WW_F32, WW_SUM), WW_OK);
+    }
+    atomic_store(&watcher.done, true);
+    pthread_join(other, NULL);
+    ww_context_destroy(watcher.context);
+    world_forgive(); /* the reader found a call inside now and then */
+    checks_settle();
+}
