@@ -181,6 +181,7 @@ struct step {
     uint64_t moving_since_ns;
     uint64_t communication_ns;
     atomic_ullong exposed_ns;
+    atomic_ullong inside; /* how many threads of the program are, and since when: step.c */
     atomic_ullong ready_count;
     atomic_int wait;     /* the engine's, for those who wait without the lock */
     atomic_ullong moves; /* guarded likewise */

@@ -238,9 +238,26 @@ enum ww_status ww_progress(struct ww_context *context)
 
 /* ---- Handing over ----------------------------------------------------------------------- */
 
-static void note_exposed(struct ww_context *context, uint64_t since_ns, uint64_t now_ns)
+enum { INSIDE_BITS = 16 }; /* of step->inside, for threads; the rest is their latest time */
+
+/* Threads that are inside together pass one time: what went by since one of them came, left or
+ * looked is added once. change  1 = one comes, -1 = one leaves, 0 = one looks. */
+static void note_inside(struct ww_context *context, uint64_t now_ns, int change)
 {
-    atomic_fetch_add_explicit(&context->step.exposed_ns, now_ns - since_ns, memory_order_relaxed);
+    struct step *step = &context->step;
+    const uint64_t threads = ((uint64_t)1 << INSIDE_BITS) - 1;
+    uint64_t now = now_ns << INSIDE_BITS;
+    uint64_t before = atomic_load_explicit(&step->inside, memory_order_relaxed);
+    uint64_t added, after;
+    do {
+        uint64_t latest = before & ~threads;
+        bool counts = (before & threads) != 0;
+        bool passed = (int64_t)(now - latest) > 0; /* another thread may have read a later time */
+        added = counts && passed ? now - latest : 0;
+        after = (counts && !passed ? latest : now) + (before & threads) + (uint64_t)change;
+    } while (!atomic_compare_exchange_weak_explicit(&step->inside, &before, after,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    atomic_fetch_add_explicit(&step->exposed_ns, added >> INSIDE_BITS, memory_order_relaxed);
 }
 
 static enum ww_status check_handover(struct ww_tensor *tensor, const void *values, const char *call)
@@ -306,15 +323,15 @@ static enum ww_status complete(struct ww_context *context, struct bucket *bucket
 }
 
 /* The last tensor of a bucket makes it ready. */
-static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum tensor_state state)
+static enum ww_status pass_on(struct ww_tensor *tensor, void *values, enum tensor_state state,
+                              uint64_t *now_ns)
 {
     struct ww_context *context = tensor->context;
     struct bucket *bucket = tensor->bucket;
-    bool copies = delayed_is_on(context);
-    uint64_t since = copies || context->thread == NULL ? clock_now_ns() : 0;
     tensor->values = values;
-    if (copies) {
+    if (delayed_is_on(context)) {
         delayed_fill(tensor, state == TENSOR_STARTED);
+        *now_ns = clock_now_ns();
     }
     atomic_store_explicit(&tensor->state, state, memory_order_release);
     if (atomic_fetch_sub_explicit(&bucket->missing, 1, memory_order_acq_rel) == 1) {
@@ -324,16 +341,25 @@ static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum ten
         }
     }
     if (context->thread != NULL) {
-        if (copies) {
-            note_exposed(context, since, clock_now_ns());
-        }
         return WW_OK;
     }
-    uint64_t begun = copies ? clock_now_ns() : since;
-    uint64_t now = begun;
-    enum ww_status status = step_advance(context, &now);
-    note_exposed(context, since, now > begun ? now : clock_now_ns());
+    enum ww_status status = step_advance(context, now_ns);
     return status < 0 ? status : WW_OK;
+}
+
+static enum ww_status hand_over(struct ww_tensor *tensor, void *values, enum tensor_state state)
+{
+    struct ww_context *context = tensor->context;
+    bool copies = delayed_is_on(context);
+    if (context->thread != NULL && !copies) { /* it takes no time */
+        return pass_on(tensor, values, state, NULL);
+    }
+    uint64_t since = clock_now_ns();
+    uint64_t now = since;
+    note_inside(context, since, 1);
+    enum ww_status status = pass_on(tensor, values, state, &now);
+    note_inside(context, copies || now == since ? clock_now_ns() : now, -1);
+    return status;
 }
 
 static enum ww_status take_over(struct ww_tensor *tensor, void *values, enum tensor_state state,
@@ -518,12 +544,12 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     if (bucket_state(tensor->bucket) == BUCKET_DONE && context->device == NULL) {
         return WW_OK;
     }
-    uint64_t since = clock_now_ns();
+    note_inside(context, clock_now_ns(), 1);
     status = step_await(context, tensor->bucket, &tensor->bucket->state);
     if (status == WW_OK) {
         status = await_results_on_device(context, tensor->bucket);
     }
-    note_exposed(context, since, clock_now_ns());
+    note_inside(context, clock_now_ns(), -1);
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
 
@@ -581,6 +607,7 @@ static void begin_step(struct ww_context *context, uint64_t since_ns)
     struct step *step = &context->step;
     buckets_reset(context);
     step->number++;
+    note_inside(context, since_ns, 1);
     atomic_store(&step->exposed_ns, 0);
     atomic_store(&step->ready_count, 0);
     if (delayed_is_on(context)) {
@@ -593,7 +620,7 @@ static void begin_step(struct ww_context *context, uint64_t since_ns)
         begin_step_alone(context);
     }
     step->begin_ns = since_ns;
-    note_exposed(context, since_ns, clock_now_ns());
+    note_inside(context, clock_now_ns(), -1);
 }
 
 /* Memory that new plans replace is given back once the GPU has come past it. That may take for ever
@@ -748,6 +775,33 @@ static void account(struct ww_context *context, struct ww_report *report)
     }
 }
 
+static enum ww_status end_step(struct ww_context *context, uint64_t since_ns,
+                               struct ww_report *made)
+{
+    ledger_begin_end(context, since_ns);
+    enum ww_status status = await_results(context, made);
+    if (status == WW_OK && context->device != NULL) {
+        status = end_on_device(context, made);
+    }
+    atomic_store_explicit(&context->step.open, false, memory_order_release);
+    if (status == WW_OK) {
+        account(context, made);
+    }
+    if (status == WW_OK && context->coding.dense_next) {
+        status = coding_share_momentum(context);
+    }
+    if (status == WW_OK && context->ledger.compares) {
+        uint64_t now = clock_now_ns();
+        note_inside(context, now, 0);
+        status = compare_end_step(context, now, made);
+    }
+    context->coding.dense_next = false;
+    if (status == WW_OK && order_is_due(context)) {
+        status = order_share(context);
+    }
+    return status;
+}
+
 enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
 {
     enum ww_status status = context_check(context, "ww_step_end");
@@ -764,32 +818,12 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     }
     struct ww_report made = WW_REPORT_INIT;
     uint64_t since = clock_now_ns();
-    ledger_begin_end(context, since);
-    status = await_results(context, &made);
-    if (status == WW_OK && context->device != NULL) {
-        status = end_on_device(context, &made);
-    }
-    atomic_store_explicit(&context->step.open, false, memory_order_release);
-    if (status == WW_OK) {
-        account(context, &made);
-    }
-    if (status == WW_OK && context->coding.dense_next) {
-        status = coding_share_momentum(context);
-    }
-    if (status == WW_OK && context->ledger.compares) {
-        uint64_t now = clock_now_ns();
-        note_exposed(context, since, now);
-        since = now;
-        status = compare_end_step(context, now, &made);
-    }
-    context->coding.dense_next = false;
-    if (status == WW_OK && order_is_due(context)) {
-        status = order_share(context);
-    }
+    note_inside(context, since, 1);
+    status = end_step(context, since, &made);
+    note_inside(context, clock_now_ns(), -1);
     if (status != WW_OK) {
         return context_fail(context, status);
     }
-    note_exposed(context, since, clock_now_ns());
     report_end(context, &made);
     ledger_note(context, &made);
     if (report != NULL) {
@@ -803,20 +837,23 @@ static enum ww_status drain_one(struct ww_context *context, struct ww_report *re
 {
     uint64_t since = clock_now_ns();
     context->step.begin_ns = since;
+    note_inside(context, since, 1);
     atomic_store(&context->step.exposed_ns, 0);
     enum ww_status status = delayed_await(context, false);
     if (status == WW_OK) {
         status = call_meet(context, "ww_step_drain", GATE_LABEL_DRAIN);
     }
+    if (status == WW_OK) {
+        take_delayed(context, report);
+        account(context, report);
+        report->skipped = 0;
+        report->payload_bytes = 0;
+        report->dense_bytes = 0;
+    }
+    note_inside(context, clock_now_ns(), -1);
     if (status != WW_OK) {
         return status;
     }
-    take_delayed(context, report);
-    account(context, report);
-    report->skipped = 0;
-    report->payload_bytes = 0;
-    report->dense_bytes = 0;
-    note_exposed(context, since, clock_now_ns());
     report_end(context, report);
     ledger_note_drain(context, report);
     return WW_OK;

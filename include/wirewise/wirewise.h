@@ -424,7 +424,8 @@ struct ww_report {
     struct ww_level_report level[WW_LEVELS_MAX];
     double step_s;          /* from ww_step_begin to the end of ww_step_end */
     double communication_s; /* while at least one bucket was on its way */
-    double exposed_s;       /* the caller's time inside wirewise: what overlap did not hide */
+    double exposed_s;       /* the caller's time inside wirewise: what overlap did not hide. While
+                               several of its threads are inside it counts once */
     uint64_t encoded;       /* elements that this rank encoded ... */
     uint64_t chosen;        /* ... and sent: fewer with topk */
     uint64_t wild;          /* ... and found not finite */

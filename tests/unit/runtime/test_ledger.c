@@ -3,6 +3,7 @@
  * and what becomes of residuals in them, what is known of savings and when. Of times it asks only
  * what no slow machine can break. */
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,6 +294,58 @@ Test(ledger, all_time_inside_is_told)
 {
     for (int staleness = 0; staleness <= 2; staleness += 2) {
         world_run(2, be_inside, &staleness);
+    }
+}
+
+static void *wait_for_tensor(void *tensor)
+{
+    check_status(ww_tensor_wait(tensor), WW_OK);
+    return NULL;
+}
+
+static void start_and_wait_on_threads(struct trainer *trainer)
+{
+    pthread_t threads[TRAINER_TENSORS];
+    for (int t = TRAINER_TENSORS; t-- > 0;) {
+        check_status(ww_tensor_start(trainer->tensors[t], trainer->values[t]), WW_OK);
+    }
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        pthread_create(&threads[t], NULL, wait_for_tensor, trainer->tensors[t]);
+    }
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        pthread_join(threads[t], NULL);
+    }
+}
+
+/* Threads of all ranks wait at once, for a rank that comes late. */
+static void be_inside_together(const struct ww_world *world, void *shared)
+{
+    const enum ww_progress *progress = shared;
+    const struct plan_of_test plan = {.codec = "none", .ranks_per_host = 1, .progress = *progress};
+    const struct timespec late = {0, 30 * 1000 * 1000};
+    struct ww_config config = config_of(world, &plan);
+    struct trainer trainer;
+    trainer_begin(&trainer, world, &config);
+    for (int step = 0; step < 4; step++) {
+        struct ww_report report = WW_REPORT_INIT;
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        if (world->rank == step % 2) {
+            nanosleep(&late, NULL);
+        }
+        start_and_wait_on_threads(&trainer);
+        check_status(ww_step_end(trainer.context, &report), WW_OK);
+        check(report.exposed_s > 0 && report.exposed_s <= report.step_s, "exposed %g of %g",
+              report.exposed_s, report.step_s);
+    }
+    trainer_end(&trainer);
+}
+
+Test(ledger, threads_that_wait_together_pass_one_time)
+{
+    static const enum ww_progress ways[] = {WW_PROGRESS_INLINE, WW_PROGRESS_THREAD};
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        enum ww_progress progress = ways[i];
+        world_run(2, be_inside_together, &progress);
     }
 }
 
