@@ -184,6 +184,7 @@ static enum ww_status take_world(struct ww_context *context, const struct ww_wor
 {
     context->given = *world;
     context->world = *world;
+    context->world.transport = voice_give(&context->voice, world->transport);
     if (world->size > 1 || world->transport != NULL) {
         return WW_OK;
     }

@@ -13,6 +13,7 @@
 #include "auto.h"
 #include "collectives.h"
 #include "config.h"
+#include "internal/fabrics.h"
 #include "internal/log.h"
 #include "ledger.h"
 #include "menu.h"
@@ -195,6 +196,7 @@ struct ww_context {
     struct ww_world given; /* as the program gave it */
     struct ww_world world;
     struct ww_local_world *alone;         /* a world of one needs no transport of the program's */
+    struct voice voice;                   /* of a transport that the program brought */
     struct imitation imitation;           /* of slower wires; hosts 0 = none */
     struct shape *shape;                  /* it, around the transport that the program gave */
     const struct ww_transport *transport; /* the world's, or route over it */

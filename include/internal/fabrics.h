@@ -18,6 +18,21 @@ extern const struct ww_transport ww_local_transport;
  * not open the world's transport; WW_TRANSPORT_FAILED when all_gather failed; WW_NO_MEMORY. */
 extern const struct ww_transport ww_route_transport;
 
+/* Over MPI; NULL in a build without it. */
+const struct ww_transport *mpi_network(void);
+
+/* ---- A voice for a transport that a program brought -------------------------------------------
+ * Where one of its slots returns an error, log_failure tells which, and the ranks of its messages;
+ * a status that is no error is one there. All else is handed on. */
+struct voice {
+    struct ww_transport transport; /* valid as long as the voice */
+    const struct ww_transport *below;
+};
+
+/* The transport to use in place of `below`: the voice's, or `below` itself where it is NULL or one
+ * of this library's, which tell what fails. */
+const struct ww_transport *voice_give(struct voice *voice, const struct ww_transport *below);
+
 /* What an open fabric of ww_route_transport joined: "shm", "shm + mpi", "mpi", or "nothing" for a
  * world of one. Valid until it is closed. */
 const char *route_describe(const void *fabric);

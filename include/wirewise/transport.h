@@ -3,7 +3,8 @@
  *
  * A fabric carries rounds of messages between numbered ranks. Messages between one pair of ranks
  * that carry the same tag arrive in the order in which they were posted; nothing else is
- * promised about order. A fabric is used by one thread at a time. */
+ * promised about order. A fabric is used by one thread at a time. Where a slot returns an error,
+ * ww_last_error tells which, with the transport's name and the ranks of its messages. */
 #ifndef WIREWISE_TRANSPORT_H
 #define WIREWISE_TRANSPORT_H
 

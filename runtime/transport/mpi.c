@@ -19,6 +19,7 @@
 
 #include "flights.h"
 #include "internal/clock.h"
+#include "internal/fabrics.h"
 #include "internal/log.h"
 #include "internal/memory.h"
 #include "route.h"
@@ -800,6 +801,11 @@ const struct ww_transport ww_mpi_transport = {
     .waits_for = mpi_waits_for,
     .counters = mpi_counters,
 };
+
+const struct ww_transport *mpi_network(void)
+{
+    return &ww_mpi_transport;
+}
 
 /* ---- The world ------------------------------------------------------------------------------ */
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <wirewise/transport.h>
+
 #include "internal/clock.h"
 #include "world.h"
 
@@ -393,4 +395,107 @@ Test(call_errors, calls_are_not_refused_while_another_thread_reads_their_report)
     ww_context_destroy(watcher.context);
     world_forgive(); /* the reader found a call inside now and then */
     checks_settle();
+}
+
+/* ---- A fabric that says nothing ---------------------------------------------------------------
+ */
+
+enum slot { SLOT_NONE, SLOT_OPEN, SLOT_POST, SLOT_POLL };
+
+static const struct ww_transport *speaking; /* what the mute one is made of */
+static _Thread_local struct {
+    enum slot slot; /* that fails: once, or at every poll, as some are made of what has been sent */
+    enum ww_status status;
+} trouble;
+
+static bool is_troubled(enum slot slot)
+{
+    bool troubled = trouble.slot == slot;
+    trouble.slot = troubled && slot != SLOT_POLL ? SLOT_NONE : trouble.slot;
+    return troubled;
+}
+
+static enum ww_status mute_open(const struct ww_transport_setup *setup, void **fabric)
+{
+    check(strcmp(setup->world->transport->name, "mute") == 0, "another transport's world");
+    return is_troubled(SLOT_OPEN) ? trouble.status : speaking->open(setup, fabric);
+}
+
+static enum ww_status mute_post(void *fabric, int tag, bool control,
+                                const struct ww_message *messages, int count,
+                                struct ww_flight *flight)
+{
+    return is_troubled(SLOT_POST) ? trouble.status
+                                  : speaking->post(fabric, tag, control, messages, count, flight);
+}
+
+static enum ww_status mute_poll(void *fabric, struct ww_flight *flight)
+{
+    return is_troubled(SLOT_POLL) ? trouble.status : speaking->poll(fabric, flight);
+}
+
+struct silence {
+    enum slot slot;
+    enum ww_status returned;
+    enum ww_status meant;
+    const char *words[2];
+};
+
+/* Rank 1's fabric fails. */
+static void be_mute(const struct ww_world *world, void *shared)
+{
+    const struct silence *silence = shared;
+    struct ww_transport mute = *world->transport;
+    struct ww_world chosen = *world;
+    struct ww_config config = world_config();
+    struct ww_context *context = NULL;
+    float value = 1;
+    mute.name = "mute";
+    mute.open = mute_open;
+    mute.post = mute_post;
+    mute.poll = mute_poll;
+    chosen.transport = &mute;
+    config.host = world->rank == 0 ? "a" : "b";
+    config.calibrate = WW_CALIBRATE_OFF;
+    bool odd = world->rank == 1;
+    bool opens = silence->slot != SLOT_OPEN;
+    trouble.slot = odd && !opens ? SLOT_OPEN : SLOT_NONE;
+    trouble.status = silence->returned;
+    enum ww_status wanted = odd ? silence->meant : WW_PEER_FAILED;
+    check_status(ww_context_create(&chosen, &config, &context), opens ? WW_OK : wanted);
+    if (opens) {
+        check(ww_all_reduce(context, NULL, NULL, 1, WW_F32, WW_SUM) == WW_BAD_ARGUMENT, "NULL");
+        trouble.slot = odd ? silence->slot : SLOT_NONE;
+        enum ww_status got = WW_OK; /* what has come by then still ends well */
+        for (int i = 0; i < 3 && got == WW_OK; i++) {
+            got = ww_all_reduce(context, &value, &value, 1, WW_F32, WW_SUM);
+        }
+        check(got == wanted || (!odd && got == silence->meant), "%s", ww_status_name(got));
+    }
+    if (odd) {
+        check_words(ww_last_error(context), "the transport \"mute\" returned", silence->words[0],
+                    silence->words[1]);
+    } else {
+        check_words(ww_last_error(context), "rank 1 (");
+    }
+    ww_context_destroy(context);
+}
+
+Test(call_errors, a_fabric_that_fails_without_a_word_is_spoken_for)
+{
+    static struct silence silences[] = {
+        {SLOT_POST, WW_TRANSPORT_FAILED, WW_TRANSPORT_FAILED, {"WW_TRANSPORT_FAILED", "rank 0"}},
+        {SLOT_POST, WW_PENDING, WW_TRANSPORT_FAILED, {"WW_PENDING (1)", "rank 0"}},
+        {SLOT_POLL, WW_PEER_FAILED, WW_PEER_FAILED, {"WW_PEER_FAILED", "rank 0"}},
+        {SLOT_OPEN, WW_NO_MEMORY, WW_NO_MEMORY, {"WW_NO_MEMORY", "opened"}}};
+    struct ww_local_world *local;
+    struct ww_world world = WW_WORLD_INIT;
+    cr_assert_eq(ww_local_world_create(2, &local), WW_OK);
+    cr_assert_eq(ww_local_world_rank(local, 0, &world), WW_OK);
+    speaking = world.transport;
+    ww_local_world_destroy(local);
+    for (size_t i = 0; i < LENGTH(silences); i++) {
+        world_run(2, be_mute, &silences[i]);
+        cr_expect_geq(world_forgive(), 2, "silence %zu", i);
+    }
 }
