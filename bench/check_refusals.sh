@@ -89,6 +89,8 @@ refuses 'does not measure 13 bytes' bench -b 8 -e 64 -i 8 --expect-busbw 16:1 --
 refuses 'name of the file is empty' bench -J ''
 refuses 'name the same file' bench -J a --csv a
 refuses 'goes together with -n only' bench --overhead -J a.json
+refuses 'goes together with -n only' bench -b 64 --overhead
+refuses 'goes together with -n only' bench --overhead broadcast
 refuses '-a 4:' bench -a 4
 refuses 'int64' bench -d floot
 refuses 'avg' bench -o prod

@@ -66,12 +66,9 @@ static void check_launcher(struct argp_state *state, const struct options *optio
 
 static void check_overhead(struct argp_state *state, const struct options *options)
 {
-    if (options->overhead &&
-        (options->json_path != NULL || options->csv_path != NULL || options->plot_path != NULL ||
-         options->expectation_count > 0 || options->timeout_s > 0.0 || options->versus != NULL ||
-         options->predict || options->on_gpu)) {
-        refuse(state, "--overhead measures no sizes: it goes together with -n only, not with -J, "
-                      "--csv, --plot, --expect-busbw, --versus, --predict, --device or -T");
+    if (options->overhead && options->beside_overhead) {
+        refuse(state,
+               "--overhead measures no sizes and no collective: it goes together with -n only");
     }
 }
 

@@ -159,9 +159,16 @@ static bool take_from_tables(int key, const char *text, struct argp_state *state
     return false;
 }
 
+/* argp's own keys are behind those of options and arguments. */
+static bool is_beside_overhead(int key)
+{
+    return key >= ARGP_KEY_ARG && key < ARGP_KEY_END && key != KEY_OVERHEAD && key != 'n';
+}
+
 static error_t take(int key, char *text, struct argp_state *state)
 {
     struct options *options = state->input;
+    options->beside_overhead = options->beside_overhead || is_beside_overhead(key);
     if (take_from_tables(key, text, state)) {
         return 0;
     }

@@ -57,10 +57,11 @@ struct options {
     bool versus_nccl;
     bool predict;
     bool overhead;
-    bool corrupt;   /* spoil one bit of every result, to see the check find it */
-    bool processes; /* the ranks are processes, not threads */
-    bool over_mpi;  /* and MPI's */
-    bool refused;   /* the line cannot be used; the sentence is printed */
+    bool beside_overhead; /* something was given that says nothing to it */
+    bool corrupt;         /* spoil one bit of every result, to see the check find it */
+    bool processes;       /* the ranks are processes, not threads */
+    bool over_mpi;        /* and MPI's */
+    bool refused;         /* the line cannot be used; the sentence is printed */
 };
 
 /* Reads the command line and nothing else; argv is borrowed for as long as *options is used.
