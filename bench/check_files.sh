@@ -52,10 +52,12 @@ for flag in -J --csv --plot; do
 done
 
 # A table that nobody can keep is no success either.
-"$wirewise" bench -b 8 -e 8 -n 2 >/dev/full 2>"$folder/err"
-code=$?
-[ "$code" -eq 5 ] || complain "exit code $code, expected 5, for a table on a full disk"
-grep -q 'No space left' "$folder/err" || complain "no sentence about the full disk"
+for line in '-b 8 -e 8 -n 2' '--overhead -n 10'; do
+    "$wirewise" bench $line >/dev/full 2>"$folder/err"
+    code=$?
+    [ "$code" -eq 5 ] || complain "$line: exit code $code, expected 5, for a table on a full disk"
+    grep -q 'No space left' "$folder/err" || complain "$line: no sentence about the full disk"
+done
 
 # A link stays a link, and the program's own output is written where it stands.
 ln -s "$folder/kept" "$folder/link"
