@@ -517,6 +517,9 @@ static enum ww_status check_coded(struct ww_context *context, const struct call 
     }
     status = call->chooses ? menu_check(&context->autos.menu, &context->settings.values, call->name)
                            : menu_parse_codec(codec, call->name, spec);
+    if (status == WW_OK) {
+        status = check_kinds(context, call);
+    }
     if (status == WW_OK && call->op != WW_SUM && call->op != WW_MEAN) {
         status = log_failure(WW_UNSUPPORTED, "%s got op %d: only WW_SUM and WW_MEAN are encoded",
                              call->name, (int)call->op);

@@ -472,6 +472,9 @@ static void call_wrongly(const struct ww_world *world, void *shared)
                  WW_BAD_ARGUMENT);
     check_status(ww_all_reduce_coded(context, values, values, 4, WW_MAX, "fp16", NULL),
                  WW_UNSUPPORTED);
+    check_status(ww_all_reduce_coded(context, values, values, 4, (enum ww_op)7, "fp16", NULL),
+                 WW_BAD_ARGUMENT);
+    check_words(ww_last_error(context), "unknown op 7", NULL);
     check_status(ww_all_reduce_coded(context, NULL, values, 4, WW_SUM, "fp16", NULL),
                  WW_BAD_ARGUMENT);
     check_status(ww_all_reduce_coded(context, values, values, 4, WW_SUM, "fp16", NULL), WW_OK);
