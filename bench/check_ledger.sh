@@ -299,6 +299,11 @@ sed -e 's/"step_s": 0.45,/"step_s": 1.6,/' -e 's/"dense_s": 0.1,/"dense_s": 1.25
     >dear-lines
 runs 0 dear-lines --check
 runs 14 dear slow --check --alert slow
+# A line about several steps tells that one of them at least was slow.
+sed '/"step": 16,/s/"step_s": 0.4,/"step_s": 2.4,/' thinned >late
+prints "1 slower than 3 medians" late
+runs 14 late --check --alert slow=4
+runs 0 late --check --alert slow=6
 refuses 2 "--budget needs --prices" int8 --budget 5
 refuses 2 "write an amount of money" int8 --prices prices --budget -5
 refuses 2 "'los' is no rule" int8 --alert los

@@ -93,6 +93,12 @@ static struct pace pace_of(const struct ledger *ledger, const struct ledger_line
                          .probes = probes};
 }
 
+/* Of the steps that a line tells together only the mean is known: one of them was slow at least. */
+static double slow_steps_of(const struct pace *pace, double limit_s)
+{
+    return pace->coded_s > limit_s ? fmin(pace->steps - pace->probes, 1) : 0;
+}
+
 /* The median of all steps and how many of them are slow, probes aside: where a codec pays they are
  * meant to take longer. */
 static bool find_pace(struct account *account)
@@ -120,8 +126,7 @@ static bool find_pace(struct account *account)
     account->median_step_s = count > 0 ? paces[middle].step_s : (double)NAN;
     account->slow_steps = count > 0 ? 0 : (double)NAN;
     for (size_t i = 0; i < count; i++) {
-        bool slow = paces[i].coded_s > ACCOUNT_SLOW * account->median_step_s;
-        account->slow_steps += slow ? paces[i].steps - paces[i].probes : 0;
+        account->slow_steps += slow_steps_of(&paces[i], ACCOUNT_SLOW * account->median_step_s);
     }
     free(paces);
     return true;

@@ -14,7 +14,7 @@ struct account {
     double unjudged;       /* of these, so many are not in total.saved: their saving is not known */
     double mean_step_s;    /* NAN without steps, as all that follows */
     double median_step_s;  /* lines about several steps count as that many equal ones */
-    double slow_steps;     /* without probes, which may take as long as dense steps do */
+    double slow_steps;     /* at least; not probes, which may take as long as dense ones */
     int slowest;           /* the rank that came last in most lines' steps, -1 = not known ... */
     double slowest_share;  /* ... and in how many of all steps; NAN = not known */
     double leaving;        /* bytes that this rank sent to other hosts, without control */
