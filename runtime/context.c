@@ -539,6 +539,7 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
         return status;
     }
     pthread_once(&fork_once, watch_forks);
+    log_keep_streams();
     log_set_rank(world->size > 1 ? world->rank : -1);
     struct ww_context *made = calloc(1, sizeof *made);
     int32_t *votes = calloc((size_t)world->size, sizeof *votes);

@@ -30,6 +30,10 @@ unsigned long log_error_count(void);
 void log_hold_error(void);
 void log_release_error(void);
 
+/* Standard streams that are closed lead to /dev/null from now on. Else the next socket or file that
+ * is opened would be stderr by its number, and get the lines. */
+void log_keep_streams(void);
+
 /* In a forked child, before it logs. */
 void log_after_fork(void);
 

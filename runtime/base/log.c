@@ -2,6 +2,7 @@
  * log.c: writes one line per message to stderr and keeps each thread's latest error. */
 #include "internal/log.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdarg.h>
@@ -145,6 +146,17 @@ void log_hold_error(void)
 void log_release_error(void)
 {
     held--;
+}
+
+void log_keep_streams(void)
+{
+    int lowest = open("/dev/null", O_RDWR);
+    while (lowest >= 0 && lowest <= STDERR_FILENO) {
+        lowest = dup(lowest);
+    }
+    if (lowest > STDERR_FILENO) {
+        close(lowest);
+    }
 }
 
 /* The child has this thread alone: whoever held the lock is not there to give it back. */

@@ -53,6 +53,7 @@ enum ww_status ww_env_world_create(const struct ww_env *env, struct ww_env_world
                            made == NULL ? "made" : "world");
     }
     struct env_launch launch;
+    log_keep_streams();
     enum ww_status status = env_launch_read(env, &launch);
     if (status != WW_OK) {
         return status;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_context.c: contexts begin and end: what they refuse, agree on, keep apart, leave behind. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -242,6 +244,37 @@ static void differ_where_allowed(const struct ww_world *world, void *shared)
 Test(context, ranks_may_differ_in_what_concerns_one_rank_only)
 {
     world_run(3, differ_where_allowed, NULL);
+}
+
+static bool leads_nowhere(int descriptor)
+{
+    struct stat nowhere, about;
+    return stat("/dev/null", &nowhere) == 0 && fstat(descriptor, &about) == 0 &&
+           about.st_rdev == nowhere.st_rdev;
+}
+
+/* As daemons leave them. Else a later file or socket would get what is logged. */
+Test(context, closed_standard_streams_are_taken_by_nothing_else)
+{
+    struct ww_world world = WW_WORLD_INIT;
+    struct ww_config config = world_config();
+    int kept[3];
+    for (int stream = 0; stream < 3; stream++) {
+        kept[stream] = fcntl(stream, F_DUPFD_CLOEXEC, 3);
+    }
+    for (int stream = 0; stream < 3; stream++) {
+        close(stream);
+    }
+    struct ww_context *context = NULL;
+    enum ww_status status = ww_context_create(&world, &config, &context);
+    bool nowhere = leads_nowhere(0) && leads_nowhere(1) && leads_nowhere(2);
+    for (int stream = 0; stream < 3; stream++) {
+        dup2(kept[stream], stream);
+        close(kept[stream]);
+    }
+    cr_expect_eq(status, WW_OK);
+    cr_expect(nowhere);
+    ww_context_destroy(context);
 }
 
 /* ---- Where threads are limited ---------------------------------------------------------- */
