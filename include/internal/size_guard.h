@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * size_guard.h: a file that reaches the limit of sizes (RLIMIT_FSIZE) is no reason to end a
- * program, which SIGXFSZ does by default. Between begin and end the calling thread writes without
- * it: EFBIG is all that is left, and that is like a full disk. */
+ * program, which SIGXFSZ does by default, nor is a pipe that nobody reads any more (SIGPIPE).
+ * Between begin and end the calling thread writes without them: EFBIG and EPIPE are all that is
+ * left, and that is like a full disk. */
 #ifndef INTERNAL_SIZE_GUARD_H
 #define INTERNAL_SIZE_GUARD_H
 
 #include <signal.h>
-#include <stdbool.h>
 
 struct size_guard {
     sigset_t before; /* the thread's mask */
-    bool was_pending;
+    sigset_t held;   /* those of the two that were not waiting already */
 };
 
 /* Pairs may be nested. end keeps errno, and brings back what was before; a signal that the program

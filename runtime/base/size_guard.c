@@ -1,35 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * size_guard.c: holds SIGXFSZ back, and takes it away where it came. The kernel sends it to the
- * thread that wrote, so other threads neither get it nor lose theirs. */
+ * size_guard.c: holds SIGXFSZ and SIGPIPE back, and takes them away where they came. The kernel
+ * sends them to the thread that wrote, so other threads neither get them nor lose theirs. */
 #include "internal/size_guard.h"
 
 #include <errno.h>
 #include <time.h>
 
-static void make_set(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGXFSZ);
-}
-
 void size_guard_begin(struct size_guard *guard)
 {
-    sigset_t set;
+    static const int signals[] = {SIGXFSZ, SIGPIPE};
     sigset_t pending;
-    make_set(&set);
     sigemptyset(&pending);
+    sigemptyset(&guard->held);
     sigpending(&pending);
-    guard->was_pending = sigismember(&pending, SIGXFSZ) == 1;
-    pthread_sigmask(SIG_BLOCK, &set, &guard->before);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        if (sigismember(&pending, signals[i]) == 0) {
+            sigaddset(&guard->held, signals[i]);
+        }
+    }
+    pthread_sigmask(SIG_BLOCK, &guard->held, &guard->before);
 }
 
 void size_guard_end(const struct size_guard *guard)
 {
     static const struct timespec at_once = {0, 0};
     int error = errno;
-    sigset_t set;
-    make_set(&set);
-    while (!guard->was_pending && sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR) {
+    while (sigtimedwait(&guard->held, NULL, &at_once) > 0 || errno == EINTR) {
+        continue;
     }
     pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
     errno = error;

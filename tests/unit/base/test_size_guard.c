@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * test_size_guard.c: a limit to the size of files is an error, and no end of the program. */
+ * test_size_guard.c: a limit to the size of files is an error, and no end of the program; nor is a
+ * pipe that nobody reads. */
 #include "internal/size_guard.h"
 
 #include <errno.h>
@@ -106,4 +107,24 @@ Test(size_guard, a_line_for_a_full_file_is_lost_alone)
     log_warn("nobody reads this");
     dup2(before, STDERR_FILENO);
     cr_expect_not(is_pending() || is_blocked());
+}
+
+/* Whoever collects the lines may end before the program does. */
+Test(size_guard, a_line_for_a_pipe_that_nobody_reads_is_lost_alone)
+{
+    int ends[2], before = dup(STDERR_FILENO);
+    sigset_t set;
+    signal(SIGPIPE, SIG_DFL);
+    cr_assert_eq(pipe(ends), 0);
+    close(ends[0]);
+    log_set_sink(NULL, NULL, 0);
+    cr_assert_geq(dup2(ends[1], STDERR_FILENO), 0);
+    log_warn("nobody reads this");
+    dup2(before, STDERR_FILENO);
+    close(ends[1]);
+    sigemptyset(&set);
+    sigpending(&set);
+    cr_expect_eq(sigismember(&set, SIGPIPE), 0);
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    cr_expect_eq(sigismember(&set, SIGPIPE), 0);
 }
