@@ -162,8 +162,8 @@ static bool has_rdma(void)
     return entry != NULL;
 }
 
-/* Did nobody set UCX_RNDV_THRESH? */
-static bool threshold_is_free(const ucp_config_t *config)
+/* Did nobody set a variable, so that its line is "NAME=default\n"? */
+static bool is_free(const ucp_config_t *config, const char *line)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -173,17 +173,26 @@ static bool threshold_is_free(const ucp_config_t *config)
     }
     ucx.ucp_config_print(config, stream, NULL, UCS_CONFIG_PRINT_CONFIG);
     fclose(stream);
-    bool is_free = text != NULL && strstr(text, "UCX_RNDV_THRESH=auto\n") != NULL;
+    bool found = text != NULL && strstr(text, line) != NULL;
     free(text);
-    return is_free;
+    return found;
 }
 
 /* Over TCP a message that asks for permission first wins nothing, and its question waits behind
  * bulk data on the one socket between two hosts: at 1 Gbit/s that costs a fifth. */
 static void tune_for_tcp(ucp_config_t *config)
 {
-    if (!has_rdma() && threshold_is_free(config)) {
+    if (!has_rdma() && is_free(config, "UCX_RNDV_THRESH=auto\n")) {
         ucx.ucp_config_modify(config, "RNDV_THRESH", "inf");
+    }
+}
+
+/* UCX's own shared memory does not notice peers that fail, so it carries nothing here; but each
+ * worker would take megabytes of /dev/shm, of which a container has 64. */
+static void leave_memory_out(ucp_config_t *config)
+{
+    if (is_free(config, "UCX_TLS=all\n")) {
+        ucx.ucp_config_modify(config, "TLS", "^sm");
     }
 }
 
@@ -199,6 +208,7 @@ static enum ww_status context_create(int size)
     ucs_status_t cause = ucx.ucp_config_read(NULL, NULL, &config);
     if (cause == UCS_OK) {
         tune_for_tcp(config);
+        leave_memory_out(config);
         cause = ucx.ucp_init_version(UCP_API_MAJOR, UCP_API_MINOR, &params, config, &ucx.context);
         ucx.ucp_config_release(config);
     }

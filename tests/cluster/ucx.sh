@@ -61,6 +61,17 @@ done <<'LAYOUTS'
 2 2
 LAYOUTS
 
+# Containers have 64 MiB of /dev/shm, or less; what crosses hosts needs none.
+if ! said=$("$here/hosts.sh" with 2 none -- bash -c '
+    for host in node1 node2; do
+        hosts.sh on "$host" mount -t tmpfs -o size=64k small /dev/shm
+    done
+    "$0" ranks_on_hosts 2 "$1" bench -e 1M -n 2 -w 1 -c 1' "$0" "$wirewise" 2>&1 </dev/null) ||
+    grep UCX <<<"$said"; then
+    echo "FAILED: with little /dev/shm: $said"
+    failed=1
+fi
+
 # A firewall on the first host lets nothing out but what the ranks meet by.
 said=$("$here/hosts.sh" with 2 none -- bash -c '
     hosts.sh on node1 ip rule add pref 1 ipproto tcp sport 29501 lookup main
