@@ -217,11 +217,33 @@ static enum ww_status context_create(int size)
                                          ucx.ucs_status_string(cause));
 }
 
+static void *do_nothing(void *nothing)
+{
+    return nothing;
+}
+
+/* UCX starts a thread of its own, and ends the program where it gets none. */
+static enum ww_status threads_check(void)
+{
+    pthread_t thread;
+    int trouble = pthread_create(&thread, NULL, do_nothing, NULL);
+    if (trouble != 0) {
+        return log_failure(
+            WW_UNSUPPORTED,
+            "UCX, which is to carry messages between hosts, needs a thread, and none "
+            "can be started: %s (are threads limited, ulimit -u?)",
+            strerror(trouble));
+    }
+    pthread_join(thread, NULL);
+    return WW_OK;
+}
+
 /* One more fabric needs UCX. */
 static enum ww_status library_join(int size)
 {
     pthread_mutex_lock(&ucx.lock);
     enum ww_status status = library_load();
+    status = status == WW_OK ? threads_check() : status;
     if (status == WW_OK && ucx.fabrics == 0) {
         status = context_create(size);
     }
