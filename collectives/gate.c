@@ -21,7 +21,6 @@
 
 #define GATE_TAG 0
 #define TEXT_BYTES GATE_VALUES_BYTES
-#define REPORTED " reported: "
 #define HEAR_EVERY 8      /* looks at a board */
 #define HEAR_REST_EVERY 4 /* looks, for peers whose word is not awaited */
 
@@ -280,11 +279,11 @@ static enum ww_status tell_news(const struct gate *gate)
     text[sizeof text - 1] = '\0'; /* never trust a peer's terminator */
     bool shared = news->status == WW_MISMATCH || news->status == WW_TIMED_OUT;
     enum ww_status status = shared ? (enum ww_status)news->status : WW_PEER_FAILED;
-    if (strstr(text, REPORTED) != NULL) {
+    if (strstr(text, GATE_REPORTED) != NULL) {
         return log_failure(status, "%s", text); /* passed on: who saw it first is named already */
     }
-    return log_failure(status, "rank %d (%s)" REPORTED "%s", peer->rank, host_of(gate, peer->rank),
-                       text);
+    return log_failure(status, "rank %d (%s)" GATE_REPORTED "%s", peer->rank,
+                       host_of(gate, peer->rank), text);
 }
 
 static void answer(struct gate *gate, struct peer *peer)

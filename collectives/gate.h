@@ -21,6 +21,7 @@
 
 #define GATE_DIRECT_SIZE 16
 #define GATE_VALUES_BYTES ((size_t)192) /* so many fit a message */
+#define GATE_REPORTED " reported: "     /* behind the rank whose sentence is passed on */
 
 struct gate;
 

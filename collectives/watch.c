@@ -122,9 +122,13 @@ static void warn_once(struct watch *watch, const struct watched *watched, uint64
         return;
     }
     watch->warned = true;
+    struct signature signature = run_signature(&watched->run->request);
     char who[256];
+    char what[160];
     name_awaited(watched, false, who, sizeof who);
-    log_warn("waiting for %s since %.3g s; gives up after %.3g s (timeout_s)", who,
+    signature_print(&signature, what, sizeof what);
+    log_warn("waiting for %s %s %s since %.3g s; gives up after %.3g s (timeout_s)", who,
+             watched->run->state == RUN_AT_GATE ? "to come to" : "in", what,
              (double)quiet_ns / NS_PER_S, (double)watch->timeout_ns / NS_PER_S);
 }
 

@@ -2,6 +2,7 @@
  * call.c: single collectives, run here and now by the calling thread. */
 #include "call.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "device.h"
@@ -369,6 +370,17 @@ static enum ww_status run_any(struct ww_context *context, const struct call *cal
     return chosen.chooser != NULL ? run_chosen(context, &chosen) : run(context, &chosen, &other_ns);
 }
 
+/* The peers may have waited for this rank elsewhere. */
+static void tell_where(struct ww_context *context, const struct call *call)
+{
+    char where[96];
+    int used = snprintf(where, sizeof where, "%s", call->name);
+    if (call->label == 0) {
+        snprintf(where + used, sizeof where - (size_t)used, " of %zu elements", call->count);
+    }
+    context_tell_where(context, where);
+}
+
 static enum ww_status make(struct ww_context *context, const struct call *call)
 {
     enum ww_status status = context_check(context, call->name);
@@ -393,6 +405,7 @@ static enum ww_status make(struct ww_context *context, const struct call *call)
     status = run_any(context, call);
     if (status != WW_OK) { /* peers wait for this rank: whatever the reason, they must learn it */
         status = context_break(context, status, &context->calls); /* before others find it failed */
+        tell_where(context, call);
     }
     if (status == WW_OK) {
         ledger_note_calls(context);

@@ -100,6 +100,17 @@ void context_break_calls(struct ww_context *context)
     }
 }
 
+void context_tell_where(struct ww_context *context, const char *where)
+{
+    char own[32];
+    snprintf(own, sizeof own, "rank %d (", context->world.rank);
+    const char *reported = strstr(ww_last_error(context), GATE_REPORTED);
+    bool late = atomic_load(&context->failure) == WW_TIMED_OUT;
+    if (late && reported != NULL && strstr(reported, own) != NULL) {
+        log_warn("rank %d is this one, and was in %s", context->world.rank, where);
+    }
+}
+
 enum ww_status context_break_alike(struct ww_context *context, enum ww_status status)
 {
     keep_sentence(context, status);

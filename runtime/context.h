@@ -262,6 +262,8 @@ enum ww_status context_fail(struct ww_context *context, enum ww_status status);
 enum ww_status context_break(struct ww_context *context, enum ww_status status,
                              const struct lane *held);
 void context_break_calls(struct ww_context *context); /* its part for the single calls */
+/* Where peers gave up because this rank did not come, warns of what it was in meanwhile. */
+void context_tell_where(struct ww_context *context, const char *where);
 enum ww_status context_break_alike(struct ww_context *context, enum ww_status status);
 
 /* True in a child of the process that made the context: its threads and messages are not here. */

@@ -2,6 +2,7 @@
  * step.c: one training step: gradients come in, buckets leave in the agreed order, results come
  * back. The caller and the progress meet at two points only: a bucket's state and the lane's
  * lock. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -822,6 +823,10 @@ enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report)
     status = end_step(context, since, &made);
     note_inside(context, clock_now_ns(), -1);
     if (status != WW_OK) {
+        char where[64];
+        snprintf(where, sizeof where, "ww_step_end of step %llu",
+                 (unsigned long long)context->step.number);
+        context_tell_where(context, where);
         return context_fail(context, status);
     }
     report_end(context, &made);

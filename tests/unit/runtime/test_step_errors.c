@@ -312,6 +312,37 @@ Test(step_errors, a_rank_that_hands_nothing_over_is_named_after_the_timeout)
     }
 }
 
+/* Rank 2, which is patient, waits in one kind of call while the others do in another. */
+static void part(const struct ww_world *world, void *shared)
+{
+    bool odd_in_step = *(bool *)shared;
+    struct trainer trainer;
+    float value = 1;
+    trainer_begin(&trainer, world, WW_PROGRESS_INLINE, world->rank == 2 ? 60 : 0.3);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    if ((world->rank == 2) == odd_in_step) {
+        start_all(&trainer);
+        check_status(ww_step_end(trainer.context, NULL), WW_TIMED_OUT);
+    } else {
+        check_status(ww_all_reduce(trainer.context, &value, &value, 1, WW_F32, WW_MAX),
+                     WW_TIMED_OUT);
+    }
+    check_words(ww_last_error(trainer.context), "rank 2 (", "did not come to all_reduce");
+    ww_context_destroy(trainer.context);
+}
+
+Test(step_errors, a_rank_that_waits_elsewhere_tells_where)
+{
+    bool odd_in_step = false;
+    world_run(3, part, &odd_in_step);
+    expect_line(WW_LOG_WARN, "rank 2 is this one, and was in ww_all_reduce of 1 elements");
+    cr_expect_geq(world_forgive(), 3);
+    odd_in_step = true;
+    world_run(3, part, &odd_in_step);
+    expect_line(WW_LOG_WARN, "rank 2 is this one, and was in ww_step_end of step 1");
+    cr_expect_geq(world_forgive(), 3);
+}
+
 /* The wait is long, the hand-over late: patience is per collective, and computing is no silence. */
 static void come_late(const struct ww_world *world, void *shared)
 {
