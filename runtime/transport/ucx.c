@@ -35,6 +35,10 @@
 #define CLOSE_NS (CLOCK_NS_PER_S / 5)
 #define CLOSE_FAILED_NS (CLOCK_NS_PER_S / 50)
 
+/* Whoever gives up stays so long for its last words to be heard: a connection that ends under a
+ * peer's hands takes away what that has not read yet. */
+#define HEARD_NS (CLOCK_NS_PER_S / 10)
+
 /* How long UCX may take to let go of what was taken back. It does so at once; only a receive whose
  * sender announced much and then fell silent it never lets go of (1.13), and a failure is
  * told only after this. */
@@ -633,6 +637,22 @@ static bool all_is_sent(struct fabric *fabric)
     return true;
 }
 
+/* Of peers that were told something last nobody is left: they give up as well, and end their
+ * connections. */
+static bool all_who_were_told_are_gone(struct fabric *fabric)
+{
+    struct flight *flight = flights_first(&fabric->flights);
+    for (; flight != NULL; flight = flights_next(flight)) {
+        for (int index = flight->first; index < flight->count; index++) {
+            const struct piece *piece = &flight->pieces[index];
+            if (piece->kind == WW_SEND && fabric->peers[piece->peer].cause == UCS_OK) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static bool all_is_released(struct fabric *fabric)
 {
     struct flight *flight = flights_first(&fabric->flights);
@@ -768,6 +788,7 @@ static bool part(struct fabric *fabric, bool failed)
     bool parted = false;
     if (failed) {
         wait_until(fabric, all_is_sent, end_ns); /* such as the words about what failed */
+        wait_until(fabric, all_who_were_told_are_gone, clock_now_ns() + HEARD_NS);
     } else {
         say_goodbye(fabric);
         parted = wait_until(fabric, all_have_parted, end_ns) && all_is_sent(fabric);
