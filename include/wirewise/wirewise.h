@@ -462,8 +462,10 @@ struct ww_report {
             0, -1, -1                                                                              \
     }
 
-/* Ends the step: waits for all buckets. All ranks call it. When a tensor was neither started nor
- * skipped, the step fails on every rank with its name (WW_BAD_STATE here, WW_PEER_FAILED there).
+/* Ends the step: waits for all buckets. All ranks call it; with several contexts, in the same order
+ * on all of them, also where threads make progress, as ranks agree in it on more than results.
+ * When a tensor was neither started nor skipped, the step fails on every rank with its name
+ * (WW_BAD_STATE here, WW_PEER_FAILED there).
  * report   filled on WW_OK; may be NULL.
  * Returns  WW_OK; WW_BAD_STATE; WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED, WW_TRANSPORT_FAILED. */
 WW_API enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report);
