@@ -12,7 +12,8 @@
 #include "internal/log.h"
 #include "internal/memory.h"
 
-#define BODY_OFFSET 64 /* frames begin on a line */
+#define LINE_BYTES 64          /* of the caches */
+#define BODY_OFFSET LINE_BYTES /* frames begin on a line */
 
 /* From vectors of so many elements on, memory is written past the caches. The next residual is not
  * read before all of the next step's gradients were made; sums are, at once perhaps, so they must
@@ -55,8 +56,8 @@ size_t frame_codec_bytes(const struct codec_spec *spec, size_t segment)
 size_t frame_sums_bytes(const struct codec_spec *spec, size_t count)
 {
     const struct codec *codec = codecs[spec->kind];
-    return codec != NULL && codec->is_sparse && count >= COLD_SUMS ? CODEC_CHUNK * sizeof(float)
-                                                                   : 0;
+    bool cold = codec != NULL && codec->is_sparse && count >= COLD_SUMS;
+    return cold ? CODEC_CHUNK * sizeof(float) + LINE_BYTES : 0;
 }
 
 size_t frame_message_bytes(const struct codec_spec *spec, size_t count)
@@ -222,12 +223,20 @@ static bool is_cold_sum(const struct workspace *space, const struct run *run,
            frame_sums_bytes(&run->request.coding.spec, run->request.count) > 0;
 }
 
+/* Where a chunk is summed on its way to `into`: as far into a line of the caches as that is, since
+ * what malloc gives is 16 bytes into one, and a pour between the two crossed lines at every other
+ * load and store. That took three times as long (Zen 3: 25 instead of 9 ms for 64 Mi elements). */
+static float *sums_for(const struct workspace *space, const void *into)
+{
+    return (float *)space->sums + (uintptr_t)into % LINE_BYTES / sizeof(float);
+}
+
 enum ww_status frame_reduce(struct workspace *space, struct run *run, struct place *place,
                             const struct action *action)
 {
     struct span into = run_span(run, place, &action->slice);
     enum ww_status status = look_at_heads(run, place, action, into.count);
-    float *aside = is_cold_sum(space, run, place, into.count) ? space->sums : NULL;
+    float *aside = is_cold_sum(space, run, place, into.count) ? sums_for(space, into.memory) : NULL;
     for (size_t first = 0; status == WW_OK && first < into.count; first += CODEC_CHUNK) {
         size_t rest = into.count - first;
         float *sums = (float *)(void *)into.memory + first;
