@@ -241,6 +241,14 @@ enum ww_status ww_progress(struct ww_context *context)
 
 enum { INSIDE_BITS = 16 }; /* of step->inside, for threads; the rest is their latest time */
 
+/* Times in step->inside begin anew after 78 hours, so of two the earlier one is told by how near
+ * they are: a thread that was held up since it looked at the clock is less than a minute late. */
+static bool is_behind(uint64_t time, uint64_t latest)
+{
+    const uint64_t minute = 60 * CLOCK_NS_PER_S << INSIDE_BITS;
+    return latest != 0 && latest - time <= minute;
+}
+
 /* Threads that are inside together pass one time: what went by since one of them came, left or
  * looked is added once. change  1 = one comes, -1 = one leaves, 0 = one looks. */
 static void note_inside(struct ww_context *context, uint64_t now_ns, int change)
@@ -253,9 +261,9 @@ static void note_inside(struct ww_context *context, uint64_t now_ns, int change)
     do {
         uint64_t latest = before & ~threads;
         bool counts = (before & threads) != 0;
-        bool passed = (int64_t)(now - latest) > 0; /* another thread may have read a later time */
+        bool passed = !is_behind(now, latest); /* another thread may have read a later time */
         added = counts && passed ? now - latest : 0;
-        after = (counts && !passed ? latest : now) + (before & threads) + (uint64_t)change;
+        after = (passed ? now : latest) + (before & threads) + (uint64_t)change;
     } while (!atomic_compare_exchange_weak_explicit(&step->inside, &before, after,
                                                     memory_order_relaxed, memory_order_relaxed));
     atomic_fetch_add_explicit(&step->exposed_ns, added >> INSIDE_BITS, memory_order_relaxed);
