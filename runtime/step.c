@@ -559,7 +559,13 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
         status = await_results_on_device(context, tensor->bucket);
     }
     note_inside(context, clock_now_ns(), -1);
-    return status == WW_OK ? WW_OK : context_fail(context, status);
+    if (status != WW_OK) {
+        char where[96];
+        snprintf(where, sizeof where, "ww_tensor_wait(\"%.64s\")", tensor->name);
+        context_tell_where(context, where);
+        return context_fail(context, status);
+    }
+    return WW_OK;
 }
 
 /* ---- Steps ------------------------------------------------------------------------------ */
