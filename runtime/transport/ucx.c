@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <dirent.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -119,8 +118,8 @@ static bool find_symbol(void *library, const char *name, void *function)
  * program would be aborted. */
 static bool host_name_fits(void)
 {
-    char name[64];
-    return gethostname(name, sizeof name) == 0 || errno != ENAMETOOLONG;
+    char name[256]; /* musl would cut it without a word */
+    return gethostname(name, sizeof name) != 0 || strnlen(name, sizeof name) <= 63;
 }
 
 /* It stays loaded: it has threads' keys and handlers of its own. */
