@@ -256,7 +256,7 @@ static void note_inside(struct ww_context *context, uint64_t now_ns, int change)
     struct step *step = &context->step;
     const uint64_t threads = ((uint64_t)1 << INSIDE_BITS) - 1;
     uint64_t now = now_ns << INSIDE_BITS;
-    uint64_t before = atomic_load_explicit(&step->inside, memory_order_relaxed);
+    unsigned long long before = atomic_load_explicit(&step->inside, memory_order_relaxed);
     uint64_t added, after;
     do {
         uint64_t latest = before & ~threads;
