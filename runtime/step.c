@@ -241,6 +241,14 @@ enum ww_status ww_progress(struct ww_context *context)
 
 enum { INSIDE_BITS = 16 }; /* of step->inside, for threads; the rest is their latest time */
 
+/* Times in step->inside begin anew after 78 hours, so of two the earlier one is told by how near
+ * they are: a thread that was held up since it looked at the clock is less than a minute late. */
+static bool is_behind(uint64_t time, uint64_t latest)
+{
+    const uint64_t minute = 60 * CLOCK_NS_PER_S << INSIDE_BITS;
+    return latest != 0 && latest - time <= minute;
+}
+
 /* Threads that are inside together pass one time: what went by since one of them came, left or
  * looked is added once. change  1 = one comes, -1 = one leaves, 0 = one looks. */
 static void note_inside(struct ww_context *context, uint64_t now_ns, int change)
@@ -248,14 +256,14 @@ static void note_inside(struct ww_context *context, uint64_t now_ns, int change)
     struct step *step = &context->step;
     const uint64_t threads = ((uint64_t)1 << INSIDE_BITS) - 1;
     uint64_t now = now_ns << INSIDE_BITS;
-    uint64_t before = atomic_load_explicit(&step->inside, memory_order_relaxed);
+    unsigned long long before = atomic_load_explicit(&step->inside, memory_order_relaxed);
     uint64_t added, after;
     do {
         uint64_t latest = before & ~threads;
         bool counts = (before & threads) != 0;
-        bool passed = (int64_t)(now - latest) > 0; /* another thread may have read a later time */
+        bool passed = !is_behind(now, latest); /* another thread may have read a later time */
         added = counts && passed ? now - latest : 0;
-        after = (counts && !passed ? latest : now) + (before & threads) + (uint64_t)change;
+        after = (passed ? now : latest) + (before & threads) + (uint64_t)change;
     } while (!atomic_compare_exchange_weak_explicit(&step->inside, &before, after,
                                                     memory_order_relaxed, memory_order_relaxed));
     atomic_fetch_add_explicit(&step->exposed_ns, added >> INSIDE_BITS, memory_order_relaxed);
@@ -551,7 +559,13 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
         status = await_results_on_device(context, tensor->bucket);
     }
     note_inside(context, clock_now_ns(), -1);
-    return status == WW_OK ? WW_OK : context_fail(context, status);
+    if (status != WW_OK) {
+        char where[96];
+        snprintf(where, sizeof where, "ww_tensor_wait(\"%.64s\")", tensor->name);
+        context_tell_where(context, where);
+        return context_fail(context, status);
+    }
+    return WW_OK;
 }
 
 /* ---- Steps ------------------------------------------------------------------------------ */

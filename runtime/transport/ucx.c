@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <dirent.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -71,6 +70,7 @@
 /* ---- UCX's library -------------------------------------------------------------------------- */
 
 #define UCP_CALLS(X)                                                                               \
+    X(ucp_get_version)                                                                             \
     X(ucp_config_read)                                                                             \
     X(ucp_config_modify)                                                                           \
     X(ucp_config_print)                                                                            \
@@ -118,8 +118,8 @@ static bool find_symbol(void *library, const char *name, void *function)
  * program would be aborted. */
 static bool host_name_fits(void)
 {
-    char name[64];
-    return gethostname(name, sizeof name) == 0 || errno != ENAMETOOLONG;
+    char name[256]; /* musl would cut it without a word */
+    return gethostname(name, sizeof name) != 0 || strnlen(name, sizeof name) <= 63;
 }
 
 /* It stays loaded: it has threads' keys and handlers of its own. */
@@ -191,11 +191,19 @@ static void tune_for_tcp(ucp_config_t *config)
     }
 }
 
+/* UCX 1.10 would look for a transport with the name "^sm", and find none. */
+static bool knows_exceptions(void)
+{
+    unsigned major, minor, release;
+    ucx.ucp_get_version(&major, &minor, &release);
+    return major > 1 || minor > 10;
+}
+
 /* UCX's own shared memory does not notice peers that fail, so it carries nothing here; but each
  * worker would take megabytes of /dev/shm, of which a container has 64. */
 static void leave_memory_out(ucp_config_t *config)
 {
-    if (is_free(config, "UCX_TLS=all\n")) {
+    if (knows_exceptions() && is_free(config, "UCX_TLS=all\n")) {
         ucx.ucp_config_modify(config, "TLS", "^sm");
     }
 }

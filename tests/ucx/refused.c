@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * long_name.c: on a host whose name has 64 letters UCX is refused, which would abort the program.
- */
-#include <errno.h>
+ * refused.c: on a host whose name has 64 letters, and where it would get no thread, UCX is refused,
+ * which would abort the program. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,12 +20,8 @@ int gethostname(char *name, size_t bytes)
         snprintf(name, bytes, "short");
         return 0;
     }
-    memset(name, 'x', bytes);
-    if (bytes <= 64) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    name[64] = '\0';
+    memset(name, 'x', bytes); /* cut, where there is no room, as musl has it */
+    name[bytes <= 64 ? bytes - 1 : 64] = '\0';
     return 0;
 }
 

@@ -397,6 +397,28 @@ Test(call_errors, calls_are_not_refused_while_another_thread_reads_their_report)
     checks_settle();
 }
 
+static void *read_without_calls(void *context)
+{
+    for (int i = 0; i < 20000; i++) {
+        struct ww_report report = WW_REPORT_INIT;
+        check_status(ww_calls_report(context, &report), WW_OK);
+    }
+    return NULL;
+}
+
+Test(call_errors, two_threads_may_read_the_report_of_calls)
+{
+    struct ww_world world = WW_WORLD_INIT;
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(&world, &config);
+    pthread_t other;
+    cr_assert_eq(pthread_create(&other, NULL, read_without_calls, context), 0);
+    read_without_calls(context);
+    pthread_join(other, NULL);
+    ww_context_destroy(context);
+    checks_settle();
+}
+
 /* ---- A fabric that says nothing ---------------------------------------------------------------
  */
 

@@ -4,6 +4,7 @@
  * what no slow machine can break. */
 #include <math.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 
 #include "effort.h"
+#include "internal/clock.h"
 #include "trainer.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -347,6 +349,72 @@ Test(ledger, threads_that_wait_together_pass_one_time)
         enum ww_progress progress = ways[i];
         world_run(2, be_inside_together, &progress);
     }
+}
+
+/* A thread that looks at the clock and is held up then, until another one has left. */
+static struct {
+    sem_t looked;
+    sem_t left;
+} held_up;
+static _Thread_local bool is_held_up; /* at its next look */
+
+/* The linker leads the library's looks here (--wrap). */
+uint64_t __real_clock_now_ns(void);
+uint64_t __wrap_clock_now_ns(void);
+uint64_t __wrap_clock_now_ns(void)
+{
+    uint64_t now_ns = __real_clock_now_ns();
+    if (is_held_up) {
+        is_held_up = false;
+        sem_post(&held_up.looked);
+        sem_wait(&held_up.left);
+    }
+    return now_ns;
+}
+
+static void *wait_held_up(void *tensor)
+{
+    is_held_up = true;
+    return wait_for_tensor(tensor);
+}
+
+/* Rank 1 comes late, so that rank 0's other thread is inside for long meanwhile. */
+static void come_in_late(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    const struct plan_of_test plan = {
+        .codec = "none", .ranks_per_host = 1, .progress = WW_PROGRESS_THREAD};
+    const struct timespec late = {0, 50 * 1000 * 1000};
+    struct ww_config config = config_of(world, &plan);
+    struct trainer trainer;
+    struct ww_report report = WW_REPORT_INIT;
+    pthread_t other;
+    trainer_begin(&trainer, world, &config);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    world_meet(world);
+    if (world->rank == 1) {
+        sem_wait(&held_up.looked);
+        nanosleep(&late, NULL);
+    }
+    for (int t = TRAINER_TENSORS; t-- > 0;) {
+        check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+    }
+    if (world->rank == 0) {
+        pthread_create(&other, NULL, wait_held_up, trainer.tensors[0]);
+        wait_for_tensor(trainer.tensors[0]);
+        sem_post(&held_up.left);
+        pthread_join(other, NULL);
+    }
+    check_status(ww_step_end(trainer.context, &report), WW_OK);
+    check(report.exposed_s <= report.step_s, "exposed %g of %g", report.exposed_s, report.step_s);
+    trainer_end(&trainer);
+}
+
+Test(ledger, a_thread_that_is_held_up_at_the_door_was_not_inside_meanwhile)
+{
+    sem_init(&held_up.looked, 0, 0);
+    sem_init(&held_up.left, 0, 0);
+    world_run(2, come_in_late, NULL);
 }
 
 Test(ledger, hosts_of_several_ranks_and_threads_are_accounted_for)

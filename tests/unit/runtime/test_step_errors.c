@@ -312,17 +312,22 @@ Test(step_errors, a_rank_that_hands_nothing_over_is_named_after_the_timeout)
     }
 }
 
+enum place { IN_CALL, IN_END, IN_WAIT };
+
 /* Rank 2, which is patient, waits in one kind of call while the others do in another. */
 static void part(const struct ww_world *world, void *shared)
 {
-    bool odd_in_step = *(bool *)shared;
+    enum place odd_one = *(enum place *)shared;
+    enum place others = odd_one == IN_CALL ? IN_END : IN_CALL;
+    enum place own = world->rank == 2 ? odd_one : others;
     struct trainer trainer;
     float value = 1;
     trainer_begin(&trainer, world, WW_PROGRESS_INLINE, world->rank == 2 ? 60 : 0.3);
     check_status(ww_step_begin(trainer.context), WW_OK);
-    if ((world->rank == 2) == odd_in_step) {
+    if (own != IN_CALL) {
         start_all(&trainer);
-        check_status(ww_step_end(trainer.context, NULL), WW_TIMED_OUT);
+        check_status(own == IN_END ? ww_step_end(trainer.context, NULL) : ww_tensor_wait(trainer.b),
+                     WW_TIMED_OUT);
     } else {
         check_status(ww_all_reduce(trainer.context, &value, &value, 1, WW_F32, WW_MAX),
                      WW_TIMED_OUT);
@@ -333,14 +338,16 @@ static void part(const struct ww_world *world, void *shared)
 
 Test(step_errors, a_rank_that_waits_elsewhere_tells_where)
 {
-    bool odd_in_step = false;
-    world_run(3, part, &odd_in_step);
-    expect_line(WW_LOG_WARN, "rank 2 is this one, and was in ww_all_reduce of 1 elements");
-    cr_expect_geq(world_forgive(), 3);
-    odd_in_step = true;
-    world_run(3, part, &odd_in_step);
-    expect_line(WW_LOG_WARN, "rank 2 is this one, and was in ww_step_end of step 1");
-    cr_expect_geq(world_forgive(), 3);
+    static const char *const said[] = {
+        [IN_CALL] = "rank 2 is this one, and was in ww_all_reduce of 1 elements",
+        [IN_END] = "rank 2 is this one, and was in ww_step_end of step 1",
+        [IN_WAIT] = "rank 2 is this one, and was in ww_tensor_wait(\"b\")"};
+    for (int place = IN_CALL; place <= IN_WAIT; place++) {
+        enum place odd_one = (enum place)place;
+        world_run(3, part, &odd_one);
+        expect_line(WW_LOG_WARN, said[place]);
+        cr_expect_geq(world_forgive(), 3);
+    }
 }
 
 /* The wait is long, the hand-over late: patience is per collective, and computing is no silence. */
