@@ -28,21 +28,11 @@ static const struct shape *shape_of(const struct ww_transport *transport)
     return (const struct shape *)(const void *)transport;
 }
 
-/* The same setup for the fabric below; world is room for its world. */
-static struct ww_transport_setup setup_below(const struct ww_transport_setup *setup,
-                                             struct ww_world *world)
-{
-    struct ww_transport_setup below = *setup;
-    *world = *setup->world;
-    world->transport = shape_of(setup->world->transport)->below;
-    below.world = world;
-    return below;
-}
-
 static const char *shape_thread_trouble(const struct ww_transport_setup *setup)
 {
     struct ww_world world;
-    struct ww_transport_setup below = setup_below(setup, &world);
+    struct ww_transport_setup below = around_setup(setup, shape_of(setup->world->transport)->below,
+                                                   &world);
     return world.transport->thread_trouble(&below);
 }
 
@@ -53,13 +43,13 @@ static enum ww_status shape_open(const struct ww_transport_setup *setup, void **
         return log_failure(WW_NO_MEMORY, "no memory for imitated wires between %d ranks",
                            setup->world->size);
     }
-    struct ww_transport_setup below = setup_below(setup, &made->world);
     made->shape = shape_of(setup->world->transport);
-    made->below = made->shape->below;
+    made->around.below = made->shape->below;
+    struct ww_transport_setup below = around_setup(setup, made->around.below, &made->around.world);
     made->levels = setup->levels;
     made->host_levels = setup->host_levels;
     made->peer_level = setup->peer_level;
-    enum ww_status status = made->below->open(&below, &made->fabric);
+    enum ww_status status = made->around.below->open(&below, &made->around.fabric);
     if (status != WW_OK) {
         free(made);
         return status;
@@ -72,7 +62,7 @@ static enum ww_status shape_open(const struct ww_transport_setup *setup, void **
 static void shape_close(void *self, bool failed)
 {
     struct fabric *fabric = self;
-    fabric->below->close(fabric->fabric, failed);
+    fabric->around.below->close(fabric->around.fabric, failed);
     flights_end(fabric, failed);
     free(fabric->widened);
     free(fabric);
@@ -102,8 +92,8 @@ static enum ww_status shape_post(void *self, int tag, bool control,
     int used = flight_widen(fabric, flight, messages, count, widened);
     flight_depart(fabric, flight, control);
     flight->under_way = true;
-    enum ww_status status = fabric->below->post(fabric->fabric, tag, control, widened, used,
-                                                &flight->below);
+    enum ww_status status = fabric->around.below->post(fabric->around.fabric, tag, control, widened,
+                                                       used, &flight->below);
     if (status != WW_OK) {
         return status; /* nobody knows what of it is under way */
     }
@@ -117,7 +107,7 @@ static enum ww_status shape_poll(void *self, struct ww_flight *posted)
     struct fabric *fabric = self;
     struct flight *flight = posted->state;
     if (flight->under_way) {
-        enum ww_status status = fabric->below->poll(fabric->fabric, &flight->below);
+        enum ww_status status = fabric->around.below->poll(fabric->around.fabric, &flight->below);
         if (status != WW_OK) {
             posted->wait = flight->count > 0 ? WW_WAIT_NETWORK : flight->below.wait;
             return status;
@@ -140,15 +130,15 @@ static int shape_waits_for(void *self, const struct ww_flight *posted)
     if (!flight->under_way) {
         return flight->first < flight->count ? flight->crossings[flight->first].peer : -1;
     }
-    return fabric->below->waits_for == NULL
+    return fabric->around.below->waits_for == NULL
                ? -1
-               : fabric->below->waits_for(fabric->fabric, &flight->below);
+               : fabric->around.below->waits_for(fabric->around.fabric, &flight->below);
 }
 
 static void shape_counters(void *self, struct ww_traffic *traffic)
 {
     const struct fabric *fabric = self;
-    fabric->below->counters(fabric->fabric, traffic);
+    fabric->around.below->counters(fabric->around.fabric, traffic);
     for (int level = 0; level < fabric->levels; level++) {
         traffic[level].data_bytes -= fabric->notes[level].data_bytes;
         traffic[level].data_messages -= fabric->notes[level].data_messages;
@@ -156,73 +146,18 @@ static void shape_counters(void *self, struct ww_traffic *traffic)
     }
 }
 
-/* ---- What is handed on ---------------------------------------------------------------------- */
-
-static enum ww_status shape_reserve(void *self, size_t bytes, void **memory)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->reserve(fabric->fabric, bytes, memory);
-}
-
-static void shape_release(void *self, void *memory, size_t bytes)
-{
-    const struct fabric *fabric = self;
-    fabric->below->release(fabric->fabric, memory, bytes);
-}
-
-static void *shape_area(void *self, int rank)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->area(fabric->fabric, rank);
-}
-
-static bool shape_share(void *self, const void *memory, size_t bytes, uint64_t *key)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->share(fabric->fabric, memory, bytes, key);
-}
-
-static void *shape_view(void *self, int peer, uint64_t key)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->view(fabric->fabric, peer, key);
-}
-
-static enum ww_status shape_fetch(void *self, int peer, uint64_t from, void *into, size_t bytes)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->fetch(fabric->fabric, peer, from, into, bytes);
-}
-
-static bool shape_fetches(void *self)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->fetches(fabric->fabric);
-}
-
-/* Slots that the one below leaves empty stay empty. */
 static struct ww_transport transport_around(const struct ww_transport *below, const char *name)
 {
-    return (struct ww_transport){
-        .name = name,
-        .yields_to_memory = below->yields_to_memory,
-        .thread_trouble = below->thread_trouble == NULL ? NULL : shape_thread_trouble,
-        .open = shape_open,
-        .close = shape_close,
-        .reserve = below->reserve == NULL ? NULL : shape_reserve,
-        .release = below->release == NULL ? NULL : shape_release,
-        .post = shape_post,
-        .poll = shape_poll,
-        .waits_for = shape_waits_for,
-        .counters = shape_counters,
-        .area = below->area == NULL ? NULL : shape_area,
-        .share = below->share == NULL ? NULL : shape_share,
-        .view = below->view == NULL ? NULL : shape_view,
-        .fetch = below->fetch == NULL ? NULL : shape_fetch,
-        .fetches = below->fetches == NULL ? NULL : shape_fetches,
-        .allocate = below->allocate,
-        .deallocate = below->deallocate,
-    };
+    struct ww_transport transport = around_slots(below);
+    transport.name = name;
+    transport.thread_trouble = below->thread_trouble == NULL ? NULL : shape_thread_trouble;
+    transport.open = shape_open;
+    transport.close = shape_close;
+    transport.post = shape_post;
+    transport.poll = shape_poll;
+    transport.waits_for = shape_waits_for;
+    transport.counters = shape_counters;
+    return transport;
 }
 
 /* ---- The shape ------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "around.h"
 #include "flights.h"
 #include "internal/fabrics.h"
 
@@ -87,10 +88,8 @@ struct shape {
 };
 
 struct fabric {
+    struct around around;
     const struct shape *shape;
-    const struct ww_transport *below;
-    void *fabric; /* of the one below */
-    struct ww_world world;
     int levels;
     int host_levels;
     const uint8_t *peer_level;

@@ -19,14 +19,15 @@ uint64_t whole_ns(double ns)
 static struct port *port_of(const struct fabric *fabric, enum direction direction)
 {
     const struct shape *shape = fabric->shape;
-    return &shape->ports.port[shape->host_of[fabric->world.rank] * DIRECTIONS + (int)direction];
+    return &shape->ports
+                .port[shape->host_of[fabric->around.world.rank] * DIRECTIONS + (int)direction];
 }
 
 /* How long a message takes a port. Where ranks have even parts both ends must mean the same. */
 static uint64_t span_ns(const struct fabric *fabric, const struct crossing *crossing)
 {
     const struct shape *shape = fabric->shape;
-    int own = shape->ranks_of[shape->host_of[fabric->world.rank]];
+    int own = shape->ranks_of[shape->host_of[fabric->around.world.rank]];
     int other = shape->ranks_of[shape->host_of[crossing->peer]];
     int parts = shape->ports.shared ? 1 : own > other ? own : other;
     return whole_ns((double)crossing->bytes * shape->byte_ns * parts);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "around.h"
 #include "env_world.h"
 #include "flights.h"
 #include "internal/fabrics.h"
@@ -19,9 +20,7 @@ struct flight {
 };
 
 struct fabric {
-    const struct ww_transport *below;
-    void *fabric;
-    struct ww_world world; /* with the transport that the program gave */
+    struct around around;
     struct flights flights;
 };
 
@@ -51,27 +50,21 @@ static enum ww_status say_of_messages(const struct fabric *fabric, const struct 
     }
     snprintf(what, sizeof what, "%s %d message%s with %s", when, flight->count,
              flight->count == 1 ? "" : "s", peers);
-    return say(fabric->below, status, errors, what);
+    return say(fabric->around.below, status, errors, what);
 }
 
 /* ---- Slots ----------------------------------------------------------------------------------- */
 
-/* The same setup for the fabric below; world is room for its world. */
-static struct ww_transport_setup setup_below(const struct ww_transport_setup *setup,
-                                             struct ww_world *world)
+static const struct voice *voice_of(const struct ww_transport *transport)
 {
-    const struct voice *voice = (const struct voice *)(const void *)setup->world->transport;
-    struct ww_transport_setup below = *setup;
-    *world = *setup->world;
-    world->transport = voice->below;
-    below.world = world;
-    return below;
+    return (const struct voice *)(const void *)transport;
 }
 
 static const char *voice_thread_trouble(const struct ww_transport_setup *setup)
 {
     struct ww_world world;
-    struct ww_transport_setup below = setup_below(setup, &world);
+    struct ww_transport_setup below = around_setup(setup, voice_of(setup->world->transport)->below,
+                                                   &world);
     return world.transport->thread_trouble(&below);
 }
 
@@ -81,12 +74,13 @@ static enum ww_status voice_open(const struct ww_transport_setup *setup, void **
     if (made == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for a fabric of %d ranks", setup->world->size);
     }
-    struct ww_transport_setup below = setup_below(setup, &made->world);
-    made->below = made->world.transport;
+    struct around *around = &made->around;
+    around->below = voice_of(setup->world->transport)->below;
+    struct ww_transport_setup below = around_setup(setup, around->below, &around->world);
     unsigned long errors = log_error_count();
-    enum ww_status status = made->below->open(&below, &made->fabric);
+    enum ww_status status = around->below->open(&below, &around->fabric);
     if (status != WW_OK) {
-        status = say(made->below, status, errors, "when it was opened");
+        status = say(around->below, status, errors, "when it was opened");
         free(made);
         return status;
     }
@@ -97,7 +91,7 @@ static enum ww_status voice_open(const struct ww_transport_setup *setup, void **
 static void voice_close(void *self, bool failed)
 {
     struct fabric *fabric = self;
-    fabric->below->close(fabric->fabric, failed);
+    fabric->around.below->close(fabric->around.fabric, failed);
     struct flight *flight;
     while ((flight = flights_pop(&fabric->flights)) != NULL) {
         free(flight);
@@ -110,18 +104,12 @@ static enum ww_status voice_reserve(void *self, size_t bytes, void **memory)
     const struct fabric *fabric = self;
     char what[64];
     unsigned long errors = log_error_count();
-    enum ww_status status = fabric->below->reserve(fabric->fabric, bytes, memory);
+    enum ww_status status = fabric->around.below->reserve(fabric->around.fabric, bytes, memory);
     if (status == WW_OK) {
         return WW_OK;
     }
     snprintf(what, sizeof what, "for %zu bytes of memory", bytes);
-    return say(fabric->below, status, errors, what);
-}
-
-static void voice_release(void *self, void *memory, size_t bytes)
-{
-    const struct fabric *fabric = self;
-    fabric->below->release(fabric->fabric, memory, bytes);
+    return say(fabric->around.below, status, errors, what);
 }
 
 static enum ww_status voice_post(void *self, int tag, bool control,
@@ -142,8 +130,8 @@ static enum ww_status voice_post(void *self, int tag, bool control,
         flight->highest = peer > flight->highest ? peer : flight->highest;
     }
     unsigned long errors = log_error_count();
-    enum ww_status status = fabric->below->post(fabric->fabric, tag, control, messages, count,
-                                                &flight->below);
+    enum ww_status status = fabric->around.below->post(fabric->around.fabric, tag, control,
+                                                       messages, count, &flight->below);
     if (status != WW_OK) { /* nobody knows what of it is under way */
         return say_of_messages(fabric, flight, status, errors, "when it was given");
     }
@@ -156,7 +144,7 @@ static enum ww_status voice_poll(void *self, struct ww_flight *posted)
     struct fabric *fabric = self;
     struct flight *flight = posted->state;
     unsigned long errors = log_error_count();
-    enum ww_status status = fabric->below->poll(fabric->fabric, &flight->below);
+    enum ww_status status = fabric->around.below->poll(fabric->around.fabric, &flight->below);
     posted->wait = flight->below.wait;
     if (status == WW_PENDING) {
         return WW_PENDING;
@@ -173,31 +161,13 @@ static int voice_waits_for(void *self, const struct ww_flight *posted)
 {
     const struct fabric *fabric = self;
     const struct flight *flight = posted->state;
-    return fabric->below->waits_for(fabric->fabric, &flight->below);
+    return fabric->around.below->waits_for(fabric->around.fabric, &flight->below);
 }
 
 static void voice_counters(void *self, struct ww_traffic *traffic)
 {
     const struct fabric *fabric = self;
-    fabric->below->counters(fabric->fabric, traffic);
-}
-
-static void *voice_area(void *self, int rank)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->area(fabric->fabric, rank);
-}
-
-static bool voice_share(void *self, const void *memory, size_t bytes, uint64_t *key)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->share(fabric->fabric, memory, bytes, key);
-}
-
-static void *voice_view(void *self, int peer, uint64_t key)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->view(fabric->fabric, peer, key);
+    fabric->around.below->counters(fabric->around.fabric, traffic);
 }
 
 static enum ww_status voice_fetch(void *self, int peer, uint64_t from, void *into, size_t bytes)
@@ -205,18 +175,13 @@ static enum ww_status voice_fetch(void *self, int peer, uint64_t from, void *int
     const struct fabric *fabric = self;
     char what[96];
     unsigned long errors = log_error_count();
-    enum ww_status status = fabric->below->fetch(fabric->fabric, peer, from, into, bytes);
+    enum ww_status status = fabric->around.below->fetch(fabric->around.fabric, peer, from, into,
+                                                        bytes);
     if (status == WW_OK) {
         return WW_OK;
     }
     snprintf(what, sizeof what, "when it was to fetch %zu bytes from rank %d", bytes, peer);
-    return say(fabric->below, status, errors, what);
-}
-
-static bool voice_fetches(void *self)
-{
-    const struct fabric *fabric = self;
-    return fabric->below->fetches(fabric->fabric);
+    return say(fabric->around.below, status, errors, what);
 }
 
 /* ---- The voice ------------------------------------------------------------------------------- */
@@ -228,25 +193,16 @@ const struct ww_transport *voice_give(struct voice *voice, const struct ww_trans
         return below; /* they speak for themselves */
     }
     voice->below = below;
-    voice->transport = (struct ww_transport){
-        .name = below->name,
-        .yields_to_memory = below->yields_to_memory,
-        .thread_trouble = below->thread_trouble == NULL ? NULL : voice_thread_trouble,
-        .open = voice_open,
-        .close = voice_close,
-        .reserve = below->reserve == NULL ? NULL : voice_reserve,
-        .release = below->release == NULL ? NULL : voice_release,
-        .post = voice_post,
-        .poll = voice_poll,
-        .waits_for = below->waits_for == NULL ? NULL : voice_waits_for,
-        .counters = voice_counters,
-        .area = below->area == NULL ? NULL : voice_area,
-        .share = below->share == NULL ? NULL : voice_share,
-        .view = below->view == NULL ? NULL : voice_view,
-        .fetch = below->fetch == NULL ? NULL : voice_fetch,
-        .fetches = below->fetches == NULL ? NULL : voice_fetches,
-        .allocate = below->allocate,
-        .deallocate = below->deallocate,
-    };
-    return &voice->transport;
+    struct ww_transport *transport = &voice->transport;
+    *transport = around_slots(below);
+    transport->thread_trouble = below->thread_trouble == NULL ? NULL : voice_thread_trouble;
+    transport->open = voice_open;
+    transport->close = voice_close;
+    transport->reserve = below->reserve == NULL ? NULL : voice_reserve;
+    transport->post = voice_post;
+    transport->poll = voice_poll;
+    transport->waits_for = below->waits_for == NULL ? NULL : voice_waits_for;
+    transport->counters = voice_counters;
+    transport->fetch = below->fetch == NULL ? NULL : voice_fetch;
+    return transport;
 }

@@ -10,6 +10,8 @@
 #include <wirewise/transport.h>
 #include <wirewise/ucx.h>
 
+#include "alone.h"
+
 static unsigned minor_version;
 static bool leaves_out;
 static __typeof__(ucp_config_modify) *modify;
@@ -44,28 +46,13 @@ void *__wrap_dlsym(void *library, const char *name)
     return symbol;
 }
 
-static int gather_alone(void *self, const void *mine, void *all, size_t bytes)
-{
-    (void)self;
-    memcpy(all, mine, bytes);
-    return 0;
-}
-
 /* Opens a fabric over UCX 1.`version`. */
 static bool is_told(unsigned version, bool wanted)
 {
-    struct ww_world world = WW_WORLD_INIT;
-    const uint8_t peer_level = 0;
     void *fabric = NULL;
-    world.all_gather = gather_alone;
-    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
-                                       .world = &world,
-                                       .levels = 1,
-                                       .host_levels = 0,
-                                       .peer_level = &peer_level};
     minor_version = version;
     leaves_out = false;
-    if (ww_ucx_transport()->open(&setup, &fabric) != WW_OK) {
+    if (alone_open(&fabric) != WW_OK) {
         return false;
     }
     ww_ucx_transport()->close(fabric, false);

@@ -6,9 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <wirewise/transport.h>
-#include <wirewise/ucx.h>
-
+#include "alone.h"
 #include "threads.h"
 
 static bool name_is_long;
@@ -25,25 +23,10 @@ int gethostname(char *name, size_t bytes)
     return 0;
 }
 
-static int gather_alone(void *self, const void *mine, void *all, size_t bytes)
-{
-    (void)self;
-    memcpy(all, mine, bytes);
-    return 0;
-}
-
 static bool is_refused(const char *words)
 {
-    struct ww_world world = WW_WORLD_INIT;
-    const uint8_t peer_level = 0;
     void *fabric = NULL;
-    world.all_gather = gather_alone;
-    struct ww_transport_setup setup = {.struct_bytes = sizeof setup,
-                                       .world = &world,
-                                       .levels = 1,
-                                       .host_levels = 0,
-                                       .peer_level = &peer_level};
-    enum ww_status status = ww_ucx_transport()->open(&setup, &fabric);
+    enum ww_status status = alone_open(&fabric);
     const char *said = ww_last_error(NULL);
     if (status != WW_UNSUPPORTED || strstr(said, words) == NULL) {
         fprintf(stderr, "failed: %s: %s\n", ww_status_text(status), said);
