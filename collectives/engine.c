@@ -16,6 +16,7 @@
 
 /* A run that is done, but nobody told the time yet. */
 struct lesson {
+    struct tuner *tuner;
     size_t bytes;
     enum tuned_way way;
     uint64_t begin_ns; /* 0 = none */
@@ -44,7 +45,7 @@ struct engine {
     uint32_t parts_room;
     uint32_t slots_room;
     uint32_t seen_room;
-    struct tuner tuner; /* rank 0 counts for all */
+    struct tuner tuners[COLLECTIVE_COUNT][2]; /* rank 0 counts for all; [1] in place */
     struct lesson lesson;
     struct delay delay;
     uint64_t told;             /* where there is no board */
@@ -331,9 +332,19 @@ static size_t vector_bytes(const struct run_request *request, bool of_all)
     return of_all ? bytes * (size_t)request->plan->size : bytes;
 }
 
-size_t engine_announced_bytes(const struct run_request *request)
+static size_t input_bytes(const struct run_request *request)
 {
     return vector_bytes(request, request->plan->collective == COLLECTIVE_REDUCE_SCATTER);
+}
+
+static size_t output_bytes(const struct run_request *request)
+{
+    return vector_bytes(request, request->plan->collective == COLLECTIVE_ALL_GATHER);
+}
+
+size_t engine_announced_bytes(const struct run_request *request)
+{
+    return input_bytes(request);
 }
 
 struct sight engine_sight(const struct engine *engine)
@@ -366,6 +377,17 @@ static bool is_tuned(const struct engine *engine, const struct run_request *requ
     return engine->topology->rank == 0 && engine_is_tuned(request);
 }
 
+static bool is_in_place(const struct run_request *request)
+{
+    uintptr_t input = (uintptr_t)request->input, output = (uintptr_t)request->output;
+    return output < input + input_bytes(request) && input < output + output_bytes(request);
+}
+
+static struct tuner *tuner_of(struct engine *engine, const struct run_request *request)
+{
+    return &engine->tuners[request->plan->collective][is_in_place(request)];
+}
+
 /* Tells peers where this rank's memory lies. */
 static struct notice make_notice(struct engine *engine, const struct run_request *request,
                                  const uint8_t *places)
@@ -379,17 +401,15 @@ static struct notice make_notice(struct engine *engine, const struct run_request
         transport->share(fabric, places, engine->place_bytes, &notice.scratch);
     }
     if (request->viewed.plan != NULL) {
-        enum collective collective = request->plan->collective;
-        size_t input = vector_bytes(request, collective == COLLECTIVE_REDUCE_SCATTER);
-        size_t output = vector_bytes(request, collective == COLLECTIVE_ALL_GATHER);
         uint64_t keys[2];
-        notice.viewed = transport->share(fabric, request->input, input, &keys[0]) &&
-                        transport->share(fabric, request->output, output, &keys[1]);
+        notice.viewed = transport->share(fabric, request->input, input_bytes(request), &keys[0]) &&
+                        transport->share(fabric, request->output, output_bytes(request), &keys[1]);
         notice.input = notice.viewed ? keys[0] : notice.input;
         notice.output = notice.viewed ? keys[1] : notice.output;
     }
     if (is_tuned(engine, request)) {
-        notice.way = tuner_choose(&engine->tuner, vector_bytes(request, false), ways_of(request));
+        notice.way = tuner_choose(tuner_of(engine, request), vector_bytes(request, false),
+                                  ways_of(request));
     }
     return notice;
 }
@@ -508,6 +528,7 @@ static void keep_lesson(struct engine *engine, const struct run *run, uint64_t n
     const struct run_request *request = &run->request;
     if (is_tuned(engine, request) && request->plan != request->viewed.plan) {
         engine->lesson = (struct lesson){
+            .tuner = tuner_of(engine, request),
             .bytes = vector_bytes(request, false),
             .way = (enum tuned_way)board_place(engine->board, 0, number)->notice.way,
             .begin_ns = run->passed_ns};
@@ -518,7 +539,7 @@ void engine_learn(struct engine *engine, uint64_t now_ns)
 {
     const struct lesson *lesson = &engine->lesson;
     if (lesson->begin_ns != 0 && now_ns > lesson->begin_ns) {
-        tuner_note(&engine->tuner, lesson->bytes, lesson->way, now_ns - lesson->begin_ns);
+        tuner_note(lesson->tuner, lesson->bytes, lesson->way, now_ns - lesson->begin_ns);
     }
     engine->lesson.begin_ns = 0;
 }
