@@ -13,6 +13,7 @@
 #define CACHED_PIECE_BYTES 2048
 #define CACHED_AHEAD_BYTES 8192
 #define PIECE_BYTES 32768
+#define PAST_PIECE_BYTES 8192 /* of what goes past the caches */
 
 /* ---- Memory that slices stand for -------------------------------------------------------- */
 
@@ -99,13 +100,25 @@ static void count_seen(struct workspace *space, const struct slice *slice, const
     }
 }
 
-/* Copies what was made at `from` to the action's further slices, from element `first` on. */
-static void copy_also(const struct workspace *space, const struct action *action,
-                      const uint8_t *from, size_t first, size_t bytes)
+static void copy_to(const struct run *run, uint16_t slot, void *into, const void *from,
+                    size_t bytes)
 {
+    if (run->past && slot == SLOT_OUTPUT) {
+        memory_copy_past(into, from, bytes);
+    } else {
+        memory_copy(into, from, bytes);
+    }
+}
+
+/* Copies what was made at `from` to the action's further slices, from byte `first` on. */
+static void copy_also(const struct workspace *space, const struct run *run,
+                      const struct action *action, const uint8_t *from, size_t first, size_t bytes)
+{
+    const struct slice *slices = &run->request.plan->sources[action->sources];
     void *const *also = (void *const *)(const void *)(space->sources + action->source_count);
     for (uint32_t i = 0; i < action->also_count; i++) {
-        memory_copy((uint8_t *)also[i] + first, from, bytes);
+        copy_to(run, slices[action->source_count + i].slot, (uint8_t *)also[i] + first, from,
+                bytes);
     }
 }
 
@@ -113,16 +126,18 @@ static enum ww_status copy(struct workspace *space, const struct run *run,
                            const struct action *action, struct span into, struct span from)
 {
     size_t bytes = into.count * run->element_bytes;
-    if (from.memory == NULL) {
+    const uint8_t *source = from.memory;
+    if (source == NULL) {
         enum ww_status status = space->transport->fetch(space->fabric, from.rank, from.address,
                                                         into.memory, bytes);
         if (status != WW_OK) {
             return status;
         }
-    } else if (into.memory != from.memory) {
-        memory_copy(into.memory, from.memory, bytes);
+        source = into.memory;
+    } else if (into.memory != source) {
+        copy_to(run, action->slice.slot, into.memory, source, bytes);
     }
-    copy_also(space, action, into.memory, 0, bytes);
+    copy_also(space, run, action, source, 0, bytes);
     return WW_OK;
 }
 
@@ -143,6 +158,15 @@ static size_t least_of(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Sources are read from the next piece on. */
+static void pass_sources(struct workspace *space, const struct action *action, size_t bytes)
+{
+    const uint8_t **sources = (const uint8_t **)space->sources;
+    for (uint32_t i = 0; i < action->source_count; i++) {
+        sources[i] += bytes;
+    }
+}
+
 /* Several targets get the result piece by piece, while it is in the cache. */
 static void reduce_also(struct workspace *space, const struct run *run, const struct action *action,
                         struct span into, double scale)
@@ -153,7 +177,6 @@ static void reduce_also(struct workspace *space, const struct run *run, const st
     size_t piece_bytes = cached ? CACHED_PIECE_BYTES : PIECE_BYTES;
     size_t bytes = into.count << shift;
     size_t asked = early ? least_of(CACHED_AHEAD_BYTES, bytes) : 0;
-    const uint8_t **sources = (const uint8_t **)space->sources;
     prefetch_also(space, action, 0, asked);
     for (size_t first = 0; first < bytes; first += piece_bytes) {
         size_t piece = least_of(piece_bytes, bytes - first);
@@ -164,10 +187,24 @@ static void reduce_also(struct workspace *space, const struct run *run, const st
             asked = next;
         }
         run->reduce(made, space->sources, action->source_count, piece >> shift, scale);
-        copy_also(space, action, made, first, piece);
-        for (uint32_t i = 0; i < action->source_count; i++) {
-            sources[i] += piece_bytes;
-        }
+        copy_also(space, run, action, made, first, piece);
+        pass_sources(space, action, piece);
+    }
+}
+
+/* The same where the result goes past the caches: it is made aside. */
+static void reduce_past(struct workspace *space, const struct run *run, const struct action *action,
+                        struct span into, double scale)
+{
+    _Alignas(LINE_BYTES) uint8_t made[PAST_PIECE_BYTES];
+    int shift = __builtin_ctzl(run->element_bytes);
+    size_t bytes = into.count << shift;
+    for (size_t first = 0; first < bytes; first += PAST_PIECE_BYTES) {
+        size_t piece = least_of(PAST_PIECE_BYTES, bytes - first);
+        run->reduce(made, space->sources, action->source_count, piece >> shift, scale);
+        copy_also(space, run, action, made, first, piece);
+        memory_copy_past(into.memory + first, made, piece);
+        pass_sources(space, action, piece);
     }
 }
 
@@ -214,7 +251,9 @@ static enum ww_status run_local(struct workspace *space, struct run *run, struct
         return copy(space, run, action, into, span);
     }
     double scale = action->finish ? run->scale : 1.0;
-    if (action->also_count > 0) {
+    if (run->past && action->slice.slot == SLOT_OUTPUT) {
+        reduce_past(space, run, action, into, scale);
+    } else if (action->also_count > 0) {
         reduce_also(space, run, action, into, scale);
     } else {
         run->reduce(into.memory, space->sources, action->source_count, into.count, scale);

@@ -476,6 +476,24 @@ static enum ww_status pass_gate(struct engine *engine)
     return status;
 }
 
+/* Results go past the caches where these could not hold, until a call ends, what the ranks of the
+ * host touch in it; but not to lines that were just read, nor where the plan needs them again. Sums
+ * alone, of a reduce-scatter, gain nothing by it. */
+static bool goes_past(const struct engine *engine, const struct run_request *request)
+{
+    const struct topology *topology = engine->topology;
+    enum collective collective = request->plan->collective;
+    bool in_place = is_in_place(request);
+    bool warm = collective == COLLECTIVE_ALL_REDUCE && in_place;
+    if (request->plan->output_read || warm || collective == COLLECTIVE_REDUCE_SCATTER) {
+        return false;
+    }
+    bool apart = !in_place && collective != COLLECTIVE_BROADCAST;
+    double touched = (double)output_bytes(request) + (apart ? (double)input_bytes(request) : 0);
+    double caches = topology->cache_bytes > 0 ? topology->cache_bytes : CACHE_BYTES_USUAL;
+    return touched * topology->local_size >= caches;
+}
+
 /* All ranks read the same notices and come to the same choice. */
 static void choose_way(const struct engine *engine, struct run_request *request, uint64_t number)
 {
@@ -517,6 +535,7 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
     size_t index = run_index(engine, number);
     run_prepare(run, &request, engine->kernels, places_of(engine, index), engine->place_bytes,
                 1 + (int)index * ENGINE_WINDOW_MAX);
+    run->past = goes_past(engine, &request);
     run_see(run, &engine->space, number);
     run_planned_bytes(run, engine->topology, engine->planned);
     run->state = RUN_MOVING;

@@ -401,6 +401,22 @@ static uint64_t hash_content(const struct plan *plan)
     return hash_more(hash, plan->rounds, plan->round_count * sizeof *plan->rounds);
 }
 
+/* A broadcast's root alone has its values there from the begin, and writes none. */
+static bool reads_output(const struct plan *plan)
+{
+    bool reads = false;
+    for (uint32_t a = 0; a < plan->action_count; a++) {
+        const struct action *action = &plan->actions[a];
+        reads |= action->kind == ACTION_SEND && action->slice.slot == SLOT_OUTPUT;
+        for (uint32_t i = 0; i < action->source_count; i++) {
+            const struct slice *source = &plan->sources[action->sources + i];
+            bool of_root = source->seen > 0 && plan->collective == COLLECTIVE_BROADCAST;
+            reads |= source->slot == SLOT_OUTPUT && !of_root;
+        }
+    }
+    return reads;
+}
+
 enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan)
 {
     static _Atomic uint64_t plans_written;
@@ -422,6 +438,7 @@ enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan
                written->rounds[written->round_count - 1].step <= PLAN_STEPS_SEEN_MAX);
         written->identity = ++plans_written;
         written->content = hash_content(written);
+        written->output_read = reads_output(written);
         *plan = written;
     }
     free(writer->drafts);

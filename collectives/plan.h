@@ -114,6 +114,7 @@ struct plan {
     uint32_t *slot_chunks; /* [slot_count] most chunks that a scratch slot holds; 0 for 0 and 1 */
     bool *slot_framed;     /* [slot_count] */
     bool coded;            /* some slots are framed */
+    bool output_read;      /* of what it writes to outputs something is read or sent on */
 };
 
 void plan_destroy(struct plan *plan);

@@ -58,6 +58,7 @@ struct run {
     bool shares; /* chunk c is rank c's share: chunks lie request.count elements apart */
     size_t element_bytes;
     reduce_kernel *reduce;
+    bool past; /* the output is written past the caches */
     double scale;
     const struct codec *codec; /* NULL where the plan is not coded */
     bool heads_travel;         /* frames differ in length */

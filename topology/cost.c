@@ -126,7 +126,7 @@ struct wires wires_assumed(const struct topology *topology)
         .ram_byte_s = 0.03e-9,
         .fetch_s = 0.5e-6,        /* a system call and a page looked up */
         .fetch_byte_s = 0.065e-9, /* 16 GB/s at 1 MiB */
-        .cache_bytes = topology->cache_bytes > 0 ? topology->cache_bytes : 32e6,
+        .cache_bytes = topology->cache_bytes > 0 ? topology->cache_bytes : CACHE_BYTES_USUAL,
         .spread = SPREAD_MEMORY,
         .source = COST_ASSUMED};
     return wires;

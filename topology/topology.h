@@ -57,6 +57,9 @@ extern const char *const level_kind_names[LEVEL_KINDS]; /* "cache" ... "host" ..
 
 /* Where the ranks are. Each message crosses the wires of one level: that of the innermost unit
  * which both ranks share. */
+/* Of a host whose caches nobody knows. */
+#define CACHE_BYTES_USUAL 32e6
+
 struct topology {
     int rank;
     int size;

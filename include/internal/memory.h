@@ -17,6 +17,10 @@ void *memory_reserve(size_t bytes);
  * that may have kilobytes: there memcpy takes 20 times as long on some processors (memory.c). */
 void memory_copy(void *into, const void *from, size_t bytes);
 
+/* The same for what nobody reads while it could still be in a cache: it goes past them where there
+ * is a way, and no line of the target is read only to be overwritten. Done when it returns. */
+void memory_copy_past(void *into, const void *from, size_t bytes);
+
 /* Gives back what memory_reserve gave, with the same bytes; NULL is fine. */
 void memory_release(void *memory, size_t bytes);
 

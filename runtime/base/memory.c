@@ -8,6 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "internal/cpu.h"
 
 #define HUGE_BYTES ((size_t)2 << 20)
@@ -77,6 +81,48 @@ void memory_copy(void *into, const void *from, size_t bytes)
         memcpy((uint8_t *)into + done, (const uint8_t *)from + done, rest < most ? rest : most);
     }
 }
+
+#if defined(__SSE2__)
+
+#define LINE_BYTES 64 /* what goes past the caches is gathered and written by the line */
+#define VECS (LINE_BYTES / sizeof(__m128i))
+
+/* Whole lines; `into` begins one. */
+static void lines_past(uint8_t *into, const uint8_t *from, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += LINE_BYTES) {
+        __m128i line[VECS];
+        for (size_t i = 0; i < VECS; i++) {
+            line[i] = _mm_loadu_si128((const void *)(from + at + i * sizeof line[i]));
+        }
+        for (size_t i = 0; i < VECS; i++) {
+            _mm_stream_si128((void *)(into + at + i * sizeof line[i]), line[i]);
+        }
+    }
+    _mm_sfence(); /* else a flag that is set behind it could be seen first */
+}
+
+void memory_copy_past(void *into, const void *from, size_t bytes)
+{
+    uint8_t *target = into;
+    const uint8_t *source = from;
+    size_t head = (size_t)(-(uintptr_t)target % LINE_BYTES);
+    head = head < bytes ? head : bytes;
+    size_t lines = (bytes - head) / LINE_BYTES * LINE_BYTES;
+    size_t tail = bytes - head - lines;
+    memcpy(target, source, head);
+    lines_past(target + head, source + head, lines);
+    memcpy(target + head + lines, source + head + lines, tail);
+}
+
+#else
+
+void memory_copy_past(void *into, const void *from, size_t bytes)
+{
+    memory_copy(into, from, bytes);
+}
+
+#endif
 
 void memory_release(void *memory, size_t bytes)
 {

@@ -590,6 +590,34 @@ Test(bytes, segments_do_not_change_what_all_move_together)
     }
 }
 
+/* What nobody in the plan needs again may leave the caches. */
+Test(bytes, plans_know_whether_they_read_their_output)
+{
+    static const struct {
+        enum collective collective;
+        const char *name;
+        const char *read; /* by rank, of 4 ranks with root 1 */
+    } rows[] = {
+        {COLLECTIVE_ALL_REDUCE, "staged", "----"},  {COLLECTIVE_ALL_REDUCE, "viewed", "----"},
+        {COLLECTIVE_ALL_REDUCE, "fetched", "rrrr"}, {COLLECTIVE_ALL_REDUCE, "ring", "rrrr"},
+        {COLLECTIVE_ALL_GATHER, "staged", "----"},  {COLLECTIVE_ALL_GATHER, "fetched", "----"},
+        {COLLECTIVE_ALL_GATHER, "direct", "----"},  {COLLECTIVE_ALL_GATHER, "ring", "rrrr"},
+        {COLLECTIVE_BROADCAST, "staged", "-r--"},   {COLLECTIVE_BROADCAST, "viewed", "----"},
+        {COLLECTIVE_BROADCAST, "tree", "-rr-"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct company company = company_flat(algorithm_find(rows[i].collective, rows[i].name), 4,
+                                              1);
+        char read[] = "----";
+        for (int rank = 0; rank < company.size; rank++) {
+            read[rank] = company.plans[rank]->output_read ? 'r' : '-';
+        }
+        cr_expect_str_eq(read, rows[i].read, "%s %s", collective_names[rows[i].collective],
+                         rows[i].name);
+        company_finish(&company);
+    }
+}
+
 static void expect_split_by_level(bool seen)
 {
     struct shape shape = shape_uniform(4, 3, false);

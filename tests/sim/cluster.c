@@ -77,6 +77,7 @@ static void make_member(struct cluster *cluster, int rank)
     const struct ww_transport *transport = cluster->options.bare ? &sim_transport_bare
                                                                  : &sim_transport;
     member->topology.hierarchy.seen = cluster->options.seen;
+    member->topology.cache_bytes = cluster->options.cache_bytes;
     struct ww_transport_setup open = {.struct_bytes = sizeof(open),
                                       .world = &world,
                                       .levels = member->topology.levels,

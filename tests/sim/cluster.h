@@ -12,8 +12,9 @@ struct cluster_options {
     struct sim_options sim;
     int ranks_per_host;
     double timeout_s;
-    bool bare; /* the fabric leaves out what it may */
-    bool seen; /* ranks of one host see each other's memory */
+    bool bare;          /* the fabric leaves out what it may */
+    bool seen;          /* ranks of one host see each other's memory */
+    double cache_bytes; /* of a host; 0 = unknown */
 };
 
 struct exercise;

@@ -231,6 +231,23 @@ Test(results, segments_and_windows_of_any_size_are_exact)
     }
 }
 
+/* Whatever could go past the caches does, in pieces and with ends of any length. */
+Test(results, what_goes_past_the_caches_is_exact)
+{
+    static const size_t counts[] = {1, 31, 4099, 70001};
+    for (int a = 0; algorithms[a] != NULL; a++) {
+        for (size_t i = 0; i < 2 * sizeof(counts) / sizeof(counts[0]); i++) {
+            struct cluster_options options = cluster_options(3, sim_seed(i));
+            struct job job = job_of(algorithms[a]->collective, algorithms[a]->name, counts[i / 2]);
+            options.cache_bytes = 1;
+            job.type = algorithms[a]->coded || i % 4 < 2 ? WW_F32 : WW_F16;
+            job.segment_bytes = 100000;
+            job.in_place = i % 2 == 1;
+            run_one(&options, &job);
+        }
+    }
+}
+
 Test(results, a_fabric_without_the_optional_slots_serves)
 {
     struct cluster_options options = cluster_options(5, sim_seed(3));

@@ -45,12 +45,13 @@ static bool all_are(const unsigned char *bytes, size_t count, unsigned char valu
 }
 
 /* Copies and compares, with guards around; leaves most_bytes and calls of that copy alone. */
-static void expect_copy(unsigned char *into, const unsigned char *from, size_t bytes)
+static void expect_copy(void (*copy)(void *, const void *, size_t), unsigned char *into,
+                        const unsigned char *from, size_t bytes)
 {
     memset(into, 0xee, bytes + 2 * (size_t)GUARD);
     most_bytes = 0;
     calls = 0;
-    memory_copy(into + GUARD, from, bytes);
+    copy(into + GUARD, from, bytes);
     cr_expect_eq(memcmp(into + GUARD, from, bytes), 0, "%zu bytes", bytes);
     cr_expect(all_are(into, GUARD, 0xee) && all_are(into + GUARD + bytes, GUARD, 0xee),
               "%zu bytes: beyond its ends", bytes);
@@ -73,14 +74,32 @@ Test(copy, every_size_is_whole_and_in_pieces_where_that_helps)
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         for (size_t offset = 0; offset < 16; offset += 5) {
             stalls = false;
-            expect_copy(into + offset, from, rows[r].bytes);
+            expect_copy(memory_copy, into + offset, from, rows[r].bytes);
             cr_expect_eq(most_bytes, rows[r].bytes, "%zu bytes at once", rows[r].bytes);
             stalls = true;
-            expect_copy(into, from + offset, rows[r].bytes);
+            expect_copy(memory_copy, into, from + offset, rows[r].bytes);
             cr_expect_eq(calls > 1, rows[r].in_pieces, "%zu bytes: %zu calls", rows[r].bytes,
                          calls);
             cr_expect(!rows[r].in_pieces || most_bytes < STALLING_BYTES,
                       "%zu bytes: a piece of %zu", rows[r].bytes, most_bytes);
+        }
+    }
+    free(from);
+    free(into);
+}
+
+Test(copy, what_goes_past_the_caches_is_whole_wherever_it_lies)
+{
+    static const size_t sizes[] = {0, 1, 15, 16, 63, 64, 65, 127, 128, 129, 4096, 100003};
+    unsigned char *from = malloc(100003 + 16);
+    unsigned char *into = malloc(100003 + 64 + 2 * (size_t)GUARD);
+    cr_assert(from != NULL && into != NULL);
+    for (size_t i = 0; i < 100003 + 16; i++) {
+        from[i] = (unsigned char)(i * 2654435761u >> 24);
+    }
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        for (size_t offset = 0; offset < 64; offset += 3) {
+            expect_copy(memory_copy_past, into + offset, from + offset % 16, sizes[s]);
         }
     }
     free(from);
