@@ -3,7 +3,8 @@
  * any more everybody is asked, and who is silent while others wait for it is named. At a gate of
  * messages everybody is asked in good time, too: peers that are absent but answer wait themselves
  * for somebody, whose last word reached this rank and not them. In a star only rank 0 can ask
- * everybody: it does so early, and the others wait a little longer for what it says. */
+ * everybody: it does so early, and the others wait a little longer for what it says. Of ranks
+ * on this host the system knows whether they are there at all: that is asked soon. */
 #include "watch.h"
 
 #include <stdio.h>
@@ -18,6 +19,9 @@
 #define NEWS_PATIENCE_NS UINT64_C(500000000)
 /* Ranks of a star wait so much longer for rank 0, which is the one to name the absent. */
 #define STAR_PATIENCE_NS UINT64_C(500000000)
+/* When nothing moves it is asked so often whether those awaited still live, and of how many. */
+#define ALIVE_NS UINT64_C(200000000)
+#define ASKED_MOST 64
 
 /* What there is to say of the ranks that are named. */
 enum verdict {
@@ -169,9 +173,59 @@ static int awaited_peer(const struct watched *watched)
     return gate_missing(watched->gate, ranks, 1) > 0 ? ranks[0] : -1;
 }
 
+/* An awaited rank whose process ended, -1 = none. */
+static int find_ended(const struct watched *watched)
+{
+    const struct ww_transport *transport = watched->space->transport;
+    int ranks[ASKED_MOST];
+    int count = 0;
+    if (watched->run->state == RUN_AT_GATE) {
+        count = gate_missing(watched->gate, ranks, ASKED_MOST);
+    } else {
+        ranks[0] = run_awaited_peer(watched->run, watched->space);
+        count = ranks[0] >= 0;
+    }
+    int found = -1;
+    for (int i = 0; i < count && i < ASKED_MOST && found < 0; i++) {
+        found = transport->ended(watched->space->fabric, ranks[i]) ? ranks[i] : -1;
+    }
+    return found;
+}
+
+/* What a rank did last may be seen only after it is found ended: it counts as missing when it is
+ * still awaited the next time. */
+static int missing_for_ever(struct watch *watch, const struct watched *watched, uint64_t now_ns)
+{
+    bool asks = watched->space->transport->ended != NULL &&
+                now_ns > watch->last_move_ns + ALIVE_NS && now_ns > watch->asked_ns + ALIVE_NS;
+    if (!asks) {
+        return -1;
+    }
+    int before = watch->ended_rank;
+    watch->asked_ns = now_ns;
+    watch->ended_rank = find_ended(watched);
+    return watch->ended_rank == before ? before : -1;
+}
+
+/* Unless it told why, before it ended. */
+static enum ww_status tell_of_the_ended(const struct watched *watched, int rank)
+{
+    struct signature signature = run_signature(&watched->run->request);
+    char what[160];
+    enum ww_status heard = gate_hear(watched->gate);
+    if (heard != WW_OK) {
+        return heard;
+    }
+    signature_print(&signature, what, sizeof what);
+    return log_failure(WW_PEER_FAILED, "rank %d (%s) is gone: its process ended %s %s", rank,
+                       host_of(watched, rank),
+                       watched->run->state == RUN_AT_GATE ? "and did not come to" : "amid", what);
+}
+
 static void begin(struct watch *watch, uint64_t now_ns)
 {
     watch->last_move_ns = now_ns;
+    watch->ended_rank = -1;
     watch->resting = false;
     watch->warned = false;
     watch->roll_called = false;
@@ -201,6 +255,10 @@ enum ww_status watch_look(struct watch *watch, const struct watched *watched, ui
     if (news_are_old(watch, watched, now_ns)) {
         return gate_hear(watched->gate);
     }
+    int ended = missing_for_ever(watch, watched, now_ns);
+    if (ended >= 0) {
+        return tell_of_the_ended(watched, ended);
+    }
     uint64_t quiet_ns = now_ns > watch->last_move_ns ? now_ns - watch->last_move_ns : 0;
     warn_once(watch, watched, quiet_ns);
     if (quiet_ns < watch->timeout_ns / 4) {
@@ -226,6 +284,7 @@ void watch_rest(struct watch *watch)
 
 void watch_init(struct watch *watch, double timeout_s, double warn_s)
 {
-    *watch = (struct watch){.timeout_ns = (uint64_t)(timeout_s * NS_PER_S),
+    *watch = (struct watch){.ended_rank = -1,
+                            .timeout_ns = (uint64_t)(timeout_s * NS_PER_S),
                             .warn_ns = (uint64_t)(warn_s * NS_PER_S)};
 }

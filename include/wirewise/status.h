@@ -30,9 +30,8 @@ extern "C" {
     X(WW_MISMATCH, -6, "ranks asked for different things in the same collective",                  \
       "make the rank that ww_last_error names pass the same values as the others")                 \
     X(WW_TIMED_OUT, -7, "a rank did not come within the timeout",                                  \
-      "look at the rank and host that ww_last_error names, whether it is late, stopped or gone "   \
-      "(of ranks that share a host's memory nothing else tells that one was killed); where it is " \
-      "late, raise timeout_s")                                                                     \
+      "look at the rank and host that ww_last_error names, whether it is late, stopped or gone; "  \
+      "where it is late, raise timeout_s")                                                         \
     X(WW_PEER_FAILED, -8, "another rank failed, or is gone",                                       \
       "read the first error of the rank that ww_last_error names; where it left none, look at "    \
       "its node and its log, and whether the system ended it for want of memory")                  \

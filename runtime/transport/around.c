@@ -54,6 +54,12 @@ static bool hand_fetches(void *self)
     return around->below->fetches(around->fabric);
 }
 
+static bool hand_ended(void *self, int peer)
+{
+    const struct around *around = self;
+    return around->below->ended(around->fabric, peer);
+}
+
 struct ww_transport around_slots(const struct ww_transport *below)
 {
     return (struct ww_transport){
@@ -66,6 +72,7 @@ struct ww_transport around_slots(const struct ww_transport *below)
         .view = below->view == NULL ? NULL : hand_view,
         .fetch = below->fetch == NULL ? NULL : hand_fetch,
         .fetches = below->fetches == NULL ? NULL : hand_fetches,
+        .ended = below->ended == NULL ? NULL : hand_ended,
         .allocate = below->allocate,
         .deallocate = below->deallocate,
     };

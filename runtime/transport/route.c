@@ -460,6 +460,12 @@ static bool route_fetches(void *self)
     return memory->transport != NULL && memory->transport->fetches(memory->fabric);
 }
 
+static bool route_ended(void *self, int peer)
+{
+    const struct part *memory = &((struct route *)self)->part[MEMORY];
+    return memory->transport != NULL && memory->transport->ended(memory->fabric, peer);
+}
+
 /* Shared memory of the process; refused by itself where no fabric has opened it. */
 static enum ww_status route_allocate(size_t bytes, void **memory)
 {
@@ -488,6 +494,7 @@ const struct ww_transport ww_route_transport = {
     .view = route_view,
     .fetch = route_fetch,
     .fetches = route_fetches,
+    .ended = route_ended,
     .allocate = route_allocate,
     .deallocate = route_deallocate,
 };

@@ -289,6 +289,13 @@ static bool shm_fetches(void *self)
     return fabric->fetches;
 }
 
+static bool shm_ended(void *self, int peer)
+{
+    const struct fabric *fabric = self;
+    int place = fabric->place_of[peer];
+    return place >= 0 && peer_ended(&fabric->peers[place]);
+}
+
 /* Unsupported is an answer, not a failure: any memory works, this would be faster. */
 static size_t memory_of_host(void)
 {
@@ -367,6 +374,7 @@ const struct ww_transport ww_shm_transport = {
     .view = shm_view,
     .fetch = shm_fetch,
     .fetches = shm_fetches,
+    .ended = shm_ended,
     .allocate = shm_allocate,
     .deallocate = shm_deallocate,
 };

@@ -126,7 +126,8 @@ struct mapping {
     uint64_t nonce[2];
     pid_t pid;
     int references;
-    bool own; /* the arena of this process: its ranks are threads */
+    bool own;    /* the arena of this process: its ranks are threads */
+    bool by_pid; /* it was found by its owner's number, which hence means the same here */
 };
 
 /* By way of /proc. */
@@ -336,6 +337,9 @@ static inline size_t ground_bytes(int size, size_t area_bytes)
 
 /* Copies from the peer's memory, shared or not. 0 or an errno. In shm_peers.c. */
 int peer_read(const struct peer *peer, uint64_t from, void *into, size_t bytes);
+
+/* True when its process is known to have ended. */
+bool peer_ended(const struct peer *peer);
 
 /* ---- shm_meet.c ------------------------------------------------------------------------------ */
 

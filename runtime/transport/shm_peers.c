@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,9 @@ int mapping_open(const struct card *card, struct mapping **mapping)
     if (found == NULL && error == 0) {
         error = mapping_make(card, fd, &found);
     }
+    if (error == 0 && fd >= 0) {
+        found->by_pid = true;
+    }
     arena_unlock();
     if (fd >= 0) {
         close(fd);
@@ -210,6 +214,40 @@ int peer_read(const struct peer *peer, uint64_t from, void *into, size_t bytes)
         bytes -= (size_t)got;
     }
     return 0;
+}
+
+/* ---- Processes that ended ------------------------------------------------------------------- */
+
+/* "PID (NAME) STATE ...", see proc(5): the 20th word is the number of threads. A name may have
+ * spaces and brackets. Z alone does not tell: so does a first thread that others outlived. */
+static bool is_zombie(pid_t pid)
+{
+    char path[64], text[1024], state;
+    int threads;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (bytes <= 0) {
+        return false;
+    }
+    text[bytes] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL &&
+           sscanf(name_end,
+                  ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d", &state,
+                  &threads) == 2 &&
+           (state == 'X' || (state == 'Z' && threads <= 1));
+}
+
+bool peer_ended(const struct peer *peer)
+{
+    if (peer->mapping->own || !peer->mapping->by_pid) {
+        return false;
+    }
+    return kill(peer->card.pid, 0) != 0 ? errno == ESRCH : is_zombie(peer->card.pid);
 }
 
 /* ---- Descriptors over sockets --------------------------------------------------------------- */

@@ -134,6 +134,48 @@ Test(env_processes, a_rank_that_is_killed_is_missed_by_all)
     }
 }
 
+/* Long before timeout_s. */
+static int reduce_until_death(const struct ww_world *world)
+{
+    struct ww_config config = WW_CONFIG_INIT;
+    struct ww_context *context = NULL;
+    config.discover = false;
+    config.calibrate = WW_CALIBRATE_OFF;
+    config.timeout_s = 1000;
+    if (ww_context_create(world, &config, &context) != WW_OK) {
+        return 1;
+    }
+    float *values = calloc(COUNT, sizeof *values);
+    enum ww_status status = ww_all_reduce(context, values, values, COUNT, WW_F32, WW_SUM);
+    if (status != WW_OK) {
+        return 2;
+    }
+    if (world->rank == doomed) {
+        nanosleep(&(struct timespec){0, 200000000}, NULL);
+        raise(SIGKILL);
+    }
+    status = ww_all_reduce(context, values, values, COUNT, WW_F32, WW_SUM);
+    char words[32];
+    snprintf(words, sizeof words, "rank %d (", doomed);
+    bool named = strstr(ww_last_error(context), words) != NULL &&
+                 strstr(ww_last_error(context), "its process ended") != NULL;
+    free(values);
+    ww_context_destroy(context);
+    return status == WW_PEER_FAILED && named ? 0 : 3;
+}
+
+Test(env_processes, a_context_names_a_rank_whose_process_ended)
+{
+    for (doomed = 0; doomed < RANKS; doomed += 2) {
+        int codes[RANKS];
+        run_ranks(reduce_until_death, codes);
+        for (int rank = 0; rank < RANKS; rank++) {
+            cr_expect_eq(codes[rank], rank == doomed ? -SIGKILL : 0,
+                         "rank %d ended with %d when %d was killed", rank, codes[rank], doomed);
+        }
+    }
+}
+
 /* ---- Fork ----------------------------------------------------------------------------------- */
 
 static int gather_in_a_child(const struct ww_world *world)

@@ -2,6 +2,7 @@
  * test_shm_death.c: ranks that die or leave early. */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,19 +99,73 @@ Test(shm_death, a_killed_rank_leaves_its_peers_pending_and_nothing_behind)
     }
 }
 
-/* It may still be a zombie: its parent waits for the ranks in order. */
-static bool has_ended(pid_t pid)
+static void *outlive(void *argument)
 {
-    char path[64], state = 'Z';
+    struct rank *rank = argument;
+    while (rank->board->notes[0] == 0) {
+        sched_yield();
+    }
+    _exit(0);
+    return NULL;
+}
+
+static char state_of(pid_t pid)
+{
+    char path[64], state = '?';
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *file = fopen(path, "r");
     if (file != NULL) {
         if (fscanf(file, "%*d %*s %c", &state) != 1) {
-            state = 'Z';
+            state = '?';
         }
         fclose(file);
     }
-    return state == 'Z' || state == 'X';
+    return state;
+}
+
+static bool reaches(pid_t pid, char state)
+{
+    uint64_t end = clock_now_ns() + 20 * CLOCK_NS_PER_S;
+    while (state_of(pid) != state && clock_now_ns() < end) {
+        sched_yield();
+    }
+    return state_of(pid) == state;
+}
+
+/* Rank 1 is killed, rank 2 only stopped, rank 3's first thread ends and another one goes on. */
+static void four_fates(struct rank *rank)
+{
+    void *fabric = rank_open(rank, 0);
+    pthread_t thread;
+    rank->board->may_die[1] = true;
+    rank_meet(rank);
+    if (rank->number == 1) {
+        raise(SIGKILL);
+    }
+    if (rank->number == 2) {
+        raise(SIGSTOP);
+    }
+    if (rank->number == 3) {
+        pthread_create(&thread, NULL, outlive, rank);
+        pthread_exit(NULL);
+    }
+    if (rank->number == 0) {
+        const pid_t *pid = rank->board->pid;
+        rank_check(reaches(pid[1], 'Z') && reaches(pid[2], 'T') && reaches(pid[3], 'Z'),
+                   "states %c%c%c", state_of(pid[1]), state_of(pid[2]), state_of(pid[3]));
+        static const bool ended[] = {false, true, false, false};
+        for (int peer = 0; peer < 4; peer++) {
+            rank_check(shm->ended(fabric, peer) == ended[peer], "rank %d, %d", peer, !ended[peer]);
+        }
+        rank->board->notes[0] = 1;
+        kill(pid[2], SIGCONT);
+    }
+    shm->close(fabric, true);
+}
+
+Test(shm_death, who_ended_is_told_from_who_only_stands_still)
+{
+    ranks_run(4, four_fates, NULL);
 }
 
 /* Rank 0 sends what fits the ring, closes, and ends. */
@@ -129,7 +184,8 @@ static void legacy(struct rank *rank)
         shm->close(fabric, failed);
         return;
     }
-    while (!has_ended(rank->board->pid[0])) {
+    /* It may stay a zombie: its parent waits for the ranks in order. */
+    while (strchr("ZX?", state_of(rank->board->pid[0])) == NULL) {
         sched_yield();
     }
     for (int index = 3; index >= 0; index--) {
