@@ -102,18 +102,18 @@ void block_calls(FILE *out, const struct report *report)
     fflush(out);
 }
 
-void block_contests(FILE *out, const char *peer)
+void block_contests(FILE *out, const char *function, const char *peer)
 {
     if (out == NULL) {
         return;
     }
     fprintf(out,
-            "#\n# Versus MPI_Allreduce of %s: in place, in turn, medians in microseconds on the "
+            "#\n# Versus %s of %s: in place, in turn, medians in microseconds on the "
             "slowest rank;\n# mpi/ww: above 1 wirewise is faster; ci: 95 %% confidence interval "
             "of the median of that ratio\n"
             "# memory: malloc, huge = both on the same buffers; shared = ours on ww_alloc's, "
             "MPI's on malloc'd ones\n",
-            peer);
+            function, peer);
     fprintf(out, "# %12s  %8s  %6s  %6s  %6s  %6s  %10s  %10s  %7s  %7s  %7s  %7s  %6s  %s\n",
             "size", "type", "redop", "memory", "rounds", "batch", "wirewise", "mpi", "mpi/ww",
             "ci_low", "ci_high", "busbw", "#wrong", "note");

@@ -15,8 +15,8 @@ void block_hosts(FILE *out, const struct place *places, int size);
 /* A line per placement of each record: what the calls took one by one. */
 void block_calls(FILE *out, const struct report *report);
 
-/* The peer's name and the columns; then a line per contest. */
-void block_contests(FILE *out, const char *peer);
+/* The peer's function, whose it is, and the columns; then a line per contest. */
+void block_contests(FILE *out, const char *function, const char *peer);
 void block_contest(FILE *out, const struct contest_record *record);
 
 /* The columns of contests with NCCL on a GPU. */

@@ -36,8 +36,9 @@ enum outcome {
 };
 
 struct collective {
-    const char *name;  /* "all_reduce" */
-    const char *title; /* "AllReduce" */
+    const char *name;         /* "all_reduce" */
+    const char *title;        /* "AllReduce" */
+    const char *mpi_function; /* "MPI_Allreduce": what MPI has for it */
     enum outcome outcome;
     bool has_op;
     bool has_root;

@@ -23,8 +23,15 @@ RESULT = ["collective", "type", "op", "root", "bytes", "asked_bytes", "count", "
           "memory", "codec", "calls", "batch", "time_s", "call_s", "algbw_gbps", "busbw_gbps", "wrong",
           "wire_bytes", "encode_s", "decode_s", "nmse"]
 CONTEST = ["collective", "type", "op", "root", "bytes", "asked_bytes", "count", "placement",
-           "memory", "peer", "peer_memory", "rounds", "batch", "call_s", "peer_call_s",
+           "memory", "peer", "peer_function", "peer_memory", "rounds", "batch", "call_s", "peer_call_s",
            "peer_over_ours", "extra_s", "busbw_gbps", "peer_busbw_gbps", "wrong", "note"]
+PEER_FUNCTIONS = {
+    ("mpi", "all_reduce"): "MPI_Allreduce",
+    ("mpi", "reduce_scatter"): "MPI_Reduce_scatter_block",
+    ("mpi", "all_gather"): "MPI_Allgather",
+    ("mpi", "broadcast"): "MPI_Bcast",
+    ("nccl", "all_reduce"): "ncclAllReduce",
+}
 failures = []
 
 
@@ -75,6 +82,8 @@ def check_json(document, rows, versus):
     expect((document["gpu"] is None) == (not on_gpu), "gpu")
     for contest in document["versus"]:
         expect(list(contest) == CONTEST, "fields of a contest: %s" % list(contest))
+        expect(contest["peer_function"] == PEER_FUNCTIONS[contest["peer"], contest["collective"]],
+               "%s beside %s" % (contest["collective"], contest["peer_function"]))
         check_summary(contest["call_s"], contest["rounds"])
         check_summary(contest["peer_call_s"], contest["rounds"])
         check_summary(contest["peer_over_ours"], contest["rounds"])
@@ -89,6 +98,9 @@ def check_csv(lines, document):
     results = [line for line in lines if line["record"] == "result"]
     expect(len(results) == len(document["results"]), "results in CSV")
     expect(len(lines) - len(results) == 2 * len(document["versus"]), "contests in CSV")
+    functions = [line["peer_function"] for line in lines if line["record"] != "result"]
+    expect(functions[::2] == [contest["peer_function"] for contest in document["versus"]] and
+           functions[::2] == functions[1::2], "functions of the peer in CSV: %s" % functions)
     for line, result in zip(results, document["results"]):
         for name in ["type", "op", "placement", "memory"]:
             expect(line[name] == result[name], "%s in CSV: %s" % (name, line[name]))
@@ -110,6 +122,8 @@ def check_plot(text, document):
     expect(not re.search(r"@font-face|href=|nan|inf\b", text), "fonts, links or NaN in the plot")
     words = "".join(root.itertext())
     expect("GB/s" in words and "size" in words, "axes without units")
+    expect(all(contest["peer_function"] in words for contest in document["versus"]),
+           "the plot does not name the peer's function")
     expect(document["ranks"][0]["host"] in words, "the plot does not name the host")
 
 

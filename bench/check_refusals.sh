@@ -115,10 +115,11 @@ refuses 'goes together with -n only' bench --device cuda --overhead
 refuses 'drop --memory malloc' bench --device cuda --memory malloc
 refuses 'no codec auto' bench --device cuda --codec auto
 refuses 'threads' bench --versus mpi -t 2
-refuses 'all_reduce only' bench broadcast --versus mpi
 if [ "${2:-}" = mpi ]; then
     refuses '16-bit' bench --versus mpi -d half
     refuses 'no average' bench --versus mpi -o avg
+    refuses 'MPI_Reduce_scatter_block has no 16-bit' bench reduce_scatter --versus mpi -d bfloat16
+    refuses 'MPI_Bcast counts to' bench broadcast --versus mpi -d half -e 4G
 fi
 refuses 'drop --memory huge' bench --versus mpi --memory huge
 refuses 'unrecognized' bench --nonsense

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # check_versus.sh EXIT WRONG SIZES COMMAND...: the block of --versus: three memories per size, both
-# markers, a word about huge pages. WRONG is what #wrong must hold: 0, N/A, or + for more than none.
+# markers, a word about huge pages, the name of MPI's function. WRONG is what #wrong must hold: 0,
+# N/A, or + for more than none.
 set -u
 expected=$1
 wrong=$2
@@ -21,6 +22,8 @@ function number(text) { return text ~ /^[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?$/ }
     markers++
     if ($7 <= 0 || $(NF - 1) <= 0) complain("a marker without a time")
 }
+/^# Versus MPI_[A-Z][a-z_]+ of .+: in place, / { function_name = $3 }
+/^# Collective test concluded: / { collective = $NF }
 /^# Huge pages: (NONE, |[0-9.]+ of [0-9.]+ MiB)/ { huge++ }
 /^# +size +type +redop +memory +rounds +batch +wirewise +mpi +mpi\/ww/ { heads++; inside = 1; next }
 inside && $2 ~ /^[0-9]+$/ {
@@ -36,6 +39,14 @@ inside && $2 ~ /^[0-9]+$/ {
         complain("#wrong is " $14 ", expected " wrong)
 }
 END {
+    functions["all_reduce"] = "MPI_Allreduce"
+    functions["reduce_scatter"] = "MPI_Reduce_scatter_block"
+    functions["all_gather"] = "MPI_Allgather"
+    functions["broadcast"] = "MPI_Bcast"
+    if (function_name == "" || function_name != functions[collective]) {
+        print collective " beside " function_name
+        bad = 1
+    }
     if (heads != 1 || huge != 1 || markers != 2) { print "a line is missing"; bad = 1 }
     if (memories["malloc"] != sizes || memories["huge"] != sizes || memories["shared"] != sizes) {
         print "rows are missing"

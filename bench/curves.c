@@ -88,10 +88,10 @@ static bool add_contest(struct curves *curves, const struct report *report,
     const struct contest *contest = &record->contest;
     const char *memory = memory_names[contest->memory];
     char ours[48];
-    char peers[48];
+    char peers[64];
     snprintf(ours, sizeof(ours), "versus, %s: wirewise", memory);
     snprintf(peers, sizeof(peers), "versus, %s: %s%s", memory,
-             report->options->versus_nccl ? "NCCL" : "MPI",
+             versus_peer_function(report->options),
              contest->peer_memory != contest->memory ? " (malloc)" : "");
     int family = 2 + (int)contest->memory;
     return record->job.bytes == 0 ||

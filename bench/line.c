@@ -92,22 +92,21 @@ static void check_versus_mpi(struct argp_state *state, const struct options *opt
                "mpirun -n %d wirewise bench --versus mpi",
                options->threads);
     }
-    if (options->collective->outcome != OUTCOME_REDUCED) {
-        refuse(state, "--versus mpi compares all_reduce only, not %s", options->collective->name);
-    }
     if (options->memory != MEMORY_MALLOC) {
         refuse(state,
                "--versus mpi compares on malloc'd, huge and shared memory anyway; drop "
                "--memory %s",
                memory_names[options->memory]);
     }
+    const struct collective *collective = options->collective;
     for (int i = 0; i < options->type_count * options->op_count; i++) {
         const struct type_name *type = &options->types[i / options->op_count];
         const struct op_name *op = &options->ops[i % options->op_count];
-        const char *why = mpi_refuses(type->type, op->op, options->bytes_max / 4);
+        const char *why = mpi_refuses(collective, type->type, op->op,
+                                      options->bytes_max / ww_type_bytes(type->type));
         if (why != NULL) {
-            refuse(state, "--versus mpi with -d %s -o %s -e %zu: %s", type->name, op->name,
-                   options->bytes_max, why);
+            refuse(state, "--versus mpi with -d %s -o %s -e %zu: %s %s", type->name, op->name,
+                   options->bytes_max, collective->mpi_function, why);
         }
     }
 }

@@ -67,14 +67,19 @@ static void compare_hosts(struct meter *meter, double seconds, const int *host_o
 static struct summary time_mpi(struct meter *meter)
 {
     double seconds[MPI_ROUNDS];
-    const size_t count = MARKER_MPI_BYTES / sizeof(float);
+    const struct call call = {
+        .output = meter->output.memory,
+        .count = MARKER_MPI_BYTES / sizeof(float),
+        .type = WW_F32,
+        .op = WW_SUM,
+    };
     memset(meter->input.memory, 0, MARKER_MPI_BYTES);
     for (int i = -3; i < MPI_ROUNDS; i++) {
         memcpy(meter->output.memory, meter->input.memory, MARKER_MPI_BYTES);
         team_barrier(&meter->world);
         double begin = seconds_now();
-        if (!mpi_all_reduce(meter->output.memory, count, WW_F32, WW_SUM)) {
-            team_fail(&meter->world, "MPI_Allreduce of %zu elements failed", count);
+        if (!mpi_run(OUTCOME_REDUCED, &call)) {
+            team_fail(&meter->world, "MPI_Allreduce of %zu elements failed", call.count);
         }
         seconds[i > 0 ? i : 0] = seconds_now() - begin;
     }

@@ -16,26 +16,22 @@ static size_t share_offset(const struct meter *meter, const struct job *job)
     return (size_t)meter->world.rank * job->shape.count * ww_type_bytes(job->type);
 }
 
-static char *input_of(const struct meter *meter, const struct job *job, bool in_place)
+/* In place, all lies in `buffer`. */
+static char *input_in(const struct meter *meter, const struct job *job, char *buffer)
 {
-    if (!in_place) {
-        return meter->input.memory;
-    }
-    bool shared = meter->options->collective->input_is_share;
-    return meter->output.memory + (shared ? share_offset(meter, job) : 0);
+    return buffer + (meter->options->collective->input_is_share ? share_offset(meter, job) : 0);
 }
 
-static char *output_of(const struct meter *meter, const struct job *job, bool in_place)
+static char *output_in(const struct meter *meter, const struct job *job, char *buffer)
 {
-    bool shared = in_place && meter->options->collective->output_is_share;
-    return meter->output.memory + (shared ? share_offset(meter, job) : 0);
+    return buffer + (meter->options->collective->output_is_share ? share_offset(meter, job) : 0);
 }
 
-static struct call make_call(const struct meter *meter, const struct job *job, bool in_place)
+struct call measure_call_in_place(const struct meter *meter, const struct job *job, char *buffer)
 {
     return (struct call){
-        .input = input_of(meter, job, in_place),
-        .output = output_of(meter, job, in_place),
+        .input = input_in(meter, job, buffer),
+        .output = output_in(meter, job, buffer),
         .count = job->shape.count,
         .type = job->type,
         .op = job->op,
@@ -43,15 +39,38 @@ static struct call make_call(const struct meter *meter, const struct job *job, b
     };
 }
 
-/* New values in the input; nothing in the output looks like a result. */
-static void fill(struct meter *meter, const struct job *job, bool in_place)
+static struct call make_call(const struct meter *meter, const struct job *job, bool in_place)
+{
+    struct call call = measure_call_in_place(meter, job, meter->output.memory);
+    if (!in_place) {
+        call.input = meter->input.memory;
+        call.output = meter->output.memory;
+    }
+    return call;
+}
+
+/* New values in the input; nothing else in the output's buffer looks like a result. */
+static void fill(struct meter *meter, const struct job *job, char *input, char *output)
 {
     meter->round++;
     struct pattern pattern = pattern_of(meter, job);
-    char *input = input_of(meter, job, in_place);
-    meter_set(meter, meter->output.memory, STALE, job->bytes);
+    meter_set(meter, output, STALE, job->bytes);
     pattern_fill(&pattern, meter->world.rank, 0, job->shape.input_count, meter_desk(meter, input));
     meter_put(meter, input, job->shape.input_count * ww_type_bytes(job->type));
+}
+
+void measure_fill_in_place(struct meter *meter, const struct job *job, char *buffer)
+{
+    fill(meter, job, input_in(meter, job, buffer), buffer);
+}
+
+static void fill_placed(struct meter *meter, const struct job *job, bool in_place)
+{
+    if (in_place) {
+        measure_fill_in_place(meter, job, meter->output.memory);
+    } else {
+        fill(meter, job, meter->input.memory, meter->output.memory);
+    }
 }
 
 static size_t count_wrong(const struct meter *meter, const struct job *job, const char *output)
@@ -75,7 +94,7 @@ static size_t count_wrong(const struct meter *meter, const struct job *job, cons
     return wrong;
 }
 
-static void run_once(const struct meter *meter, const struct job *job, const struct call *call)
+void measure_run(const struct meter *meter, const struct job *job, const struct call *call)
 {
     const struct collective *collective = meter->options->collective;
     enum ww_status status = meter->device == NULL ? collective->run(meter->context, call)
@@ -86,13 +105,10 @@ static void run_once(const struct meter *meter, const struct job *job, const str
     }
 }
 
-/* Runs one call on fresh values and counts the wrong elements of all ranks. */
-static uint64_t check(struct meter *meter, const struct job *job, bool in_place)
+uint64_t measure_check(const struct meter *meter, const struct job *job, const struct call *call)
 {
-    fill(meter, job, in_place);
-    struct call call = make_call(meter, job, in_place);
-    run_once(meter, job, &call);
-    char *output = meter_get(meter, output_of(meter, job, in_place),
+    measure_run(meter, job, call);
+    char *output = meter_get(meter, call->output,
                              job->shape.output_count * ww_type_bytes(job->type));
     if (meter->options->corrupt && meter->world.rank == meter->world.size - 1 &&
         job->shape.output_count > 0) {
@@ -110,7 +126,7 @@ static double warm_up(struct meter *meter, const struct job *job, const struct c
     double seconds = 0.0;
     for (int i = 0; i < options->warmup_iters || (i == 0 && options->budget_s > 0.0); i++) {
         double begin = seconds_now();
-        run_once(meter, job, call);
+        measure_run(meter, job, call);
         meter_wait(meter);
         seconds = seconds_now() - begin;
         team_combine(&meter->world, COMBINE_MAX, &seconds, 1);
@@ -131,7 +147,7 @@ static double time_calls(struct meter *meter, const struct job *job, const struc
     double begin = seconds_now();
     double last = begin;
     for (int i = 0; i < calls; i++) {
-        run_once(meter, job, call);
+        measure_run(meter, job, call);
         double now = seconds_now();
         meter->seconds[i] = now - last;
         last = now;
@@ -149,7 +165,7 @@ static double time_batches(struct meter *meter, const struct job *job, const str
         team_barrier(&meter->world);
         double begin = seconds_now();
         for (int j = 0; j < batches->calls; j++) {
-            run_once(meter, job, call);
+            measure_run(meter, job, call);
         }
         meter_wait(meter);
         meter->seconds[i] = (seconds_now() - begin) / batches->calls;
@@ -205,7 +221,7 @@ struct figures measure(struct meter *meter, const struct job *job, bool in_place
     const struct options *options = meter->options;
     meter_stage(meter, "%s %s %s of %zu bytes, %s", options->collective->name, job->subject.type,
                 job->subject.op, job->bytes, in_place ? "in place" : "out of place");
-    fill(meter, job, in_place);
+    fill_placed(meter, job, in_place);
     struct call call = make_call(meter, job, in_place);
     double warm_s = warm_up(meter, job, &call);
 
@@ -224,7 +240,8 @@ struct figures measure(struct meter *meter, const struct job *job, bool in_place
     figures.algorithm_gbps = (double)job->bytes / figures.seconds / 1e9;
     figures.bus_gbps = figures.algorithm_gbps * options->collective->bus_factor(meter->world.size);
     for (int i = 0; i < options->checks && figures.wrong == 0; i++) {
-        figures.wrong = check(meter, job, in_place);
+        fill_placed(meter, job, in_place);
+        figures.wrong = measure_check(meter, job, &call);
     }
     meter->jobs_done++;
     return figures;

@@ -78,6 +78,14 @@ void meter_wait(const struct meter *meter);
 /* All ranks measure the same job. On a failure of the library the program ends. */
 struct figures measure(struct meter *meter, const struct job *job, bool in_place);
 
+/* The job in place, in a buffer of job->bytes: new values, where nothing but this rank's input is
+ * one of them; the call; running it, where a failure ends the program; and running it on such
+ * values to count the wrong elements of all ranks. */
+void measure_fill_in_place(struct meter *meter, const struct job *job, char *buffer);
+struct call measure_call_in_place(const struct meter *meter, const struct job *job, char *buffer);
+void measure_run(const struct meter *meter, const struct job *job, const struct call *call);
+uint64_t measure_check(const struct meter *meter, const struct job *job, const struct call *call);
+
 /* What this rank's calls sent so far; the library counts, outside of what is timed. */
 uint64_t measure_bytes_sent(const struct meter *meter, const struct job *job);
 

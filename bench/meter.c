@@ -35,7 +35,8 @@ void meter_reserve(struct meter *meter)
     const struct options *options = meter->options;
     struct sweep_needs needs = sweep_needs(options, meter->world.size);
     size_t least = room_for_batches(options);
-    size_t input = needs.input_bytes > least ? needs.input_bytes : least;
+    size_t input = options->versus != NULL ? needs.widest_bytes : needs.input_bytes;
+    input = input > least ? input : least;
     size_t output = needs.widest_bytes > least ? needs.widest_bytes : least;
     meter->input = buffer_open(&meter->world, meter->context, options->memory, input);
     meter->output = buffer_open(&meter->world, meter->context, options->memory, output);

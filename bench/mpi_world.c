@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * mpi_world.c: a world whose ranks are the processes of an MPI job, and MPI_Allreduce as a peer. */
+ * mpi_world.c: a world whose ranks are the processes of an MPI job, and MPI's collectives as
+ * peers. */
 #include "world.h"
 
 #include <limits.h>
@@ -12,6 +13,7 @@
 
 #include "command.h"
 
+/* MPI moves 16-bit floats, but does not add them. */
 static MPI_Datatype datatype(enum ww_type type)
 {
     switch (type) {
@@ -24,7 +26,7 @@ static MPI_Datatype datatype(enum ww_type type)
     case WW_I64:
         return MPI_INT64_T;
     default:
-        return MPI_DATATYPE_NULL;
+        return MPI_UINT16_T;
     }
 }
 
@@ -72,21 +74,52 @@ const char *mpi_name(void)
     return name;
 }
 
-const char *mpi_refuses(enum ww_type type, enum ww_op op, size_t count)
+const char *mpi_refuses(const struct collective *collective, enum ww_type type, enum ww_op op,
+                        size_t count)
 {
-    if (datatype(type) == MPI_DATATYPE_NULL) {
-        return "MPI_Allreduce has no 16-bit floats; choose -d float, double, int32 or int64";
+    if (collective->has_op && datatype(type) == MPI_UINT16_T) {
+        return "has no 16-bit floats; choose -d float, double, int32 or int64";
     }
-    if (operation(op) == MPI_OP_NULL) {
-        return "MPI_Allreduce has no average; choose -o sum, min or max";
+    if (collective->has_op && operation(op) == MPI_OP_NULL) {
+        return "has no average; choose -o sum, min or max";
     }
-    return count > INT_MAX ? "MPI_Allreduce counts to 2147483647 elements; lower -e" : NULL;
+    return count > INT_MAX ? "counts to 2147483647 elements; lower -e" : NULL;
 }
 
-bool mpi_all_reduce(void *values, size_t count, enum ww_type type, enum ww_op op)
+static int all_reduce(const struct call *call)
 {
-    return MPI_Allreduce(MPI_IN_PLACE, values, (int)count, datatype(type), operation(op),
-                         MPI_COMM_WORLD) == MPI_SUCCESS;
+    return MPI_Allreduce(MPI_IN_PLACE, call->output, (int)call->count, datatype(call->type),
+                         operation(call->op), MPI_COMM_WORLD);
+}
+
+static int reduce_scatter(const struct call *call)
+{
+    return MPI_Reduce_scatter_block(MPI_IN_PLACE, call->output, (int)call->count,
+                                    datatype(call->type), operation(call->op), MPI_COMM_WORLD);
+}
+
+static int all_gather(const struct call *call)
+{
+    return MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, call->output, (int)call->count,
+                         datatype(call->type), MPI_COMM_WORLD);
+}
+
+static int broadcast(const struct call *call)
+{
+    return MPI_Bcast(call->output, (int)call->count, datatype(call->type), call->root,
+                     MPI_COMM_WORLD);
+}
+
+static int (*const calls[])(const struct call *call) = {
+    [OUTCOME_REDUCED] = all_reduce,
+    [OUTCOME_REDUCED_SHARE] = reduce_scatter,
+    [OUTCOME_GATHERED] = all_gather,
+    [OUTCOME_COPIED] = broadcast,
+};
+
+bool mpi_run(enum outcome outcome, const struct call *call)
+{
+    return calls[outcome](call) == MPI_SUCCESS;
 }
 
 static int run_rank(rank_body *body, void *argument)
@@ -102,8 +135,8 @@ static int run_rank(rank_body *body, void *argument)
     return body(&world, argument);
 }
 
-/* One thread calls MPI, as in most programs: what MPI_Allreduce costs under a higher thread level
- * would be charged to it unfairly. */
+/* One thread calls MPI, as in most programs: what its collectives cost under a higher thread level
+ * would be charged to them unfairly. */
 int world_of_mpi(rank_body *body, void *argument)
 {
     int given = MPI_THREAD_SINGLE;

@@ -76,8 +76,8 @@ static const struct argp_option rows[] = {
      "longer; 0 = never (0)",
      0},
     {"versus", KEY_VERSUS, "PEER", 0,
-     "also run the peer in turn: mpi, on malloc'd, huge and shared memory, or with --device cuda "
-     "nccl: NCCL's own all-reduce",
+     "also run the peer in turn: mpi: MPI's own, on malloc'd, huge and shared memory, or with "
+     "--device cuda nccl: NCCL's own all-reduce",
      0},
     {"predict", KEY_PREDICT, 0, 0,
      "also run every way that the all-reduce can go, in turn, beside what is predicted for it", 0},

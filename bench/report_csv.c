@@ -15,7 +15,7 @@ static const char head[] =
     "average,record,collective,type,op,root,bytes,asked_bytes,count,placement,memory,codec,"
     "peer_memory,calls,batch,time_s,min_s,p10_s,median_s,p90_s,p99_s,max_s,median_low_s,"
     "median_high_s,algbw_gbps,busbw_gbps,wrong,wire_bytes,encode_s,decode_s,ratio,ratio_low,"
-    "ratio_high,note,nmse,device,gpu,extra_s\n";
+    "ratio_high,note,nmse,device,gpu,extra_s,peer_function\n";
 
 static void put_number(FILE *to, double value)
 {
@@ -86,11 +86,12 @@ static void put_summary(FILE *to, const struct summary *summary)
 }
 
 /* The last columns. */
-static void put_device(FILE *to, const struct report *report, const char *extra)
+static void put_device(FILE *to, const struct report *report, const char *extra,
+                       const char *peer_function)
 {
     csv_text(to, report->options->on_gpu ? "cuda" : "host");
     csv_text(to, report->gpu_way);
-    fprintf(to, "%s\n", extra);
+    fprintf(to, "%s,%s\n", extra, peer_function);
 }
 
 static void put_result(FILE *to, const struct report *report, const struct record *record,
@@ -117,7 +118,7 @@ static void put_result(FILE *to, const struct report *report, const struct recor
     } else {
         fputs("0,0,,,,,,", to);
     }
-    put_device(to, report, "");
+    put_device(to, report, "", "");
 }
 
 /* One side of a contest. */
@@ -155,7 +156,7 @@ static void put_side(FILE *to, const struct report *report, const struct contest
     fprintf(to, "%s,,", side->ours && contest->slower ? "slower" : "");
     char extra[32];
     snprintf(extra, sizeof(extra), "%.9g", contest->extra.median);
-    put_device(to, report, side->ours ? extra : "");
+    put_device(to, report, side->ours ? extra : "", versus_peer_function(report->options));
 }
 
 static void put_contest(FILE *to, const struct report *report, const struct contest_record *record)

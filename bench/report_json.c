@@ -196,6 +196,7 @@ static void put_contest(struct json *json, const struct report *report,
     json_text(json, "placement", placement_name(true));
     json_text(json, "memory", memory_names[contest->memory]);
     json_text(json, "peer", report->options->versus);
+    json_text(json, "peer_function", versus_peer_function(report->options));
     json_text(json, "peer_memory", memory_names[contest->peer_memory]);
     json_count(json, "rounds", (uint64_t)contest->rounds);
     json_count(json, "batch", (uint64_t)contest->batch);

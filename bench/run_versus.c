@@ -84,7 +84,7 @@ void bench_run_versus(struct bench *bench)
     }
     run_marker(bench, host_of, "begin");
     open_arenas(bench);
-    block_contests(bench->out, mpi_name());
+    block_contests(bench->out, versus_peer_function(bench->options), mpi_name());
     sweep(bench->options, meter->world.size, run_contests, bench);
     buffer_close(meter->context, &bench->arenas[MEMORY_HUGE]);
     buffer_close(meter->context, &bench->arenas[MEMORY_SHARED]);

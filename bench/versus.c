@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * versus.c: our all-reduce and a peer's in turn, so that both meet the same moods of the machine.
+ * versus.c: our collective and a peer's in turn, so that both meet the same moods of the machine.
  * Before each round the values are written anew. Short calls are timed as a batch, each call on
  * a buffer of its own, as no clock can time one of them. */
 #include "versus.h"
@@ -20,10 +20,17 @@ struct bout {
     const struct job *job;
     struct nccl_peer *nccl; /* NULL = MPI is the peer */
     int batch;
-    size_t stride; /* bytes from one buffer of a batch to the next */
-    char *ours;    /* batch * stride bytes, where ours works ... */
-    char *peers;   /* ... and where the peer does */
+    size_t stride;        /* bytes from one buffer of a batch to the next */
+    char *ours;           /* batch * stride bytes, where ours works ... */
+    char *peers;          /* ... and where the peer does */
+    struct call our_call; /* on the first buffer of each */
+    struct call peer_call;
 };
+
+const char *versus_peer_function(const struct options *options)
+{
+    return options->versus_nccl ? "ncclAllReduce" : options->collective->mpi_function;
+}
 
 static void refill(const struct bout *bout, char *arena)
 {
@@ -34,29 +41,31 @@ static void refill(const struct bout *bout, char *arena)
     meter_wait(bout->meter);
 }
 
-static void call_ours(const struct bout *bout, char *values)
+/* The same call, on the i-th buffer. */
+static struct call call_at(const struct bout *bout, const struct call *first, int i)
 {
-    const struct meter *meter = bout->meter;
-    const struct job *job = bout->job;
-    const struct call call = {values, values, job->shape.count, job->type, job->op, -1};
-    enum ww_status status = bout->nccl == NULL
-                                ? ww_all_reduce(meter->context, values, values, call.count,
-                                                call.type, call.op)
-                                : device_run(meter->device, meter->context, OUTCOME_REDUCED, &call);
-    if (status != WW_OK) {
-        measure_fail(meter, job, status);
-    }
+    struct call call = *first;
+    call.input = (const char *)first->input + (size_t)i * bout->stride;
+    call.output = (char *)first->output + (size_t)i * bout->stride;
+    return call;
 }
 
-static void call_peer(const struct bout *bout, char *values)
+static void call_ours(const struct bout *bout, int i)
 {
-    const struct job *job = bout->job;
-    bool done = bout->nccl == NULL ? mpi_all_reduce(values, job->shape.count, job->type, job->op)
-                                   : nccl_peer_all_reduce(bout->nccl, values, job->shape.count,
-                                                          job->type, job->op);
+    struct call call = call_at(bout, &bout->our_call, i);
+    measure_run(bout->meter, bout->job, &call);
+}
+
+static void call_peer(const struct bout *bout, int i)
+{
+    const struct options *options = bout->meter->options;
+    struct call call = call_at(bout, &bout->peer_call, i);
+    bool done = bout->nccl == NULL
+                    ? mpi_run(options->collective->outcome, &call)
+                    : nccl_peer_all_reduce(bout->nccl, call.output, call.count, call.type, call.op);
     if (!done) {
-        team_fail(&bout->meter->world, "%s of %zu elements failed",
-                  bout->nccl == NULL ? "MPI_Allreduce" : "ncclAllReduce", job->shape.count);
+        team_fail(&bout->meter->world, "%s of %zu elements failed", versus_peer_function(options),
+                  call.count);
     }
 }
 
@@ -75,7 +84,7 @@ static double time_ours(const struct bout *bout)
     team_barrier(&bout->meter->world);
     double begin = seconds_now();
     for (int i = 0; i < bout->batch; i++) {
-        call_ours(bout, bout->ours + (size_t)i * bout->stride);
+        call_ours(bout, i);
     }
     finish(bout);
     return (seconds_now() - begin) / bout->batch;
@@ -87,7 +96,7 @@ static double time_peer(const struct bout *bout)
     team_barrier(&bout->meter->world);
     double begin = seconds_now();
     for (int i = 0; i < bout->batch; i++) {
-        call_peer(bout, bout->peers + (size_t)i * bout->stride);
+        call_peer(bout, i);
     }
     finish(bout);
     return (seconds_now() - begin) / bout->batch;
@@ -145,17 +154,10 @@ static struct pace choose_batch(struct bout *bout, size_t arena_bytes)
 }
 
 /* One more call, whose result is looked at. */
-static uint64_t check(const struct bout *bout, const struct pattern *pattern)
+static uint64_t check(const struct bout *bout)
 {
-    const struct meter *meter = bout->meter;
     refill(bout, bout->ours);
-    call_ours(bout, bout->ours);
-    char *result = meter_get(meter, bout->ours, bout->job->bytes);
-    if (meter->options->corrupt && meter->world.rank == meter->world.size - 1 &&
-        bout->job->bytes > 0) {
-        result[0] ^= 1;
-    }
-    return team_sum(&meter->world, pattern_wrong_sums(pattern, 0, bout->job->shape.count, result));
+    return measure_check(bout->meter, bout->job, &bout->our_call);
 }
 
 static double bus_gbps(const struct bout *bout, double seconds)
@@ -195,11 +197,7 @@ struct contest versus_measure(struct meter *meter, const struct job *job,
                               const struct buffer *arena, struct nccl_peer *nccl)
 {
     const struct options *options = meter->options;
-    struct pattern pattern = {job->type, job->op, meter->world.size, ++meter->round};
-    char *input = meter->input.memory;
-    pattern_fill(&pattern, meter->world.rank, 0, job->shape.count, meter_desk(meter, input));
-    meter_put(meter, input, job->bytes);
-
+    measure_fill_in_place(meter, job, meter->input.memory);
     size_t line_bytes = nccl == NULL ? LINE_BYTES : GPU_LINE_BYTES;
     size_t lines = (job->bytes + line_bytes - 1) / line_bytes;
     bool apart = arena->kind == MEMORY_SHARED;
@@ -212,6 +210,9 @@ struct contest versus_measure(struct meter *meter, const struct job *job,
         .ours = arena->memory,
         .peers = apart ? meter->output.memory : arena->memory,
     };
+    bout.our_call = measure_call_in_place(meter, job, bout.ours);
+    bout.peer_call = bout.our_call;
+    bout.peer_call.input = bout.peer_call.output = bout.peers;
     struct pace pace = choose_batch(&bout, arena->bytes);
     double round_s = (pace.faster + pace.slower) * bout.batch;
     int rounds = measure_calls(options->budget_s, round_s, options->iters);
@@ -221,6 +222,6 @@ struct contest versus_measure(struct meter *meter, const struct job *job,
     struct contest contest = sum_up(&bout, (size_t)rounds);
     contest.memory = arena->kind;
     contest.peer_memory = apart ? MEMORY_MALLOC : arena->kind;
-    contest.wrong = contest.checked ? check(&bout, &pattern) : 0;
+    contest.wrong = contest.checked ? check(&bout) : 0;
     return contest;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * versus.h: our all-reduce in place beside a peer's in place: MPI_Allreduce, or on a GPU
- * ncclAllReduce. */
+ * versus.h: our collective in place beside a peer's in place: MPI's, or for an all-reduce on a GPU
+ * NCCL's. */
 #ifndef BENCH_VERSUS_H
 #define BENCH_VERSUS_H
 
@@ -26,6 +26,9 @@ struct contest {
     uint64_t wrong; /* of ours, on all ranks together */
     bool slower;    /* ours took more than 1.05 times the peer's time */
 };
+
+/* What the peer's call is named: "MPI_Allreduce", "ncclAllReduce". */
+const char *versus_peer_function(const struct options *options);
 
 /* Runs the job in memory of one kind, on `arena`, a buffer of that kind of at least job->bytes and
  * VERSUS_ARENA_BYTES; the malloc'd one is meter->output.

@@ -4,10 +4,7 @@
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include <wirewise/wirewise.h>
+#include "cases.h"
 
 #define WORLD_SIZE_MAX 4096 /* ranks that the bench has room for */
 
@@ -33,10 +30,13 @@ void world_abort(int code) __attribute__((noreturn));
 /* The MPI in use, "Open MPI v4.1.4"; "none" in a build without. */
 const char *mpi_name(void);
 
-/* NULL, or why MPI_Allreduce cannot do this. Needs no MPI_Init. */
-const char *mpi_refuses(enum ww_type type, enum ww_op op, size_t count);
+/* NULL, or why MPI's function cannot do this: "has no average; ...". Needs no MPI_Init. */
+const char *mpi_refuses(const struct collective *collective, enum ww_type type, enum ww_op op,
+                        size_t count);
 
-/* MPI_Allreduce in place, on MPI_COMM_WORLD. True = done. Only for what mpi_refuses accepts. */
-bool mpi_all_reduce(void *values, size_t count, enum ww_type type, enum ww_op op);
+/* MPI's function for that outcome, in place in call->output, on MPI_COMM_WORLD: all lies there as
+ * for the library, but a reduced share comes to the beginning. True = done. Only for what
+ * mpi_refuses accepts. */
+bool mpi_run(enum outcome outcome, const struct call *call);
 
 #endif
