@@ -215,10 +215,10 @@ struct ww_config {
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
-        sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
+        sizeof(struct ww_config), 4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO,         \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
             0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, true, 0, "none", WW_PROBE_AUTO, 0, \
-            false, NULL, (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL, "auto"                    \
+            false, NULL, 64 << 20, NULL, NULL, NULL, NULL, NULL, "auto"                            \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */
