@@ -85,7 +85,8 @@ struct ww_world {
     }
 
 /* Ranks that are threads of one process. create makes the meeting place (size 1 .. 1024), rank
- * fills *world for one of its ranks, destroy frees it once every context made from it is gone.
+ * fills *world for one of its ranks, destroy frees it at once: first destroy every context made
+ * from it.
  * Thread   any.
  * Returns  WW_OK, WW_BAD_ARGUMENT, WW_NO_MEMORY. */
 struct ww_local_world;
@@ -133,8 +134,9 @@ enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
 
 /* Settings. Fill with WW_CONFIG_INIT, then change fields. The environment overrides a field by
  * the variable WIREWISE_<FIELD IN CAPITALS>; sizes take K, M, G (binary). All ranks must agree
- * on all but timeout_s, progress, mpi_quiet, log_level, host, place, nccl and calibration_file: a
- * difference is WW_MISMATCH in ww_context_create, named. */
+ * on all but timeout_s, progress, mpi_quiet, log_level, host, place, nccl, calibration_file and
+ * those of the ledger's files (ledger, ledger_bytes, metrics, trace, run, labels): a difference is
+ * WW_MISMATCH in ww_context_create, named. */
 struct ww_config {
     size_t struct_bytes;       /* sizeof(struct ww_config), set by WW_CONFIG_INIT */
     size_t bucket_bytes;       /* small tensors travel together up to this size */
@@ -172,7 +174,7 @@ struct ww_config {
                                         dimensions (norms, biases), travel as they are */
     int density_warmup_steps;        /* topk begins at 0.25 and comes to its density within so many
                                         steps, by 64 equal factors */
-    double momentum;                 /* of all fp32 tensors, 0 <= factor < 1: kept here and sent
+    double momentum;                 /* of all fp32 tensors, 0 .. 0.9999: kept here and sent
                                         instead of the gradient, with topk corrected; the
                                         optimizer's own must be 0 then. 0 = none */
     bool momentum_masking;           /* with topk, momentum starts anew where an element is sent;
@@ -215,10 +217,10 @@ struct ww_config {
 };
 #define WW_CONFIG_INIT                                                                             \
     {                                                                                              \
-        sizeof(struct ww_config), (size_t)4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO, \
+        sizeof(struct ww_config), 4 << 20, 0, 0, 600.0, "auto", WW_MEAN, WW_PROGRESS_AUTO,         \
             WW_DETERMINISTIC_OFF, false, WW_LOG_INFO, NULL, true, NULL, true, WW_CALIBRATE_AUTO,   \
             0.3, "auto", "none", WW_FEEDBACK_AUTO, 16384, 0, 0, true, 0, "none", WW_PROBE_AUTO, 0, \
-            false, NULL, (size_t)64 << 20, NULL, NULL, NULL, NULL, NULL, "auto"                    \
+            false, NULL, 64 << 20, NULL, NULL, NULL, NULL, NULL, "auto"                            \
     }
 
 /* ---- Context: this rank's end of one group of ranks ---------------------------------------- */

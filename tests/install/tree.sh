@@ -111,6 +111,6 @@ prepare "$work/in c++" cpp
 by_cmake CXX "$work/in c++"
 if command -v pkg-config >/dev/null; then
     # Open MPI's own C++ classes, gone from the standard since 2012, do not compile cleanly.
-    flags="-std=c++17 -Wall -Wextra -Werror -DOMPI_SKIP_MPICXX"
+    flags="-std=c++17 -Wall -Wextra -Wold-style-cast -Werror -DOMPI_SKIP_MPICXX"
     by_pkg_config "$CXX" "$flags" "${MPICXX:-}" "$work/in c++" cpp
 fi

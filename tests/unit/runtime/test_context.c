@@ -236,6 +236,9 @@ static void differ_where_allowed(const struct ww_world *world, void *shared)
     config.timeout_s = 50 + world->rank;
     config.progress = world->rank == 0 ? WW_PROGRESS_INLINE : WW_PROGRESS_THREAD;
     config.mpi_quiet = world->rank == 1;
+    config.ledger_bytes += (size_t)world->rank;
+    config.run = world->rank == 0 ? "first" : "other";
+    config.labels = world->rank == 0 ? NULL : "rank=other";
     struct ww_context *context = world_context(world, &config);
     expect_sum(context, 1, 3);
     ww_context_destroy(context);

@@ -229,6 +229,26 @@ Test(exchange, settings_that_differ_are_named_on_every_rank)
     }
 }
 
+/* Together they are longer than a sentence may be. */
+static void compare_lists(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct topology topology;
+    char settings[TOPOLOGY_SETTINGS_BYTES];
+    snprintf(settings, sizeof settings, "colour=%0600d size=%d length=2 form=%s end=5", 0,
+             world->rank == 2 ? 7 : 5, world->rank == 2 ? "round" : "square");
+    const struct topology_setup setup = {.host = "near", .settings = settings};
+    check_status(topology_exchange(world, &setup, &topology), WW_MISMATCH);
+    check_words(ww_last_error(NULL), "rank 2 (near) has settings \"size=7 length=2 form=round\"",
+                "rank 0 (near) has \"size=5 length=2 form=square\": give all ranks the same");
+}
+
+Test(exchange, of_long_settings_only_what_differs_is_told)
+{
+    world_run(3, compare_lists, NULL);
+    cr_expect_eq(world_forgive(), 3);
+}
+
 /* ---- Bad worlds ------------------------------------------------------------------------- */
 
 /* Puts the results of ranks 0 and 1 in each other's place; self is the good world. */
