@@ -92,20 +92,25 @@ int board_inside(const struct board *board)
 }
 
 /* Sequentially consistent, as is board_enter: either the peer sees the revocation, or this rank
- * sees the peer inside. */
+ * sees the peer inside. The mark goes first: who misses an entry finds it. */
 void board_revoke(const struct board *board, uint64_t passed, uint64_t announced)
 {
+    atomic_store(&own_area(board)->revoked.value, 1);
     for (uint64_t number = passed; number < announced; number++) {
         atomic_store(&board_place(board, board->rank, number)->sequence, 0);
     }
-    atomic_store(&own_area(board)->revoked.value, 1);
+}
+
+bool board_is_revoked(const struct board *board, int rank)
+{
+    return atomic_load(&board->areas[rank]->revoked.value) != 0;
 }
 
 bool board_enter(const struct board *board, const int32_t *peers, uint32_t count)
 {
     atomic_store(&own_area(board)->inside.value, 1);
     for (uint32_t i = 0; i < count; i++) {
-        if (atomic_load(&board->areas[peers[i]]->revoked.value) != 0) {
+        if (board_is_revoked(board, peers[i])) {
             board_leave(board);
             return false;
         }

@@ -101,6 +101,9 @@ void board_write(const struct board *board, uint64_t number, const struct signat
  * more. */
 void board_revoke(const struct board *board, uint64_t passed, uint64_t announced);
 
+/* True once a rank of this host gave up. */
+bool board_is_revoked(const struct board *board, int rank);
+
 /* A rank that is inside buffers of its peers' callers right now, -1 = none: they stay for the time
  * of one local action. Who was killed there stays for ever. */
 int board_inside(const struct board *board);

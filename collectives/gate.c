@@ -667,19 +667,28 @@ bool gate_is_star(const struct gate *gate)
     return !gate->direct;
 }
 
-static int missing_on_board(const struct gate *gate, int *ranks, int most)
+/* Those whose entry is not there, or those of them who took it back. */
+static int unseen_on_board(const struct gate *gate, bool gave_up, int *ranks, int most)
 {
-    int missing = 0;
+    int unseen = 0;
     for (int rank = 0; rank < gate->topology->size; rank++) {
         bool own = rank == gate->topology->rank;
-        if (!own && board_read(gate->board, rank, gate->passed) == NULL) {
-            if (missing < most) {
-                ranks[missing] = rank;
+        if (!own && board_read(gate->board, rank, gate->passed) == NULL &&
+            board_is_revoked(gate->board, rank) == gave_up) {
+            if (unseen < most) {
+                ranks[unseen] = rank;
             }
-            missing++;
+            unseen++;
         }
     }
-    return missing;
+    return unseen;
+}
+
+/* Who gave up waited for somebody as well: in a star why may still be on its way. */
+static int missing_on_board(const struct gate *gate, int *ranks, int most)
+{
+    int absent = unseen_on_board(gate, false, ranks, most);
+    return absent > 0 ? absent : unseen_on_board(gate, true, ranks, most);
 }
 
 static int missing_peers(const struct gate *gate, bool silent, int *ranks, int most)

@@ -80,7 +80,8 @@ enum ww_status gate_hear(struct gate *gate);
  * gave up, else that failure. Where the centre of a star is lost, too, that is the latest error. */
 enum ww_status gate_last_words(struct gate *gate);
 
-/* The ranks that the gate waits for: writes up to `most` and returns how many there are. */
+/* The ranks that the gate waits for: writes up to `most` and returns how many there are. On a board
+ * those that gave up are none of them, unless they are all that is missing. */
 int gate_missing(const struct gate *gate, int *ranks, int most);
 
 /* Those of them that did not answer the latest roll call. All of them on a board, or when none was

@@ -265,6 +265,31 @@ EACH_WAY(tells_who_has_not_announced)
     company_close(&company);
 }
 
+/* Of many ranks only rank 0 hears at once why one gave up; for the others it is absent no more than
+ * they are. */
+Test(gate, who_gave_up_is_not_called_absent)
+{
+    static const int rows[] = {5, 20};
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct company company;
+        company_open(&company, rows[i], true);
+        for (int rank = 0; rank < rows[i]; rank++) {
+            if (rank != 3) {
+                announce(&company, rank, 1);
+            }
+        }
+        expect_passed(&company, 0);
+        gate_report_failure(company.gates[2], 0, WW_TIMED_OUT, "rank 3 did not come");
+        int ranks[8] = {-1};
+        cr_expect_eq(gate_missing(company.gates[4], ranks, 8), 1, "of %d ranks", rows[i]);
+        cr_expect_eq(ranks[0], 3);
+        announce(&company, 3, 1);
+        cr_expect_eq(gate_missing(company.gates[4], ranks, 8), 1, "it is all that is left");
+        cr_expect_eq(ranks[0], 2);
+        company_close(&company);
+    }
+}
+
 /* Statuses that concern all arrive as they are, others as a peer's failure. */
 EACH_WAY(passes_bad_news_on)
 {
