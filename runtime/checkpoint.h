@@ -109,9 +109,10 @@ enum ww_status parley_hold(struct parley *parley, const struct verdict *mine,
 /* The status that a fault stands for. */
 enum ww_status parley_status(enum fault fault);
 
-/* Checks what save and load have in common; then all ranks compare the folder. */
+/* Checks what save and load have in common; then all ranks compare which of them they make, and the
+ * folder. */
 enum ww_status checkpoint_check(struct ww_context *context, const char *call, const char *folder);
-enum ww_status checkpoint_compare_folders(struct parley *parley, const char *folder);
+enum ww_status checkpoint_compare_errands(struct parley *parley, const char *folder);
 
 /* ---- A context's state in a shard -------------------------------------------------------- */
 

@@ -115,34 +115,53 @@ enum ww_status checkpoint_check(struct ww_context *context, const char *call, co
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }
 
-enum ww_status checkpoint_compare_folders(struct parley *parley, const char *folder)
+/* What a rank came for. */
+struct errand {
+    char call[32];
+    char folder[FOLDER_SHOWN];
+};
+
+static enum ww_status tell_difference(struct parley *parley, const struct errand *all, int odd,
+                                      int usual)
+{
+    const struct topology *topology = &parley->context->topology;
+    const char *odd_host = topology->host_name[topology->host_of[odd]];
+    const char *usual_host = topology->host_name[topology->host_of[usual]];
+    if (strncmp(all[odd].call, all[usual].call, sizeof all->call) != 0) {
+        return log_failure(WW_MISMATCH,
+                           "%s: rank %d (%s) called %.31s, rank %d (%s) %.31s: all ranks make the "
+                           "same call",
+                           parley->call, odd, odd_host, all[odd].call, usual, usual_host,
+                           all[usual].call);
+    }
+    return log_failure(WW_MISMATCH,
+                       "%s: rank %d (%s) was given the folder %.255s, rank %d (%s) "
+                       "%.255s: give all ranks the same",
+                       parley->call, odd, odd_host, all[odd].folder, usual, usual_host,
+                       all[usual].folder);
+}
+
+enum ww_status checkpoint_compare_errands(struct parley *parley, const char *folder)
 {
     struct ww_context *context = parley->context;
     int size = context->world.size;
-    _Alignas(8) char mine[FOLDER_SHOWN] = "";
+    _Alignas(8) struct errand mine = {"", ""};
     size_t length = strlen(folder);
-    snprintf(mine, sizeof mine, "%s",
-             length < sizeof mine ? folder : folder + length - sizeof mine + 1);
-    char(*all)[FOLDER_SHOWN] = calloc((size_t)size, sizeof *all);
+    snprintf(mine.call, sizeof mine.call, "%s", parley->call);
+    snprintf(mine.folder, sizeof mine.folder, "%s",
+             length < sizeof mine.folder ? folder : folder + length - sizeof mine.folder + 1);
+    struct errand *all = calloc((size_t)size, sizeof *all);
     if (all == NULL) {
         return context_break(
             context, log_failure(WW_NO_MEMORY, "%s: no memory for folders", parley->call), NULL);
     }
     enum ww_status status = call_gather(context,
                                         &(struct call_purpose){parley->call, GATE_LABEL_CHECKPOINT},
-                                        mine, all, sizeof mine);
+                                        &mine, all, sizeof mine);
     int usual = 0;
     int odd = status == WW_OK ? vote_odd_one(all, size, sizeof *all, sizeof *all, &usual) : -1;
     if (odd >= 0) {
-        status = context_fail(
-            context,
-            log_failure(WW_MISMATCH,
-                        "%s: rank %d (%s) was given the folder %.255s, rank %d (%s) "
-                        "%.255s: give all ranks the same",
-                        parley->call, odd,
-                        context->topology.host_name[context->topology.host_of[odd]], all[odd],
-                        usual, context->topology.host_name[context->topology.host_of[usual]],
-                        all[usual]));
+        status = context_fail(context, tell_difference(parley, all, odd, usual));
     }
     free(all);
     return status;

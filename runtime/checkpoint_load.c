@@ -519,7 +519,7 @@ static enum ww_status load(struct loading *loading)
 
 static enum ww_status prepare(struct loading *loading)
 {
-    enum ww_status status = checkpoint_compare_folders(&loading->parley, loading->folder);
+    enum ww_status status = checkpoint_compare_errands(&loading->parley, loading->folder);
     if (status != WW_OK) {
         return status;
     }

@@ -300,7 +300,7 @@ static enum ww_status run_phases(struct saving *saving)
 
 static enum ww_status save(struct saving *saving)
 {
-    enum ww_status status = checkpoint_compare_folders(&saving->parley, saving->folder);
+    enum ww_status status = checkpoint_compare_errands(&saving->parley, saving->folder);
     if (status != WW_OK) {
         return status;
     }

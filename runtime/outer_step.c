@@ -292,7 +292,9 @@ static enum ww_status take_turns(struct ww_outer *outer)
         if (outer->clock % config->local_steps == fragment->turn % config->local_steps) {
             send(outer, fragment, OCCASION_STEP);
             fragment->due = outer->clock + config->delay;
-            status = config->delay == 0 ? take(outer, fragment) : WW_OK;
+            /* A failure that is known is told at once, or the program would wait once more. */
+            bool failed = outer->courier == NULL && fragment->exchange.status != WW_OK;
+            status = config->delay == 0 || failed ? take(outer, fragment) : WW_OK;
         }
     }
     return status;

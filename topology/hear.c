@@ -30,6 +30,8 @@
 #define WARN_S 30.0
 /* News of a failure is out after so long, or never. */
 #define TELL_S 1.0
+/* What a peer said before it ended is read after so long, or it said nothing. */
+#define SAID_S 0.05
 
 static const char *host_of(const struct meter *meter, int rank)
 {
@@ -221,11 +223,16 @@ static enum ww_status hear(struct meter *meter, struct suspect *suspect)
 {
     const struct calibration_setup *setup = meter->setup;
     struct note *note = &meter->notes[NOTE_IN + (suspect - meter->suspects)];
-    if (!suspect->listening ||
-        setup->transport->poll(setup->fabric, &suspect->flight) == WW_PENDING) {
+    enum ww_status polled = suspect->listening
+                                ? setup->transport->poll(setup->fabric, &suspect->flight)
+                                : WW_PENDING;
+    if (polled == WW_PENDING) {
         return WW_OK;
     }
     suspect->listening = false;
+    if (polled != WW_OK) {
+        return WW_OK; /* whoever waits for that peer learns it */
+    }
     note->sentence[sizeof note->sentence - 1] = '\0'; /* never trust a peer's terminator */
     if (note->status == WW_OK) {
         suspect->alive = true;
@@ -265,9 +272,45 @@ enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
                        peer, host_of(meter, peer), own, host_of(meter, own), silent_s);
 }
 
+/* Of all peers that are listened to. Returns the first failure that one tells of. */
+static enum ww_status hear_all(struct meter *meter)
+{
+    for (int i = 0; i < meter->suspect_count; i++) {
+        enum ww_status status = hear(meter, &meter->suspects[i]);
+        if (status != WW_OK) {
+            return status;
+        }
+    }
+    return WW_OK;
+}
+
+/* A peer that is gone may have given up, and said why: its words came ahead of its end. Returns
+ * what it told; else WW_OK. */
+static enum ww_status hear_the_gone(struct meter *meter)
+{
+    const struct calibration_setup *setup = meter->setup;
+    uint64_t begin_ns = meter_now_ns(meter);
+    enum ww_status status;
+    for (int peer = 0; peer < setup->topology->size; peer++) {
+        if (peer != setup->topology->rank) {
+            suspect_of(meter, peer);
+        }
+    }
+    while ((status = hear_all(meter)) == WW_OK &&
+           (double)(meter_now_ns(meter) - begin_ns) * 1e-9 < SAID_S) {
+        setup->wait(setup->waiter, WW_WAIT_NETWORK, meter->moves);
+    }
+    return status;
+}
+
 enum ww_status meter_end(struct meter *meter, enum ww_status own)
 {
     enum ww_status status = own == WW_OK ? meter_gather(meter, NULL, NULL, 0) : own;
+    bool told = meter->notes[NOTE_FAILURE].status != WW_OK; /* it is handed on */
+    if (status == WW_PEER_FAILED && !told) {
+        enum ww_status heard = hear_the_gone(meter);
+        status = heard == WW_OK ? status : heard;
+    }
     if (status != WW_OK) {
         tell_failure(meter, status);
     }

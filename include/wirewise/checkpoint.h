@@ -49,9 +49,10 @@ WW_API bool ww_checkpoint_has(const struct ww_context *context, const char *name
  *          be written within timeout_s.
  * Returns  WW_OK on all ranks when the generation counts; else nothing changed, earlier
  *          generations are whole, and the context is: WW_BAD_ARGUMENT; WW_BAD_STATE (within a step,
- *          before ww_tensors_commit); WW_MISMATCH (other folders, named); WW_FILE_FAILED (named,
- *          with the rank and the system's words); WW_NO_MEMORY. Or a failure of communication,
- *          which breaks it, WW_TIMED_OUT ...: then the generation may count or not. */
+ *          before ww_tensors_commit); WW_MISMATCH (other folders, or a load, named);
+ *          WW_FILE_FAILED (named, with the rank and the system's words); WW_NO_MEMORY. Or a failure
+ *          of communication, which breaks it, WW_TIMED_OUT ...: then the generation may count or
+ *          not. */
 WW_API enum ww_status ww_checkpoint_save(struct ww_context *context, const char *folder);
 
 /* Takes over the newest generation that is whole on all ranks: residuals, momentum, counters of
@@ -66,9 +67,9 @@ WW_API enum ww_status ww_checkpoint_save(struct ww_context *context, const char 
  * Thread   as ww_checkpoint_save
  * Returns  WW_OK; else the context is as it was before, on all ranks: WW_BAD_ARGUMENT (attached
  *          bytes differ); WW_BAD_STATE; WW_MISMATCH (another model: names the first tensor that
- *          differs; another gradient_op; other folders); WW_UNSUPPORTED (a newer version wrote it);
- *          WW_FILE_FAILED (there is none, or none is whole); WW_NO_MEMORY. Or a failure of
- *          communication, which breaks the context: attached memory is undefined then. */
+ *          differs; another gradient_op; other folders, or a save); WW_UNSUPPORTED (a newer version
+ *          wrote it); WW_FILE_FAILED (there is none, or none is whole); WW_NO_MEMORY. Or a failure
+ *          of communication, which breaks the context: attached memory is undefined then. */
 WW_API enum ww_status ww_checkpoint_load(struct ww_context *context, const char *folder);
 
 /* What a folder holds, as far as its newest readable manifest tells: files are not looked at. */

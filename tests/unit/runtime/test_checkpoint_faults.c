@@ -574,6 +574,11 @@ static void call_wrongly(const struct ww_world *world, void *shared)
     check_words(ww_last_error(saver.context), "was given the folder", "/tmp", "rank 1", NULL);
     check_status(ww_checkpoint_load(saver.context, world->rank == 1 ? "/tmp" : stage->folder),
                  WW_MISMATCH);
+    check_status(world->rank == 1 ? ww_checkpoint_load(saver.context, stage->folder)
+                                  : ww_checkpoint_save(saver.context, stage->folder),
+                 WW_MISMATCH);
+    check_words(ww_last_error(saver.context), "rank 1", "called ww_checkpoint_load, rank 0",
+                "ww_checkpoint_save: all ranks make the same call", NULL);
     for (int i = 0; i < 5; i++) {
         check_status(ww_checkpoint_save(saver.context, stage->folder), WW_OK);
     }

@@ -201,7 +201,8 @@ static void match(struct message *posted)
 
 static bool is_lost(int rank)
 {
-    return paper.wires.lost && rank == paper.wires.dead && paper.ranks[rank].dead;
+    bool dead = rank == paper.wires.dead && paper.ranks[rank].dead;
+    return paper.wires.lost && (dead || paper.ranks[rank].done);
 }
 
 static enum ww_status tell_lost(int rank)
@@ -250,12 +251,23 @@ static int waits_for(void *fabric, const struct ww_flight *flight)
     return -1;
 }
 
+/* One that waits for its other end, which will not come. */
+static bool is_in_vain(const struct message *message, const struct flight *flight)
+{
+    return message->flight == flight && message->due_s == 0 && is_lost(message->end.peer);
+}
+
 static enum ww_status poll(void *fabric, struct ww_flight *flight)
 {
     struct flight *posted = flight->state;
+    (void)fabric;
     if (posted->left > 0) {
-        int peer = waits_for(fabric, flight);
-        return peer >= 0 && is_lost(peer) ? tell_lost(peer) : WW_PENDING;
+        for (int i = 0; i < paper.message_count; i++) {
+            if (is_in_vain(&paper.messages[i], posted)) {
+                return tell_lost(paper.messages[i].end.peer);
+            }
+        }
+        return WW_PENDING;
     }
     free(posted);
     paper.moved = true;
