@@ -18,9 +18,10 @@ unsigned cpu_features(void);
 /* For tests: only these features are reported from now on. ~0u undoes it. */
 void cpu_features_mask(unsigned mask);
 
-/* True where the processor's own instruction to copy strings is slow when the target lies a little
- * further into its page than the source does: AMD's (glibc's bug 30994). */
-bool cpu_strings_stall(void);
+/* True where copies by vectors, and by the processor's own instruction to copy strings, stall when
+ * the target lies a little further into its page than the source does: AMD's (of the second, see
+ * glibc's bug 30994). */
+bool cpu_copies_stall(void);
 
 /* Cores this process may run on, at least 1; whether the system tells at all. */
 int cpu_count(void);

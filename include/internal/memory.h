@@ -14,7 +14,8 @@ size_t memory_page_bytes(void);
 void *memory_reserve(size_t bytes);
 
 /* Copies between memory that does not overlap, as memcpy does. For callers' vectors and all else
- * that may have kilobytes: there memcpy takes 20 times as long on some processors (memory.c). */
+ * that may have kilobytes: there memcpy takes 20 times as long on some processors, where both lie
+ * as they often do (memory.c). */
 void memory_copy(void *into, const void *from, size_t bytes);
 
 /* The same for what nobody reads while it could still be in a cache: it goes past them where there

@@ -27,7 +27,7 @@ static unsigned detect(void)
     return features;
 }
 
-bool cpu_strings_stall(void)
+bool cpu_copies_stall(void)
 {
     return __builtin_cpu_is("amd");
 }
@@ -60,7 +60,7 @@ static unsigned detect(void)
     return CPU_NEON;
 }
 
-bool cpu_strings_stall(void)
+bool cpu_copies_stall(void)
 {
     return false;
 }
@@ -94,7 +94,7 @@ static unsigned detect(void)
     return 0;
 }
 
-bool cpu_strings_stall(void)
+bool cpu_copies_stall(void)
 {
     return false;
 }
