@@ -59,6 +59,15 @@ for line in '-b 8 -e 8 -n 2' '--overhead -n 10'; do
     grep -q 'No space left' "$folder/err" || complain "$line: no sentence about the full disk"
 done
 
+for command in bench plan report wires; do
+    for flag in --help --usage; do
+        "$wirewise" $command $flag >/dev/full 2>"$folder/err"
+        code=$?
+        [ "$code" -eq 5 ] || complain "$command $flag: exit code $code, expected 5, on a full disk"
+        grep -q 'No space left' "$folder/err" || complain "$command $flag: no sentence about it"
+    done
+done
+
 # A link stays a link, and the program's own output is written where it stands.
 ln -s "$folder/kept" "$folder/link"
 "$wirewise" bench -b 8 -e 8 -n 2 -J "$folder/link" >/dev/null || complain "a link is refused"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <wirewise/wirewise.h>
 
@@ -94,12 +95,25 @@ static int refuse(const char *typed)
     return EXIT_USAGE;
 }
 
+static bool returned; /* the command, having said what became of its output */
+
+/* Behind --help and --usage argp itself ends the program, whatever became of the text. */
+static void flush_help(void)
+{
+    if (!returned && command_flush("wirewise") != EXIT_FINE) {
+        _exit(EXIT_FAILED);
+    }
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
     char title[WORD_MAX + 16];
     snprintf(title, sizeof(title), "wirewise %s", command->name);
     argv[0] = title;
-    return command->run(argc, argv);
+    atexit(flush_help);
+    int code = command->run(argc, argv);
+    returned = true;
+    return code;
 }
 
 static int print_on_first(const char *word)
