@@ -62,14 +62,20 @@ static void run_ranks(rank_work *work, int *codes)
 
 /* ---- A context ------------------------------------------------------------------------------ */
 
-static int all_reduce(const struct ww_world *world)
+static struct ww_context *open_context(const struct ww_world *world, double timeout_s)
 {
     struct ww_config config = WW_CONFIG_INIT;
     struct ww_context *context = NULL;
     config.discover = false;
     config.calibrate = WW_CALIBRATE_OFF;
-    config.timeout_s = 30;
-    if (ww_context_create(world, &config, &context) != WW_OK) {
+    config.timeout_s = timeout_s;
+    return ww_context_create(world, &config, &context) == WW_OK ? context : NULL;
+}
+
+static int all_reduce(const struct ww_world *world)
+{
+    struct ww_context *context = open_context(world, 30);
+    if (context == NULL) {
         return 1;
     }
     float *values = malloc(COUNT * sizeof *values);
@@ -137,12 +143,8 @@ Test(env_processes, a_rank_that_is_killed_is_missed_by_all)
 /* Long before timeout_s. */
 static int reduce_until_death(const struct ww_world *world)
 {
-    struct ww_config config = WW_CONFIG_INIT;
-    struct ww_context *context = NULL;
-    config.discover = false;
-    config.calibrate = WW_CALIBRATE_OFF;
-    config.timeout_s = 1000;
-    if (ww_context_create(world, &config, &context) != WW_OK) {
+    struct ww_context *context = open_context(world, 1000);
+    if (context == NULL) {
         return 1;
     }
     float *values = calloc(COUNT, sizeof *values);
