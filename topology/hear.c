@@ -197,19 +197,17 @@ static void listen(struct meter *meter, struct suspect *suspect)
 {
     struct note *note = &meter->notes[NOTE_IN + (suspect - meter->suspects)];
     const struct ww_message message = {WW_RECEIVE, suspect->peer, note, sizeof *note};
+    log_hold_error(); /* that it cannot be heard is not what went wrong */
     suspect->listening = meter_post(meter, TAG_NOTES, &message, 1, &suspect->flight) == WW_OK;
+    log_release_error();
 }
 
-/* NULL = there are too many, this one is not listened to. */
 static struct suspect *suspect_of(struct meter *meter, int peer)
 {
     for (int i = 0; i < meter->suspect_count; i++) {
         if (meter->suspects[i].peer == peer) {
             return &meter->suspects[i];
         }
-    }
-    if (meter->suspect_count == SUSPECTS_MAX) {
-        return NULL;
     }
     struct suspect *suspect = &meter->suspects[meter->suspect_count++];
     *suspect = (struct suspect){.peer = peer};
@@ -223,9 +221,11 @@ static enum ww_status hear(struct meter *meter, struct suspect *suspect)
 {
     const struct calibration_setup *setup = meter->setup;
     struct note *note = &meter->notes[NOTE_IN + (suspect - meter->suspects)];
+    log_hold_error();
     enum ww_status polled = suspect->listening
                                 ? setup->transport->poll(setup->fabric, &suspect->flight)
                                 : WW_PENDING;
+    log_release_error();
     if (polled == WW_PENDING) {
         return WW_OK;
     }
