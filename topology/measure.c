@@ -30,7 +30,7 @@ enum ww_status meter_init(struct meter *meter, const struct calibration_setup *s
 {
     void *memory = NULL;
     size_t bytes = memory_bytes(setup);
-    *meter = (struct meter){.setup = setup, .silence = meter_silence(setup)};
+    *meter = (struct meter){.setup = setup, .silence = meter_silence(setup), .ended_peer = -1};
     meter->suspects = calloc((size_t)setup->topology->size, sizeof *meter->suspects);
     if (meter->suspects == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to listen to %d ranks", setup->topology->size);

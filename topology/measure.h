@@ -40,6 +40,7 @@ struct meter {
     struct telling *alive; /* its saying so, to each; hear.c's */
     bool settles;          /* nothing new is told */
     bool warned;
+    int ended_peer; /* found ended while it was awaited, -1 = none */
     uint64_t moves; /* messages done so far */
 };
 enum { NOTE_ALIVE, NOTE_FAILURE, NOTE_IN };

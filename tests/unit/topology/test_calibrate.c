@@ -330,6 +330,31 @@ Test(calibrate, all_that_live_hear_of_a_dead_peer, .timeout = 120)
     }
 }
 
+/* Long before timeout_s, and nobody blames those who gave up and ended meanwhile. */
+Test(calibrate, a_peer_whose_process_ended_is_named_soon, .timeout = 120)
+{
+    for (int dies_after = 0; dies_after < 200; dies_after += dies_after < 20 ? 3 : 19) {
+        struct paper_wires wires = paper_wires(5, 1);
+        wires.dead = 2;
+        wires.dies_after = dies_after;
+        wires.seen = true;
+        struct trial *trial = make_trial(&wires);
+        trial->timeout_s = 600;
+        int left = paper_run(&trial->wires, calibrate_one, trial, 30);
+        cr_expect_eq(left, 1, "%d left after %d posts", left, dies_after);
+        for (int rank = 0; rank < wires.size; rank++) {
+            cr_expect(rank == wires.dead || trial->status[rank] == WW_PEER_FAILED,
+                      "rank %d, %d posts: %d", rank, dies_after, (int)trial->status[rank]);
+        }
+        expect_line(WW_LOG_ERROR, "rank 2 (node3) is gone: its process ended while");
+        while (capture_take(WW_LOG_ERROR, "rank 2 (node3) is gone: its process ended") != NULL) {
+        }
+        cr_expect_str_empty(capture_unexpected(), "after %d posts:\n%s", dies_after,
+                            capture_unexpected());
+        free(trial);
+    }
+}
+
 /* Where the fabric tells that it is lost, all learn it at once, and the same: one that could not be
  * told would wait for WAITING_S and blame somebody who lives. Nor does anybody blame those who gave
  * up and ended meanwhile. */
