@@ -6,9 +6,9 @@
  *
  * Where one rank stops, all soon wait, most of them for somebody who waits, too. So whoever has
  * waited for some seconds tells all others that it is there, and listens to the one it waits for.
- * Only a rank that does not even say that is to blame; whoever finds out, or fails for another
- * reason, tells all others its sentence, which is theirs then. What was said for nothing is taken
- * in the end: the tags of notes are those of somebody's data later. */
+ * Only a rank that does not even say that, or whose process ended, is to blame; whoever finds out,
+ * or fails for another reason, tells all others its sentence, which is theirs then. What was said
+ * for nothing is taken in the end: the tags of notes are those of somebody's data later. */
 #include "measure.h"
 
 #include <stdio.h>
@@ -197,19 +197,17 @@ static void listen(struct meter *meter, struct suspect *suspect)
 {
     struct note *note = &meter->notes[NOTE_IN + (suspect - meter->suspects)];
     const struct ww_message message = {WW_RECEIVE, suspect->peer, note, sizeof *note};
+    log_hold_error(); /* that it cannot be heard is not what went wrong */
     suspect->listening = meter_post(meter, TAG_NOTES, &message, 1, &suspect->flight) == WW_OK;
+    log_release_error();
 }
 
-/* NULL = there are too many, this one is not listened to. */
 static struct suspect *suspect_of(struct meter *meter, int peer)
 {
     for (int i = 0; i < meter->suspect_count; i++) {
         if (meter->suspects[i].peer == peer) {
             return &meter->suspects[i];
         }
-    }
-    if (meter->suspect_count == SUSPECTS_MAX) {
-        return NULL;
     }
     struct suspect *suspect = &meter->suspects[meter->suspect_count++];
     *suspect = (struct suspect){.peer = peer};
@@ -223,9 +221,11 @@ static enum ww_status hear(struct meter *meter, struct suspect *suspect)
 {
     const struct calibration_setup *setup = meter->setup;
     struct note *note = &meter->notes[NOTE_IN + (suspect - meter->suspects)];
+    log_hold_error();
     enum ww_status polled = suspect->listening
                                 ? setup->transport->poll(setup->fabric, &suspect->flight)
                                 : WW_PENDING;
+    log_release_error();
     if (polled == WW_PENDING) {
         return WW_OK;
     }
@@ -244,6 +244,17 @@ static enum ww_status hear(struct meter *meter, struct suspect *suspect)
     return log_failure(status, "%s", note->sentence);
 }
 
+/* What a peer did last may be seen only after it is found ended: only who is still awaited the next
+ * time is gone. */
+static bool is_gone(struct meter *meter, int peer)
+{
+    const struct calibration_setup *setup = meter->setup;
+    bool before = meter->ended_peer == peer;
+    bool ended = setup->transport->ended != NULL && setup->transport->ended(setup->fabric, peer);
+    meter->ended_peer = ended ? peer : -1;
+    return ended && before;
+}
+
 enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
 {
     int own = meter->setup->topology->rank;
@@ -254,6 +265,11 @@ enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
     enum ww_status status = suspect == NULL ? WW_OK : hear(meter, suspect);
     if (status != WW_OK) {
         return status;
+    }
+    if (is_gone(meter, peer)) {
+        return log_failure(WW_PEER_FAILED,
+                           "rank %d (%s) is gone: its process ended while the wires were measured",
+                           peer, host_of(meter, peer));
     }
     bool alive = suspect != NULL && suspect->alive;
     if (silent_s < (alive ? meter->silence.waiting_s : meter->silence.most_s)) {

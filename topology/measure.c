@@ -19,21 +19,31 @@
 #define LONG_ENOUGH_S 0.005
 
 #define PIECES_BYTES (STREAM_WINDOW * PIECE_BYTES_MAX)
-#define MEMORY_BYTES (2 * PIECES_BYTES + NOTES * sizeof(struct note))
+
+static size_t memory_bytes(const struct calibration_setup *setup)
+{
+    size_t notes = NOTE_IN + (size_t)setup->topology->size;
+    return 2 * PIECES_BYTES + notes * sizeof(struct note);
+}
 
 enum ww_status meter_init(struct meter *meter, const struct calibration_setup *setup)
 {
     void *memory = NULL;
-    *meter = (struct meter){.setup = setup, .silence = meter_silence(setup)};
+    size_t bytes = memory_bytes(setup);
+    *meter = (struct meter){.setup = setup, .silence = meter_silence(setup), .ended_peer = -1};
+    meter->suspects = calloc((size_t)setup->topology->size, sizeof *meter->suspects);
+    if (meter->suspects == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to listen to %d ranks", setup->topology->size);
+    }
     if (setup->transport->reserve != NULL) {
-        enum ww_status status = setup->transport->reserve(setup->fabric, MEMORY_BYTES, &memory);
+        enum ww_status status = setup->transport->reserve(setup->fabric, bytes, &memory);
         if (status != WW_OK) {
             return status;
         }
-    } else if ((memory = memory_reserve(MEMORY_BYTES)) == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to measure wires: %zu bytes", MEMORY_BYTES);
+    } else if ((memory = memory_reserve(bytes)) == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to measure wires: %zu bytes", bytes);
     }
-    meter->out = memset(memory, 0, MEMORY_BYTES);
+    meter->out = memset(memory, 0, bytes);
     meter->in = meter->out + PIECES_BYTES;
     meter->notes = (struct note *)(void *)(meter->in + PIECES_BYTES);
     return WW_OK;
@@ -43,14 +53,16 @@ void meter_finish(struct meter *meter, bool failed)
 {
     const struct calibration_setup *setup = meter->setup;
     free(meter->alive);
+    free(meter->suspects);
     meter->alive = NULL;
+    meter->suspects = NULL;
     if (failed) {
         return;
     }
     if (meter->out != NULL && setup->transport->reserve != NULL) {
-        setup->transport->release(setup->fabric, meter->out, MEMORY_BYTES);
+        setup->transport->release(setup->fabric, meter->out, memory_bytes(setup));
     } else {
-        memory_release(meter->out, MEMORY_BYTES);
+        memory_release(meter->out, memory_bytes(setup));
     }
     meter->out = NULL;
 }

@@ -19,7 +19,6 @@ struct suspect {
     bool alive;
     struct ww_flight flight;
 };
-#define SUSPECTS_MAX 8
 
 /* How long a peer may say nothing. */
 struct silence {
@@ -34,16 +33,17 @@ struct meter {
     struct silence silence;
     unsigned char *out; /* what is sent, and what is received: STREAM_WINDOW pieces each */
     unsigned char *in;
-    struct note *notes; /* [NOTES], among them notes_in of each suspect */
-    struct suspect suspects[SUSPECTS_MAX];
+    struct note *notes;       /* from NOTE_IN on one of each suspect */
+    struct suspect *suspects; /* [size] */
     int suspect_count;
     bool says_alive;
     struct telling *alive; /* its saying so, to each; hear.c's */
     bool settles;          /* nothing new is told */
     bool warned;
+    int ended_peer; /* found ended while it was awaited, -1 = none */
     uint64_t moves; /* messages done so far */
 };
-enum { NOTE_ALIVE, NOTE_FAILURE, NOTE_IN, NOTES = NOTE_IN + SUSPECTS_MAX };
+enum { NOTE_ALIVE, NOTE_FAILURE, NOTE_IN };
 
 /* Memory for messages, touched. WW_OK, WW_NO_MEMORY, what reserve returns. */
 enum ww_status meter_init(struct meter *meter, const struct calibration_setup *setup);

@@ -127,7 +127,7 @@ struct mapping {
     pid_t pid;
     int references;
     bool own;    /* the arena of this process: its ranks are threads */
-    bool by_pid; /* it was found by its owner's number, which hence means the same here */
+    bool by_pid; /* its owner's number means the same to system calls here */
 };
 
 /* By way of /proc. */

@@ -121,6 +121,17 @@ static int proc_open(const struct card *card, int *fd)
     return *fd < 0 ? errno : 0;
 }
 
+/* True where that process, found under /proc, has the same number for system calls: in a namespace
+ * of processes whose /proc is another one's it does not. */
+static bool number_is_ours(pid_t pid)
+{
+    char path[64];
+    struct stat own, its;
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", pid);
+    return stat("/proc/self/ns/pid", &own) == 0 && stat(path, &its) == 0 &&
+           own.st_dev == its.st_dev && own.st_ino == its.st_ino;
+}
+
 int mapping_open(const struct card *card, struct mapping **mapping)
 {
     int error = 0, fd = -1;
@@ -134,7 +145,7 @@ int mapping_open(const struct card *card, struct mapping **mapping)
         error = mapping_make(card, fd, &found);
     }
     if (error == 0 && fd >= 0) {
-        found->by_pid = true;
+        found->by_pid = number_is_ours(card->pid);
     }
     arena_unlock();
     if (fd >= 0) {

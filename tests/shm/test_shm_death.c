@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_shm_death.c: ranks that die or leave early. */
+#define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "internal/clock.h"
@@ -166,6 +168,36 @@ static void four_fates(struct rank *rank)
 Test(shm_death, who_ended_is_told_from_who_only_stands_still)
 {
     ranks_run(4, four_fates, NULL);
+}
+
+/* Rank 1 has a namespace of processes of its own, and sees its host's under /proc. */
+static void number_elsewhere(struct rank *rank)
+{
+    if (rank->number == 1) {
+        int state = 0;
+        rank_check(unshare(CLONE_NEWPID) == 0, "unshare");
+        pid_t child = fork();
+        if (child > 0) {
+            waitpid(child, &state, 0);
+            rank_check(state == 0, "state %d", state);
+            return;
+        }
+    }
+    void *fabric = rank_open(rank, 0);
+    rank_check(!shm->ended(fabric, 1 - rank->number), "rank %d is here", 1 - rank->number);
+    rank_meet(rank);
+    shm->close(fabric, false);
+    if (rank->number == 1) {
+        _exit(0);
+    }
+}
+
+Test(shm_death, a_number_of_another_namespace_tells_nothing)
+{
+    if (geteuid() != 0) {
+        skip_test("only root can make a namespace");
+    }
+    ranks_run(2, number_elsewhere, NULL);
 }
 
 /* Rank 0 sends what fits the ring, closes, and ends. */

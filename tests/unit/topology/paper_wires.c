@@ -257,6 +257,12 @@ static bool is_in_vain(const struct message *message, const struct flight *fligh
     return message->flight == flight && message->due_s == 0 && is_lost(message->end.peer);
 }
 
+static bool has_ended(void *fabric, int peer)
+{
+    (void)fabric;
+    return paper.wires.seen && (paper.ranks[peer].dead || paper.ranks[peer].done);
+}
+
 static enum ww_status poll(void *fabric, struct ww_flight *flight)
 {
     struct flight *posted = flight->state;
@@ -275,7 +281,7 @@ static enum ww_status poll(void *fabric, struct ww_flight *flight)
 }
 
 const struct ww_transport paper_transport = {
-    .name = "paper", .post = post, .poll = poll, .waits_for = waits_for};
+    .name = "paper", .post = post, .poll = poll, .waits_for = waits_for, .ended = has_ended};
 
 /* ---- Time --------------------------------------------------------------------------------- */
 

@@ -31,6 +31,7 @@ struct paper_wires {
     double held_s;  /* then it goes on; 0 = never */
     bool lost;      /* posts to the dead rank fail then, and so do polls that wait for it; and to
                        ranks that came to their end, but what they said before is heard */
+    bool seen;      /* nothing fails, but the fabric knows which ranks ended */
 };
 
 /* A port of 1 Gbit/s, 20 us, no jitter, bursts of 128 KiB, nobody slow or dead. */

@@ -330,34 +330,69 @@ Test(calibrate, all_that_live_hear_of_a_dead_peer, .timeout = 120)
     }
 }
 
-/* Where the fabric tells that it is lost, all learn it at once, and the same: one that could not be
- * told would wait for WAITING_S and blame somebody who lives. Nor does anybody blame those who gave
- * up and ended meanwhile. */
-Test(calibrate, all_that_live_hear_of_a_lost_peer_at_once, .timeout = 120)
+/* Long before timeout_s, and nobody blames those who gave up and ended meanwhile. */
+Test(calibrate, a_peer_whose_process_ended_is_named_soon, .timeout = 120)
 {
-    for (int dies_after = 0; dies_after < 400; dies_after += dies_after < 20 ? 1 : 19) {
+    for (int dies_after = 0; dies_after < 200; dies_after += dies_after < 20 ? 3 : 19) {
         struct paper_wires wires = paper_wires(5, 1);
         wires.dead = 2;
         wires.dies_after = dies_after;
-        wires.lost = true;
+        wires.seen = true;
         struct trial *trial = make_trial(&wires);
-        int left = paper_run(&trial->wires, calibrate_one, trial, 9);
+        trial->timeout_s = 600;
+        int left = paper_run(&trial->wires, calibrate_one, trial, 30);
         cr_expect_eq(left, 1, "%d left after %d posts", left, dies_after);
         for (int rank = 0; rank < wires.size; rank++) {
             cr_expect(rank == wires.dead || trial->status[rank] == WW_PEER_FAILED,
                       "rank %d, %d posts: %d", rank, dies_after, (int)trial->status[rank]);
         }
-        int sentences = 0;
-        while (capture_take(WW_LOG_ERROR, "rank 2 is lost") != NULL) {
-            sentences++;
-        }
-        cr_expect_geq(sentences, wires.size - 1, "%d ranks name it after %d posts", sentences,
-                      dies_after);
-        while (capture_take(WW_LOG_ERROR, "is lost") != NULL) { /* what they heard of at first */
+        expect_line(WW_LOG_ERROR, "rank 2 (node3) is gone: its process ended while");
+        while (capture_take(WW_LOG_ERROR, "rank 2 (node3) is gone: its process ended") != NULL) {
         }
         cr_expect_str_empty(capture_unexpected(), "after %d posts:\n%s", dies_after,
                             capture_unexpected());
         free(trial);
+    }
+}
+
+/* Where the fabric tells that it is lost, all learn it at once, and the same: one that could not be
+ * told would wait for WAITING_S and blame somebody who lives. Nor does anybody blame those who gave
+ * up and ended meanwhile. */
+static void lose_a_peer(int size, int dead, int dies_after)
+{
+    struct paper_wires wires = paper_wires(size, 1);
+    wires.dead = dead;
+    wires.dies_after = dies_after;
+    wires.lost = true;
+    struct trial *trial = make_trial(&wires);
+    int left = paper_run(&trial->wires, calibrate_one, trial, 9);
+    cr_expect_eq(left, 1, "%d of %d left after %d posts", left, size, dies_after);
+    for (int rank = 0; rank < size; rank++) {
+        cr_expect(rank == dead || trial->status[rank] == WW_PEER_FAILED, "rank %d, %d posts: %d",
+                  rank, dies_after, (int)trial->status[rank]);
+    }
+    char sentence[32];
+    int sentences = 0;
+    snprintf(sentence, sizeof sentence, "rank %d is lost", dead);
+    while (capture_take(WW_LOG_ERROR, sentence) != NULL) {
+        sentences++;
+    }
+    cr_expect_geq(sentences, size - 1, "%d of %d ranks name it after %d posts", sentences, size,
+                  dies_after);
+    while (capture_take(WW_LOG_ERROR, "is lost") != NULL) { /* what they heard of at first */
+    }
+    cr_expect_str_empty(capture_unexpected(), "after %d posts:\n%s", dies_after,
+                        capture_unexpected());
+    free(trial);
+}
+
+Test(calibrate, all_that_live_hear_of_a_lost_peer_at_once, .timeout = 120)
+{
+    for (int dies_after = 0; dies_after < 400; dies_after += dies_after < 20 ? 1 : 19) {
+        lose_a_peer(5, 2, dies_after);
+    }
+    for (int dies_after = 0; dies_after < 60; dies_after += 7) {
+        lose_a_peer(16, 12, dies_after);
     }
 }
 
