@@ -134,11 +134,6 @@ struct ww_transport {
     enum ww_status (*fetch)(void *fabric, int peer, uint64_t from, void *into, size_t bytes);
     bool (*fetches)(void *fabric);
 
-    /* True when the process of `peer` is known to have ended, in good order or not: what it did not
-     * write or send before never comes. Takes microseconds: it is asked now and then while nothing
-     * moves. NULL = nobody can tell. */
-    bool (*ended)(void *fabric, int peer);
-
     /* Memory for the program's own buffers, which ranks of this host see: zero, aligned to 4096
      * (to 2 MiB, on huge pages where the kernel allows, from 2 MiB on). It stays valid beyond any
      * fabric, until deallocate. Any thread. WW_OK; WW_NO_MEMORY; WW_UNSUPPORTED while no fabric of
@@ -146,6 +141,11 @@ struct ww_transport {
      * any memory is seen. */
     enum ww_status (*allocate)(size_t bytes, void **memory);
     void (*deallocate)(void *memory, size_t bytes);
+
+    /* True when the process of `peer` is known to have ended, in good order or not: what it did not
+     * write or send before never comes. Takes microseconds: it is asked now and then while nothing
+     * moves. NULL = nobody can tell. */
+    bool (*ended)(void *fabric, int peer);
 };
 
 #ifdef __cplusplus

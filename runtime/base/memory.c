@@ -103,16 +103,22 @@ static void lines_copy(uint8_t *into, const uint8_t *from, size_t bytes)
     }
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define line_store_past _mm_storeu_si128 /* which these look at, unlike streaming stores */
+#else
+#define line_store_past _mm_stream_si128
+#endif
+
 /* `into` begins a line: what goes past the caches is gathered and written by the line. */
 static void lines_copy_past(uint8_t *into, const uint8_t *from, size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += LINE_BYTES) {
         struct line line = line_load(from + at);
         __m128i *vecs = (void *)(into + at);
-        _mm_stream_si128(vecs, line.a);
-        _mm_stream_si128(vecs + 1, line.b);
-        _mm_stream_si128(vecs + 2, line.c);
-        _mm_stream_si128(vecs + 3, line.d);
+        line_store_past(vecs, line.a);
+        line_store_past(vecs + 1, line.b);
+        line_store_past(vecs + 2, line.c);
+        line_store_past(vecs + 3, line.d);
     }
     _mm_sfence(); /* else a flag that is set behind it could be seen first */
 }

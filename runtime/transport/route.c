@@ -463,7 +463,8 @@ static bool route_fetches(void *self)
 static bool route_ended(void *self, int peer)
 {
     const struct part *memory = &((struct route *)self)->part[MEMORY];
-    return memory->transport != NULL && memory->transport->ended(memory->fabric, peer);
+    return memory->transport != NULL && memory->transport->ended != NULL &&
+           memory->transport->ended(memory->fabric, peer);
 }
 
 /* Shared memory of the process; refused by itself where no fabric has opened it. */

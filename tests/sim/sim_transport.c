@@ -606,6 +606,12 @@ static bool fetches(void *self)
     return true;
 }
 
+static bool ended(void *self, int peer)
+{
+    const struct fabric *fabric = self;
+    return fabric->sim->options.tells_ended && fabric->sim->fabrics[peer].dead;
+}
+
 static void counters(void *self, struct ww_traffic *traffic)
 {
     const struct fabric *fabric = self;
@@ -787,4 +793,5 @@ const struct ww_transport sim_transport_seen = {SLOTS,
                                                 .share = share,
                                                 .view = view,
                                                 .fetch = fetch,
-                                                .fetches = fetches};
+                                                .fetches = fetches,
+                                                .ended = ended};

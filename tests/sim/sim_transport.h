@@ -30,6 +30,7 @@ struct sim_options {
     int dying_rank;       /* -1 = none */
     uint64_t dies_at_ns;  /* UINT64_MAX = not by time */
     int dies_after_posts; /* of data; -1 = not by posts */
+    bool tells_ended;     /* whoever sees the dead one's memory can ask whether it lives */
 };
 
 /* Two levels (1 us, 10 GB/s and 20 us, 1 GB/s), jitter as large as the latency, nobody slow or

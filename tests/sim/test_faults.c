@@ -270,6 +270,7 @@ Test(faults, a_rank_whose_memory_is_seen_dies_and_all_others_are_told)
             struct cluster_options options = fault_options(7, seed);
             options.sim.dying_rank = (int)(seed % 7);
             options.sim.dies_at_ns = seed * 10000;
+            options.sim.tells_ended = seed % 4 == 1;
             struct job job = job_of(COLLECTIVE_ALL_REDUCE, algorithms[a]->name, 30000);
             cluster_options_suit(&options, &job);
             struct cluster *cluster = cluster_create(&options);
@@ -278,7 +279,16 @@ Test(faults, a_rank_whose_memory_is_seen_dies_and_all_others_are_told)
             cr_expect(cluster_run(cluster, 2 * TIMEOUT_S + 2), "%s, seed %llu: somebody waits",
                       job.algorithm, (unsigned long long)seed);
             for (int rank = 0; rank < 7; rank++) {
-                deaths += cluster->members[rank].status < 0;
+                const struct member *member = &cluster->members[rank];
+                deaths += member->status < 0;
+                bool told = member->status == WW_PEER_FAILED &&
+                            strstr(member->sentence, "its process ended") != NULL &&
+                            (double)member->ended_ns < 1.0 * NS_PER_S;
+                cr_expect(!options.sim.tells_ended || rank == options.sim.dying_rank ||
+                              member->status == WW_OK || told,
+                          "%s, seed %llu: rank %d: %s after %.3f s: \"%s\"", job.algorithm,
+                          (unsigned long long)seed, rank, ww_status_name(member->status),
+                          (double)member->ended_ns / NS_PER_S, member->sentence);
             }
             expect_all_told(cluster, (double)options.sim.dies_at_ns / NS_PER_S,
                             options.sim.dying_rank);
