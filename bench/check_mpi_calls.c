@@ -18,29 +18,6 @@ struct trial {
     int rank;
 };
 
-static size_t count_wrong(const struct trial *trial)
-{
-    const struct pattern *pattern = &trial->pattern;
-    const struct call *call = &trial->call;
-    size_t wrong = 0;
-    switch (trial->collective->outcome) {
-    case OUTCOME_REDUCED:
-        return pattern_wrong_sums(pattern, 0, call->count, call->output);
-    case OUTCOME_REDUCED_SHARE:
-        return pattern_wrong_sums(pattern, (size_t)trial->rank * call->count, call->count,
-                                  call->output);
-    case OUTCOME_COPIED:
-        return pattern_wrong_copies(pattern, call->root, 0, call->count, call->output);
-    case OUTCOME_GATHERED:
-        for (int rank = 0; rank < pattern->size; rank++) {
-            size_t offset = (size_t)rank * call->count * ww_type_bytes(call->type);
-            wrong += pattern_wrong_copies(pattern, rank, 0, call->count,
-                                          (char *)call->output + offset);
-        }
-    }
-    return wrong;
-}
-
 static int try(struct trial *trial, size_t bytes)
 {
     struct call *call = &trial->call;
@@ -56,7 +33,8 @@ static int try(struct trial *trial, size_t bytes)
     pattern_fill(&trial->pattern, trial->rank, 0, shape.input_count,
                  (char *)call->output + first * type_bytes);
     bool done = mpi_run(collective->outcome, call);
-    size_t wrong = count_wrong(trial);
+    size_t wrong = pattern_wrong(&trial->pattern, collective->outcome, trial->rank, call,
+                                 call->output);
     if (!done || wrong > 0) {
         fprintf(stderr, "FAILED: %s, type %d, op %d, %zu elements on rank %d: %zu are wrong\n",
                 collective->mpi_function, (int)call->type, (int)call->op, call->count, trial->rank,

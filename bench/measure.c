@@ -73,27 +73,6 @@ static void fill_placed(struct meter *meter, const struct job *job, bool in_plac
     }
 }
 
-static size_t count_wrong(const struct meter *meter, const struct job *job, const char *output)
-{
-    struct pattern pattern = pattern_of(meter, job);
-    size_t count = job->shape.count;
-    size_t wrong = 0;
-    switch (meter->options->collective->outcome) {
-    case OUTCOME_REDUCED:
-        return pattern_wrong_sums(&pattern, 0, count, output);
-    case OUTCOME_REDUCED_SHARE:
-        return pattern_wrong_sums(&pattern, (size_t)meter->world.rank * count, count, output);
-    case OUTCOME_COPIED:
-        return pattern_wrong_copies(&pattern, meter->options->root, 0, count, output);
-    case OUTCOME_GATHERED:
-        for (int rank = 0; rank < meter->world.size; rank++) {
-            size_t offset = (size_t)rank * count * ww_type_bytes(job->type);
-            wrong += pattern_wrong_copies(&pattern, rank, 0, count, output + offset);
-        }
-    }
-    return wrong;
-}
-
 void measure_run(const struct meter *meter, const struct job *job, const struct call *call)
 {
     const struct collective *collective = meter->options->collective;
@@ -114,7 +93,9 @@ uint64_t measure_check(const struct meter *meter, const struct job *job, const s
         job->shape.output_count > 0) {
         output[0] ^= 1;
     }
-    return team_sum(&meter->world, count_wrong(meter, job, output));
+    struct pattern pattern = pattern_of(meter, job);
+    return team_sum(&meter->world, pattern_wrong(&pattern, meter->options->collective->outcome,
+                                                 meter->world.rank, call, output));
 }
 
 /* Returns the seconds of a warm call on the slowest rank: all ranks must get the same number of

@@ -233,3 +233,24 @@ size_t pattern_wrong_copies(const struct pattern *pattern, int rank, size_t firs
     }
     return wrong;
 }
+
+size_t pattern_wrong(const struct pattern *pattern, enum outcome outcome, int rank,
+                     const struct call *call, const void *values)
+{
+    size_t count = call->count;
+    size_t wrong = 0;
+    switch (outcome) {
+    case OUTCOME_REDUCED:
+        return pattern_wrong_sums(pattern, 0, count, values);
+    case OUTCOME_REDUCED_SHARE:
+        return pattern_wrong_sums(pattern, (size_t)rank * count, count, values);
+    case OUTCOME_COPIED:
+        return pattern_wrong_copies(pattern, call->root, 0, count, values);
+    case OUTCOME_GATHERED:
+        for (int peer = 0; peer < pattern->size; peer++) {
+            size_t offset = (size_t)peer * count * ww_type_bytes(call->type);
+            wrong += pattern_wrong_copies(pattern, peer, 0, count, (const char *)values + offset);
+        }
+    }
+    return wrong;
+}

@@ -9,6 +9,8 @@
 
 #include <wirewise/wirewise.h>
 
+#include "cases.h"
+
 struct pattern {
     enum ww_type type;
     enum ww_op op;
@@ -30,5 +32,9 @@ size_t pattern_wrong_sums(const struct pattern *pattern, size_t first, size_t co
 /* ... or of one rank's vector. */
 size_t pattern_wrong_copies(const struct pattern *pattern, int rank, size_t first, size_t count,
                             const void *values);
+
+/* How many of the values that such a call left on `rank` do. `values` begin with its output. */
+size_t pattern_wrong(const struct pattern *pattern, enum outcome outcome, int rank,
+                     const struct call *call, const void *values);
 
 #endif

@@ -490,8 +490,7 @@ static bool goes_past(const struct engine *engine, const struct run_request *req
     }
     bool apart = !in_place && collective != COLLECTIVE_BROADCAST;
     double touched = (double)output_bytes(request) + (apart ? (double)input_bytes(request) : 0);
-    double caches = topology->cache_bytes > 0 ? topology->cache_bytes : CACHE_BYTES_USUAL;
-    return touched * topology->local_size >= caches;
+    return touched * topology->local_size >= cache_bytes_or_usual(topology->cache_bytes);
 }
 
 /* All ranks read the same notices and come to the same choice. */

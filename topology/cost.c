@@ -117,17 +117,16 @@ struct wires wires_assumed(const struct topology *topology)
         }
     }
     /* A server's core: 50 GB/s copied in its cache; memory of 15 to 25 GB/s a core. */
-    wires.memory = (struct memory_cost){
-        .await_s = 0.15e-6,
-        .action_s = 0.02e-6, /* 7 ns measured, and the clock */
-        .copy_byte_s = 0.02e-9,
-        .sum_byte_s = 0.012e-9,
-        .far_byte_s = 0.012e-9,
-        .ram_byte_s = 0.03e-9,
-        .fetch_s = 0.5e-6,        /* a system call and a page looked up */
-        .fetch_byte_s = 0.065e-9, /* 16 GB/s at 1 MiB */
-        .cache_bytes = topology->cache_bytes > 0 ? topology->cache_bytes : CACHE_BYTES_USUAL,
-        .spread = SPREAD_MEMORY,
-        .source = COST_ASSUMED};
+    wires.memory = (struct memory_cost){.await_s = 0.15e-6,
+                                        .action_s = 0.02e-6, /* 7 ns measured, and the clock */
+                                        .copy_byte_s = 0.02e-9,
+                                        .sum_byte_s = 0.012e-9,
+                                        .far_byte_s = 0.012e-9,
+                                        .ram_byte_s = 0.03e-9,
+                                        .fetch_s = 0.5e-6, /* a system call and a page looked up */
+                                        .fetch_byte_s = 0.065e-9, /* 16 GB/s at 1 MiB */
+                                        .cache_bytes = cache_bytes_or_usual(topology->cache_bytes),
+                                        .spread = SPREAD_MEMORY,
+                                        .source = COST_ASSUMED};
     return wires;
 }

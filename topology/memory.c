@@ -302,7 +302,7 @@ static enum ww_status find_crew(struct crew *crew)
 /* Own memory, as far as the share of time lets it be touched. */
 static enum ww_status take_memory(struct crew *crew, double cache_bytes, double share_s)
 {
-    double cache = cache_bytes > 0 ? cache_bytes : CACHE_BYTES_USUAL;
+    double cache = cache_bytes_or_usual(cache_bytes);
     double part = cache / (2.0 * crew->count * crew->count);
     crew->part_bytes = part > (double)PART_BYTES ? PART_BYTES : (size_t)part;
     crew->part_bytes = crew->part_bytes / PART_LEAST * PART_LEAST;
@@ -398,7 +398,7 @@ static enum ww_status greet(struct crew *crew, struct greeting *own)
 static enum ww_status crew_work(struct crew *crew, double cache_bytes, double share_s,
                                 struct memory_record *record)
 {
-    double cache = cache_bytes > 0 ? cache_bytes : CACHE_BYTES_USUAL;
+    double cache = cache_bytes_or_usual(cache_bytes);
     bool far = (double)crew->touched_bytes * crew->count >= FAR_CACHES_LEAST * cache;
     enum ww_status status = meet(crew);
     record->copy_byte_s = time_alone(crew, copy_block, ALONE_SHARE * share_s) / BLOCK_BYTES;

@@ -55,11 +55,14 @@ enum level_kind {
 };
 extern const char *const level_kind_names[LEVEL_KINDS]; /* "cache" ... "host" ... "network" */
 
+/* What is reckoned with: 0 stands for the caches of a host that nobody knows. */
+static inline double cache_bytes_or_usual(double cache_bytes)
+{
+    return cache_bytes > 0 ? cache_bytes : 32e6;
+}
+
 /* Where the ranks are. Each message crosses the wires of one level: that of the innermost unit
  * which both ranks share. */
-/* Of a host whose caches nobody knows. */
-#define CACHE_BYTES_USUAL 32e6
-
 struct topology {
     int rank;
     int size;

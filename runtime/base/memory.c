@@ -91,35 +91,53 @@ static inline struct line line_load(const uint8_t *from)
                          _mm_loadu_si128(vecs + 2), _mm_loadu_si128(vecs + 3)};
 }
 
-static void lines_copy(uint8_t *into, const uint8_t *from, size_t bytes)
+/* How vectors are stored. An argument: only inlining makes straight code of it. */
+typedef void store(__m128i *into, __m128i vec);
+
+static inline void store_near(__m128i *into, __m128i vec)
 {
-    for (size_t at = 0; at < bytes; at += LINE_BYTES) {
-        struct line line = line_load(from + at);
-        __m128i *vecs = (void *)(into + at);
-        _mm_storeu_si128(vecs, line.a);
-        _mm_storeu_si128(vecs + 1, line.b);
-        _mm_storeu_si128(vecs + 2, line.c);
-        _mm_storeu_si128(vecs + 3, line.d);
-    }
+    _mm_storeu_si128(into, vec);
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define line_store_past _mm_storeu_si128 /* which these look at, unlike streaming stores */
+
+/* These do not look at streaming stores. */
+static inline void store_past(__m128i *into, __m128i vec)
+{
+    store_near(into, vec);
+}
+
 #else
-#define line_store_past _mm_stream_si128
+
+/* `into` is aligned, and whole lines are written: they are gathered and go past the caches. */
+static inline void store_past(__m128i *into, __m128i vec)
+{
+    _mm_stream_si128(into, vec);
+}
+
 #endif
 
-/* `into` begins a line: what goes past the caches is gathered and written by the line. */
-static void lines_copy_past(uint8_t *into, const uint8_t *from, size_t bytes)
+static inline __attribute__((always_inline)) void lines_move(uint8_t *into, const uint8_t *from,
+                                                             size_t bytes, store *store_vec)
 {
     for (size_t at = 0; at < bytes; at += LINE_BYTES) {
         struct line line = line_load(from + at);
         __m128i *vecs = (void *)(into + at);
-        line_store_past(vecs, line.a);
-        line_store_past(vecs + 1, line.b);
-        line_store_past(vecs + 2, line.c);
-        line_store_past(vecs + 3, line.d);
+        store_vec(vecs, line.a);
+        store_vec(vecs + 1, line.b);
+        store_vec(vecs + 2, line.c);
+        store_vec(vecs + 3, line.d);
     }
+}
+
+static void lines_copy(uint8_t *into, const uint8_t *from, size_t bytes)
+{
+    lines_move(into, from, bytes, store_near);
+}
+
+static void lines_copy_past(uint8_t *into, const uint8_t *from, size_t bytes)
+{
+    lines_move(into, from, bytes, store_past);
     _mm_sfence(); /* else a flag that is set behind it could be seen first */
 }
 
