@@ -320,6 +320,13 @@ enum ww_status engine_fail(struct engine *engine, enum ww_status status, const c
     return engine->status;
 }
 
+void engine_leave(struct engine *engine, const char *sentence)
+{
+    if (engine->status == WW_OK) {
+        gate_leave(engine->gate, engine->oldest, sentence);
+    }
+}
+
 size_t engine_area_bytes(int runs)
 {
     return board_area_bytes(runs > 0 ? runs : ENGINE_RUNS_MAX);

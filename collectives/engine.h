@@ -190,6 +190,11 @@ uint64_t engine_moves(const struct engine *engine);
 void engine_call_roll(struct engine *engine);
 int engine_unanswered(const struct engine *engine, int *ranks, int most);
 
+/* This rank starts nothing more here: peers that would go on without it fail with WW_MISMATCH and
+ * this sentence, those that do not are left alone. Once; the engine is good for engine_destroy
+ * then. */
+void engine_leave(struct engine *engine, const char *sentence);
+
 /* Makes the engine fail now: tells the peers why, and closes the fabric, so that the callers'
  * memory is theirs again. The first failure stays, and so does the thread's latest error. Returns
  * the first. */

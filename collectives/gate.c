@@ -27,6 +27,7 @@
 enum message_kind {
     MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from rank 0 of a star: all agree */
     MESSAGE_FAILED,            /* the sender gave up: status and text say why */
+    MESSAGE_LEFT,              /* the sender starts no collective from `number` on */
     MESSAGE_ROLL_CALL,         /* answer, if you can */
     MESSAGE_HERE               /* the answer */
 };
@@ -83,11 +84,14 @@ struct gate {
     uint64_t passed;
     uint64_t limit;          /* collectives that whoever gave up had done: more will not be */
     const struct peer *news; /* who says so; NULL = nobody */
+    struct message left;     /* by the first to leave: `number` was done there, as with a limit */
+    int left_rank;           /* -1 = nobody left */
     int depth;
     uint64_t ahead; /* a peer passes only what this rank announced, and announces depth more */
     struct signature *own;       /* [depth] by number */
     struct outgoing *announcing; /* [depth] */
     struct outgoing verdict;     /* rank 0 of a star */
+    struct outgoing leaving;
     struct message failure;
     bool failure_told;
     int waits_for;
@@ -270,20 +274,32 @@ static enum ww_status hear_failure(struct gate *gate, struct peer *peer)
     return WW_PENDING;
 }
 
-static enum ww_status tell_news(const struct gate *gate)
+/* Whoever leaves is still there: it may give up yet. */
+static void hear_leaving(struct gate *gate, const struct peer *peer)
 {
-    const struct peer *peer = gate->news;
-    const struct message *news = &peer->incoming;
+    if (gate->left_rank < 0 || peer->incoming.number < gate->left.number) {
+        gate->left = peer->incoming;
+        gate->left_rank = peer->rank;
+    }
+}
+
+/* What a rank said of itself becomes a failure here. */
+static enum ww_status pass_on(const struct gate *gate, const struct message *said, int rank)
+{
     char text[TEXT_BYTES];
-    memcpy(text, news->text, sizeof text);
+    memcpy(text, said->text, sizeof text);
     text[sizeof text - 1] = '\0'; /* never trust a peer's terminator */
-    bool shared = news->status == WW_MISMATCH || news->status == WW_TIMED_OUT;
-    enum ww_status status = shared ? (enum ww_status)news->status : WW_PEER_FAILED;
+    bool shared = said->status == WW_MISMATCH || said->status == WW_TIMED_OUT;
+    enum ww_status status = shared ? (enum ww_status)said->status : WW_PEER_FAILED;
     if (strstr(text, GATE_REPORTED) != NULL) {
         return log_failure(status, "%s", text); /* passed on: who saw it first is named already */
     }
-    return log_failure(status, "rank %d (%s)" GATE_REPORTED "%s", peer->rank,
-                       host_of(gate, peer->rank), text);
+    return log_failure(status, "rank %d (%s)" GATE_REPORTED "%s", rank, host_of(gate, rank), text);
+}
+
+static enum ww_status tell_news(const struct gate *gate)
+{
+    return pass_on(gate, &gate->news->incoming, gate->news->rank);
 }
 
 static void answer(struct gate *gate, struct peer *peer)
@@ -322,6 +338,9 @@ static enum ww_status take_in(struct gate *gate, struct peer *peer)
         return hear_announcement(gate, peer);
     case MESSAGE_FAILED:
         return hear_failure(gate, peer);
+    case MESSAGE_LEFT:
+        hear_leaving(gate, peer);
+        return WW_OK;
     case MESSAGE_ROLL_CALL:
         hear_presence(peer); /* who asks is there, too */
         answer(gate, peer);
@@ -572,6 +591,20 @@ static bool may_pass(struct gate *gate)
     return gate->passed < gate->limit && all_announced(gate) && outgoing_free(gate, &gate->verdict);
 }
 
+/* What is announced here next will never be done, once so many are: whoever would have to take part
+ * gave up, or left. */
+static enum ww_status judge_hope(const struct gate *gate, uint64_t done)
+{
+    if (gate->announced == done) {
+        return WW_OK;
+    }
+    if (done >= gate->limit) {
+        return tell_news(gate);
+    }
+    bool without = gate->left_rank >= 0 && done >= gate->left.number;
+    return without ? pass_on(gate, &gate->left, gate->left_rank) : WW_OK;
+}
+
 enum ww_status gate_advance(struct gate *gate, uint64_t done, uint64_t *passed)
 {
     enum ww_status status = gate->status;
@@ -585,8 +618,7 @@ enum ww_status gate_advance(struct gate *gate, uint64_t done, uint64_t *passed)
         }
     }
     *passed = gate->passed;
-    bool hopeless = gate->announced > done && done >= gate->limit;
-    return fail(gate, status == WW_OK && hopeless ? tell_news(gate) : status);
+    return fail(gate, status == WW_OK ? judge_hope(gate, done) : status);
 }
 
 bool gate_has_room(struct gate *gate)
@@ -773,6 +805,19 @@ int gate_silent(const struct gate *gate)
     return -1;
 }
 
+void gate_leave(struct gate *gate, uint64_t done, const char *sentence)
+{
+    struct message *message = &gate->leaving.message;
+    if (gate->status != WW_OK || message->kind == MESSAGE_LEFT) {
+        return;
+    }
+    *message = (struct message){.kind = MESSAGE_LEFT, .status = WW_MISMATCH, .number = done};
+    snprintf(message->text, TEXT_BYTES, "%s", sentence);
+    log_hold_error(); /* a peer that is lost is found elsewhere */
+    post_to_all(gate, &gate->leaving);
+    log_release_error();
+}
+
 /* To each peer by itself: that one is lost keeps the word from nobody else. Once is enough, and its
  * memory stays as it is. */
 static void post_failure(struct gate *gate, uint64_t done, enum ww_status status,
@@ -875,6 +920,7 @@ enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
     made->depth = depth;
     made->ahead = 2 * (uint64_t)depth;
     made->limit = UINT64_MAX;
+    made->left_rank = -1;
     made->waits_for = -1;
     enum ww_status status = allocate(made);
     if (status != WW_OK) {

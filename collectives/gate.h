@@ -65,8 +65,8 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
                              const struct luggage *luggage);
 
 /* Advances. done: how many collectives are done here. *passed = how many all ranks agreed on so
- * far. WW_OK, or the failure: a mismatch, the fabric's error, or a peer's bad news, once all is
- * done here that was done there, and more was announced. Never blocks. */
+ * far. WW_OK, or the failure: a mismatch, the fabric's error, or that a peer gave up or left, once
+ * all is done here that was done there, and more was announced. Never blocks. */
 enum ww_status gate_advance(struct gate *gate, uint64_t done, uint64_t *passed);
 
 /* A peer gave up: what it had done may still be done here, nothing else passes. */
@@ -107,6 +107,10 @@ int gate_unanswered(const struct gate *gate, int *ranks, int most);
 /* After a roll call: a rank that is silent and that somebody waits for, as far as this rank hears
  * (in a star only rank 0 hears of all); -1 when there is none. */
 int gate_silent(const struct gate *gate);
+
+/* Tells the peers that this rank starts nothing more, and why: those that announce more than it has
+ * done fail with WW_MISMATCH and the sentence; what it had done they can do as well. Once. */
+void gate_leave(struct gate *gate, uint64_t done, const char *sentence);
 
 /* Tells the peers that this rank gave up, why, and after how many collectives that were done, so
  * that they need not wait for their timeout. */

@@ -2,6 +2,7 @@
  * call.c: single collectives, run here and now by the calling thread. */
 #include "call.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -186,12 +187,11 @@ static enum ww_status prepare(struct ww_context *context, const struct call *cal
 #define CLOCK_EVERY 16
 
 /* Without a thread whoever waits here moves the buckets too, those that come late as well: another
- * rank may wait for one of them before it comes. Not at the farewell, when they are abandoned. */
+ * rank may wait for one of them before it comes. */
 static void advance_step(struct ww_context *context)
 {
     bool may_move = atomic_load(&context->step.open) || delayed_is_on(context);
-    if (context->thread == NULL && may_move &&
-        context->latest_call.request.label != GATE_LABEL_FAREWELL) {
+    if (context->thread == NULL && may_move) {
         uint64_t now_ns = clock_now_ns();
         step_advance(context, &now_ns); /* its failure is the context's */
     }
@@ -204,13 +204,43 @@ static struct pulse pulse_of(struct ww_context *context, struct engine *engine)
     return (struct pulse){engine_wait(engine), engine_moves(engine) + of_step};
 }
 
+/* Whoever waits so long for others at the farewell tells those that it makes no more steps: they
+ * may wait for it in one. Sooner, and ranks that leave a step together would not do so in peace. */
+#define FAREWELL_NS UINT64_C(1000000000)
+
+static void leave_steps(struct ww_context *context, uint64_t since_ns)
+{
+    if (clock_now_ns() - since_ns < FAREWELL_NS) {
+        return;
+    }
+    bool amid = atomic_load(&context->step.open);
+    char sentence[160];
+    snprintf(sentence, sizeof sentence,
+             "it called ww_context_destroy %s step %" PRIu64 ", where others %s",
+             amid ? "amid" : "behind", context->step.number,
+             amid ? "wait for it" : "go on: do all ranks make as many steps?");
+    engine_leave(context->steps.engine, sentence);
+}
+
+/* Buckets move while this rank waits; at the farewell (since_ns) they are abandoned. */
+static void serve_steps(struct ww_context *context, uint64_t since_ns)
+{
+    if (since_ns == 0) {
+        advance_step(context);
+    } else {
+        leave_steps(context, since_ns);
+    }
+}
+
 static enum ww_status finish(struct ww_context *context, struct engine *engine, bool few)
 {
     struct patience patience = {.crowded = context->crowded};
+    bool parts = context->latest_call.request.label == GATE_LABEL_FAREWELL;
+    uint64_t parting_ns = parts ? clock_now_ns() : 0;
     enum ww_status status = engine_advance(engine, few ? 0 : clock_now_ns());
     for (unsigned turn = 1; status == WW_PENDING; turn++) {
         patience_spend(&patience, pulse_of(context, engine));
-        advance_step(context);
+        serve_steps(context, parting_ns);
         enum ww_status failure = atomic_load(&context->failure);
         if (failure != WW_OK) { /* another thread's: a step of this context failed */
             return engine_fail(engine, failure, ww_last_error(context));

@@ -238,8 +238,9 @@ WW_API enum ww_status ww_context_create(const struct ww_world *world,
                                         struct ww_context **context);
 
 /* Ends a context: all ranks call it, before MPI_Finalize. A step under way is abandoned, and so are
- * delayed results on their way, of which a warning tells the number. NULL is fine. After a failure
- * it does not wait for other ranks. Frees the context's tensors. */
+ * delayed results on their way, of which a warning tells the number. Peers that wait for this rank
+ * in such a step, or in one more, fail with WW_MISMATCH a second later. NULL is fine. After a
+ * failure it does not wait for other ranks. Frees the context's tensors. */
 WW_API void ww_context_destroy(struct ww_context *context);
 
 /* -1 for NULL. */

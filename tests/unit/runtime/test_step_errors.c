@@ -143,6 +143,52 @@ Test(step_errors, a_step_under_way_is_abandoned_by_destroy)
     }
 }
 
+/* Rank 0 leaves amid step 1, or behind it, while the others make step 1, or step 2. */
+struct leaving {
+    enum ww_progress progress;
+    bool amid;
+};
+
+static void leave_alone(const struct ww_world *world, void *shared)
+{
+    const struct leaving *leaving = shared;
+    struct trainer trainer;
+    trainer_begin(&trainer, world, leaving->progress, 60);
+    struct ww_context *context = trainer.context;
+    for (int step = leaving->amid ? 1 : 0; step < 2; step++) {
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_tensor_start(trainer.c, trainer.values[2]), WW_OK);
+        if (world->rank == 0 && leaving->amid) {
+            break;
+        }
+        check_status(ww_tensor_start(trainer.a, trainer.values[0]), WW_OK);
+        check_status(ww_tensor_start(trainer.b, trainer.values[1]), WW_OK);
+        bool alone = step == 1;
+        check_status(ww_step_end(context, NULL), alone ? WW_MISMATCH : WW_OK);
+        if (alone) {
+            check_words(ww_last_error(context), "rank 0 (",
+                        leaving->amid
+                            ? "it called ww_context_destroy amid step 1, where others wait"
+                            : "it called ww_context_destroy behind step 1, where others go "
+                              "on: do all ranks make as many steps?");
+        }
+        if (world->rank == 0) {
+            break;
+        }
+    }
+    ww_context_destroy(context);
+}
+
+Test(step_errors, a_rank_that_leaves_alone_is_named)
+{
+    for (int mode = 0; mode < 4; mode++) {
+        struct leaving leaving = {mode % 2 == 0 ? WW_PROGRESS_INLINE : WW_PROGRESS_THREAD,
+                                  mode < 2};
+        world_run(mode + 2, leave_alone, &leaving);
+        world_forgive();
+    }
+}
+
 /* ---- Missing tensors -------------------------------------------------------------------- */
 
 /* A peer may have given up by now. */
