@@ -17,7 +17,7 @@
 /* A run that is done, but nobody told the time yet. */
 struct lesson {
     struct tuner *tuner;
-    size_t bytes;
+    struct tuned_case which;
     enum tuned_way way;
     uint64_t begin_ns; /* 0 = none */
 };
@@ -395,6 +395,11 @@ static struct tuner *tuner_of(struct engine *engine, const struct run_request *r
     return &engine->tuners[request->plan->collective][is_in_place(request)];
 }
 
+static struct tuned_case case_of(const struct run_request *request)
+{
+    return (struct tuned_case){vector_bytes(request, false), request->input, request->output};
+}
+
 /* Tells peers where this rank's memory lies. */
 static struct notice make_notice(struct engine *engine, const struct run_request *request,
                                  const uint8_t *places)
@@ -415,8 +420,8 @@ static struct notice make_notice(struct engine *engine, const struct run_request
         notice.output = notice.viewed ? keys[1] : notice.output;
     }
     if (is_tuned(engine, request)) {
-        notice.way = tuner_choose(tuner_of(engine, request), vector_bytes(request, false),
-                                  ways_of(request));
+        struct tuned_case which = case_of(request);
+        notice.way = tuner_choose(tuner_of(engine, request), &which, ways_of(request));
     }
     return notice;
 }
@@ -554,7 +559,7 @@ static void keep_lesson(struct engine *engine, const struct run *run, uint64_t n
     if (is_tuned(engine, request) && request->plan != request->viewed.plan) {
         engine->lesson = (struct lesson){
             .tuner = tuner_of(engine, request),
-            .bytes = vector_bytes(request, false),
+            .which = case_of(request),
             .way = (enum tuned_way)board_place(engine->board, 0, number)->notice.way,
             .begin_ns = run->passed_ns};
     }
@@ -564,7 +569,7 @@ void engine_learn(struct engine *engine, uint64_t now_ns)
 {
     const struct lesson *lesson = &engine->lesson;
     if (lesson->begin_ns != 0 && now_ns > lesson->begin_ns) {
-        tuner_note(lesson->tuner, lesson->bytes, lesson->way, now_ns - lesson->begin_ns);
+        tuner_note(lesson->tuner, &lesson->which, lesson->way, now_ns - lesson->begin_ns);
     }
     engine->lesson.begin_ns = 0;
 }

@@ -15,17 +15,75 @@
 /* An earlier way is left only for a clear gain. */
 #define MARGIN 0.95
 
-static struct tuned *class_of(struct tuner *tuner, size_t bytes)
+/* Buffers that come again have each way tried so often, one pair of them after the other. That
+ * takes a quarter of the calls at most, and with each pair half as much, until one turns out to be
+ * unlike the rest. */
+#define OWN_TURNS 2
+#define GAIN_MOST 0.25
+#define GAIN_LEAST (1.0 / 512)
+#define CREDIT_MOST (OWN_TURNS * (TUNED_WAYS - 1))
+
+static unsigned class_of(size_t bytes)
 {
-    return &tuner->classes[bytes == 0 ? 0 : 63 - __builtin_clzl(bytes)];
+    return bytes == 0 ? 0 : 63 - (unsigned)__builtin_clzl(bytes);
 }
 
-static enum tuned_way best_of(const struct tuned *tuned, unsigned ways)
+/* ---- Of one pair of buffers --------------------------------------------------------------- */
+
+static bool are_those(const struct tuned_buffers *buffers, const struct tuned_case *which)
+{
+    return buffers->key.input == which->input && buffers->key.output == which->output &&
+           class_of(buffers->key.bytes) == class_of(which->bytes);
+}
+
+/* Takes the place of others with the same hash. */
+static struct tuned_buffers *buffers_of(struct tuner *tuner, const struct tuned_case *which)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)which->input ^ (uint64_t)(uintptr_t)which->output * 3;
+    hash = (hash + class_of(which->bytes)) * UINT64_C(0x9e3779b97f4a7c15); /* golden ratio */
+    struct tuned_buffers *buffers = &tuner->buffers[hash >> 58];
+    if (!are_those(buffers, which)) {
+        *buffers = (struct tuned_buffers){.key = *which};
+    }
+    return buffers;
+}
+
+/* How often they have yet to be tried in other ways than `best`. */
+static int missing_trials(const struct tuned_buffers *buffers, unsigned ways, enum tuned_way best)
+{
+    int missing = 0;
+    for (unsigned way = 0; way < TUNED_WAYS; way++) {
+        bool counts = (ways >> way & 1) != 0 && way != best;
+        missing += counts ? OWN_TURNS - buffers->tries[way] : 0;
+    }
+    return missing;
+}
+
+static enum tuned_way untried(const struct tuned_buffers *buffers, unsigned ways,
+                              enum tuned_way best)
+{
+    unsigned way = 0;
+    while ((ways >> way & 1) == 0 || way == best || buffers->tries[way] == OWN_TURNS) {
+        way++;
+    }
+    return (enum tuned_way)way;
+}
+
+/* ---- Of both ------------------------------------------------------------------------------ */
+
+/* What these buffers took counts, else what all did. */
+static double known_ns(const struct tuned *tuned, const struct tuned_buffers *buffers, unsigned way)
+{
+    return buffers->tries[way] > 0 ? buffers->ns[way] : tuned->ns[way];
+}
+
+static enum tuned_way best_of(const struct tuned *tuned, const struct tuned_buffers *buffers,
+                              unsigned ways)
 {
     enum tuned_way best = TUNED_STAGED;
     for (unsigned way = TUNED_STAGED + 1; way < TUNED_WAYS; way++) {
-        bool known = (ways >> way & 1) != 0 && tuned->ns[way] > 0;
-        if (known && tuned->ns[way] < MARGIN * tuned->ns[best]) {
+        double ns = known_ns(tuned, buffers, way);
+        if ((ways >> way & 1) != 0 && ns > 0 && ns < MARGIN * known_ns(tuned, buffers, best)) {
             best = (enum tuned_way)way;
         }
     }
@@ -45,33 +103,70 @@ static enum tuned_way nth_way(unsigned ways, uint32_t index, enum tuned_way but)
     return (enum tuned_way)way;
 }
 
-enum tuned_way tuner_choose(struct tuner *tuner, size_t bytes, unsigned ways)
+/* The way that these buffers are to be tried in now, TUNED_WAYS = none. */
+static enum tuned_way own_trial(struct tuned *tuned, struct tuned_buffers *buffers, unsigned ways,
+                                enum tuned_way best)
 {
-    struct tuned *tuned = class_of(tuner, bytes);
+    static const struct tuned_buffers none;
+    int missing = missing_trials(buffers, ways, best);
+    if (missing == 0 && buffers->begun) {
+        bool odd = best != best_of(tuned, &none, ways);
+        tuned->gain = odd ? GAIN_MOST : tuned->gain;
+        buffers->begun = false;
+    }
+    if (missing == 0 || buffers->tries[best] < OWN_TURNS || tuned->credit < missing) {
+        return TUNED_WAYS;
+    }
+    if (!buffers->begun) {
+        buffers->begun = true;
+        tuned->gain = tuned->gain / 2 > GAIN_LEAST ? tuned->gain / 2 : GAIN_LEAST;
+    }
+    tuned->credit -= 1;
+    return untried(buffers, ways, best);
+}
+
+enum tuned_way tuner_choose(struct tuner *tuner, const struct tuned_case *which, unsigned ways)
+{
+    struct tuned *tuned = &tuner->classes[class_of(which->bytes)];
     uint32_t turn = tuned->turns++;
     uint32_t count = (uint32_t)__builtin_popcount(ways);
     if (turn < count * FIRST_TURNS) {
         return nth_way(ways, turn / FIRST_TURNS, TUNED_WAYS);
     }
-    enum tuned_way best = best_of(tuned, ways);
+    struct tuned_buffers *buffers = buffers_of(tuner, which);
+    enum tuned_way best = best_of(tuned, buffers, ways);
+    enum tuned_way own = own_trial(tuned, buffers, ways, best);
+    if (own != TUNED_WAYS) {
+        return own;
+    }
     uint32_t trial = turn / TRY_EVERY;
     if (count == 1 || turn % TRY_EVERY != 0) {
         return best;
     }
     enum tuned_way other = nth_way(ways, trial % (count - 1), best);
-    bool far = tuned->ns[other] > FAR_BEHIND * tuned->ns[best];
+    bool far = known_ns(tuned, buffers, other) > FAR_BEHIND * known_ns(tuned, buffers, best);
     return far && trial / (count - 1) % TRY_RARELY != 0 ? best : other;
 }
 
-void tuner_note(struct tuner *tuner, size_t bytes, enum tuned_way way, uint64_t ns)
+static void blend(double *known, double time, bool first)
 {
-    struct tuned *tuned = class_of(tuner, bytes);
-    double *known = &tuned->ns[way];
-    double time = (double)ns / (double)(bytes > 0 ? bytes : 1);
-    if (*known == 0 || tuned->turns <= TUNED_WAYS * FIRST_TURNS) {
+    if (*known == 0 || first) {
         *known = *known == 0 || time < *known ? time : *known;
     } else {
         time = time < JUMP_MOST * *known ? time : JUMP_MOST * *known;
         *known += WEIGHT * (time - *known);
     }
+}
+
+void tuner_note(struct tuner *tuner, const struct tuned_case *which, enum tuned_way way,
+                uint64_t ns)
+{
+    struct tuned *tuned = &tuner->classes[class_of(which->bytes)];
+    struct tuned_buffers *buffers = buffers_of(tuner, which);
+    double time = (double)ns / (double)(which->bytes > 0 ? which->bytes : 1);
+    blend(&tuned->ns[way], time, tuned->turns <= TUNED_WAYS * FIRST_TURNS);
+    blend(&buffers->ns[way], time, buffers->tries[way] < OWN_TURNS);
+    tuned->gain = tuned->gain == 0 ? GAIN_MOST : tuned->gain;
+    tuned->credit += tuned->credit < CREDIT_MOST ? tuned->gain : 0;
+    buffers->tries[way] += buffers->tries[way] < OWN_TURNS;
 }
