@@ -449,6 +449,30 @@ static enum ww_status announce(struct engine *engine, const struct run *run)
     return gate_announce(engine->gate, &signature, &luggage);
 }
 
+static void prepare(struct engine *engine, struct run *run, const struct run_request *request,
+                    uint64_t number)
+{
+    size_t index = run_index(engine, number);
+    run_prepare(run, request, engine->kernels, places_of(engine, index), engine->place_bytes,
+                1 + (int)index * ENGINE_WINDOW_MAX);
+}
+
+/* Where announcements are messages, and nothing but they is waited for. Nobody asks for what was
+ * sent before it has passed the gate, so calls that do not match are found as ever. */
+static enum ww_status send_ahead(struct engine *engine, struct run *run)
+{
+    const struct run_request *request = &run->request;
+    run->ahead = !gate_shows_values(engine->gate) && !request->with_announcement &&
+                 !request->elsewhere && !request->plan->coded && request->viewed.plan == NULL &&
+                 !engine_is_tuned(request);
+    if (!run->ahead) {
+        return WW_OK;
+    }
+    struct run_request asked = *request;
+    prepare(engine, run, &asked, engine->started);
+    return run_send_ahead(run, &engine->space);
+}
+
 enum ww_status engine_start(struct engine *engine, const struct run_request *request,
                             uint64_t *number)
 {
@@ -464,6 +488,9 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
     struct run *run = &engine->runs[run_index(engine, engine->started)];
     run->request = *request;
     enum ww_status status = announce(engine, run);
+    if (status == WW_OK) {
+        status = send_ahead(engine, run);
+    }
     if (status != WW_OK) {
         return engine_fail(engine, status, log_last_error());
     }
@@ -541,12 +568,12 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
         engine->space.moves++;
         return;
     }
-    struct run_request request = run->request;
-    choose_way(engine, &request, number);
-    size_t index = run_index(engine, number);
-    run_prepare(run, &request, engine->kernels, places_of(engine, index), engine->place_bytes,
-                1 + (int)index * ENGINE_WINDOW_MAX);
-    run->past = goes_past(engine, &request);
+    if (!run->ahead) {
+        struct run_request request = run->request;
+        choose_way(engine, &request, number);
+        prepare(engine, run, &request, number);
+    }
+    run->past = goes_past(engine, &run->request);
     run_see(run, &engine->space, number);
     run_planned_bytes(run, engine->topology, engine->planned);
     run->state = RUN_MOVING;

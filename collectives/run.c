@@ -17,14 +17,21 @@ static int word_of(const struct place *place)
 
 /* ---- Running one segment ---------------------------------------------------------------- */
 
-/* Fills space->messages with the round's; empty slices do not travel. */
+#define SENDS (1U << ACTION_SEND)
+#define RECEIVES (1U << ACTION_RECEIVE)
+
+/* Fills space->messages with the round's, of these kinds; empty slices do not travel. */
 static enum ww_status gather_messages(struct workspace *space, const struct run *run,
-                                      const struct place *place, const struct action *actions,
-                                      uint32_t count, int *filled)
+                                      const struct place *place, const struct round *round,
+                                      unsigned kinds, int *filled)
 {
     const struct plan *plan = run->request.plan;
+    const struct action *actions = &plan->actions[round->first + round->awaits + round->locals];
     *filled = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < round->messages; i++) {
+        if ((kinds >> actions[i].kind & 1) == 0) {
+            continue;
+        }
         struct span span = run_span(run, place, &actions[i].slice);
         struct ww_message message = {.kind = actions[i].kind == ACTION_SEND ? WW_SEND : WW_RECEIVE,
                                      .peer = actions[i].peer,
@@ -57,6 +64,12 @@ static bool peers_are_there(const struct workspace *space, const struct run *run
     return true;
 }
 
+static enum ww_status post(struct workspace *space, const struct place *place, int count,
+                           struct ww_flight *flight)
+{
+    return space->transport->post(space->fabric, place->tag, false, space->messages, count, flight);
+}
+
 /* What is awaited, local actions, then the messages: WW_PENDING when something is outstanding. */
 static enum ww_status begin_round(struct workspace *space, struct run *run, struct place *place)
 {
@@ -68,18 +81,33 @@ static enum ww_status begin_round(struct workspace *space, struct run *run, stru
         return WW_PENDING;
     }
     int count = 0;
+    unsigned kinds = place->ahead ? RECEIVES : RECEIVES | SENDS;
     enum ww_status status = run_locals(space, run, place, actions, round->locals);
     if (status == WW_OK) {
-        status = gather_messages(space, run, place, actions + round->locals, round->messages,
-                                 &count);
+        status = gather_messages(space, run, place, round, kinds, &count);
     }
-    if (status != WW_OK || count == 0) {
-        return status;
+    if (status == WW_OK && count > 0) {
+        status = post(space, place, count, &place->flight);
+        place->posted = status == WW_OK;
     }
-    status = space->transport->post(space->fabric, place->tag, false, space->messages, count,
-                                    &place->flight);
-    place->posted = status == WW_OK;
-    return status == WW_OK ? WW_PENDING : status;
+    place->begun = status == WW_OK;
+    return status;
+}
+
+/* WW_OK once the round's messages are done. */
+static enum ww_status poll_round(struct workspace *space, struct place *place)
+{
+    enum ww_status status = WW_OK;
+    if (place->posted) {
+        status = space->transport->poll(space->fabric, &place->flight);
+        place->posted = status == WW_PENDING;
+    }
+    if (status == WW_OK && place->ahead) {
+        status = space->transport->poll(space->fabric, &place->ahead_flight);
+        place->ahead = status == WW_PENDING;
+        place->flight.wait = place->ahead_flight.wait;
+    }
+    return status;
 }
 
 /* Says so to the peers that see this rank. */
@@ -87,6 +115,7 @@ static void end_round(struct workspace *space, const struct run *run, struct pla
 {
     const struct plan *plan = run->request.plan;
     place->round++;
+    place->begun = false;
     place->awaited = 0;
     space->moves++;
     if (plan->seen_count > 0) {
@@ -100,28 +129,17 @@ static void end_round(struct workspace *space, const struct run *run, struct pla
 /* Takes a segment as far as it goes: WW_OK at its end, WW_PENDING, or an error. */
 static enum ww_status advance_place(struct workspace *space, struct run *run, struct place *place)
 {
-    while (true) {
-        if (place->posted) {
-            enum ww_status status = space->transport->poll(space->fabric, &place->flight);
-            if (status != WW_OK) {
-                return status;
-            }
-            place->posted = false;
-            end_round(space, run, place);
-        }
-        if (place->round == run->request.plan->round_count) {
-            return WW_OK;
-        }
-        enum ww_status status = begin_round(space, run, place);
+    while (place->round < run->request.plan->round_count) {
+        enum ww_status status = place->begun ? WW_OK : begin_round(space, run, place);
         if (status == WW_OK) {
-            end_round(space, run, place);
-        } else if (status != WW_PENDING) {
+            status = poll_round(space, place);
+        }
+        if (status != WW_OK) {
             return status;
         }
-        if (status == WW_PENDING && !place->posted) {
-            return WW_PENDING; /* a peer is awaited */
-        }
+        end_round(space, run, place);
     }
+    return WW_OK;
 }
 
 /* ---- Running one collective ------------------------------------------------------------- */
@@ -130,7 +148,9 @@ void run_place_segment(struct run *run, struct place *place)
 {
     bool last = run->next_segment + 1 == run->slicing.segments;
     place->busy = true;
+    place->begun = false;
     place->posted = false;
+    place->ahead = false;
     place->round = 0;
     place->awaited = 0;
     place->wild_rank = -1;
@@ -143,6 +163,50 @@ void run_place_segment(struct run *run, struct place *place)
 static size_t next_place(const struct run *run, size_t place)
 {
     return place + 1 == (size_t)run->request.window ? 0 : place + 1;
+}
+
+/* What goes ahead lies at the peers until they ask for it: more than fabrics keep for that
+ * (a few KiB to 64 KiB) would gain nothing. */
+#define AHEAD_BYTES ((size_t)32 << 10)
+
+/* Whether all that the round sends is what the caller handed in, whatever comes before. */
+static bool sends_input_only(const struct plan *plan, const struct round *round)
+{
+    const struct action *actions = &plan->actions[round->first + round->awaits + round->locals];
+    bool only = true;
+    for (uint32_t i = 0; i < round->messages; i++) {
+        uint16_t slot = actions[i].slice.slot;
+        bool given = slot == SLOT_INPUT || (slot == SLOT_OUTPUT && round->locals == 0);
+        only = only && (actions[i].kind != ACTION_SEND || given);
+    }
+    return only;
+}
+
+static bool are_few(const struct ww_message *messages, int count)
+{
+    bool few = true;
+    for (int i = 0; i < count; i++) {
+        few = few && messages[i].bytes <= AHEAD_BYTES;
+    }
+    return few;
+}
+
+enum ww_status run_send_ahead(struct run *run, struct workspace *space)
+{
+    const struct plan *plan = run->request.plan;
+    if (run->slicing.segments == 0 || plan->round_count == 0 || plan->rounds[0].awaits > 0 ||
+        !sends_input_only(plan, &plan->rounds[0])) {
+        return WW_OK;
+    }
+    struct place *place = &run->places[run->oldest_place];
+    int count = 0;
+    run_place_segment(run, place);
+    enum ww_status status = gather_messages(space, run, place, &plan->rounds[0], SENDS, &count);
+    if (status == WW_OK && count > 0 && are_few(space->messages, count)) {
+        status = post(space, place, count, &place->ahead_flight);
+        place->ahead = status == WW_OK;
+    }
+    return status;
 }
 
 /* Segments end in order: what ended early waits for the ones before it. */
@@ -260,10 +324,11 @@ static int peer_of_place(const struct run *run, const struct workspace *space,
                          const struct place *place)
 {
     const struct plan *plan = run->request.plan;
-    if (place->posted) {
+    if (place->begun) {
+        const struct ww_flight *flight = place->posted ? &place->flight : &place->ahead_flight;
         return space->transport->waits_for == NULL
                    ? -1
-                   : space->transport->waits_for(space->fabric, &place->flight);
+                   : space->transport->waits_for(space->fabric, flight);
     }
     const struct round *round = &plan->rounds[place->round];
     bool awaits = place->round < plan->round_count && place->awaited < round->awaits;

@@ -13,7 +13,9 @@
 /* One place of a run's window: a segment on its way through the plan. */
 struct place {
     bool busy;
-    bool posted; /* the round's messages are under way */
+    bool begun;  /* the round's local actions are done, its messages posted */
+    bool posted; /* these are under way */
+    bool ahead;  /* what the first round sends is under way, since before the gate */
     uint32_t round;
     uint32_t awaited; /* peers of the round that are far enough */
     uint64_t uses;    /* segments that went through here before, in all runs */
@@ -23,6 +25,7 @@ struct place {
     uint8_t *scratch;
     int tag;
     struct ww_flight flight;
+    struct ww_flight ahead_flight;
     int wild_rank; /* the lowest that a frame of this segment named so far, -1 = none */
 };
 
@@ -58,7 +61,8 @@ struct run {
     bool shares; /* chunk c is rank c's share: chunks lie request.count elements apart */
     size_t element_bytes;
     reduce_kernel *reduce;
-    bool past; /* the output is written past the caches */
+    bool past;  /* the output is written past the caches */
+    bool ahead; /* it is set up already, and what its first round sends was posted */
     double scale;
     const struct codec *codec; /* NULL where the plan is not coded */
     bool heads_travel;         /* frames differ in length */
@@ -201,6 +205,10 @@ void run_announced(struct run *run, struct workspace *space, const struct kernel
  * first_tag    of the tags that belong to this run's places */
 void run_prepare(struct run *run, const struct run_request *request, const struct kernels *kernels,
                  uint8_t *scratch, size_t place_bytes, int first_tag);
+
+/* Posts what the first round sends, if that is little and only what the caller handed in: it waits
+ * at the peers until they have passed the gate as well, so the gate costs no time of its own. */
+enum ww_status run_send_ahead(struct run *run, struct workspace *space);
 
 /* The next segment comes to this place. */
 void run_place_segment(struct run *run, struct place *place);

@@ -47,12 +47,12 @@ static int scatter(struct plan_writer *writer, const struct task *task, bool kee
     return step;
 }
 
-/* Step k: part me - k leaves, part me - 1 - k arrives in its place. */
-static int gather(struct plan_writer *writer, const struct task *task, int step)
+/* Step k: part me - k leaves, the own one from slot `own`, part me - 1 - k arrives in its place. */
+static int gather(struct plan_writer *writer, const struct task *task, int step, uint16_t own)
 {
     for (int k = 0; k < task->count - 1; k++, step++) {
         plan_send(writer, step, next_rank(task),
-                  task_slice(task, SLOT_OUTPUT, part_at(task, -k), 1));
+                  task_slice(task, k == 0 ? own : SLOT_OUTPUT, part_at(task, -k), 1));
         plan_receive(writer, step, previous_rank(task),
                      task_slice(task, SLOT_OUTPUT, part_at(task, -1 - k), 1));
     }
@@ -64,7 +64,7 @@ static int write_all_reduce(struct plan_writer *writer, const struct task *task)
     if (task->count == 1) {
         return task_alone(writer, task, 1);
     }
-    return gather(writer, task, scatter(writer, task, true));
+    return gather(writer, task, scatter(writer, task, true), SLOT_OUTPUT);
 }
 
 static int write_reduce_scatter(struct plan_writer *writer, const struct task *task)
@@ -80,7 +80,7 @@ static int write_all_gather(struct plan_writer *writer, const struct task *task)
     uint32_t me = (uint32_t)task->me;
     plan_copy(writer, task->step, task_slice(task, SLOT_OUTPUT, me, 1),
               task_slice(task, SLOT_INPUT, me, 1));
-    return gather(writer, task, task->step) + 1;
+    return gather(writer, task, task->step, SLOT_INPUT) + 1;
 }
 
 const struct algorithm algorithm_ring = {

@@ -29,6 +29,7 @@ struct sim_message {
     uint8_t *snapshot;          /* sends: the contents when they were posted */
     struct flight *flight;      /* NULL once it need not be told: buffered, or closed */
     int index;                  /* in flight->messages */
+    uint64_t arrival_ns;        /* of what travels before it is asked for; 0 = once it is */
     bool lost;                  /* its rank or the peer died on the way: it will never arrive */
     struct sim_message *behind; /* in its queue, while it waits for its other end */
 };
@@ -72,7 +73,7 @@ struct queue {
     uint64_t key; /* 0 = unused entry */
     struct sim_message *head;
     struct sim_message *tail;
-    uint64_t last_arrival_ns;
+    uint64_t last_due_ns;
 };
 
 struct sim {
@@ -257,7 +258,7 @@ static void detach(struct sim_message *message, enum ww_status status)
 
 /* ---- Meeting ------------------------------------------------------------------------------ */
 
-static uint64_t arrival_of(struct sim *sim, struct queue *queue, const struct sim_message *send)
+static uint64_t arrival_of(struct sim *sim, const struct sim_message *send)
 {
     struct fabric *from = &sim->fabrics[send->rank];
     int level = from->peer_level[send->peer];
@@ -268,12 +269,7 @@ static uint64_t arrival_of(struct sim *sim, struct queue *queue, const struct si
     uint64_t busy = (uint64_t)(factor * link->ns_per_byte * (double)send->bytes);
     uint64_t jitter = link->jitter_ns == 0 ? 0 : draw(sim) % (link->jitter_ns + 1);
     from->port_free_ns[level] = start + busy;
-    uint64_t arrival = start + busy + 1 + (uint64_t)(factor * (double)(link->latency_ns + jitter));
-    if (arrival <= queue->last_arrival_ns) {
-        arrival = queue->last_arrival_ns + 1; /* in order within one (pair, tag) */
-    }
-    queue->last_arrival_ns = arrival;
-    return arrival;
+    return start + busy + 1 + (uint64_t)(factor * (double)(link->latency_ns + jitter));
 }
 
 static void refuse(struct sim *sim, struct sim_message *send, struct sim_message *receive)
@@ -293,7 +289,13 @@ static void meet(struct sim *sim, struct queue *queue, struct sim_message *send,
         refuse(sim, send, receive);
         return;
     }
-    calendar_add(&sim->calendar, arrival_of(sim, queue, send), send, receive);
+    uint64_t arrival = send->arrival_ns > 0 ? send->arrival_ns : arrival_of(sim, send);
+    uint64_t due = arrival > sim->now_ns ? arrival : sim->now_ns + 1;
+    if (due <= queue->last_due_ns) {
+        due = queue->last_due_ns + 1; /* in order within one (pair, tag) */
+    }
+    queue->last_due_ns = due;
+    calendar_add(&sim->calendar, due, send, receive);
 }
 
 static void enter(struct sim *sim, struct sim_message *message)
@@ -436,6 +438,7 @@ static enum ww_status post(void *self, int tag, bool control, const struct ww_me
     for (int i = 0; i < count; i++) {
         struct sim_message *message = posted->messages[i];
         if (message->kind == WW_SEND && message->bytes <= sim->options.eager_bytes) {
+            message->arrival_ns = arrival_of(sim, message);
             detach(message, WW_OK);
         }
         enter(sim, message);

@@ -341,6 +341,62 @@ Test(results, more_ranks_than_talk_directly_give_the_same_results)
     }
 }
 
+/* How many times the latency between hosts passes before the last rank is done. */
+static double latencies_of(const struct job *job, int size)
+{
+    struct cluster_options options = cluster_options(size, sim_seed(7));
+    options.ranks_per_host = 1;
+    options.sim.eager_bytes = 65536;
+    options.sim.links[1] = (struct sim_link){.latency_ns = 1000000, .ns_per_byte = 0.01};
+    struct cluster *cluster = cluster_create(&options);
+    struct exercise exercise = exercise_init(cluster, job);
+    exercise_start_all(&exercise);
+    cr_expect(cluster_run(cluster, LIMIT_S));
+    expect_fine(cluster, job->algorithm);
+    expect_result(&exercise);
+    uint64_t ended_ns = 0;
+    for (int rank = 0; rank < size; rank++) {
+        uint64_t own_ns = cluster->members[rank].ended_ns;
+        ended_ns = own_ns > ended_ns ? own_ns : ended_ns;
+    }
+    exercise_finish(&exercise);
+    cluster_destroy(cluster);
+    return (double)ended_ns / 1e6;
+}
+
+Test(results, the_gate_costs_no_latency_where_little_is_sent_at_first)
+{
+    static const struct {
+        enum collective collective;
+        const char *algorithm;
+        int size;
+        size_t count;
+        int latencies;
+    } rows[] = {
+        {COLLECTIVE_ALL_REDUCE, "doubling", 2, 256, 1},
+        {COLLECTIVE_ALL_REDUCE, "doubling", 4, 256, 2},
+        {COLLECTIVE_ALL_REDUCE, "direct", 5, 256, 1},
+        {COLLECTIVE_ALL_REDUCE, "ring", 3, 256, 4},
+        {COLLECTIVE_REDUCE_SCATTER, "pairwise", 4, 256, 1},
+        {COLLECTIVE_ALL_GATHER, "direct", 4, 256, 1},
+        {COLLECTIVE_ALL_GATHER, "ring", 3, 256, 2},
+        {COLLECTIVE_BROADCAST, "tree", 2, 256, 1},
+        {COLLECTIVE_ALL_REDUCE, "doubling", 2, 65536, 2}, /* much: first the gate, then the data */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (int in_place = 0; in_place < 2; in_place++) {
+            struct job job = job_of(rows[i].collective, rows[i].algorithm, rows[i].count);
+            job.segment_bytes = (size_t)1 << 20;
+            job.in_place = in_place == 1;
+            double latencies = latencies_of(&job, rows[i].size);
+            cr_expect(latencies > rows[i].latencies - 0.1 && latencies < rows[i].latencies + 0.5,
+                      "%s %s on %d: %.3f latencies instead of %d",
+                      collective_names[rows[i].collective], rows[i].algorithm, rows[i].size,
+                      latencies, rows[i].latencies);
+        }
+    }
+}
+
 Test(results, a_seed_replays_event_by_event)
 {
     cr_expect_eq(run_mix(6, 5), run_mix(6, 5));
