@@ -22,6 +22,8 @@ struct lesson {
     uint64_t begin_ns; /* 0 = none */
 };
 
+#define OTHER_WAYS (1 + TUNED_WAYS)
+
 struct engine {
     struct workspace space;
     const struct topology *topology;
@@ -48,8 +50,9 @@ struct engine {
     struct tuner tuners[COLLECTIVE_COUNT][2]; /* rank 0 counts for all; [1] in place */
     struct lesson lesson;
     struct delay delay;
-    uint64_t told;             /* where there is no board */
-    struct run_shape reserved; /* the latest that engine_reserve found room for */
+    uint64_t told;                        /* where there is no board */
+    struct run_shape reserved;            /* the latest that engine_reserve found room for, ... */
+    struct way reserved_ways[OTHER_WAYS]; /* ... and its other ways */
     uint64_t planned[WW_LEVELS_MAX];
     struct ww_traffic final_traffic[WW_LEVELS_MAX]; /* of a fabric that is closed */
 };
@@ -223,24 +226,42 @@ static void take_way(struct run_request *request, const struct way *way)
     request->early = way->early;
 }
 
+/* Ways beside the plan that a request may go, by number. */
+static const struct way *other_way(const struct run_request *request, int number)
+{
+    return number == 0 ? &request->viewed : &request->tuned[number - 1];
+}
+
+/* A request that goes one way alone may be like one with others in all else. */
+static bool is_reserved(const struct engine *engine, const struct run_request *request)
+{
+    bool same = run_shape_same(&engine->reserved, request);
+    for (int i = 0; same && i < OTHER_WAYS; i++) {
+        const struct way *before = &engine->reserved_ways[i];
+        const struct way *way = other_way(request, i);
+        same = before->plan == way->plan && before->segment_bytes == way->segment_bytes &&
+               before->window == way->window;
+    }
+    return same;
+}
+
 enum ww_status engine_reserve(struct engine *engine, const struct run_request *request)
 {
     if (engine->status != WW_OK) {
         return engine->status;
     }
     assert(engine->oldest == engine->started);
-    if (request->with_announcement || run_shape_same(&engine->reserved, request)) {
+    if (request->with_announcement || is_reserved(engine, request)) {
         return WW_OK;
     }
     struct run_request other = *request;
     enum ww_status status = make_fit(engine, request);
-    if (status == WW_OK) {
-        take_way(&other, &request->viewed);
+    for (int i = 0; i < OTHER_WAYS && status == WW_OK; i++) {
+        take_way(&other, other_way(request, i));
         status = make_fit(engine, &other);
     }
-    for (int way = 0; way < TUNED_WAYS && status == WW_OK; way++) {
-        take_way(&other, &request->tuned[way]);
-        status = make_fit(engine, &other);
+    for (int i = 0; i < OTHER_WAYS && status == WW_OK; i++) {
+        engine->reserved_ways[i] = *other_way(request, i);
     }
     if (status == WW_OK) {
         engine->reserved = run_shape(request);

@@ -322,12 +322,17 @@ static enum ww_status read_ranks(struct reader *reader)
         if (reader->host_index[topology->host_of[rank]] < 0) {
             continue;
         }
+        log_hold_error(); /* where there is no such plan another way is taken */
         enum ww_status status = write_plan(reader, rank, &plan);
-        if (status != WW_OK) {
-            return status;
+        log_release_error();
+        if (status == WW_UNSUPPORTED) {
+            reader->load->impossible = true;
+            continue;
         }
-        bool read = read_plan(reader, plan);
-        plan_destroy(plan);
+        bool read = status == WW_OK && read_plan(reader, plan);
+        if (status == WW_OK) {
+            plan_destroy(plan);
+        }
         if (!read) {
             return no_memory(reader);
         }

@@ -52,7 +52,8 @@ struct load {
     int size;
     int levels;
     int host_levels;
-    bool seen; /* all ranks are in one host and see each other: no announcements are sent */
+    bool seen;       /* all ranks are in one host and see each other: no announcements are sent */
+    bool impossible; /* some rank has no such plan: it takes for ever */
     int ranks_per_host_max;
     double steps; /* in which anybody does anything */
     uint32_t stage_count;

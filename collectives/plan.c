@@ -34,6 +34,7 @@ struct plan_writer {
     uint32_t also_count;   /* of the action that follows */
     uint32_t seen_room;
     bool no_memory;
+    bool too_large; /* more slots than can be numbered */
 };
 
 bool collective_has_shares(enum collective collective)
@@ -265,7 +266,10 @@ struct slice plan_seen(struct plan_writer *writer, struct slice slice, int peer)
 uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks)
 {
     struct plan *plan = writer->plan;
-    assert(plan->slot_count < UINT16_MAX);
+    if (plan->slot_count == UINT16_MAX) {
+        writer->too_large = true;
+        return SLOT_OUTPUT; /* never used: finish will fail */
+    }
     uint32_t *larger = realloc(plan->slot_chunks,
                                (plan->slot_count + 1u) * sizeof *plan->slot_chunks);
     plan->slot_chunks = larger != NULL ? larger : plan->slot_chunks;
@@ -425,7 +429,15 @@ enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan
     written->actions = calloc(count + 1, sizeof *written->actions);
     written->rounds = calloc(count + 1, sizeof *written->rounds);
     enum ww_status status = WW_OK;
-    if (writer->no_memory || written->actions == NULL || written->rounds == NULL) {
+    if (writer->too_large) {
+        status = log_failure(
+            WW_UNSUPPORTED,
+            "%s: rank %d of %d would hold more than %d pieces at once, as its host "
+            "has so few ranks beside others: choose another algorithm, or as many "
+            "ranks on all hosts",
+            written->name, written->rank, written->size, UINT16_MAX);
+        plan_destroy(written);
+    } else if (writer->no_memory || written->actions == NULL || written->rounds == NULL) {
         status = log_failure(WW_NO_MEMORY, "no memory for a plan of %u actions (%s, %d ranks)",
                              count, written->name, written->size);
         plan_destroy(written);

@@ -179,7 +179,8 @@ uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks);
  * before any other scratch. */
 uint16_t plan_scratch_shared(struct plan_writer *writer, uint32_t chunks);
 
-/* Ends writing and frees the writer, also on an error. WW_OK, WW_NO_MEMORY. */
+/* Ends writing and frees the writer, also on an error. WW_OK, WW_NO_MEMORY; WW_UNSUPPORTED where it
+ * has more slots than can be numbered. */
 enum ww_status plan_writer_finish(struct plan_writer *writer, struct plan **plan);
 
 #endif

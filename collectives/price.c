@@ -196,6 +196,7 @@ static struct price price_once(const struct load *load, const struct wires *wire
     price.wire_s = segments * ports;
     double pipeline = way + (segments - 1) * larger(cores, ports);
     price.seconds = gate_s(load, wires) + larger(pipeline, segments * way / window);
+    price.seconds = load->impossible ? HUGE_VAL : price.seconds;
     if (segments * larger(cores, ports) > price.seconds / 2) {
         price.limit = cores > ports ? LIMIT_CORES : LIMIT_WIRE;
         price.limit_level = level;
@@ -265,7 +266,7 @@ double correction_apply(const struct correction *correction, double bytes, doubl
 {
     int last = correction->count - 1;
     int above = 0;
-    if (correction->count == 0) {
+    if (correction->count == 0 || isinf(predicted_s)) {
         return predicted_s;
     }
     while (above <= last && correction->bytes[above] < bytes) {

@@ -3,6 +3,7 @@
 #include "select.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -431,11 +432,11 @@ static enum ww_status correction_of(struct selector *selector, const struct wish
     return status;
 }
 
-/* What costs nothing, as a broadcast to nobody, stays so. */
+/* What costs nothing, as a broadcast to nobody, stays so, and so does what takes for ever. */
 static void correct(const struct correction *correction, double bytes, struct price *price)
 {
     double predicted_s = price->seconds;
-    if (predicted_s <= 0) {
+    if (predicted_s <= 0 || isinf(predicted_s)) {
         return;
     }
     double factor = correction_apply(correction, bytes, predicted_s) / predicted_s;

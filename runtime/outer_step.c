@@ -262,6 +262,8 @@ static enum ww_status take_all(struct ww_outer *outer)
 static enum ww_status exchange_all(struct ww_outer *outer, enum occasion occasion)
 {
     enum ww_status status = take_all(outer);
+    uint64_t discarded = outer->sums.discarded;
+    bool settled = outer->settled;
     for (int f = 0; f < outer->config.fragments && status == WW_OK; f++) {
         send(outer, &outer->fragments[f], occasion);
         if (outer->courier == NULL) {
@@ -272,7 +274,9 @@ static enum ww_status exchange_all(struct ww_outer *outer, enum occasion occasio
         status = take_all(outer);
     }
     outer->clock = 0;
-    outer->settled = outer->settled || occasion == OCCASION_SETTLE;
+    if (occasion == OCCASION_SETTLE) { /* what had no effect sent nothing of what is kept */
+        outer->settled = settled || outer->sums.discarded == discarded;
+    }
     return status;
 }
 

@@ -137,7 +137,8 @@ WW_API enum ww_status ww_outer_meet(struct ww_outer *outer, struct ww_outer_repo
 
 /* The same without a codec: what encoding had kept back is sent as well, and all ranks adopt the
  * start, whatever mix is. Then the state is the same on all ranks, and may be loaded by any number
- * of them. */
+ * of them; but not where an exchange of it had no effect (discarded grew): what that part keeps
+ * back stays, and is sent by the next call. */
 WW_API enum ww_status ww_outer_settle(struct ww_outer *outer, struct ww_outer_report *report);
 
 /* Takes the results of all that is in flight now, instead of `delay` steps after it was sent. At

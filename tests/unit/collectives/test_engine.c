@@ -149,6 +149,29 @@ Test(engine, memory_that_was_given_up_is_asked_for_again)
     plan_destroy(plan);
 }
 
+/* Whoever followed a prediction has that way alone; then the same call may go any other, too. */
+Test(engine, other_ways_of_a_request_are_made_room_for)
+{
+    struct silent silent = {0};
+    struct engine *engine = make_engine(&silent);
+    struct run_request request = request_of(1000);
+    struct way other = {.segment_bytes = 1 << 20, .window = 2};
+    struct plan *whole = NULL;
+    cr_assert_eq(plan_flat(&algorithm_direct, 0, 2, 0, &whole), WW_OK);
+    other.plan = whole;
+    cr_assert_eq(engine_reserve(engine, &request), WW_OK);
+    request.tuned[TUNED_SENT] = other;
+    cr_assert_eq(engine_reserve(engine, &request), WW_OK);
+    cr_expect_eq(silent.reserved, 2, "all of a peer's vector needs more room than a half");
+    request.viewed = other;
+    request.viewed.window = 1;
+    cr_assert_eq(engine_reserve(engine, &request), WW_OK);
+    cr_expect_eq(silent.reserved, 2, "what fits needs no more memory");
+    engine_destroy(engine, false);
+    plan_destroy(whole);
+    plan_destroy(plan);
+}
+
 Test(engine, a_failure_lets_go_of_memory_before_it_is_returned)
 {
     struct silent silent = {0};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_select.c: who gets which algorithm, and the shelf that keeps its plan. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -518,5 +519,40 @@ Test(shelf, a_plan_is_written_once_for_each_algorithm_place_and_root)
     cr_expect_eq(plans[0]->size, 8);
     shelf_destroy(shelf);
     shelf_destroy(NULL);
+    topology_finish(&topology);
+}
+
+/* One host of many ranks, and very many of one, which own all that each of those owns one of. */
+Test(select, a_plan_that_a_rank_cannot_hold_is_refused_and_takes_for_ever)
+{
+    static int ranks_on[700];
+    const struct wish wish = {COLLECTIVE_ALL_REDUCE, MIB(64), WW_F32, 0};
+    const struct choice uneven = {.algorithm = &algorithm_scatter_gather,
+                                  .nesting = NEST_ALL,
+                                  .segment_bytes = MIB(1),
+                                  .window = 4};
+    for (size_t host = 0; host < LENGTH(ranks_on); host++) {
+        ranks_on[host] = host == 0 ? 100 : 1;
+    }
+    struct topology topology = paper_topology(
+        &(struct paper_cluster){(int)LENGTH(ranks_on), 0, ranks_on, 0, 0});
+    struct wires wires = paper_wires(&topology, slow_wire);
+    topology.rank = 100;
+    const struct plan *plan = NULL;
+    struct shelf *shelf = shelf_create(&topology);
+    cr_expect_eq(shelf_plan(shelf, &uneven, 0, &plan), WW_UNSUPPORTED);
+    expect_line(WW_LOG_ERROR, "rank 100 of 799 would hold more than 65535 pieces at once");
+    shelf_destroy(shelf);
+    struct selector *selector;
+    struct selector_setup setup = {.topology = &topology,
+                                   .sight = unseen,
+                                   .wires = &wires,
+                                   .settings = {"auto", 0, 0},
+                                   .lazy = true};
+    struct price price;
+    cr_assert_eq(selector_create(&setup, &selector), WW_OK);
+    cr_expect_eq(selector_price(selector, &wish, &uneven, &price), WW_OK);
+    cr_expect(isinf(price.seconds), "%g s", price.seconds);
+    selector_destroy(selector);
     topology_finish(&topology);
 }

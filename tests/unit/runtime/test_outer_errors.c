@@ -677,6 +677,49 @@ Test(outer_errors, a_settled_state_serves_any_number_of_ranks)
     }
 }
 
+/* Saves, and tries to go on with what the next rank saved. */
+static void swap_states(struct saved *saved, struct site *site, enum ww_status wanted)
+{
+    const struct ww_world *world = site->world;
+    size_t bytes = ww_outer_state_bytes(site->outer);
+    check_status(ww_outer_state_save(site->outer, saved->bytes[world->rank], bytes), WW_OK);
+    world_meet(world);
+    const void *other = saved->bytes[(world->rank + 1) % world->size];
+    check_status(ww_outer_state_load(site->outer, other, bytes), wanted);
+    world_meet(world);
+}
+
+/* Rank 1's second part is not finite when all settle. */
+static void settle_in_vain(const struct ww_world *world, void *shared)
+{
+    struct saved *saved = shared;
+    struct ww_outer_report report = WW_OUTER_REPORT_INIT;
+    struct site site;
+    site_begin(&site, world, &saved->plan);
+    for (int step = 0; step < saved->at; step++) {
+        site_step(&site);
+    }
+    saved->bytes[world->rank] = malloc(ww_outer_state_bytes(site.outer));
+    site.values[COUNT - 1] = world->rank == 1 ? NAN : site.values[COUNT - 1];
+    check_status(ww_outer_settle(site.outer, &report), WW_OK);
+    check(report.discarded == 1, "%llu discarded", (unsigned long long)report.discarded);
+    swap_states(saved, &site, WW_MISMATCH);
+    check_status(ww_outer_settle(site.outer, NULL), WW_OK);
+    swap_states(saved, &site, WW_OK);
+    check_status(ww_outer_settle(site.outer, NULL), WW_OK);
+    site_end(&site);
+}
+
+Test(outer_errors, a_state_is_not_settled_by_an_exchange_without_effect)
+{
+    struct saved saved = {.plan = plan_with(5, 2), .at = 8};
+    saved.plan.config.codec = "int8";
+    saved.plan.real = true;
+    world_run(2, settle_in_vain, &saved);
+    cr_expect_eq(world_forgive(), 4, "two refusals, and two warnings of what is not finite");
+    forget(&saved);
+}
+
 static void save_in_flight(const struct ww_world *world, void *shared)
 {
     struct site site;

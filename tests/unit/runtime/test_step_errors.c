@@ -2,10 +2,13 @@
  * test_step_errors.c: steps that are used wrongly: each time a sentence, on every rank it concerns,
  * and nobody hangs. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <wirewise/transport.h>
 
 #include "internal/clock.h"
 #include "world.h"
@@ -419,4 +422,67 @@ Test(step_errors, a_rank_that_computes_for_long_is_waited_for)
         enum ww_progress kind = (enum ww_progress)progress;
         world_run(3, come_late, &kind);
     }
+}
+
+/* ---- Behind a step ---------------------------------------------------------------------- */
+
+static const struct ww_transport *sound; /* what is around is the local transport */
+static _Thread_local bool is_program;
+static _Thread_local bool loses;
+static void *_Atomic lost_fabric; /* relaxed: it shall put nothing in order */
+
+static enum ww_status poll_unless_lost(void *fabric, struct ww_flight *flight)
+{
+    bool lost = !is_program && fabric == atomic_load_explicit(&lost_fabric, memory_order_relaxed);
+    return lost ? WW_TRANSPORT_FAILED : sound->poll(fabric, flight);
+}
+
+/* Results are there when a step's traffic is counted. */
+static void count_and_lose(void *fabric, struct ww_traffic *traffic)
+{
+    sound->counters(fabric, traffic);
+    if (loses) {
+        atomic_store_explicit(&lost_fabric, fabric, memory_order_relaxed);
+    }
+}
+
+/* Steps 1 and 2 share the order of their buckets when they end. */
+static void lose_the_fabric(const struct ww_world *world, void *shared)
+{
+    struct ww_transport around = *sound;
+    struct ww_world chosen = *world;
+    struct trainer trainer;
+    (void)shared;
+    is_program = true;
+    around.name = "around";
+    around.poll = poll_unless_lost;
+    around.counters = count_and_lose;
+    chosen.transport = &around;
+    trainer_begin(&trainer, &chosen, WW_PROGRESS_THREAD, 60);
+    for (int step = 1; step <= 3; step++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        start_all(&trainer);
+        loses = world->rank == 0 && step == 3;
+        check_status(ww_step_end(trainer.context, NULL), WW_OK);
+        loses = false;
+    }
+    clock_sleep_ns(CLOCK_NS_PER_S / 1000); /* the thread looks on for a moment */
+    ww_context_destroy(trainer.context);
+}
+
+/* What a step ends with touches nothing of the fabric meanwhile: ThreadSanitizer sees to it, where
+ * the thread does not rest yet. */
+Test(step_errors, a_fabric_may_fail_in_the_thread_once_results_are_there)
+{
+    struct ww_local_world *local;
+    struct ww_world world = WW_WORLD_INIT;
+    cr_assert_eq(ww_local_world_create(1, &local), WW_OK);
+    cr_assert_eq(ww_local_world_rank(local, 0, &world), WW_OK);
+    sound = world.transport;
+    ww_local_world_destroy(local);
+    for (int time = 0; time < 10; time++) {
+        atomic_store(&lost_fabric, NULL);
+        world_run(2, lose_the_fabric, NULL);
+    }
+    world_forgive();
 }
