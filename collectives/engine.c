@@ -484,8 +484,7 @@ static enum ww_status send_ahead(struct engine *engine, struct run *run)
 {
     const struct run_request *request = &run->request;
     run->ahead = !gate_shows_values(engine->gate) && !request->with_announcement &&
-                 !request->elsewhere && !request->plan->coded && request->viewed.plan == NULL &&
-                 !engine_is_tuned(request);
+                 !request->elsewhere && request->viewed.plan == NULL && !engine_is_tuned(request);
     if (!run->ahead) {
         return WW_OK;
     }

@@ -21,7 +21,10 @@
 
 #define GATE_DIRECT_SIZE 16
 #define GATE_VALUES_BYTES ((size_t)192) /* so many fit a message */
-#define GATE_REPORTED " reported: "     /* behind the rank whose sentence is passed on */
+/* Messages up to so many bytes may be sent before the gate is passed, and lie at the peers until
+ * they ask for them: more than fabrics keep (a few KiB to 64 KiB) would gain nothing. */
+#define GATE_AHEAD_BYTES ((size_t)32 << 10)
+#define GATE_REPORTED " reported: " /* behind the rank whose sentence is passed on */
 
 struct gate;
 

@@ -10,6 +10,7 @@
  *     units x steps -> floods  --+-> totals (how much of it anybody is busy) */
 #include "load.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,6 +260,16 @@ static bool grow_steps(struct reader *reader, uint32_t steps)
     return true;
 }
 
+/* What of a first round may go ahead of the gate. */
+static void read_ahead(struct load *load, const struct plan *plan, const struct tally *first)
+{
+    double largest = plan_sends_input_first(plan) ? 0 : HUGE_VAL;
+    for (int l = 0; l < load->levels; l++) {
+        largest = first->mail[l].flow > largest ? first->mail[l].flow : largest;
+    }
+    load->ahead = largest > load->ahead ? largest : load->ahead;
+}
+
 static bool read_rounds(struct reader *reader, const struct plan *plan, struct diary *diary,
                         struct tally *total)
 {
@@ -266,6 +277,9 @@ static bool read_rounds(struct reader *reader, const struct plan *plan, struct d
         struct tally tally;
         tally_round(reader, plan, &plan->rounds[r], &tally);
         tally_add(total, &tally, reader->load->levels);
+        if (r == 0) {
+            read_ahead(reader->load, plan, &tally);
+        }
         diary->tally[plan->rounds[r].step] = number_tally(reader, &tally);
         if (diary->tally[plan->rounds[r].step] == 0) {
             return false;

@@ -55,6 +55,8 @@ struct load {
     bool seen;       /* all ranks are in one host and see each other: no announcements are sent */
     bool impossible; /* some rank has no such plan: it takes for ever */
     int ranks_per_host_max;
+    double ahead; /* the largest message of a first round; infinite where some rank's cannot be sent
+                     before the gate is passed */
     double steps; /* in which anybody does anything */
     uint32_t stage_count;
     struct stage *stages;

@@ -515,6 +515,19 @@ static void print_action(const struct plan *plan, const struct action *action, F
     fprintf(to, "\n");
 }
 
+bool plan_sends_input_first(const struct plan *plan)
+{
+    const struct round *round = &plan->rounds[0];
+    bool only = plan->round_count > 0 && round->awaits == 0 && !plan->coded;
+    for (uint32_t i = 0; only && i < round->messages; i++) {
+        const struct action *action = &plan->actions[round->first + round->locals + i];
+        uint16_t slot = action->slice.slot;
+        bool given = slot == SLOT_INPUT || (slot == SLOT_OUTPUT && round->locals == 0);
+        only = action->kind != ACTION_SEND || given;
+    }
+    return only;
+}
+
 void plan_print(const struct plan *plan, FILE *to)
 {
     fprintf(to, "%s %s, rank %d of %d: %u chunk%s, %u round%s\n",

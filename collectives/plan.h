@@ -127,6 +127,10 @@ size_t plan_boundary(size_t count, uint32_t parts, uint32_t chunk);
 /* The most elements that `chunks` neighbouring chunks of such a segment hold. */
 size_t plan_chunks_max(size_t count, uint32_t parts, uint32_t chunks);
 
+/* Whether all that the first round sends is what the caller handed in, whatever else it does: such
+ * messages may be posted before anything of the plan is run. */
+bool plan_sends_input_first(const struct plan *plan);
+
 /* Prints the plan, a line per round and action; the format of tests/plans/golden. */
 void plan_print(const struct plan *plan, FILE *to);
 

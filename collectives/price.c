@@ -170,7 +170,8 @@ static double message_gate_s(const struct wires *wires, int size)
     return ways * outermost->flow.fixed_s + (2 * peers - 1) * outermost->message_s;
 }
 
-static double gate_s(const struct load *load, const struct wires *wires)
+/* In segments of so many bytes. What goes ahead is on its way at the same time. */
+static double gate_s(const struct load *load, const struct wires *wires, double bytes)
 {
     if (load->size == 1) {
         return 0;
@@ -178,7 +179,9 @@ static double gate_s(const struct load *load, const struct wires *wires)
     if (load->seen && load->levels == load->host_levels) {
         return wires->memory.await_s + (load->size - 1) * wires->memory.action_s;
     }
-    return message_gate_s(wires, load->size);
+    bool ahead = load->ahead * bytes <= GATE_AHEAD_BYTES;
+    double meanwhile_s = ahead ? wires->link[wires->levels - 1].flow.fixed_s : 0;
+    return message_gate_s(wires, load->size) - meanwhile_s;
 }
 
 static struct price price_once(const struct load *load, const struct wires *wires, struct pace pace)
@@ -195,7 +198,7 @@ static struct price price_once(const struct load *load, const struct wires *wire
     double ports = ports_s(load, wires, &load->flood, bytes, &level);
     price.wire_s = segments * ports;
     double pipeline = way + (segments - 1) * larger(cores, ports);
-    price.seconds = gate_s(load, wires) + larger(pipeline, segments * way / window);
+    price.seconds = gate_s(load, wires, bytes) + larger(pipeline, segments * way / window);
     price.seconds = load->impossible ? HUGE_VAL : price.seconds;
     if (segments * larger(cores, ports) > price.seconds / 2) {
         price.limit = cores > ports ? LIMIT_CORES : LIMIT_WIRE;

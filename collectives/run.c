@@ -165,28 +165,11 @@ static size_t next_place(const struct run *run, size_t place)
     return place + 1 == (size_t)run->request.window ? 0 : place + 1;
 }
 
-/* What goes ahead lies at the peers until they ask for it: more than fabrics keep for that
- * (a few KiB to 64 KiB) would gain nothing. */
-#define AHEAD_BYTES ((size_t)32 << 10)
-
-/* Whether all that the round sends is what the caller handed in, whatever comes before. */
-static bool sends_input_only(const struct plan *plan, const struct round *round)
-{
-    const struct action *actions = &plan->actions[round->first + round->awaits + round->locals];
-    bool only = true;
-    for (uint32_t i = 0; i < round->messages; i++) {
-        uint16_t slot = actions[i].slice.slot;
-        bool given = slot == SLOT_INPUT || (slot == SLOT_OUTPUT && round->locals == 0);
-        only = only && (actions[i].kind != ACTION_SEND || given);
-    }
-    return only;
-}
-
 static bool are_few(const struct ww_message *messages, int count)
 {
     bool few = true;
     for (int i = 0; i < count; i++) {
-        few = few && messages[i].bytes <= AHEAD_BYTES;
+        few = few && messages[i].bytes <= GATE_AHEAD_BYTES;
     }
     return few;
 }
@@ -194,8 +177,7 @@ static bool are_few(const struct ww_message *messages, int count)
 enum ww_status run_send_ahead(struct run *run, struct workspace *space)
 {
     const struct plan *plan = run->request.plan;
-    if (run->slicing.segments == 0 || plan->round_count == 0 || plan->rounds[0].awaits > 0 ||
-        !sends_input_only(plan, &plan->rounds[0])) {
+    if (run->slicing.segments == 0 || !plan_sends_input_first(plan)) {
         return WW_OK;
     }
     struct place *place = &run->places[run->oldest_place];
