@@ -44,12 +44,14 @@ static void add_turn(struct policy_block *block, int arm, bool warms)
     block->warms[block->turns++] = warms;
 }
 
-/* A use that counts, behind those that do not where another arm was before. */
+/* A use that counts, behind those that do not where another arm was before. Dense ones come back
+ * behind two, too: so each arm counts in an even and in an odd place, and uses that take long by
+ * turns take as long for all of them. */
 static void add_race_turns(struct policy *policy, int arm)
 {
     struct policy_block *block = &policy->block;
     int before = block->turns > 0 ? block->arm[block->turns - 1] : POLICY_HOME;
-    int warm = before == arm ? 0 : arm != 0 && before <= 0 ? 2 : 1;
+    int warm = before == arm ? 0 : before == 0 || (arm == 0) != (before < 0) ? 2 : 1;
     if (policy->race.blocks <= 0) { /* the first block only finds what is hopeless */
         warm = 0;
     }

@@ -15,7 +15,8 @@
  *              the ranks look whether uses still take what they took, and probe if not.
  *
  * In races and probes the first use behind a change does not count, as caches and connections are
- * used to another way; nor does the second one behind dense ones, as residuals have two places.
+ * used to another way; nor does the second one behind dense ones, as residuals have two places, and
+ * in races the second dense one, so that each arm counts in an even and in an odd place.
  *
  * Blocks see few uses, and which ones is chance. All others at home are timed as well, so what was
  * saved is told for the uses that there were: dense ones would have taken longer where those at
@@ -34,7 +35,7 @@
 
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
-#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX)
+#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX + 1)
 #define POLICY_BLOCKS_MAX 64
 
 struct policy_setup {
