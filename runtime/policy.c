@@ -18,7 +18,8 @@
 #define SURPRISE 0.15
 #define SURPRISE_DEVIATIONS 2.5
 #define UNSURE_DEVIATIONS 3.5 /* while it calibrates, ... */
-#define UNSURE_BLOCKS 8       /* ... from so many blocks on */
+#define UNSURE_BLOCKS 8       /* ... and before there are so many blocks ... */
+#define UNSURE_SURPRISE 0.5   /* ... this: few tell little of chance */
 #define FRESH_MOST 4.0 /* times what uses take: more is a hiccup, when a change is looked for */
 #define HICCUP 4.0     /* deviations: as in paired.h */
 #define SLOPE_KNOWN_BLOCKS 12
@@ -329,10 +330,10 @@ static enum policy_news agree_race(struct policy *policy)
 /* ---- Probes --------------------------------------------------------------------------------- */
 
 /* Beyond what chance makes of blocks that take as long as ever. */
-static bool is_far(double seconds, const double *known, int count, double deviations)
+static bool is_far(double seconds, const double *known, int count, double share, double deviations)
 {
     double chance = deviations * paired_deviation(known, count);
-    return fabs(seconds - paired_mean(known, count)) > fmax(SURPRISE * seconds, chance);
+    return fabs(seconds - paired_mean(known, count)) > fmax(share * seconds, chance);
 }
 
 /* Noise that keeps it calibrating makes many blocks, of which some lie far off by chance. */
@@ -341,9 +342,10 @@ static bool is_surprise(const struct policy *policy, double home, double dense)
     const struct policy_window *window = &policy->window;
     bool unsure = policy->calibrating;
     double deviations = unsure ? UNSURE_DEVIATIONS : SURPRISE_DEVIATIONS;
-    return window->blocks >= (unsure ? UNSURE_BLOCKS : POLICY_KNOWN_BLOCKS) &&
-           (is_far(home, window->home, window->blocks, deviations) ||
-            is_far(dense, window->dense, window->blocks, deviations));
+    double share = unsure && window->blocks < UNSURE_BLOCKS ? UNSURE_SURPRISE : SURPRISE;
+    return window->blocks >= POLICY_KNOWN_BLOCKS &&
+           (is_far(home, window->home, window->blocks, share, deviations) ||
+            is_far(dense, window->dense, window->blocks, share, deviations));
 }
 
 /* Keeps the latest `count` blocks. */
@@ -602,7 +604,7 @@ static enum policy_news agree_probe(struct policy *policy)
 static double change_seen(const struct policy_window *window)
 {
     double mean = mean_of(&window->seen, window->own_mean);
-    bool far = is_far(mean, window->own, window->blocks, SURPRISE_DEVIATIONS);
+    bool far = is_far(mean, window->own, window->blocks, SURPRISE, SURPRISE_DEVIATIONS);
     return !far ? 0 : mean > window->own_mean ? 1 : -1;
 }
 

@@ -481,6 +481,28 @@ Test(policy, claims_hold_through_a_change)
     }
 }
 
+/* Amid the first blocks, or a race: few of them are no excuse. */
+Test(policy, claims_hold_through_an_early_change)
+{
+    static const struct change changes[] = {
+        {{7.5, 2.8}, {1.5, 2.0}, 0.10, 50, 1000},
+        {{7.5, 2.8}, {1.5, 2.0}, 0.10, 100, 1000},
+        {{10, 3}, {1, 1.4}, 0.05, 60, 2000},
+    };
+    for (size_t row = 0; row < 2 * sizeof changes / sizeof changes[0]; row++) {
+        struct machine machine = {.arms = 2, .units = 1};
+        int held = 0;
+        for (uint64_t seed = 1; seed <= 40; seed++) {
+            struct policy policy = make(&machine, row % 2 == 1);
+            struct interval saved;
+            double truth = live_changed(&changes[row / 2], &policy, seed);
+            cr_assert(policy_saved(&policy, &saved));
+            held += saved.least <= truth && truth <= saved.most;
+        }
+        cr_expect_geq(held, 36, "row %zu: %d of 40 claims held", row, held);
+    }
+}
+
 /* A race that dense wins costs what the others take more, and says how well that is known. */
 Test(policy, what_a_lost_race_cost_is_no_certain_number)
 {
