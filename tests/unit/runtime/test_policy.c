@@ -503,6 +503,22 @@ Test(policy, claims_hold_through_an_early_change)
     }
 }
 
+/* Too small to be a surprise, long ago: later blocks tell nothing of what was saved before. */
+Test(policy, claims_of_long_runs_hold_their_beginning)
+{
+    static const struct change slight = {{110, 104}, {100, 104}, 0.02, 5000, 15000};
+    struct machine machine = {.arms = 2, .units = 1};
+    int held = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct policy policy = make(&machine, false);
+        struct interval saved;
+        double truth = live_changed(&slight, &policy, seed);
+        cr_assert(policy_saved(&policy, &saved));
+        held += saved.least <= truth && truth <= saved.most;
+    }
+    cr_expect_geq(held, 36, "%d of 40 claims held", held);
+}
+
 /* A race that dense wins costs what the others take more, and says how well that is known. */
 Test(policy, what_a_lost_race_cost_is_no_certain_number)
 {
