@@ -23,9 +23,10 @@
 #define FRESH_MOST 4.0 /* times what uses take: more is a hiccup, when a change is looked for */
 #define HICCUP 4.0     /* deviations: as in paired.h */
 #define SLOPE_KNOWN_BLOCKS 12
-#define TIMED_LEAST 4 /* uses at home a block: fewer say no more than blocks do */
-#define CERTAIN 0.07  /* of the saving: known well enough ... */
-#define NOTHING 0.005 /* ... or of a dense use: there is nothing to save */
+#define HALVED_LEAST 12 /* blocks, of which each half counts for its own uses */
+#define TIMED_LEAST 4   /* uses at home a block: fewer say no more than blocks do */
+#define CERTAIN 0.07    /* of the saving: known well enough ... */
+#define NOTHING 0.005   /* ... or of a dense use: there is nothing to save */
 #define REST_LEAST 64
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
@@ -453,8 +454,8 @@ struct interval policy_saving(const struct policy *policy)
     return told;
 }
 
-/* Makes room: uses up to the older half of the blocks count at what these tell, as later ones tell
- * of later uses. */
+/* Uses up to the older half of the blocks count at what these tell, as later ones tell of later
+ * uses. */
 static void settle_older(struct policy *policy)
 {
     struct policy_window *window = &policy->window;
@@ -468,6 +469,8 @@ static void settle_older(struct policy *policy)
     remember(policy, &older, (double)past.home_uses);
     shorten(window, blocks - half);
     window->since = later(&window->since, &past);
+    window->saving = saving_of(window);
+    learn_homes(window);
 }
 
 static void note_probe_block(struct policy *policy, double home, double dense)
@@ -562,8 +565,7 @@ static enum policy_news forget(struct policy *policy)
 
 static enum policy_news give_up(struct policy *policy)
 {
-    struct interval told = policy_saving(policy);
-    remember(policy, &told, (double)policy->window.since.home_uses);
+    policy->past_known = policy_saved(policy, &policy->past);
     policy->window = (struct policy_window){.blocks = 0};
     memset(policy->home, 0, sizeof policy->home);
     memset(policy->gain, 0, sizeof policy->gain);
@@ -776,10 +778,16 @@ bool policy_saved(const struct policy *policy, struct interval *saved)
     if (!known && (window->since.home_uses > 0 || !policy->past_known)) {
         return false;
     }
-    double uses = known ? (double)window->since.home_uses : 0;
-    struct interval told = known ? policy_saving(policy) : (struct interval){0, 0, 0};
     *saved = policy->past;
-    add_interval(saved, &told, uses);
+    if (known) {
+        struct policy halves = *policy;
+        if (window->blocks >= HALVED_LEAST) {
+            settle_older(&halves);
+        }
+        struct interval told = policy_saving(&halves);
+        *saved = halves.past;
+        add_interval(saved, &told, (double)halves.window.since.home_uses);
+    }
     return true;
 }
 

@@ -519,6 +519,32 @@ Test(policy, claims_of_long_runs_hold_their_beginning)
     cr_expect_geq(held, 36, "%d of 40 claims held", held);
 }
 
+/* The wire gets slower by and by. Most blocks are early ones, most uses late ones. */
+Test(policy, claims_follow_what_changes_slowly)
+{
+    int right = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {.arms = 2, .units = 1, .seconds = {{1, 0.5}}, .noise = 0.02};
+        machine.state = seed;
+        struct policy policy = make(&machine, false);
+        struct interval saved;
+        double truth = 0;
+        for (int i = 0; i < 3000; i++) {
+            machine.seconds[0][0] = 1 + 0.3 * i / 3000;
+            int arm = policy_arm(&policy, 0);
+            double seconds = use(&machine, &policy, 0);
+            truth += machine.seconds[0][0] - machine.seconds[0][arm];
+            if (policy_note(&policy, &(struct policy_time){seconds, seconds, 0})) {
+                policy_agree(&policy);
+            }
+        }
+        cr_assert(policy_saved(&policy, &saved));
+        right += fabs(saved.mean - truth) < 0.05 * truth && saved.least <= truth &&
+                 truth <= saved.most;
+    }
+    cr_expect_geq(right, 36, "%d of 40 claims were right", right);
+}
+
 /* A race that dense wins costs what the others take more, and says how well that is known. */
 Test(policy, what_a_lost_race_cost_is_no_certain_number)
 {
