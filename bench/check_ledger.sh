@@ -299,6 +299,12 @@ sed -e 's/"step_s": 0.45,/"step_s": 1.6,/' -e 's/"dense_s": 0.1,/"dense_s": 1.25
     >dear-lines
 runs 0 dear-lines --check
 runs 14 dear slow --check --alert slow
+# Nor are steps by the codecs that "auto" tries while it chooses; one of them beyond the others is.
+sed '/"codec": "none"/s/"step_s": 0.1,/"step_s": 0.5,/' auto >tried
+cmp -s auto tried && complain "no step of auto was dense"
+runs 0 tried --check --alert slow
+sed '/"step": 2,/s/"step_s": 0.5,/"step_s": 2.5,/' tried >tried-slow
+runs 14 tried-slow --check --alert slow
 # A line about several steps tells that one of them at least was slow.
 sed '/"step": 16,/s/"step_s": 0.4,/"step_s": 2.4,/' thinned >late
 prints "1 slower than 3 medians" late

@@ -10,6 +10,7 @@
 
 /* So many equal steps. */
 struct pace {
+    int codec; /* as in struct ledger_line */
     double step_s;
     double steps;
     double coded_s; /* one of them takes, apart from what probes took longer */
@@ -87,7 +88,8 @@ static struct pace pace_of(const struct ledger *ledger, const struct ledger_line
     double longer = ledger->dense_s - ledger->coded_s; /* NAN without a summary */
     double probes = account_probes(line);
     double more = longer > 0 ? probes * longer : 0;
-    return (struct pace){.step_s = numbers[LEDGER_STEP_S] / steps,
+    return (struct pace){.codec = line->codec,
+                         .step_s = numbers[LEDGER_STEP_S] / steps,
                          .steps = steps,
                          .coded_s = (numbers[LEDGER_STEP_S] - more) / steps,
                          .probes = probes};
@@ -99,6 +101,38 @@ static double slow_steps_of(const struct pace *pace, double limit_s)
     return pace->coded_s > limit_s ? fmin(pace->steps - pace->probes, 1) : 0;
 }
 
+#define ANY_CODEC (-2)
+
+/* Of paces in ascending order; NAN where no step went by the codec. */
+static double median_of(const struct pace *paces, size_t count, int codec)
+{
+    double steps = 0;
+    double below = 0;
+    double median = (double)NAN;
+    for (size_t i = 0; i < count; i++) {
+        steps += codec == ANY_CODEC || paces[i].codec == codec ? paces[i].steps : 0;
+    }
+    for (size_t i = 0; i < count && (isnan(median) || below < steps / 2); i++) {
+        if (codec == ANY_CODEC || paces[i].codec == codec) {
+            median = paces[i].step_s;
+            below += paces[i].steps;
+        }
+    }
+    return median;
+}
+
+/* Steps that are slow among all, and among those that went by the same codec: where one pays,
+ * others that "auto" tries take longer. */
+static double slow_steps_by(const struct pace *paces, size_t count, int codec, double median_s)
+{
+    double limit_s = ACCOUNT_SLOW * fmax(median_s, median_of(paces, count, codec));
+    double slow = 0;
+    for (size_t i = 0; i < count; i++) {
+        slow += paces[i].codec == codec ? slow_steps_of(&paces[i], limit_s) : 0;
+    }
+    return slow;
+}
+
 /* The median of all steps and how many of them are slow, probes aside: where a codec pays they are
  * meant to take longer. */
 static bool find_pace(struct account *account)
@@ -106,7 +140,6 @@ static bool find_pace(struct account *account)
     const struct ledger *ledger = account->ledger;
     struct pace *paces = calloc(ledger->line_count + 1, sizeof(paces[0]));
     size_t count = 0;
-    double steps = 0;
     if (paces == NULL) {
         return false;
     }
@@ -114,19 +147,13 @@ static bool find_pace(struct account *account)
         const struct ledger_line *line = &ledger->lines[i];
         if (!isnan(line->numbers[LEDGER_STEP_S])) {
             paces[count++] = pace_of(ledger, line);
-            steps += line->numbers[LEDGER_STEPS];
         }
     }
     qsort(paces, count, sizeof(paces[0]), by_seconds);
-    double below = 0;
-    size_t middle = 0;
-    while (middle + 1 < count && below + paces[middle].steps < steps / 2) {
-        below += paces[middle++].steps;
-    }
-    account->median_step_s = count > 0 ? paces[middle].step_s : (double)NAN;
+    account->median_step_s = median_of(paces, count, ANY_CODEC);
     account->slow_steps = count > 0 ? 0 : (double)NAN;
-    for (size_t i = 0; i < count; i++) {
-        account->slow_steps += slow_steps_of(&paces[i], ACCOUNT_SLOW * account->median_step_s);
+    for (int codec = -1; codec < ledger->codec_count && count > 0; codec++) {
+        account->slow_steps += slow_steps_by(paces, count, codec, account->median_step_s);
     }
     free(paces);
     return true;

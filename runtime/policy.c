@@ -18,13 +18,15 @@
 #define SURPRISE 0.15
 #define SURPRISE_DEVIATIONS 2.5
 #define UNSURE_DEVIATIONS 3.5 /* while it calibrates, ... */
-#define UNSURE_BLOCKS 8       /* ... from so many blocks on */
+#define UNSURE_BLOCKS 8       /* ... and before there are so many blocks ... */
+#define UNSURE_SURPRISE 0.5   /* ... this: few tell little of chance */
 #define FRESH_MOST 4.0 /* times what uses take: more is a hiccup, when a change is looked for */
 #define HICCUP 4.0     /* deviations: as in paired.h */
 #define SLOPE_KNOWN_BLOCKS 12
-#define TIMED_LEAST 4 /* uses at home a block: fewer say no more than blocks do */
-#define CERTAIN 0.07  /* of the saving: known well enough ... */
-#define NOTHING 0.005 /* ... or of a dense use: there is nothing to save */
+#define HALVED_LEAST 12 /* blocks, of which each half counts for its own uses */
+#define TIMED_LEAST 4   /* uses at home a block: fewer say no more than blocks do */
+#define CERTAIN 0.07    /* of the saving: known well enough ... */
+#define NOTHING 0.005   /* ... or of a dense use: there is nothing to save */
 #define REST_LEAST 64
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
@@ -44,12 +46,14 @@ static void add_turn(struct policy_block *block, int arm, bool warms)
     block->warms[block->turns++] = warms;
 }
 
-/* A use that counts, behind those that do not where another arm was before. */
+/* A use that counts, behind those that do not where another arm was before. Dense ones come back
+ * behind two, too: so each arm counts in an even and in an odd place, and uses that take long by
+ * turns take as long for all of them. */
 static void add_race_turns(struct policy *policy, int arm)
 {
     struct policy_block *block = &policy->block;
     int before = block->turns > 0 ? block->arm[block->turns - 1] : POLICY_HOME;
-    int warm = before == arm ? 0 : arm != 0 && before <= 0 ? 2 : 1;
+    int warm = before == arm ? 0 : before == 0 || (arm == 0) != (before < 0) ? 2 : 1;
     if (policy->race.blocks <= 0) { /* the first block only finds what is hopeless */
         warm = 0;
     }
@@ -129,6 +133,13 @@ static void add_interval(struct interval *into, const struct interval *more, dou
     into->mean += more->mean * times;
     into->least += more->least * times;
     into->most += more->most * times;
+}
+
+static void shift(struct interval *interval, double more)
+{
+    interval->mean += more;
+    interval->least += more;
+    interval->most += more;
 }
 
 static void remember(struct policy *policy, const struct interval *saving, double uses)
@@ -327,10 +338,10 @@ static enum policy_news agree_race(struct policy *policy)
 /* ---- Probes --------------------------------------------------------------------------------- */
 
 /* Beyond what chance makes of blocks that take as long as ever. */
-static bool is_far(double seconds, const double *known, int count, double deviations)
+static bool is_far(double seconds, const double *known, int count, double share, double deviations)
 {
     double chance = deviations * paired_deviation(known, count);
-    return fabs(seconds - paired_mean(known, count)) > fmax(SURPRISE * seconds, chance);
+    return fabs(seconds - paired_mean(known, count)) > fmax(share * seconds, chance);
 }
 
 /* Noise that keeps it calibrating makes many blocks, of which some lie far off by chance. */
@@ -339,9 +350,17 @@ static bool is_surprise(const struct policy *policy, double home, double dense)
     const struct policy_window *window = &policy->window;
     bool unsure = policy->calibrating;
     double deviations = unsure ? UNSURE_DEVIATIONS : SURPRISE_DEVIATIONS;
-    return window->blocks >= (unsure ? UNSURE_BLOCKS : POLICY_KNOWN_BLOCKS) &&
-           (is_far(home, window->home, window->blocks, deviations) ||
-            is_far(dense, window->dense, window->blocks, deviations));
+    double share = unsure && window->blocks < UNSURE_BLOCKS ? UNSURE_SURPRISE : SURPRISE;
+    return window->blocks >= POLICY_KNOWN_BLOCKS &&
+           (is_far(home, window->home, window->blocks, share, deviations) ||
+            is_far(dense, window->dense, window->blocks, share, deviations));
+}
+
+/* What came behind `mark`. */
+static struct policy_mark later(const struct policy_mark *now, const struct policy_mark *mark)
+{
+    return (struct policy_mark){now->home_uses - mark->home_uses, now->timed_s - mark->timed_s,
+                                now->timed_uses - mark->timed_uses};
 }
 
 /* Keeps the latest `count` blocks. */
@@ -351,6 +370,9 @@ static void shorten(struct policy_window *window, int count)
     memmove(window->home, window->home + drop, (size_t)count * sizeof *window->home);
     memmove(window->dense, window->dense + drop, (size_t)count * sizeof *window->dense);
     memmove(window->own, window->own + drop, (size_t)count * sizeof *window->own);
+    for (int i = 0; i < count; i++) {
+        window->marks[i] = later(&window->marks[i + drop], &window->marks[drop - 1]);
+    }
     window->blocks = count;
 }
 
@@ -389,20 +411,6 @@ static void learn_homes(struct policy_window *window)
     }
 }
 
-struct interval policy_saving(const struct policy *policy)
-{
-    const struct policy_window *window = &policy->window;
-    struct interval told = window->told;
-    if (window->timed_uses >= TIMED_LEAST * (uint64_t)window->blocks) {
-        double home_s = window->timed_s / (double)window->timed_uses;
-        double more = (1 - window->shared) * (window->own_mean - home_s);
-        told.mean += more;
-        told.least += more;
-        told.most += more;
-    }
-    return told;
-}
-
 /* Seconds are 0 where they were not timed. */
 static void count_use(struct policy_uses *uses, double seconds, double most)
 {
@@ -419,21 +427,59 @@ static double mean_of(const struct policy_uses *uses, double otherwise)
 static void time_home(struct policy_window *window, double seconds)
 {
     window->uses++;
-    window->home_uses++;
+    window->since.home_uses++;
     count_use(&window->fresh, seconds, FRESH_MOST * window->own_mean);
     count_use(&window->seen, seconds, FRESH_MOST * window->own_mean);
     if (seconds > 0 && window->blocks >= POLICY_KNOWN_BLOCKS) {
-        window->timed_s += fmin(fmax(seconds, window->own_least_s), window->own_most_s);
-        window->timed_uses++;
+        window->since.timed_s += fmin(fmax(seconds, window->own_least_s), window->own_most_s);
+        window->since.timed_uses++;
     }
+}
+
+/* What uses at home saved beyond what blocks tell, or less, as they took other times: `own_mean` in
+ * the blocks. Where few were timed nothing is known of that. */
+static double beyond(const struct policy_window *window, double own_mean, int blocks,
+                     const struct policy_mark *timed)
+{
+    return timed->timed_uses < TIMED_LEAST * (uint64_t)blocks
+               ? 0
+               : (1 - window->shared) * (own_mean - timed->timed_s / (double)timed->timed_uses);
+}
+
+struct interval policy_saving(const struct policy *policy)
+{
+    const struct policy_window *window = &policy->window;
+    struct interval told = window->told;
+    shift(&told, beyond(window, window->own_mean, window->blocks, &window->since));
+    return told;
+}
+
+/* Uses up to the older half of the blocks count at what these tell, as later ones tell of later
+ * uses. */
+static void settle_older(struct policy *policy)
+{
+    struct policy_window *window = &policy->window;
+    int blocks = window->blocks;
+    int half = blocks / 2;
+    struct policy_mark past = window->marks[half - 1];
+    window->blocks = half;
+    struct interval older = saving_of(window);
+    window->blocks = blocks;
+    shift(&older, beyond(window, paired_mean(window->own, half), half, &past));
+    remember(policy, &older, (double)past.home_uses);
+    shorten(window, blocks - half);
+    window->since = later(&window->since, &past);
+    window->saving = saving_of(window);
+    learn_homes(window);
 }
 
 static void note_probe_block(struct policy *policy, double home, double dense)
 {
     struct policy_window *window = &policy->window;
     if (window->blocks == POLICY_BLOCKS_MAX) {
-        shorten(window, POLICY_BLOCKS_MAX - 1);
+        settle_older(policy);
     }
+    window->marks[window->blocks] = window->since;
     window->home[window->blocks] = home;
     window->dense[window->blocks] = dense;
     window->own[window->blocks] = block_mean(&policy->block, policy->block.own, POLICY_HOME);
@@ -493,21 +539,21 @@ static enum policy_news forget(struct policy *policy)
     window->blocks -= 2; /* those that did not fit */
     struct interval known = saving_of(window);
     window->blocks += 2;
-    remember(policy, &known, (double)(window->home_uses - behind));
+    remember(policy, &known, (double)(window->since.home_uses - behind));
     shorten(window, 2);
     struct interval found = saving_of(window);
     doubt(policy, known.mean - found.mean, (before.most - before.least) / 2 * fresh);
-    window->timed_s = 0;
-    window->timed_uses = 0;
+    window->since.timed_s = 0;
+    window->since.timed_uses = 0;
     window->uses = window->fresh.count;
-    window->home_uses = behind;
+    window->since.home_uses = behind;
     policy->surprises = 0;
     policy->looked = false;
     policy->look = LOOK_LEAST;
     if (policy->setup.chooses) {
         remember(policy, &found, (double)behind);
         window->uses = 0;
-        window->home_uses = 0;
+        window->since.home_uses = 0;
         begin_fresh(window);
         begin_race(policy, 0);
     } else {
@@ -519,8 +565,7 @@ static enum policy_news forget(struct policy *policy)
 
 static enum policy_news give_up(struct policy *policy)
 {
-    struct interval told = policy_saving(policy);
-    remember(policy, &told, (double)policy->window.home_uses);
+    policy->past_known = policy_saved(policy, &policy->past);
     policy->window = (struct policy_window){.blocks = 0};
     memset(policy->home, 0, sizeof policy->home);
     memset(policy->gain, 0, sizeof policy->gain);
@@ -600,7 +645,7 @@ static enum policy_news agree_probe(struct policy *policy)
 static double change_seen(const struct policy_window *window)
 {
     double mean = mean_of(&window->seen, window->own_mean);
-    bool far = is_far(mean, window->own, window->blocks, SURPRISE_DEVIATIONS);
+    bool far = is_far(mean, window->own, window->blocks, SURPRISE, SURPRISE_DEVIATIONS);
     return !far ? 0 : mean > window->own_mean ? 1 : -1;
 }
 
@@ -730,13 +775,19 @@ bool policy_saved(const struct policy *policy, struct interval *saved)
 {
     const struct policy_window *window = &policy->window;
     bool known = window->blocks >= POLICY_KNOWN_BLOCKS;
-    if (!known && (window->home_uses > 0 || !policy->past_known)) {
+    if (!known && (window->since.home_uses > 0 || !policy->past_known)) {
         return false;
     }
-    double uses = known ? (double)window->home_uses : 0;
-    struct interval told = known ? policy_saving(policy) : (struct interval){0, 0, 0};
     *saved = policy->past;
-    add_interval(saved, &told, uses);
+    if (known) {
+        struct policy halves = *policy;
+        if (window->blocks >= HALVED_LEAST) {
+            settle_older(&halves);
+        }
+        struct interval told = policy_saving(&halves);
+        *saved = halves.past;
+        add_interval(saved, &told, (double)halves.window.since.home_uses);
+    }
     return true;
 }
 

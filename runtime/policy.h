@@ -15,7 +15,8 @@
  *              the ranks look whether uses still take what they took, and probe if not.
  *
  * In races and probes the first use behind a change does not count, as caches and connections are
- * used to another way; nor does the second one behind dense ones, as residuals have two places.
+ * used to another way; nor does the second one behind dense ones, as residuals have two places, and
+ * in races the second dense one, so that each arm counts in an even and in an odd place.
  *
  * Blocks see few uses, and which ones is chance. All others at home are timed as well, so what was
  * saved is told for the uses that there were: dense ones would have taken longer where those at
@@ -34,7 +35,7 @@
 
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
-#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX)
+#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX + 1)
 #define POLICY_BLOCKS_MAX 64
 
 struct policy_setup {
@@ -85,25 +86,31 @@ struct policy_uses {
     uint64_t timed;
 };
 
-/* What probes told, in the order of time; the oldest go. */
+/* Uses at home, and those of them that were timed since homes are known. */
+struct policy_mark {
+    uint64_t home_uses;
+    double timed_s;
+    uint64_t timed_uses;
+};
+
+/* What probes told, in the order of time; when it is full the older half goes. */
 struct policy_window {
     int blocks;
     double home[POLICY_BLOCKS_MAX];
     double dense[POLICY_BLOCKS_MAX];
-    double own[POLICY_BLOCKS_MAX]; /* as home, by this rank's clock */
-    uint64_t uses;                 /* at home, since it began; after a change since the latest block
-                                      that fitted before it: alike on all ranks */
-    uint64_t home_uses;            /* those that count at what is known; by this rank's clock */
-    struct policy_uses fresh;      /* of these, since the latest block that fitted */
-    struct policy_uses seen;       /* of these, since the latest look */
-    struct interval saving; /* of one use at home; known with POLICY_KNOWN_BLOCKS, as all below */
-    struct interval told;   /* likewise, where uses at home take own_mean */
+    double own[POLICY_BLOCKS_MAX];               /* as home, by this rank's clock */
+    struct policy_mark marks[POLICY_BLOCKS_MAX]; /* `since` at that time */
+    uint64_t uses;            /* at home, since it began; after a change since the latest block
+                                 that fitted before it: alike on all ranks */
+    struct policy_mark since; /* those that count at what is known; by this rank's clock */
+    struct policy_uses fresh; /* of these, since the latest block that fitted */
+    struct policy_uses seen;  /* of these, since the latest look */
+    struct interval saving;   /* of one use at home; known with POLICY_KNOWN_BLOCKS, as all below */
+    struct interval told;     /* likewise, where uses at home take own_mean */
     double own_mean;
     double home_s; /* a use at home, as all ranks know it */
     double shared; /* how much of a longer use at home a dense one would share: 0 .. 1 */
     double own_least_s, own_most_s; /* a use at home beyond counts as if it lay there */
-    double timed_s;                 /* seconds of the uses at home since they are known */
-    uint64_t timed_uses;
 };
 #define POLICY_KNOWN_BLOCKS 4
 

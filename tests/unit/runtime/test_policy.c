@@ -135,14 +135,14 @@ Test(policy, the_fastest_arm_becomes_home)
 Test(policy, without_a_gain_beyond_the_noise_it_stays_dense)
 {
     int dense = 0;
-    for (uint64_t seed = 1; seed <= 40; seed++) {
+    for (uint64_t seed = 1; seed <= 120; seed++) {
         struct machine machine = {
             .arms = 3, .units = 1, .seconds = {{1.0, 1.0, 1.0}}, .noise = 0.1, .state = seed};
         struct policy policy = make(&machine, true);
         live(&machine, &policy, 3000);
         dense += policy.home[0] == 0;
     }
-    cr_expect_geq(dense, 36, "%d of 40 runs ended dense", dense);
+    cr_expect_geq(dense, 108, "%d of 120 runs ended dense", dense);
 }
 
 Test(policy, hiccups_choose_nothing)
@@ -307,6 +307,28 @@ Test(policy, a_codec_is_not_judged_by_its_first_two_uses)
     }
 }
 
+/* Every other use computes so much longer that its codec hardly shows. */
+Test(policy, uses_that_are_long_and_short_by_turns_hide_no_codec)
+{
+    static const double seconds[][3] = {{2.0, 1.0, 0.8}, {1.0, 1.2, 1.4}};
+    for (int row = 0; row < 4; row++) {
+        for (int arms = 2; arms <= 3; arms++) {
+            struct machine machine = {.arms = arms, .units = 1, .noise = 0.02, .state = 1};
+            struct policy policy = make(&machine, true);
+            for (int i = 0; i < 400; i++) {
+                double use = seconds[row / 2][policy_arm(&policy, 0)] + (i % 2 == row % 2 ? 5 : 0);
+                use *= 1 + machine.noise * normal(&machine);
+                if (policy_note(&policy, &(struct policy_time){use, use, 0})) {
+                    policy_agree(&policy);
+                }
+            }
+            int home = row / 2 == 0 ? arms - 1 : 0;
+            cr_expect_eq(policy.home[0], home, "row %d, %d arms: home is arm %d", row, arms,
+                         policy.home[0]);
+        }
+    }
+}
+
 /* ---- Cost ----------------------------------------------------------------------------------- */
 
 Test(policy, measuring_costs_what_the_budget_allows)
@@ -457,6 +479,70 @@ Test(policy, claims_hold_through_a_change)
         }
         cr_expect_geq(held, 36, "row %zu: %d of 40 claims held", row, held);
     }
+}
+
+/* Amid the first blocks, or a race: few of them are no excuse. */
+Test(policy, claims_hold_through_an_early_change)
+{
+    static const struct change changes[] = {
+        {{7.5, 2.8}, {1.5, 2.0}, 0.10, 50, 1000},
+        {{7.5, 2.8}, {1.5, 2.0}, 0.10, 100, 1000},
+        {{10, 3}, {1, 1.4}, 0.05, 60, 2000},
+    };
+    for (size_t row = 0; row < 2 * sizeof changes / sizeof changes[0]; row++) {
+        struct machine machine = {.arms = 2, .units = 1};
+        int held = 0;
+        for (uint64_t seed = 1; seed <= 40; seed++) {
+            struct policy policy = make(&machine, row % 2 == 1);
+            struct interval saved;
+            double truth = live_changed(&changes[row / 2], &policy, seed);
+            cr_assert(policy_saved(&policy, &saved));
+            held += saved.least <= truth && truth <= saved.most;
+        }
+        cr_expect_geq(held, 36, "row %zu: %d of 40 claims held", row, held);
+    }
+}
+
+/* Too small to be a surprise, long ago: later blocks tell nothing of what was saved before. */
+Test(policy, claims_of_long_runs_hold_their_beginning)
+{
+    static const struct change slight = {{110, 104}, {100, 104}, 0.02, 5000, 15000};
+    struct machine machine = {.arms = 2, .units = 1};
+    int held = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct policy policy = make(&machine, false);
+        struct interval saved;
+        double truth = live_changed(&slight, &policy, seed);
+        cr_assert(policy_saved(&policy, &saved));
+        held += saved.least <= truth && truth <= saved.most;
+    }
+    cr_expect_geq(held, 36, "%d of 40 claims held", held);
+}
+
+/* The wire gets slower by and by. Most blocks are early ones, most uses late ones. */
+Test(policy, claims_follow_what_changes_slowly)
+{
+    int right = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {.arms = 2, .units = 1, .seconds = {{1, 0.5}}, .noise = 0.02};
+        machine.state = seed;
+        struct policy policy = make(&machine, false);
+        struct interval saved;
+        double truth = 0;
+        for (int i = 0; i < 3000; i++) {
+            machine.seconds[0][0] = 1 + 0.3 * i / 3000;
+            int arm = policy_arm(&policy, 0);
+            double seconds = use(&machine, &policy, 0);
+            truth += machine.seconds[0][0] - machine.seconds[0][arm];
+            if (policy_note(&policy, &(struct policy_time){seconds, seconds, 0})) {
+                policy_agree(&policy);
+            }
+        }
+        cr_assert(policy_saved(&policy, &saved));
+        right += fabs(saved.mean - truth) < 0.05 * truth && saved.least <= truth &&
+                 truth <= saved.most;
+    }
+    cr_expect_geq(right, 36, "%d of 40 claims were right", right);
 }
 
 /* A race that dense wins costs what the others take more, and says how well that is known. */
