@@ -3,7 +3,10 @@
  * threads here: a world does not care. */
 #include <criterion/criterion.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@
 
 #include "capture.h"
 #include "port.h"
+#include "transport/env_world.h"
 
 #define RANKS_MAX 24
 
@@ -449,4 +453,27 @@ Test(env_world, ranks_that_bring_different_bytes_learn_it)
                     "all_gather number 1 of 8 bytes on rank 0, number 1 of 4 bytes on");
     }
     forgive();
+}
+
+/* ---- Patience ------------------------------------------------------------------------------- */
+
+/* That is another thing than a deadline of ours, which is ten minutes. */
+Test(env_world, a_connection_that_the_kernel_gives_up_is_told_from_a_late_one)
+{
+    static char much[4 << 20];
+    struct sockaddr_in to;
+    socklen_t bytes = sizeof to;
+    int port;
+    int patience_ms = 1;
+    int listener = port_bind(&port);
+    int sender = socket(AF_INET, SOCK_STREAM, 0);
+    struct env_pieces pieces = {much, sizeof much, much, sizeof much, 0};
+    listen(listener, 8);
+    getsockname(listener, (struct sockaddr *)&to, &bytes);
+    cr_assert_eq(connect(sender, (struct sockaddr *)&to, sizeof to), 0);
+    setsockopt(sender, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
+    fcntl(sender, F_SETFL, O_NONBLOCK);
+    cr_expect_eq(env_move_all(sender, ENV_SEND, &pieces, UINT64_MAX), EHOSTDOWN);
+    close(sender);
+    close(listener);
 }
