@@ -13,7 +13,7 @@
 #include <wirewise/env.h>
 
 #define ENV_MAGIC UINT64_C(0x57495245574d4554) /* "WIREWMET" */
-#define ENV_VERSION 1
+#define ENV_VERSION 2
 #define ENV_HOST_BYTES 64
 #define ENV_TEXT_BYTES 768
 
