@@ -299,6 +299,39 @@ Test(shm_open, descriptors_come_over_sockets_where_proc_is_closed)
     ranks_run(1, hidden, &(int){0});
 }
 
+static int starved; /* which mapping from now on, the first being 1, finds no memory */
+
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    bool maps = starved > 0 && count == 1 && bytes == sizeof(struct mapping);
+    return maps && --starved == 0 ? NULL : __real_calloc(count, bytes);
+}
+
+/* Once, for one of the ranks' memories, the own among them; that alone where /proc is closed. */
+static void mapping_starves(struct rank *rank)
+{
+    int which = *(const int *)rank->argument;
+    for (int hides = 0; hides < (which == 1 ? 2 : 1); hides++) {
+        shm_pretend.proc_is_hidden = hides == 1;
+        starved = rank->number == 1 ? which : 0;
+        void *fabric = rank_open(rank, 4096);
+        expect_work(rank, fabric);
+        shm->close(fabric, false);
+        rank_meet(rank);
+        rank_check(!arena_is_mapped(), "memory is left");
+    }
+}
+
+Test(shm_open, a_mapping_without_memory_is_tried_again)
+{
+    for (int which = 1; which <= 3; which++) {
+        ranks_run(3, mapping_starves, &which);
+    }
+}
+
 static void another_user(struct rank *rank)
 {
     if (setgid(65534) != 0 || setuid(65534) != 0) {
