@@ -57,7 +57,8 @@ void console_bar(const struct console *console, size_t done, double loss, double
     memset(cells, '.', BAR_CELLS);
     memset(cells, '#', full);
     cells[BAR_CELLS] = '\0';
-    double left = done > 0 ? seconds / (double)done * (double)(console->steps - done) : 0;
+    double taken = (double)(done - console->begin); /* an earlier job's steps took none of these */
+    double left = taken > 0 ? seconds / taken * (double)(console->steps - done) : 0;
     fprintf(stderr, "\r\033[K%s[%s]%s %zu/%zu  loss %.3f  %.0f s left",
             console->colour ? "\033[36m" : "", cells, console->colour ? "\033[0m" : "", done,
             console->steps, loss, left);

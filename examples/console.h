@@ -14,6 +14,7 @@ struct console {
     bool bar;   /* draw the bar */
     bool colour;
     size_t steps;
+    size_t begin; /* the step that a resumed training goes on behind */
 };
 
 /* Everything is off for ranks other than the first. */
@@ -23,7 +24,8 @@ void console_init(struct console *console, const struct options *options, bool f
 void console_step(const struct console *console, size_t step, double loss, double held_out,
                   const struct ww_report *report);
 
-/* Draws the bar for so many finished steps; it stays the last line of the terminal. */
+/* Draws the bar for so many finished steps, those behind `begin` in so many seconds; it stays the
+ * last line of the terminal. */
 void console_bar(const struct console *console, size_t done, double loss, double seconds);
 
 /* Takes the bar away. */

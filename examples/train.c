@@ -358,6 +358,7 @@ static enum exit_code train(struct run *run)
         fflush(stdout);
     }
     summary.begin = begin;
+    run->console.begin = begin;
     summary.last = summary.first; /* where nothing is left to do */
     for (size_t step = begin + 1; code == EXIT_DONE && step <= run->options.steps; step++) {
         code = one_step(run, step, &summary);

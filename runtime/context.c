@@ -240,7 +240,8 @@ static enum ww_status agree_on_settings(struct ww_context *context, const struct
                                          .settings = shared,
                                          .place = settings->place,
                                          .imitation = &context->imitation,
-                                         .discover = status == WW_OK && settings->values.discover};
+                                         .discover = status == WW_OK && settings->values.discover,
+                                         .votes = context->votes};
     if (status != WW_OK && context->world.size == 1) {
         return status;
     }

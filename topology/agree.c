@@ -15,7 +15,8 @@ struct conclusion {
 
 static const char *host_of(const struct topology *topology, int rank)
 {
-    return topology->host_name[topology->host_of[rank]];
+    return topology->host_of == NULL ? "of a host not known yet"
+                                     : topology->host_name[topology->host_of[rank]];
 }
 
 enum ww_status topology_all_well(const struct ww_world *world, const struct topology *topology,

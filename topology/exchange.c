@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * exchange.c: every rank says who and where it is; out come hosts, levels and the first check
- * that all ranks want the same. Three rounds:
+ * that all ranks want the same. Four rounds:
  *
+ *     memory     whether it has room to hear the others
  *     identity   version, settings, names, and how to reach this rank's beacon
  *     place      whose beacons it reached, which CPUs it has, where its host stands
  *     shape      what its host has to offer, told by the host's lowest rank
  *
- * A rank without memory still takes part in the rounds to come, so that nobody waits for it. */
+ * A rank that lacks memory behind the first still takes part in those to come, so that nobody waits
+ * for it. */
 #include <assert.h>
 #include <limits.h>
 #include <stdatomic.h>
@@ -141,6 +143,19 @@ static enum ww_status exchange_identities(struct exchange *exchange, const struc
 
 /* ---- Places --------------------------------------------------------------------------------- */
 
+/* Whom a rank without memory reached is unknown, and not nobody. */
+static enum ww_status check_troubles(const struct exchange *exchange)
+{
+    for (int rank = 0; rank < exchange->world->size; rank++) {
+        enum ww_status trouble = (enum ww_status)exchange->places[rank].trouble;
+        if (trouble != WW_OK) {
+            return log_failure(WW_PEER_FAILED, "rank %d (%s) could not make its context: %s", rank,
+                               exchange->identities[rank].host_name, ww_status_text(trouble));
+        }
+    }
+    return WW_OK;
+}
+
 static enum ww_status exchange_places(struct exchange *exchange)
 {
     const struct topology_setup *setup = exchange->setup;
@@ -155,8 +170,12 @@ static enum ww_status exchange_places(struct exchange *exchange)
     if (known == WW_OK) {
         own.reach = reach_find(&exchange->crowds, exchange->identities, exchange->world->rank);
     }
+    own.trouble = known;
     enum ww_status status = world_gather(exchange->world, &own, exchange->places, sizeof own);
-    return status == WW_OK ? known : status;
+    if (status != WW_OK || known != WW_OK) {
+        return status != WW_OK ? status : known;
+    }
+    return check_troubles(exchange);
 }
 
 /* ---- Labels --------------------------------------------------------------------------------- */
@@ -549,11 +568,15 @@ enum ww_status topology_exchange(const struct ww_world *world, const struct topo
     assert(strlen(setup->settings) < TOPOLOGY_SETTINGS_BYTES);
     struct topology made = {.size = 0};
     struct exchange exchange = {.world = world, .setup = setup, .topology = &made};
-    enum ww_status status = WW_NO_MEMORY;
-    if (exchange_init(&exchange)) {
+    enum ww_status status = WW_OK;
+    if (!exchange_init(&exchange)) {
+        status = log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", world->size);
+    }
+    if (setup->votes != NULL) {
+        status = topology_all_well(world, &made, status, setup->votes);
+    }
+    if (status == WW_OK) {
         status = run_rounds(&exchange);
-    } else {
-        log_failure(status, "no memory to hear from %d ranks", world->size);
     }
     if (status == WW_OK && imitates(&exchange)) {
         learn_imitated(&made, setup->imitation);

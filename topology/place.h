@@ -23,6 +23,7 @@ struct place {
                                     knows */
     char text[TOPOLOGY_PLACE_BYTES]; /* "site/rack/rail" */
     struct reach reach;
+    int32_t trouble; /* enum ww_status: why `reach` says nothing, else WW_OK */
 };
 _Static_assert(sizeof(struct place) <= 256, "every rank hears one from every other");
 

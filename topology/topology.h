@@ -156,6 +156,8 @@ struct topology_setup {
     bool discover; /* the lowest rank of each host looks at its machine; equal on all ranks */
     const struct ww_machine_query *machine; /* what it looks at; NULL = this machine */
     const char *sysfs;                      /* root of a tree for the own CPUs; NULL = "/sys" */
+    int32_t *votes; /* [size] room to agree first that all ranks have memory; NULL = they have, on
+                       all ranks alike */
 };
 
 /* Tells all ranks who is where, before anything else is opened. All ranks call it.
@@ -168,7 +170,8 @@ struct topology_setup {
  *
  * Returns  WW_OK, WW_MISMATCH (settings, version, rank numbers: with the odd rank and both values),
  *          WW_BAD_CONFIG (hosts are to be imitated, and there are several real ones),
- *          WW_NO_MEMORY, WW_TRANSPORT_FAILED when all_gather fails. */
+ *          WW_NO_MEMORY, and WW_PEER_FAILED where that is another rank's trouble,
+ *          WW_TRANSPORT_FAILED when all_gather fails. */
 enum ww_status topology_exchange(const struct ww_world *world, const struct topology_setup *setup,
                                  struct topology *topology);
 

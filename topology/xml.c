@@ -510,17 +510,23 @@ static const char *behind(const char *from, const char *mark)
     return found == NULL ? from + strlen(from) : found + strlen(mark);
 }
 
-/* Copies the declaration "<?xml ...?>", which names the encoding, and skips to the root element. */
+/* Copies the declaration "<?xml ...?>", which names the encoding, as a line of its own, and skips
+ * to the root element. */
 static const char *simplify_begin(const char *from, char **to)
 {
+    const char *begin = *to;
     while (*from != '\0' && !(*from == '<' && is_name_letter(from[1]))) {
         const char *next = from + 1;
         if (strncmp(from, "<!--", 4) == 0) {
             next = behind(from, "-->");
-        } else if (strncmp(from, "<?xml ", 6) == 0) {
+        } else if (*to == begin && strncmp(from, "<?xml ", 6) == 0) {
             next = behind(from, "?>");
             memmove(*to, from, (size_t)(next - from));
             *to += next - from;
+            if (*to == next) { /* nothing was taken out that would leave room for the line's end */
+                memmove(*to + 1, *to, strlen(*to) + 1);
+                next++;
+            }
             *(*to)++ = '\n';
         } else if (*from == '<') {
             next = behind(from, ">");

@@ -37,10 +37,9 @@ struct xml {
     int attribute_room;
 };
 
-/* Reads a whole file, or pipe, into *text[*bytes + 1], ended by a zero; to be freed. A mark of the
- * byte order is left out.
- * Returns WW_OK, WW_BAD_ARGUMENT (it is missing, empty, packed, too large, a folder or a device),
- * WW_NO_MEMORY. */
+/* Reads a whole file, or pipe, into *text[*bytes + 2], ended by a zero, with room for one byte
+ * more; to be freed. A mark of the byte order is left out. Returns WW_OK, WW_BAD_ARGUMENT (it is
+ * missing, empty, packed, too large, a folder or a device), WW_NO_MEMORY. */
 enum ww_status xml_read_file(const char *path, char **text, size_t *bytes);
 
 /* Takes text[bytes] apart. path is only named; both are borrowed until xml_finish, text is copied.
@@ -49,7 +48,8 @@ enum ww_status xml_parse(const char *path, const char *text, size_t bytes, struc
 void xml_finish(struct xml *xml);
 
 /* For readers that know less of XML: takes comments, carriage returns, and what stands before the
- * root element out of a text that xml_parse found well formed and that ends with a zero.
+ * root element out of a text that xml_parse found well formed and that ends with a zero. The
+ * declaration stays, as a line of its own, for which there is room of one byte behind the zero.
  * Returns the bytes that are left, without their zero. */
 size_t xml_simplify(char *text);
 

@@ -2,6 +2,7 @@
  * log.c: writes one line per message to stderr and keeps each thread's latest error. */
 #include "internal/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -52,7 +53,7 @@ static void write_line(enum ww_log_level level, const char *sentence)
     }
     int colour = wants_colour();
     char line[LOG_SENTENCE_BYTES + 96];
-    /* One write per line, so that lines of several ranks do not mix. */
+    /* One write per line, if it may be, so that lines of several ranks do not mix. */
     int bytes = snprintf(line, sizeof line, "wirewise%s %s%s:%s %s\n", rank,
                          colour ? level_colours[level] : "", level_names[level],
                          colour ? "\033[0m" : "", sentence);
@@ -62,8 +63,13 @@ static void write_line(enum ww_log_level level, const char *sentence)
     }
     struct size_guard guard;
     size_guard_begin(&guard);
-    ssize_t written = write(STDERR_FILENO, line, (size_t)bytes);
-    (void)written; /* there is nowhere left to report a full stderr to */
+    for (int done = 0; done < bytes;) {
+        ssize_t written = write(STDERR_FILENO, line + done, (size_t)(bytes - done));
+        if (written == 0 || (written < 0 && errno != EINTR)) {
+            break; /* there is nowhere left to report a full stderr to */
+        }
+        done += written > 0 ? (int)written : 0;
+    }
     size_guard_end(&guard);
 }
 

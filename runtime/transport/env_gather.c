@@ -14,6 +14,9 @@
 #include "internal/log.h"
 
 #define PATIENCE_S 600 /* for ranks that live and do not come */
+/* More than that is sent when rank 0 has come and asks for it: the kernel ends a connection whose
+ * other end takes nothing in for half a minute, as if its host were gone. */
+#define AT_ONCE_BYTES ((size_t)64 << 10)
 #define FAILURE_NS (CLOCK_NS_PER_S / 5)
 #define NAMED_MAX 8
 
@@ -112,6 +115,16 @@ static enum ww_status seats_are_late(struct ww_env_world *env)
 
 /* ---- Rank 0 --------------------------------------------------------------------------------- */
 
+/* Rank 0 is here, and takes in what a rank brings. */
+static enum ww_status seat_ask(struct ww_env_world *env, int rank)
+{
+    struct env_word word = {.magic = ENV_MAGIC, .status = WW_OK, .turn = env->turn};
+    struct env_pieces pieces = {&word, sizeof word, NULL, 0, 0};
+    int error = env_move_all(env->seats[rank].socket, ENV_SEND, &pieces,
+                             clock_now_ns() + CLOCK_NS_PER_S);
+    return error == 0 ? WW_OK : seat_lost(env, rank, error);
+}
+
 /* The head has come: is it of this call? Then the body has a place. */
 static enum ww_status seat_head(struct ww_env_world *env, int rank, unsigned char *all,
                                 size_t bytes)
@@ -129,7 +142,7 @@ static enum ww_status seat_head(struct ww_env_world *env, int rank, unsigned cha
     }
     seat->pieces.body = all + (size_t)rank * bytes;
     seat->pieces.body_bytes = bytes;
-    return WW_OK;
+    return bytes > AT_ONCE_BYTES ? seat_ask(env, rank) : WW_OK;
 }
 
 static enum ww_status seat_hear(struct ww_env_world *env, int rank, unsigned char *all,
@@ -252,31 +265,61 @@ static enum ww_status first_lost(struct ww_env_world *env, int error)
     return env_end(env, WW_PEER_FAILED, sentence);
 }
 
+/* What rank 0 says about this gather and so many bytes; anything else ends the world. */
+static enum ww_status hear_first(struct ww_env_world *env, uint64_t bytes, uint64_t end_ns)
+{
+    struct env_word word;
+    struct env_pieces in = {&word, sizeof word, NULL, 0, 0};
+    int error = env_move_all(env->seats[0].socket, ENV_RECEIVE, &in, end_ns);
+    if (error != 0) {
+        return first_lost(env, error);
+    }
+    if (word.magic == ENV_MAGIC && word.status != WW_OK) {
+        return env_hear_failure(env, &word);
+    }
+    bool fits = word.magic == ENV_MAGIC && word.turn == env->turn && word.bytes == bytes;
+    return fits ? WW_OK : first_lost(env, EPROTO);
+}
+
+/* Where it cannot be sent rank 0 may have closed with a sentence that is still to be read. */
+static enum ww_status tell_first(struct ww_env_world *env, struct env_pieces out, uint64_t end_ns)
+{
+    int unsent = env_move_all(env->seats[0].socket, ENV_SEND, &out, end_ns);
+    struct env_word word;
+    struct env_pieces in = {&word, sizeof word, NULL, 0, 0};
+    if (unsent == 0) {
+        return WW_OK;
+    }
+    int error = env_move_all(env->seats[0].socket, ENV_RECEIVE, &in, clock_now_ns());
+    bool told = error == 0 && word.magic == ENV_MAGIC && word.status != WW_OK;
+    return told ? env_hear_failure(env, &word) : first_lost(env, unsent);
+}
+
 static enum ww_status gather_as_other(struct ww_env_world *env, const void *mine, void *all,
                                       size_t bytes, uint64_t end_ns)
 {
-    int socket = env->seats[0].socket;
     size_t whole = bytes * (size_t)env->size;
     struct env_word word = {
         .magic = ENV_MAGIC, .rank = env->rank, .turn = env->turn, .bytes = bytes};
-    struct env_word answer;
-    struct env_pieces out = {&word, sizeof word, (void *)(uintptr_t)mine, bytes, 0};
-    struct env_pieces in = {&answer, sizeof answer, NULL, 0, 0};
-    int unsent = env_move_all(socket, ENV_SEND, &out, end_ns);
-    /* Rank 0 may have closed with a sentence that is still to be read. */
-    uint64_t answer_end_ns = unsent == 0 ? end_ns + CLOCK_NS_PER_S : clock_now_ns();
-    int error = env_move_all(socket, ENV_RECEIVE, &in, answer_end_ns);
-    if (error != 0) {
-        return first_lost(env, unsent != 0 ? unsent : error);
+    void *body = (void *)(uintptr_t)mine;
+    bool waits = bytes > AT_ONCE_BYTES;
+    uint64_t answer_end_ns = end_ns + CLOCK_NS_PER_S;
+    enum ww_status status = tell_first(
+        env, (struct env_pieces){&word, sizeof word, body, waits ? 0 : bytes, 0}, end_ns);
+    if (status == WW_OK && waits) {
+        status = hear_first(env, 0, answer_end_ns);
     }
-    if (answer.magic == ENV_MAGIC && answer.status != WW_OK) {
-        return env_hear_failure(env, &answer);
+    if (status == WW_OK && waits) {
+        status = tell_first(env, (struct env_pieces){body, bytes, NULL, 0, 0}, end_ns);
     }
-    if (answer.magic != ENV_MAGIC || answer.turn != env->turn || answer.bytes != whole) {
-        return first_lost(env, EPROTO);
+    if (status == WW_OK) {
+        status = hear_first(env, whole, answer_end_ns);
     }
-    in = (struct env_pieces){all, whole, NULL, 0, 0};
-    error = env_move_all(socket, ENV_RECEIVE, &in, end_ns + CLOCK_NS_PER_S);
+    if (status != WW_OK) {
+        return status;
+    }
+    struct env_pieces in = {all, whole, NULL, 0, 0};
+    int error = env_move_all(env->seats[0].socket, ENV_RECEIVE, &in, answer_end_ns);
     return error == 0 ? WW_OK : first_lost(env, error);
 }
 

@@ -166,17 +166,24 @@ static enum ww_status caller_hear(struct door *door, struct caller *caller)
 
 /* ---- Rank 0: the door ----------------------------------------------------------------------- */
 
+/* Nobody learns why by waiting, so those who have a seat are told. */
+static enum ww_status door_is_full(const struct door *door, int error)
+{
+    char sentence[ENV_TEXT_BYTES];
+    snprintf(sentence, sizeof sentence,
+             "rank 0 cannot take in more connections: %s; it needs one for each of %d ranks "
+             "(ulimit -n)",
+             strerror(error), door->env->size);
+    return env_break(door->env, WW_TRANSPORT_FAILED, sentence);
+}
+
 static enum ww_status door_admit(struct door *door, int listener)
 {
     int socket = env_accept(listener);
     if (socket < 0) {
         bool short_of_room = errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                              errno == ENOMEM;
-        return short_of_room ? log_failure(WW_TRANSPORT_FAILED,
-                                           "rank 0 cannot take in more connections: %s; it needs "
-                                           "one for each rank (ulimit -n)",
-                                           strerror(errno))
-                             : WW_OK;
+        return short_of_room ? door_is_full(door, errno) : WW_OK;
     }
     if (door->caller_count == door->room) {
         close(socket);
@@ -274,8 +281,8 @@ static enum ww_status door_wait(struct door *door)
         uint64_t look_ns = now_ns + CLOCK_NS_PER_S; /* callers may have become too slow */
         int count = door_fill_polls(door);
         if (env_poll(door->polls, count, look_ns < end_ns ? look_ns : end_ns) < 0) {
-            return log_failure(WW_TRANSPORT_FAILED, "poll of %d sockets failed: %s", count,
-                               strerror(errno));
+            /* The kernel refuses to look at more than may be open. */
+            return door_is_full(door, errno == EINVAL ? EMFILE : errno);
         }
         enum ww_status status = door_look(door);
         if (status != WW_OK) {

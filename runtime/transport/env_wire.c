@@ -34,7 +34,7 @@ int env_move(int socket, enum env_way way, struct env_pieces *pieces)
             return ECONNRESET;
         }
         if (moved < 0 && errno != EINTR) {
-            return errno == EWOULDBLOCK ? EAGAIN : errno;
+            return errno == EWOULDBLOCK ? EAGAIN : errno == ETIMEDOUT ? EHOSTDOWN : errno;
         }
         pieces->moved += moved > 0 ? (size_t)moved : 0;
     }

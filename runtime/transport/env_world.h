@@ -13,7 +13,7 @@
 #include <wirewise/env.h>
 
 #define ENV_MAGIC UINT64_C(0x57495245574d4554) /* "WIREWMET" */
-#define ENV_VERSION 1
+#define ENV_VERSION 2
 #define ENV_HOST_BYTES 64
 #define ENV_TEXT_BYTES 768
 
@@ -45,10 +45,10 @@ struct env_pieces {
 enum env_way { ENV_RECEIVE, ENV_SEND };
 
 /* Moves as much as goes at once. 0 = all has moved, EAGAIN = not yet, ECONNRESET = the other end
- * has closed, or another errno. */
+ * has closed, EHOSTDOWN = the kernel gave it up, or another errno. */
 int env_move(int socket, enum env_way way, struct env_pieces *pieces);
 
-/* Moves everything, until end_ns at most. 0, ETIMEDOUT or an errno as above. */
+/* Moves everything, until end_ns at most. 0, ETIMEDOUT = it is later, or an errno as above. */
 int env_move_all(int socket, enum env_way way, struct env_pieces *pieces, uint64_t end_ns);
 
 /* As poll, until end_ns at most; an interruption is no answer. */

@@ -57,6 +57,7 @@ static struct {
     pthread_once_t once;
     pid_t pid; /* whose it is; 0 = there is none */
     int fd;
+    dev_t device; /* of the file: its inode alone may be that of another file system's, too */
     ino_t inode;
     unsigned char *base;
     uint64_t bytes;
@@ -158,7 +159,7 @@ static struct block *block_find(const void *memory)
 static bool descriptor_is_ours(void)
 {
     struct stat stat;
-    return fstat(arena.fd, &stat) == 0 && stat.st_ino == arena.inode;
+    return fstat(arena.fd, &stat) == 0 && stat.st_dev == arena.device && stat.st_ino == arena.inode;
 }
 
 /* Whatever holes the file has there are filled, or it fails. In pieces: each is begun anew when a
@@ -327,6 +328,7 @@ static int arena_fill(void)
         free(block);
         return error;
     }
+    arena.device = stat.st_dev;
     arena.inode = stat.st_ino;
     memcpy(arena.base, arena.nonce, sizeof arena.nonce);
     *block = (struct block){

@@ -241,6 +241,17 @@ static void peer_place(struct peer *peer, struct mapping *mapping)
     peer->ground = mapping->base + peer->ground_offset;
 }
 
+static void peer_map(struct meeting *meeting, struct peer *peer)
+{
+    struct mapping *mapping = NULL;
+    int error = mapping_open(&peer->card, &mapping);
+    if (error != 0) {
+        note(meeting, TROUBLE_MAP, peer->rank, error);
+    } else {
+        peer_place(peer, mapping);
+    }
+}
+
 /* Maps whom it can; a peer in trouble of its own is not the trouble of this rank. */
 static void peers_map(struct meeting *meeting)
 {
@@ -252,18 +263,12 @@ static void peers_map(struct meeting *meeting)
     for (int place = 0; place < fabric->size; place++) {
         struct peer *peer = &fabric->peers[place];
         const struct record *record = &all[peer->rank];
-        struct mapping *mapping = NULL;
         if (record->trouble.kind != TROUBLE_NONE) {
             continue;
         }
         peer->card = record->card;
         peer->ground_offset = record->ground;
-        int error = mapping_open(&record->card, &mapping);
-        if (error != 0) {
-            note(meeting, TROUBLE_MAP, peer->rank, error);
-        } else {
-            peer_place(peer, mapping);
-        }
+        peer_map(meeting, peer);
     }
 }
 
@@ -399,15 +404,20 @@ static enum ww_status envoys_step(struct meeting *meeting, int socket_fd, int di
     return status;
 }
 
-/* Troubles begin anew: they may be healed. */
+/* Troubles begin anew: they may be healed. The own memory, which had no room to be noted down, is
+ * in nobody's parcel. */
 static enum ww_status envoys_exchange(struct meeting *meeting)
 {
     int socket_fd = -1;
     int32_t nothing = 0;
     struct fabric *fabric = meeting->fabric;
+    struct peer *self = &fabric->peers[fabric->place];
     struct trouble before = meeting->own;
     meeting->proc_error = before.error;
     meeting->own = (struct trouble){TROUBLE_NONE, 0, 0, 0};
+    if (self->mapping == NULL) {
+        peer_map(meeting, self);
+    }
     uint64_t number = (uint64_t)(fabric->ground - fabric->base);
     int error = envoy_open(&meeting->card, number, &socket_fd);
     enum ww_status status = gather(meeting, &nothing, sizeof nothing);

@@ -134,8 +134,8 @@ static enum ww_status library_load(void)
                            "whose name has more than 63 letters: give this host a shorter one");
     }
     void *ucp = dlopen(UCP_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    void *ucs = dlopen(UCS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (ucp == NULL || ucs == NULL) {
+    void *ucs = ucp == NULL ? NULL : dlopen(UCS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (ucs == NULL) { /* the latest failure is what dlerror tells */
         return log_failure(WW_UNSUPPORTED,
                            "UCX, which is to carry messages between hosts, cannot be loaded: %s; "
                            "install it (Debian: libucx0)",

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #include "capture.h"
 #include "port.h"
+#include "transport/env_world.h"
 
 #define RANKS 4
 #define COUNT 100000
@@ -200,4 +202,102 @@ Test(env_processes, a_child_is_refused_and_harms_nobody)
     for (int rank = 0; rank < RANKS; rank++) {
         cr_expect_eq(codes[rank], 0, "rank %d ended with %d", rank, codes[rank]);
     }
+}
+
+/* ---- No room -------------------------------------------------------------------------------- */
+
+/* So many descriptors more may be opened. */
+static void leave_descriptors(int count)
+{
+    struct rlimit limit;
+    int last = -1;
+    int *made = calloc((size_t)count, sizeof *made);
+    for (int index = 0; index < count; index++) {
+        last = made[index] = dup(STDIN_FILENO);
+    }
+    for (int index = 0; index < count; index++) {
+        close(made[index]);
+    }
+    free(made);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = (rlim_t)last + 1;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A rank 0 of a world of so many; its exit code is 0 when it has no room for them. */
+static pid_t cramped_start(const char *address, int size)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct ww_env env = {sizeof env, 0, size, address, "a test", 30};
+        struct ww_env_world *made = NULL;
+        struct ww_world world;
+        alarm(60);
+        leave_descriptors(2); /* to listen, and for one rank */
+        bool full = ww_env_world_create(&env, &made, &world) == WW_TRANSPORT_FAILED &&
+                    strstr(ww_last_error(NULL), "cannot take in more connections") != NULL;
+        _exit(full ? 0 : 1);
+    }
+    return pid;
+}
+
+static int connect_to(const char *address)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)atoi(strchr(address, ':') + 1))};
+    for (int turn = 0; turn < 1000; turn++) {
+        int made = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(made, (struct sockaddr *)&to, sizeof to) == 0) {
+            return made;
+        }
+        close(made);
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    return -1;
+}
+
+/* What a rank says first, to a rank 0 of the same job. */
+static struct env_hello hello_of(int rank, int size)
+{
+    struct ww_env env = {sizeof env, rank, size, "127.0.0.1:1", "a test", 30};
+    struct env_launch launch;
+    cr_assert_eq(env_launch_read(&env, &launch), WW_OK);
+    return (struct env_hello){.magic = ENV_MAGIC,
+                              .version = ENV_VERSION,
+                              .rank = rank,
+                              .size = size,
+                              .job = launch.job,
+                              .host = "here"};
+}
+
+Test(env_processes, who_came_hears_that_rank_0_has_no_room_for_more)
+{
+    struct port_address address = port_free();
+    struct env_hello hello = hello_of(1, 3);
+    struct env_word word = {.magic = 0};
+    char sentence[ENV_TEXT_BYTES] = "";
+    int status = -1;
+    pid_t pid = cramped_start(address.text, 3);
+    int first = connect_to(address.text);
+    send(first, &hello, sizeof hello, MSG_NOSIGNAL);
+    int second = connect_to(address.text);
+    recv(first, &word, sizeof word, MSG_WAITALL);
+    cr_assert(word.magic == ENV_MAGIC && word.bytes < sizeof sentence);
+    recv(first, sentence, word.bytes, MSG_WAITALL);
+    cr_expect_eq(word.status, WW_TRANSPORT_FAILED);
+    cr_expect_not_null(strstr(sentence, "rank 0 cannot take in more connections"), "%s", sentence);
+    waitpid(pid, &status, 0);
+    cr_expect_eq(status, 0);
+    close(first);
+    close(second);
+}
+
+Test(env_processes, a_world_larger_than_what_may_be_open_has_no_room)
+{
+    int status = -1;
+    struct port_address address = port_free();
+    pid_t pid = cramped_start(address.text, 100000);
+    waitpid(pid, &status, 0);
+    cr_expect_eq(status, 0);
 }

@@ -3,7 +3,10 @@
  * threads here: a world does not care. */
 #include <criterion/criterion.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@
 
 #include "capture.h"
 #include "port.h"
+#include "transport/env_world.h"
 
 #define RANKS_MAX 24
 
@@ -449,4 +453,72 @@ Test(env_world, ranks_that_bring_different_bytes_learn_it)
                     "all_gather number 1 of 8 bytes on rank 0, number 1 of 4 bytes on");
     }
     forgive();
+}
+
+/* ---- Patience ------------------------------------------------------------------------------- */
+
+static void gather_much(struct rank *rank)
+{
+    size_t bytes = (size_t)32 << 20;
+    char *mine = calloc(1, bytes), *all = calloc(2, bytes);
+    rank->gathered = rank->world.all_gather(rank->world.self, mine, all, bytes);
+    free(all);
+    free(mine);
+}
+
+/* The kernel has half a minute's patience with bytes that nobody takes in, ranks have ten: so no
+ * more than a head waits for a rank 0 that is late. */
+Test(env_world, much_is_sent_when_rank_0_has_come)
+{
+    static const char sentence[] = "rank 0 has other things to do";
+    struct ranks ranks;
+    struct env_hello hello;
+    struct env_word word = {.magic = ENV_MAGIC};
+    char byte;
+    int port;
+    int listener = port_bind(&port);
+    ranks_init(&ranks, 2, 2);
+    snprintf(ranks.address.text, sizeof ranks.address.text, "127.0.0.1:%d", port);
+    ranks.rank[1].then = gather_much;
+    listen(listener, 8);
+    pthread_create(&ranks.rank[1].thread, NULL, run_rank, &ranks.rank[1]);
+    int seat = accept(listener, NULL, NULL);
+    recv(seat, &hello, sizeof hello, MSG_WAITALL);
+    send(seat, &word, sizeof word, MSG_NOSIGNAL);
+    recv(seat, &word, sizeof word, MSG_WAITALL);
+    cr_expect_eq(word.bytes, (uint64_t)32 << 20);
+    word = (struct env_word){
+        .magic = ENV_MAGIC, .status = WW_MISMATCH, .turn = 1, .bytes = sizeof sentence - 1};
+    send(seat, &word, sizeof word, MSG_NOSIGNAL);
+    send(seat, sentence, sizeof sentence - 1, MSG_NOSIGNAL);
+    pthread_join(ranks.rank[1].thread, NULL);
+    cr_expect_eq(ranks.rank[1].gathered, 1);
+    expect_rank(&ranks.rank[1], WW_OK, sentence);
+    cr_expect_eq(recv(seat, &byte, 1, MSG_DONTWAIT), -1);
+    cr_expect_eq(errno, EAGAIN);
+    ww_env_world_destroy(ranks.rank[1].made);
+    close(seat);
+    close(listener);
+    forgive();
+}
+
+/* That is another thing than a deadline of ours, which is ten minutes. */
+Test(env_world, a_connection_that_the_kernel_gives_up_is_told_from_a_late_one)
+{
+    static char much[4 << 20];
+    struct sockaddr_in to;
+    socklen_t bytes = sizeof to;
+    int port;
+    int patience_ms = 1;
+    int listener = port_bind(&port);
+    int sender = socket(AF_INET, SOCK_STREAM, 0);
+    struct env_pieces pieces = {much, sizeof much, much, sizeof much, 0};
+    listen(listener, 8);
+    getsockname(listener, (struct sockaddr *)&to, &bytes);
+    cr_assert_eq(connect(sender, (struct sockaddr *)&to, sizeof to), 0);
+    setsockopt(sender, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
+    fcntl(sender, F_SETFL, O_NONBLOCK);
+    cr_expect_eq(env_move_all(sender, ENV_SEND, &pieces, UINT64_MAX), EHOSTDOWN);
+    close(sender);
+    close(listener);
 }

@@ -299,6 +299,39 @@ Test(shm_open, descriptors_come_over_sockets_where_proc_is_closed)
     ranks_run(1, hidden, &(int){0});
 }
 
+static int starved; /* which mapping from now on, the first being 1, finds no memory */
+
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    bool maps = starved > 0 && count == 1 && bytes == sizeof(struct mapping);
+    return maps && --starved == 0 ? NULL : __real_calloc(count, bytes);
+}
+
+/* Once, for one of the ranks' memories, the own among them; that alone where /proc is closed. */
+static void mapping_starves(struct rank *rank)
+{
+    int which = *(const int *)rank->argument;
+    for (int hides = 0; hides < (which == 1 ? 2 : 1); hides++) {
+        shm_pretend.proc_is_hidden = hides == 1;
+        starved = rank->number == 1 ? which : 0;
+        void *fabric = rank_open(rank, 4096);
+        expect_work(rank, fabric);
+        shm->close(fabric, false);
+        rank_meet(rank);
+        rank_check(!arena_is_mapped(), "memory is left");
+    }
+}
+
+Test(shm_open, a_mapping_without_memory_is_tried_again)
+{
+    for (int which = 1; which <= 3; which++) {
+        ranks_run(3, mapping_starves, &which);
+    }
+}
+
 static void another_user(struct rank *rank)
 {
     if (setgid(65534) != 0 || setuid(65534) != 0) {
@@ -566,6 +599,24 @@ Test(shm_open, a_control_group_that_is_too_small_refuses_instead_of_killing)
     }
 }
 
+/* A file of the program's that has the inode of the arena, as files of two file systems may. */
+static struct {
+    int fd; /* 0 = there is none */
+    ino_t inode;
+} twin;
+
+int __real_fstat(int fd, struct stat *about);
+int __wrap_fstat(int fd, struct stat *about);
+
+int __wrap_fstat(int fd, struct stat *about)
+{
+    int result = __real_fstat(fd, about);
+    if (result == 0 && fd > 0 && fd == twin.fd) {
+        about->st_ino = twin.inode;
+    }
+    return result;
+}
+
 /* A program may close all descriptors and open files of its own in their place. */
 static void descriptors_lost(struct rank *rank)
 {
@@ -574,10 +625,14 @@ static void descriptors_lost(struct rank *rank)
     int fd = arena_card().fd;
     FILE *file = tmpfile();
     char text[8192];
+    struct stat about;
     pattern_fill(text, sizeof text, 3);
+    rank_check(fstat(fd, &about) == 0, "fstat");
     close(fd);
     rank_check(dup2(fileno(file), fd) == fd && write(fd, text, sizeof text) == sizeof text,
                "write");
+    twin.inode = about.st_ino;
+    twin.fd = *(const bool *)rank->argument ? fd : 0;
     shm->deallocate(memory, 3 * MIB);
     rank_check(shm->allocate(100, &memory) == WW_OK, "%s", log_last_error());
     shm->deallocate(memory, 100);
@@ -591,12 +646,14 @@ static void descriptors_lost(struct rank *rank)
     shm->close(other, false);
     shm->close(fabric, false);
     rank_check(fcntl(fd, F_GETFD) >= 0, "the program's own file was closed");
+    twin.fd = 0;
     fclose(file);
 }
 
 Test(shm_open, a_descriptor_that_became_another_file_is_left_alone)
 {
-    ranks_run(2, descriptors_lost, NULL);
+    ranks_run(2, descriptors_lost, &(bool){false});
+    ranks_run(2, descriptors_lost, &(bool){true});
 }
 
 /* The same, but before anybody has mapped it: rank 0 is in two worlds, one after the other. */

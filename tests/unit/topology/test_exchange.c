@@ -81,6 +81,61 @@ Test(exchange, all_ranks_draw_the_same_map)
     }
 }
 
+/* ---- Memory ----------------------------------------------------------------------------- */
+
+static _Thread_local int starved; /* which calloc of this rank from now on is refused */
+
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return starved > 0 && --starved == 0 ? NULL : __real_calloc(count, bytes);
+}
+
+/* What the refusal of one rank's memory makes the others say: of its host, once it is known. */
+struct want {
+    int starved;
+    const char *own;
+    const char *peers;
+};
+
+#define PEERS " could not make its context: memory could not be allocated"
+
+static const struct want wants[] = {
+    {1, "no memory to hear from 3 ranks", "rank 1 (of a host not known yet)" PEERS},
+    {2, "no memory to hear from 3 ranks", "rank 1 (of a host not known yet)" PEERS},
+    {3, "no memory to hear from 3 ranks", "rank 1 (of a host not known yet)" PEERS},
+    {4, "no memory for the hosts of 3 ranks", "rank 1 (b)" PEERS},
+    {5, "no memory for the hosts of 3 ranks", "rank 1 (b)" PEERS},
+};
+
+static void find_no_memory(const struct ww_world *world, void *shared)
+{
+    const struct want *want = shared;
+    int32_t votes[3];
+    const struct topology_setup setup = {
+        .host = world->rank == 1 ? "b" : "a", .settings = SETTINGS, .votes = votes};
+    struct topology topology;
+    starved = world->rank == 1 ? want->starved : 0;
+    enum ww_status status = topology_exchange(world, &setup, &topology);
+    starved = 0;
+    check_status(status, world->rank == 1 ? WW_NO_MEMORY : WW_PEER_FAILED);
+    const char *words = world->rank == 1 ? want->own : want->peers;
+    check(strcmp(log_last_error(), words) == 0, "\"%s\"", log_last_error());
+}
+
+Test(exchange, a_rank_without_memory_is_not_waited_for)
+{
+    for (size_t i = 0; i < LENGTH(wants); i++) {
+        struct want want = wants[i];
+        world_run(3, find_no_memory, &want);
+        expect_line(WW_LOG_ERROR, want.own);
+        expect_line(WW_LOG_ERROR, want.peers);
+        expect_line(WW_LOG_ERROR, want.peers);
+    }
+}
+
 /* ---- Places -----------------------------------------------------------------------------------
  */
 

@@ -115,6 +115,9 @@ Test(xml, what_simple_readers_do_not_know_is_taken_out)
         {"<a/>", "<a/>"},
         {"<?xml version=\"1.0\"?>\r\n<!DOCTYPE a SYSTEM \"a.dtd\">\r\n<!-- <b> -->\n<a>\r\n</a>",
          "<?xml version=\"1.0\"?>\n<a>\n</a>"},
+        {"<?xml version='1.0'?><a/>", "<?xml version='1.0'?>\n<a/>"},
+        {"<?xml version='1.0'?><!-- <b/> --><a/>", "<?xml version='1.0'?>\n<a/>"},
+        {"<?xml version='1.0'?><?xml version='1.1'?><a/>", "<?xml version='1.0'?>\n<a/>"},
         {"<!-- a -- b --><?other?> <a><!-- c --><b c='--&gt;'/><!----></a><!-- d -->",
          "<a><b c='--&gt;'/></a>"},
     };
