@@ -339,6 +339,7 @@ static enum ww_status run_job(struct job *job, const struct ground *grounds, str
                               struct calibration *calibration)
 {
     const struct calibration_setup *setup = job->setup;
+    job->meter.begin_ns = setup->clock_ns();
     enum ww_status status = agree_on_begin(job, wires);
     int used = 0;
     for (int level = 0; level < setup->topology->levels; level++) {

@@ -307,6 +307,20 @@ Test(calibrate, a_rank_that_is_held_up_is_waited_for, .timeout = 60)
     }
 }
 
+/* On long wires two are busy with each other for longer than timeout_s, and the others wait. */
+Test(calibrate, ranks_that_are_busy_on_long_wires_are_waited_for, .timeout = 60)
+{
+    for (int hosts = 2; hosts <= 6; hosts++) {
+        struct paper_wires wires = paper_wires(hosts, 1);
+        wires.latency_s = 0.2;
+        struct trial *trial = make_trial(&wires);
+        trial->timeout_s = 4;
+        run_trial(trial);
+        expect_no_warnings();
+        free(trial);
+    }
+}
+
 /* Wherever it stops: the others end, and nobody blames a rank that only waits itself. */
 Test(calibrate, all_that_live_hear_of_a_dead_peer, .timeout = 120)
 {
