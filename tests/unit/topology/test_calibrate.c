@@ -434,3 +434,33 @@ Test(calibrate, earlier_results_serve_while_they_are_true)
     rmdir(folder);
     free(trial);
 }
+
+/* A port that was well when the file was written, and is not any more. */
+Test(calibrate, what_became_slow_since_is_named)
+{
+    char folder[] = "/tmp/calibrate-XXXXXX";
+    char file[64];
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/wires", folder);
+    for (int hosts = 3; hosts <= 8; hosts++) {
+        for (int port = 0; port < hosts; port++) {
+            struct paper_wires wires = paper_wires(hosts, 1);
+            struct trial *trial = make_trial(&wires);
+            char words[64];
+            trial->file = file;
+            run_trial(trial);
+            run_trial(trial);
+            cr_expect(trial->calibration[0].from_file);
+            trial->wires.slow_port = port;
+            trial->wires.port_factor = 5;
+            run_trial(trial);
+            cr_expect_not(trial->calibration[0].from_file, "%d hosts, port %d", hosts, port);
+            snprintf(words, sizeof words, "link node%d <-> switch carries", port + 1);
+            expect_line(WW_LOG_WARN, words);
+            expect_no_warnings();
+            free(trial);
+            remove(file);
+        }
+    }
+    rmdir(folder);
+}
