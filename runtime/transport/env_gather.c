@@ -83,14 +83,23 @@ enum ww_status env_hear_failure(struct ww_env_world *env, const struct env_word 
     return env_end(env, (enum ww_status)word->status, sentence);
 }
 
+static const char *or_unreachable(int error)
+{
+    return error == ECONNRESET ? "" : " or cannot be reached";
+}
+
+static const char *why_lost(int error)
+{
+    return error == ECONNRESET ? "it has closed its connection" : strerror(error);
+}
+
 static enum ww_status seat_lost(struct ww_env_world *env, int rank, int error)
 {
     char sentence[ENV_TEXT_BYTES];
     const struct env_seat *seat = &env->seats[rank];
     snprintf(sentence, sizeof sentence,
-             "rank %d (pid %d on %s) is gone, so ranks cannot gather what each brings: %s", rank,
-             seat->pid, seat->host,
-             error == ECONNRESET ? "it has closed its connection" : strerror(error));
+             "rank %d (pid %d on %s) is gone%s, so ranks cannot gather what each brings: %s", rank,
+             seat->pid, seat->host, or_unreachable(error), why_lost(error));
     return env_break(env, WW_PEER_FAILED, sentence);
 }
 
@@ -238,17 +247,18 @@ static enum ww_status gather_as_first(struct ww_env_world *env, const void *mine
 
 /* ---- The others ----------------------------------------------------------------------------- */
 
-static enum ww_status first_lost(struct ww_env_world *env, int error)
+/* The kernel gives a connection up long before end_ns, with the same error. */
+static enum ww_status first_lost(struct ww_env_world *env, int error, uint64_t end_ns)
 {
     char sentence[ENV_TEXT_BYTES];
     shutdown(env->seats[0].socket, SHUT_RDWR);
-    if (error == ETIMEDOUT) {
+    if (error == ETIMEDOUT && clock_now_ns() >= end_ns) {
         snprintf(sentence, sizeof sentence, "rank 0 did not answer within %d s", PATIENCE_S);
         return env_end(env, WW_TIMED_OUT, sentence);
     }
     snprintf(sentence, sizeof sentence,
-             "rank 0 is gone, so ranks cannot gather what each brings: %s",
-             error == ECONNRESET ? "it has closed its connection" : strerror(error));
+             "rank 0 is gone%s, so ranks cannot gather what each brings: %s", or_unreachable(error),
+             why_lost(error));
     return env_end(env, WW_PEER_FAILED, sentence);
 }
 
@@ -267,17 +277,17 @@ static enum ww_status gather_as_other(struct ww_env_world *env, const void *mine
     uint64_t answer_end_ns = unsent == 0 ? end_ns + CLOCK_NS_PER_S : clock_now_ns();
     int error = env_move_all(socket, ENV_RECEIVE, &in, answer_end_ns);
     if (error != 0) {
-        return first_lost(env, unsent != 0 ? unsent : error);
+        return first_lost(env, unsent != 0 ? unsent : error, end_ns);
     }
     if (answer.magic == ENV_MAGIC && answer.status != WW_OK) {
         return env_hear_failure(env, &answer);
     }
     if (answer.magic != ENV_MAGIC || answer.turn != env->turn || answer.bytes != whole) {
-        return first_lost(env, EPROTO);
+        return first_lost(env, EPROTO, end_ns);
     }
     in = (struct env_pieces){all, whole, NULL, 0, 0};
     error = env_move_all(socket, ENV_RECEIVE, &in, end_ns + CLOCK_NS_PER_S);
-    return error == 0 ? WW_OK : first_lost(env, error);
+    return error == 0 ? WW_OK : first_lost(env, error, end_ns);
 }
 
 int env_all_gather(void *self, const void *mine, void *all, size_t bytes)
