@@ -24,9 +24,9 @@
 /* No round is worth less than that. */
 #define ROUND_LEAST_S 0.004
 
-/* Earlier results are looked at for so long, and believed when they are so near: wires between
- * hosts repeat themselves; inside a host, 6 ms on cores that others use too say little, and what
- * matters there is found by trying (collectives/tune.c). */
+/* Earlier results are looked at for so long, and believed when they are so near and no unit is
+ * slower than its like: wires between hosts repeat themselves; inside a host, 6 ms on cores that
+ * others use too say little, and what matters there is found by trying (collectives/tune.c). */
 #define SPOT_S 0.006
 static const struct {
     double byte, fixed;
@@ -232,7 +232,9 @@ static enum ww_status check_level(struct job *job, const struct ground *ground, 
     const struct link *kept = &job->kept.link[level];
     struct wire_plan plan = {.ground = ground, .rounds = 1, .solo = true, .share_s = share_s};
     struct wire_costs costs;
+    bool several = ground->wire && ground_teams_max(ground) > 2;
     plan.byte_s = kept->flow.byte_s;
+    plan.rounds = several ? 2 : 1; /* where their number is odd, one unit rests in each */
     enum ww_status status = measure_together(job, &plan, job->records);
     if (status == WW_OK) {
         status = wire_costs(ground, job->records, plan.rounds, &costs);
@@ -240,7 +242,8 @@ static enum ww_status check_level(struct job *job, const struct ground *ground, 
     if (status == WW_OK) {
         *good = *good &&
                 is_near(costs.byte_s.value, kept->flow.byte_s, spot_ratio[ground->wire].byte) &&
-                is_near(costs.fixed.value, kept->flow.fixed_s, spot_ratio[ground->wire].fixed);
+                is_near(costs.fixed.value, kept->flow.fixed_s, spot_ratio[ground->wire].fixed) &&
+                (!several || SLOW_RATIO * costs.slowest_byte_s <= kept->flow.byte_s);
     }
     return status;
 }
@@ -339,6 +342,7 @@ static enum ww_status run_job(struct job *job, const struct ground *grounds, str
                               struct calibration *calibration)
 {
     const struct calibration_setup *setup = job->setup;
+    job->meter.begin_ns = setup->clock_ns();
     enum ww_status status = agree_on_begin(job, wires);
     int used = 0;
     for (int level = 0; level < setup->topology->levels; level++) {

@@ -4,8 +4,9 @@
  * Words of all are gathered by dissemination: in step k a rank hands on what it knows so far, 2^k
  * ranks' words, to the one 2^k places before it (Hensgen, Finkel, Manber 1988).
  *
- * Where one rank stops, all soon wait, most of them for somebody who waits, too. So whoever has
- * waited for some seconds tells all others that it is there, and listens to the one it waits for.
+ * Where one rank stops, all soon wait, most of them for somebody who waits, too; and on slow wires
+ * many wait for two who are busy with each other. So whoever is at it for some seconds tells all
+ * others that it is there, and who has waited for as long listens to the one it waits for.
  * Only a rank that does not even say that, or whose process ended, is to blame; whoever finds out,
  * or fails for another reason, tells all others its sentence, which is theirs then. What was said
  * for nothing is taken in the end: the tags of notes are those of somebody's data later. */
@@ -22,8 +23,8 @@
 /* Others may be busy with each other for so many times the budget, and a little. */
 #define BUSY_BUDGETS 3.0
 #define BUSY_S 1.0
-/* Who said that it waits has so much longer to say why it failed, but not more than so many times
- * as long. */
+/* Who said that it is there has so much longer to come, or to say why it failed, but not more than
+ * so many times as long. */
 #define WAITING_S 30.0
 #define WAITING_TIMES 4.0
 /* Whoever is silent for so long is told of; as engines do. */
@@ -184,8 +185,11 @@ static void tell_failure(struct meter *meter, enum ww_status failure)
     free(tellings);
 }
 
-static void tell_alive(struct meter *meter)
+void meter_tell_alive(struct meter *meter)
 {
+    if (meter->says_alive || meter->settles) {
+        return;
+    }
     meter->alive = make_tellings(meter);
     meter->says_alive = meter->alive != NULL;
     if (meter->says_alive) {
@@ -259,9 +263,6 @@ enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s)
 {
     int own = meter->setup->topology->rank;
     struct suspect *suspect = meter->settles ? NULL : suspect_of(meter, peer);
-    if (!meter->says_alive && !meter->settles) {
-        tell_alive(meter);
-    }
     enum ww_status status = suspect == NULL ? WW_OK : hear(meter, suspect);
     if (status != WW_OK) {
         return status;

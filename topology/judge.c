@@ -148,6 +148,15 @@ static struct estimate summarize(struct scores *scores)
     return estimate;
 }
 
+static double slowest(const struct scores *scores)
+{
+    double byte_s = 0;
+    for (int unit = 0; unit < scores->ground->units; unit++) {
+        byte_s = larger(byte_s, scores->of_unit[unit]);
+    }
+    return byte_s;
+}
+
 /* The scatter among all that was seen. */
 static double scatter_of(const struct scores *scores)
 {
@@ -231,6 +240,7 @@ enum ww_status wire_costs(const struct ground *ground, const struct wire_record 
     score_oneway(&alone, records, rounds);
     costs->port_byte_s = summarize(&ports);
     costs->byte_s = summarize(&alone);
+    costs->slowest_byte_s = slowest(&alone);
     costs->scatter = scatter_of(&alone);
     costs->fixed = collect(&alone, records, pick_fixed);
     costs->fixed.scatter = larger(costs->fixed.scatter,

@@ -78,6 +78,9 @@ enum ww_status meter_wait(struct meter *meter, enum ww_wait wait, uint64_t since
 {
     const struct calibration_setup *setup = meter->setup;
     double silent_s = silent_since(meter, since_ns);
+    if (silent_since(meter, meter->begin_ns) >= meter->silence.doubt_s) {
+        meter_tell_alive(meter);
+    }
     enum ww_status status = silent_s < meter->silence.doubt_s ? WW_OK
                                                               : meter_doubt(meter, peer, silent_s);
     if (status == WW_OK) {

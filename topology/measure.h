@@ -6,9 +6,9 @@
 #include "topology.h"
 #include "fit.h"
 
-/* What one rank tells all others when it has waited for long, and when it fails (hear.c). */
+/* What one rank tells all others when it is at it for long, and when it fails (hear.c). */
 struct note {
-    int32_t status; /* enum ww_status; WW_OK = it is there and waits */
+    int32_t status; /* enum ww_status; WW_OK = it is there, and waits or is busy with another one */
     char sentence[508];
 };
 
@@ -24,13 +24,14 @@ struct suspect {
 struct silence {
     double doubt_s;   /* then it is asked about */
     double most_s;    /* timeout_s, or what others may need who measure */
-    double waiting_s; /* when it said that it waits itself */
+    double waiting_s; /* when it said that it is there */
 };
 
 /* A rank's means to measure. */
 struct meter {
     const struct calibration_setup *setup;
     struct silence silence;
+    uint64_t begin_ns;  /* when all ranks began */
     unsigned char *out; /* what is sent, and what is received: STREAM_WINDOW pieces each */
     unsigned char *in;
     struct note *notes;       /* from NOTE_IN on one of each suspect */
@@ -109,7 +110,7 @@ static inline double pour_byte_s(const struct pour *pour)
 }
 
 /* Waits a moment for something from a peer that has been silent since since_ns. WW_TIMED_OUT,
- * logged, when that is longer than timeout_s and it does not say either that it waits itself. */
+ * logged, when that is longer than timeout_s and it does not say either that it is there. */
 enum ww_status meter_wait(struct meter *meter, enum ww_wait wait, uint64_t since_ns, int peer);
 
 /* Posts and waits; `peer` is named if it never ends. */
@@ -137,6 +138,9 @@ enum ww_status meter_end(struct meter *meter, enum ww_status own);
  * said and not heard, so that the fabric is quiet. Returns as any waiting does. All ranks call it.
  */
 enum ww_status meter_settle(struct meter *meter);
+
+/* Says to all others that this rank is there, once. */
+void meter_tell_alive(struct meter *meter);
 
 /* What becomes of waiting for a peer that has been silent for so long: WW_OK = more waiting. */
 enum ww_status meter_doubt(struct meter *meter, int peer, double silent_s);

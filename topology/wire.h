@@ -40,6 +40,7 @@ struct wire_costs {
     struct estimate fixed;
     struct estimate byte_s;
     struct estimate port_byte_s; /* of one unit */
+    double slowest_byte_s;       /* of a stream, of the slowest unit at its best */
     double message_s;
     double core_byte_s;
     double duplex;  /* 0 = not measured */

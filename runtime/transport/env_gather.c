@@ -86,14 +86,25 @@ enum ww_status env_hear_failure(struct ww_env_world *env, const struct env_word 
     return env_end(env, (enum ww_status)word->status, sentence);
 }
 
+static const char *or_unreachable(int error)
+{
+    return error == ECONNRESET ? "" : " or cannot be reached";
+}
+
+static const char *why_lost(int error)
+{
+    return error == ECONNRESET  ? "it has closed its connection"
+           : error == EHOSTDOWN ? strerror(ETIMEDOUT)
+                                : strerror(error);
+}
+
 static enum ww_status seat_lost(struct ww_env_world *env, int rank, int error)
 {
     char sentence[ENV_TEXT_BYTES];
     const struct env_seat *seat = &env->seats[rank];
     snprintf(sentence, sizeof sentence,
-             "rank %d (pid %d on %s) is gone, so ranks cannot gather what each brings: %s", rank,
-             seat->pid, seat->host,
-             error == ECONNRESET ? "it has closed its connection" : strerror(error));
+             "rank %d (pid %d on %s) is gone%s, so ranks cannot gather what each brings: %s", rank,
+             seat->pid, seat->host, or_unreachable(error), why_lost(error));
     return env_break(env, WW_PEER_FAILED, sentence);
 }
 
@@ -260,8 +271,8 @@ static enum ww_status first_lost(struct ww_env_world *env, int error)
         return env_end(env, WW_TIMED_OUT, sentence);
     }
     snprintf(sentence, sizeof sentence,
-             "rank 0 is gone, so ranks cannot gather what each brings: %s",
-             error == ECONNRESET ? "it has closed its connection" : strerror(error));
+             "rank 0 is gone%s, so ranks cannot gather what each brings: %s", or_unreachable(error),
+             why_lost(error));
     return env_end(env, WW_PEER_FAILED, sentence);
 }
 

@@ -208,6 +208,19 @@ static void leave_memory_out(ucp_config_t *config)
     }
 }
 
+/* UCX's TCP connects in calls that hold the program for two minutes where packets to a peer vanish:
+ * no time-out could end that, and nobody would say whom it waits for. Versions name this setting
+ * differently, and warn of names that they do not know; so does 1.13 where it opens no TCP. What
+ * UCX_TCP_CONN_NB says does not count then. */
+static void connect_in_background(ucp_config_t *config)
+{
+    unsigned major, minor, release;
+    ucx.ucp_get_version(&major, &minor, &release);
+    if (major == 1 && minor == 13 && !has_rdma()) {
+        ucx.ucp_config_modify(config, "CONN_NB", "y");
+    }
+}
+
 static enum ww_status context_create(int size)
 {
     ucp_params_t params = {.field_mask = UCP_PARAM_FIELD_FEATURES |
@@ -221,6 +234,7 @@ static enum ww_status context_create(int size)
     if (cause == UCS_OK) {
         tune_for_tcp(config);
         leave_memory_out(config);
+        connect_in_background(config);
         cause = ucx.ucp_init_version(UCP_API_MAJOR, UCP_API_MINOR, &params, config, &ucx.context);
         ucx.ucp_config_release(config);
     }

@@ -81,4 +81,15 @@ if ! grep -q "rank 0.* UCX cannot connect to rank 1: .*does a firewall stand" <<
     echo "FAILED: nobody asks for the firewall: $said"
     failed=1
 fi
+
+# One before the second host lets nothing in, without a word: nobody is held while it connects.
+said=$("$here/hosts.sh" with 2 none -- bash -c '
+    hosts.sh on node1 sh -c "echo 1 >/proc/sys/net/ipv4/tcp_syn_retries"
+    hosts.sh on node2 ip rule add pref 1 ipproto tcp dport 29501 lookup main
+    hosts.sh on node2 ip rule add pref 2 to 10.99.0.0/24 ipproto tcp blackhole
+    "$0" ranks_on_hosts 1 timeout 20 "$1" bench -e 1M' "$0" "$wirewise" 2>&1 </dev/null)
+if ! grep -q "rank 0.* UCX cannot reach rank 1: .*does a firewall stand" <<<"$said"; then
+    echo "FAILED: nobody asks for the silent firewall: $said"
+    failed=1
+fi
 exit "$failed"

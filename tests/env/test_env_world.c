@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <wirewise/env.h>
@@ -428,6 +429,39 @@ Test(env_world, a_rank_that_leaves_makes_gathers_fail_for_all)
         snprintf(words, sizeof words, "make a new one. That was: rank %d ", lost);
         expect_line(WW_LOG_ERROR, words);
     }
+    forgive();
+}
+
+/* What a kernel says of a connection whose other end does not answer any more. */
+static _Thread_local bool network_is_down;
+
+ssize_t recv(int socket, void *memory, size_t bytes, int flags)
+{
+    if (network_is_down) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    return recvfrom(socket, memory, bytes, flags, NULL, NULL);
+}
+
+static void gather_without_network(struct rank *rank)
+{
+    char mine = 1, all[2];
+    network_is_down = rank->env.rank == 1;
+    rank->gathered = rank->world.all_gather(rank->world.self, &mine, all, 1);
+}
+
+Test(env_world, a_connection_that_the_kernel_gave_up_is_not_one_that_was_waited_for)
+{
+    struct ranks ranks;
+    ranks_init(&ranks, 2, 2);
+    ranks.rank[0].then = gather_without_network;
+    ranks.rank[1].then = gather_without_network;
+    ranks_run(&ranks);
+    cr_expect_eq(ranks.rank[1].gathered, 1);
+    expect_rank(&ranks.rank[1], WW_OK,
+                "rank 0 is gone or cannot be reached, so ranks cannot gather what each brings: "
+                "Connection timed out");
     forgive();
 }
 

@@ -15,6 +15,7 @@
 #define MESSAGES_MAX 8192
 #define WORDS_BYTES ((size_t)64 << 10)
 #define IDLE_NS UINT64_C(1000000)
+#define LOOK_S 0.1 /* whoever waits looks at the clock, too */
 #define PATHS (PAPER_RANKS_MAX * PAPER_RANKS_MAX)
 
 struct message {
@@ -37,7 +38,7 @@ struct rank {
     bool done;
     bool dead;
     double wakes_s; /* of the dead */
-    bool asleep;    /* until one of its messages is done, or time goes on without any */
+    bool asleep;    /* until one of its messages is done, or for a while */
     int posts;
     struct ww_world world;
 };
@@ -57,6 +58,7 @@ static struct {
     double in_free_s[PAPER_RANKS_MAX];
     double path_free_s[PATHS];
     double arrival_s[PATHS]; /* latest on a pair of ranks: in order */
+    double looked_s;         /* when all ranks were awake */
     unsigned char *gathered[2];
     size_t gather_bytes;
     int gather_count;
@@ -299,7 +301,8 @@ static void advance(void)
         }
     }
     paper.now_s = later(paper.now_s, next_s);
-    if (!any) {
+    if (!any || paper.now_s >= paper.looked_s + LOOK_S) {
+        paper.looked_s = paper.now_s;
         wake_all();
     }
     for (int i = 0; i < paper.message_count; i++) {

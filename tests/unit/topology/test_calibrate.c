@@ -307,6 +307,20 @@ Test(calibrate, a_rank_that_is_held_up_is_waited_for, .timeout = 60)
     }
 }
 
+/* On long wires two are busy with each other for longer than timeout_s, and the others wait. */
+Test(calibrate, ranks_that_are_busy_on_long_wires_are_waited_for, .timeout = 60)
+{
+    for (int hosts = 2; hosts <= 6; hosts++) {
+        struct paper_wires wires = paper_wires(hosts, 1);
+        wires.latency_s = 0.2;
+        struct trial *trial = make_trial(&wires);
+        trial->timeout_s = 4;
+        run_trial(trial);
+        expect_no_warnings();
+        free(trial);
+    }
+}
+
 /* Wherever it stops: the others end, and nobody blames a rank that only waits itself. */
 Test(calibrate, all_that_live_hear_of_a_dead_peer, .timeout = 120)
 {
@@ -419,4 +433,34 @@ Test(calibrate, earlier_results_serve_while_they_are_true)
     remove(file);
     rmdir(folder);
     free(trial);
+}
+
+/* A port that was well when the file was written, and is not any more. */
+Test(calibrate, what_became_slow_since_is_named)
+{
+    char folder[] = "/tmp/calibrate-XXXXXX";
+    char file[64];
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/wires", folder);
+    for (int hosts = 3; hosts <= 6; hosts++) {
+        for (int port = 0; port < hosts; port += 2) {
+            struct paper_wires wires = paper_wires(hosts, 1);
+            struct trial *trial = make_trial(&wires);
+            char words[64];
+            trial->file = file;
+            run_trial(trial);
+            run_trial(trial);
+            cr_expect(trial->calibration[0].from_file);
+            trial->wires.slow_port = port;
+            trial->wires.port_factor = 5;
+            run_trial(trial);
+            cr_expect_not(trial->calibration[0].from_file, "%d hosts, port %d", hosts, port);
+            snprintf(words, sizeof words, "link node%d <-> switch carries", port + 1);
+            expect_line(WW_LOG_WARN, words);
+            expect_no_warnings();
+            free(trial);
+            remove(file);
+        }
+    }
+    rmdir(folder);
 }
