@@ -15,6 +15,10 @@
 #define MEMORY_PART_BYTES (128 * KIB)
 #define MEMORY_SEGMENT_BYTES MIB
 #define MEMORY_WINDOW 2
+/* What is fetched to where it belongs is not cut for caches, as every piece costs a system call;
+ * but so that nobody is long inside its peers' buffers. */
+#define FETCHED_SEGMENT_BYTES (8 * MIB)
+#define FETCHED_WINDOW 8
 /* Beyond that messages between all pairs take more memory than they are worth. */
 #define SENT_RANKS_MOST 8
 /* A row serves vectors of up to `bytes` in groups of up to `ranks`; the first that fits wins. The
@@ -155,6 +159,15 @@ void rule_in_memory(const struct topology *topology, const struct sight *sight,
     size_t parts = MEMORY_PART_BYTES * (size_t)topology->size;
     choice->segment_bytes = parts < MEMORY_SEGMENT_BYTES ? parts : MEMORY_SEGMENT_BYTES;
     choice->window = MEMORY_WINDOW;
+}
+
+void rule_cut_fetched(struct choice *choice)
+{
+    enum collective collective = choice->algorithm->collective;
+    if (collective == COLLECTIVE_ALL_GATHER || collective == COLLECTIVE_BROADCAST) {
+        choice->segment_bytes = FETCHED_SEGMENT_BYTES;
+        choice->window = FETCHED_WINDOW;
+    }
 }
 
 /* Sparse frames of every rank come to as many bytes as encoded parts and their sums up to so many

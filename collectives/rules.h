@@ -19,6 +19,9 @@ void rule_cut(const struct topology *topology, struct choice *choice);
 void rule_in_memory(const struct topology *topology, const struct sight *sight,
                     const struct wish *wish, struct choice *choice);
 
+/* Cuts a way that fetches, of a choice that rule_in_memory cut, as suits it: sums stay so. */
+void rule_cut_fetched(struct choice *choice);
+
 /* Ranks that do not all see each other: whether the gate's messages have room for the values. They
  * are sent anyhow, so this is never slower than a plan behind them. */
 bool rule_suits_message(const struct topology *topology, const struct wish *wish);

@@ -247,6 +247,9 @@ static void fill_paces(const struct selector *selector, const struct candidate *
         struct choice staged = {.algorithm = NULL};
         struct wish wish = {candidate->algorithm->collective, MIB, WW_F32, 0};
         rule_in_memory(selector->topology, &selector->sight, &wish, &staged);
+        if (candidate->algorithm->needs == NEEDS_FETCH) {
+            rule_cut_fetched(&staged);
+        }
         option->pace[0].segment_bytes = staged.segment_bytes;
         option->pace[0].window = staged.window;
         option->pace_count = 1;

@@ -101,7 +101,9 @@ static enum ww_status fill_tuned(struct shelf *shelf, const struct choice *choic
                                  struct run_request *request)
 {
     struct way own = {NULL, choice->segment_bytes, choice->window, false};
+    struct choice fetched = *choice;
     struct choice sent;
+    rule_cut_fetched(&fetched);
     rule_cut(shelf->topology, &sent);
     if (choice->calm) {
         request->tuned[TUNED_CALM] = own;
@@ -111,7 +113,9 @@ static enum ww_status fill_tuned(struct shelf *shelf, const struct choice *choic
                                      (struct way){NULL, sent.segment_bytes, sent.window, false},
                                      &request->tuned[TUNED_SENT]);
     return status == WW_OK
-               ? fill_way(shelf, choice->fetched, root, own, &request->tuned[TUNED_FETCHED])
+               ? fill_way(shelf, choice->fetched, root,
+                          (struct way){NULL, fetched.segment_bytes, fetched.window, false},
+                          &request->tuned[TUNED_FETCHED])
                : status;
 }
 
