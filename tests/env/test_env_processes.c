@@ -241,22 +241,6 @@ static pid_t cramped_start(const char *address, int size)
     return pid;
 }
 
-static int connect_to(const char *address)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                             .sin_port = htons((uint16_t)atoi(strchr(address, ':') + 1))};
-    for (int turn = 0; turn < 1000; turn++) {
-        int made = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(made, (struct sockaddr *)&to, sizeof to) == 0) {
-            return made;
-        }
-        close(made);
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-    }
-    return -1;
-}
-
 /* What a rank says first, to a rank 0 of the same job. */
 static struct env_hello hello_of(int rank, int size)
 {
@@ -279,9 +263,9 @@ Test(env_processes, who_came_hears_that_rank_0_has_no_room_for_more)
     char sentence[ENV_TEXT_BYTES] = "";
     int status = -1;
     pid_t pid = cramped_start(address.text, 3);
-    int first = connect_to(address.text);
+    int first = port_connect(&address);
     send(first, &hello, sizeof hello, MSG_NOSIGNAL);
-    int second = connect_to(address.text);
+    int second = port_connect(&address);
     recv(first, &word, sizeof word, MSG_WAITALL);
     cr_assert(word.magic == ENV_MAGIC && word.bytes < sizeof sentence);
     recv(first, sentence, word.bytes, MSG_WAITALL);

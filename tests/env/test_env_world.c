@@ -308,22 +308,6 @@ Test(env_world, another_job_is_sent_away_and_nobody_else_minds)
 
 /* ---- Strangers ------------------------------------------------------------------------------ */
 
-static int stranger_connect(const char *address)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                             .sin_port = htons((uint16_t)atoi(strchr(address, ':') + 1))};
-    for (int turn = 0; turn < 500; turn++) {
-        int made = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(made, (struct sockaddr *)&to, sizeof to) == 0) {
-            return made;
-        }
-        close(made);
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-    }
-    return -1;
-}
-
 Test(env_world, strangers_at_the_door_do_not_disturb)
 {
     static const char *const words[] = {"", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "\n",
@@ -337,7 +321,7 @@ Test(env_world, strangers_at_the_door_do_not_disturb)
     pthread_create(&ranks.rank[0].thread, NULL, run_rank, &ranks.rank[0]);
     for (int index = 0; index < 200; index++) {
         const char *say = words[index % 4];
-        strangers[index] = stranger_connect(ranks.address.text);
+        strangers[index] = port_connect(&ranks.address);
         cr_assert_geq(strangers[index], 0);
         send(strangers[index], say, strlen(say), MSG_NOSIGNAL);
         if (index % 3 == 0) {
