@@ -4,7 +4,7 @@
 #ifndef RUNTIME_PAIRED_H
 #define RUNTIME_PAIRED_H
 
-#define PAIRED_MAX 64
+#define PAIRED_MAX 96
 
 struct interval {
     double mean;

@@ -23,10 +23,11 @@
 #define FRESH_MOST 4.0 /* times what uses take: more is a hiccup, when a change is looked for */
 #define HICCUP 4.0     /* deviations: as in paired.h */
 #define SLOPE_KNOWN_BLOCKS 12
-#define HALVED_LEAST 12 /* blocks, of which each half counts for its own uses */
-#define TIMED_LEAST 4   /* uses at home a block: fewer say no more than blocks do */
-#define CERTAIN 0.07    /* of the saving: known well enough ... */
-#define NOTHING 0.005   /* ... or of a dense use: there is nothing to save */
+#define HALVED_LEAST 12   /* blocks, of which each half counts for its own uses */
+#define SETTLED_BLOCKS 32 /* at once; what stays must show a small gain */
+#define TIMED_LEAST 4     /* uses at home a block: fewer say no more than blocks do */
+#define CERTAIN 0.07      /* of the saving: known well enough ... */
+#define NOTHING 0.005     /* ... or of a dense use: there is nothing to save */
 #define REST_LEAST 64
 #define REST_MOST ((uint64_t)1 << 20)
 #define PATIENCE_LEAST 512
@@ -367,11 +368,12 @@ static struct policy_mark later(const struct policy_mark *now, const struct poli
 static void shorten(struct policy_window *window, int count)
 {
     int drop = window->blocks - count;
+    struct policy_mark past = window->marks[drop - 1];
     memmove(window->home, window->home + drop, (size_t)count * sizeof *window->home);
     memmove(window->dense, window->dense + drop, (size_t)count * sizeof *window->dense);
     memmove(window->own, window->own + drop, (size_t)count * sizeof *window->own);
     for (int i = 0; i < count; i++) {
-        window->marks[i] = later(&window->marks[i + drop], &window->marks[drop - 1]);
+        window->marks[i] = later(&window->marks[i + drop], &past);
     }
     window->blocks = count;
 }
@@ -454,20 +456,19 @@ struct interval policy_saving(const struct policy *policy)
     return told;
 }
 
-/* Uses up to the older half of the blocks count at what these tell, as later ones tell of later
+/* Uses up to the oldest `count` blocks count at what these tell, as later ones tell of later
  * uses. */
-static void settle_older(struct policy *policy)
+static void settle_oldest(struct policy *policy, int count)
 {
     struct policy_window *window = &policy->window;
     int blocks = window->blocks;
-    int half = blocks / 2;
-    struct policy_mark past = window->marks[half - 1];
-    window->blocks = half;
-    struct interval older = saving_of(window);
+    struct policy_mark past = window->marks[count - 1];
+    window->blocks = count;
+    struct interval oldest = saving_of(window);
     window->blocks = blocks;
-    shift(&older, beyond(window, paired_mean(window->own, half), half, &past));
-    remember(policy, &older, (double)past.home_uses);
-    shorten(window, blocks - half);
+    shift(&oldest, beyond(window, paired_mean(window->own, count), count, &past));
+    remember(policy, &oldest, (double)past.home_uses);
+    shorten(window, blocks - count);
     window->since = later(&window->since, &past);
     window->saving = saving_of(window);
     learn_homes(window);
@@ -477,7 +478,7 @@ static void note_probe_block(struct policy *policy, double home, double dense)
 {
     struct policy_window *window = &policy->window;
     if (window->blocks == POLICY_BLOCKS_MAX) {
-        settle_older(policy);
+        settle_oldest(policy, SETTLED_BLOCKS);
     }
     window->marks[window->blocks] = window->since;
     window->home[window->blocks] = home;
@@ -782,7 +783,7 @@ bool policy_saved(const struct policy *policy, struct interval *saved)
     if (known) {
         struct policy halves = *policy;
         if (window->blocks >= HALVED_LEAST) {
-            settle_older(&halves);
+            settle_oldest(&halves, window->blocks / 2);
         }
         struct interval told = policy_saving(&halves);
         *saved = halves.past;

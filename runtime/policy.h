@@ -36,7 +36,7 @@
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
 #define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX + 1)
-#define POLICY_BLOCKS_MAX 64
+#define POLICY_BLOCKS_MAX PAIRED_MAX
 
 struct policy_setup {
     int arms;           /* 1 .. POLICY_ARMS_MAX */
@@ -93,7 +93,7 @@ struct policy_mark {
     uint64_t timed_uses;
 };
 
-/* What probes told, in the order of time; when it is full the older half goes. */
+/* What probes told, in the order of time; when it is full the oldest third goes. */
 struct policy_window {
     int blocks;
     double home[POLICY_BLOCKS_MAX];

@@ -606,6 +606,20 @@ Test(policy, chance_alone_is_no_change)
     cr_expect_leq(forgot, 4, "20 runs began anew %d times", forgot);
 }
 
+/* Making room for later blocks leaves enough of them to show a small gain. */
+Test(policy, long_runs_do_not_give_up_what_they_know)
+{
+    const int runs = EFFORT(12, 4);
+    int gave_up = 0;
+    for (int seed = 1; seed <= runs; seed++) {
+        struct machine machine = {.arms = 2, .units = 1, .seconds = {{1.0, 0.97}}, .noise = 0.05};
+        machine.state = (uint64_t)seed;
+        struct policy policy = make(&machine, true);
+        gave_up += live(&machine, &policy, 30000).gave_up;
+    }
+    cr_expect_leq(gave_up, runs, "%d runs gave up %d times", runs, gave_up);
+}
+
 Test(policy, savings_of_a_choice_hold_its_races)
 {
     int right = 0;
