@@ -348,6 +348,11 @@ void engine_leave(struct engine *engine, const char *sentence)
     }
 }
 
+void engine_be_idle(struct engine *engine, bool idle)
+{
+    gate_be_idle(engine->gate, idle);
+}
+
 size_t engine_area_bytes(int runs)
 {
     return board_area_bytes(runs > 0 ? runs : ENGINE_RUNS_MAX);

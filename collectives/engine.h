@@ -195,6 +195,10 @@ int engine_unanswered(const struct engine *engine, int *ranks, int most);
  * then. */
 void engine_leave(struct engine *engine, const char *sentence);
 
+/* Whether what is under way is moved for later, and nobody waits for it: then it is no failure that
+ * a peer left, as this rank may leave next. At first somebody waits. */
+void engine_be_idle(struct engine *engine, bool idle);
+
 /* Makes the engine fail now: tells the peers why, and closes the fabric, so that the callers'
  * memory is theirs again. The first failure stays, and so does the thread's latest error. Returns
  * the first. */

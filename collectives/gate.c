@@ -86,6 +86,7 @@ struct gate {
     const struct peer *news; /* who says so; NULL = nobody */
     struct message left;     /* by the first to leave: `number` was done there, as with a limit */
     int left_rank;           /* -1 = nobody left */
+    bool idle;               /* nobody here waits for what was announced */
     int depth;
     uint64_t ahead; /* a peer passes only what this rank announced, and announces depth more */
     struct signature *own;       /* [depth] by number */
@@ -601,7 +602,7 @@ static enum ww_status judge_hope(const struct gate *gate, uint64_t done)
     if (done >= gate->limit) {
         return tell_news(gate);
     }
-    bool without = gate->left_rank >= 0 && done >= gate->left.number;
+    bool without = !gate->idle && gate->left_rank >= 0 && done >= gate->left.number;
     return without ? pass_on(gate, &gate->left, gate->left_rank) : WW_OK;
 }
 
@@ -803,6 +804,11 @@ int gate_silent(const struct gate *gate)
         }
     }
     return -1;
+}
+
+void gate_be_idle(struct gate *gate, bool idle)
+{
+    gate->idle = idle;
 }
 
 void gate_leave(struct gate *gate, uint64_t done, const char *sentence)

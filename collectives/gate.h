@@ -115,6 +115,10 @@ int gate_silent(const struct gate *gate);
  * done fail with WW_MISMATCH and the sentence; what it had done they can do as well. Once. */
 void gate_leave(struct gate *gate, uint64_t done, const char *sentence);
 
+/* Whether nobody here waits for what was announced: then it is no failure that a peer left, as this
+ * rank may leave next. At first somebody does. */
+void gate_be_idle(struct gate *gate, bool idle);
+
 /* Tells the peers that this rank gave up, why, and after how many collectives that were done, so
  * that they need not wait for their timeout. */
 void gate_report_failure(struct gate *gate, uint64_t done, enum ww_status status,

@@ -71,10 +71,11 @@ static enum tuned_way untried(const struct tuned_buffers *buffers, unsigned ways
 
 /* ---- Of both ------------------------------------------------------------------------------ */
 
-/* What these buffers took counts, else what all did. */
+/* What these buffers took counts, else what all did: also as long as it may have been a first call,
+ * which pays for pages that nobody touched before, whichever way it goes. */
 static double known_ns(const struct tuned *tuned, const struct tuned_buffers *buffers, unsigned way)
 {
-    return buffers->tries[way] > 0 ? buffers->ns[way] : tuned->ns[way];
+    return buffers->tries[way] == OWN_TURNS ? buffers->ns[way] : tuned->ns[way];
 }
 
 static enum tuned_way best_of(const struct tuned *tuned, const struct tuned_buffers *buffers,

@@ -176,8 +176,9 @@ struct step {
     struct step_terms *terms; /* its own, or where delayed.c keeps them */
     struct step_terms own;
     atomic_bool open;
-    int launched; /* buckets that left */
-    int moving;   /* of these, not yet done */
+    atomic_int waiters; /* threads that wait for a bucket */
+    int launched;       /* buckets that left */
+    int moving;         /* of these, not yet done */
     uint64_t begin_ns;
     uint64_t moving_since_ns;
     uint64_t communication_ns;

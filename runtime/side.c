@@ -67,6 +67,7 @@ enum ww_status side_run_request(struct ww_context *context, const struct run_req
         status = engine_start(context->steps.engine, request, &number);
     }
     while (status == WW_OK || status == WW_PENDING) {
+        engine_be_idle(context->steps.engine, false);
         status = engine_advance(context->steps.engine, clock_now_ns());
         if (engine_done(context->steps.engine, number)) {
             return WW_OK; /* whatever failed after it */

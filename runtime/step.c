@@ -184,6 +184,13 @@ static enum ww_status finish(struct ww_context *context, uint64_t *now_ns)
     return WW_OK;
 }
 
+/* Delayed results on their way are nobody's yet. */
+static bool is_idle(const struct ww_context *context)
+{
+    return delayed_is_on(context) && !atomic_load(&context->step.open) &&
+           atomic_load(&context->step.waiters) == 0;
+}
+
 static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_ns)
 {
     enum ww_status status = WW_OK;
@@ -191,6 +198,7 @@ static enum ww_status advance_locked(struct ww_context *context, uint64_t *now_n
         continue;
     }
     if (status == WW_OK) {
+        engine_be_idle(context->steps.engine, is_idle(context));
         status = engine_advance(context->steps.engine, *now_ns);
         step_note_pulse(context);
     }
@@ -486,19 +494,28 @@ static enum ww_status await(struct ww_context *context, const struct bucket *buc
     return WW_OK;
 }
 
-enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
-                          atomic_int *state)
+static enum ww_status await_relieving(struct ww_context *context, const struct bucket *bucket,
+                                      atomic_int *state)
 {
     enum ww_status latest = WW_PENDING; /* whoever never looked knows nothing of other buckets */
-    if (state_of(state) == BUCKET_DONE) {
-        return WW_OK;
-    }
     if (context->thread == NULL) {
         return await(context, bucket, state, &latest);
     }
     unsigned calls = progress_relieve(context->thread);
     enum ww_status status = await(context, bucket, state, &latest);
     progress_resume(context->thread, calls, latest != WW_OK);
+    return status;
+}
+
+enum ww_status step_await(struct ww_context *context, const struct bucket *bucket,
+                          atomic_int *state)
+{
+    if (state_of(state) == BUCKET_DONE) {
+        return WW_OK;
+    }
+    atomic_fetch_add(&context->step.waiters, 1);
+    enum ww_status status = await_relieving(context, bucket, state);
+    atomic_fetch_sub(&context->step.waiters, 1);
     return status;
 }
 

@@ -125,6 +125,22 @@ Test(tune, buffers_on_other_pages_are_found_to_be_other)
     cr_expect(fetched[0] < 6 && fetched[1] > 94, "%d and %d fetched", fetched[0], fetched[1]);
 }
 
+/* Pages that nobody touched before come with the first call, whichever way it goes. */
+Test(tune, a_first_call_in_fresh_memory_says_nothing_about_its_way)
+{
+    static char memory[1000];
+    struct tuner tuner = {0};
+    int fetched = 0;
+    for (int i = 0; i < 1000; i++) {
+        for (int use = 0; use < 16; use++) {
+            const struct tuned_case which = {BYTES, memory + i, memory + i};
+            uint64_t pages_ns = use == 0 ? 100000 : 0;
+            fetched += run_in(&tuner, &which, 100000 + pages_ns, 130000 + pages_ns, 1);
+        }
+    }
+    cr_expect(fetched < 800, "%d of 16000 fetched", fetched);
+}
+
 /* A program whose buffers are always others pays for trials at first only. */
 Test(tune, buffers_that_are_like_the_rest_are_tried_ever_less)
 {

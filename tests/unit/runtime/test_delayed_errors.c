@@ -2,7 +2,9 @@
  * test_delayed_errors.c: what does not go with delayed results is refused with a reason, ranks that
  * stay away or do something else are named, and what is abandoned is told. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <wirewise/ledger.h>
 
@@ -290,6 +292,84 @@ Test(delayed_errors, what_the_end_abandons_is_told)
             world_run(size, abandon, &kind);
             for (int rank = 0; rank < size; rank++) {
                 expect_line(WW_LOG_WARN, "the results of 2 steps on the way, from step 4 on, are");
+            }
+        }
+    }
+}
+
+/* The others leave two seconds before rank 1, which goes on or does not. */
+enum going_on { NOT_AT_ALL, BY_STEPS, BY_A_DRAIN };
+
+struct ending {
+    enum ww_progress progress;
+    enum going_on going_on;
+};
+
+/* A tensor that needs all ranks until it is done: it is too large for announcements. */
+#define LARGE ((size_t)20000)
+
+static enum ww_status large_step(struct ww_context *context, struct ww_tensor *tensor,
+                                 float *values)
+{
+    enum ww_status status = ww_step_begin(context);
+    status = status == WW_OK ? ww_tensor_start(tensor, values) : status;
+    return status == WW_OK ? ww_step_end(context, NULL) : status;
+}
+
+static void compute(struct ww_context *context, double seconds)
+{
+    uint64_t since_ns = clock_now_ns();
+    while ((double)(clock_now_ns() - since_ns) < seconds * 1e9) {
+        check_status(ww_progress(context), WW_OK);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+static void end_late(const struct ww_world *world, void *shared)
+{
+    const struct ending *ending = shared;
+    struct ww_config config = world_config();
+    config.progress = ending->progress;
+    config.staleness = 2;
+    struct ww_context *context = world_context(world, &config);
+    struct ww_tensor *tensor = NULL;
+    size_t count = LARGE;
+    float *values = calloc(count, sizeof *values);
+    check_status(ww_tensor_add(context, "t", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    for (int i = 0; i < 5; i++) {
+        compute(context, world->rank == 1 && i == 4 ? 0.1 : 0); /* the others leave before it */
+        check_status(large_step(context, tensor, values), WW_OK);
+    }
+    compute(context, world->rank == 1 ? 2 : 0);
+    bool alone = world->rank == 1 && ending->going_on != NOT_AT_ALL;
+    enum ww_status status = alone && ending->going_on == BY_A_DRAIN ? ww_step_drain(context, NULL)
+                                                                    : WW_OK;
+    for (int i = 0; i < 4 && alone && ending->going_on == BY_STEPS && status == WW_OK; i++) {
+        status = large_step(context, tensor, values);
+    }
+    check(status == (alone ? WW_MISMATCH : WW_OK), "%s", ww_status_name(status));
+    if (alone) {
+        /* What is drained may be there already: then the ranks meet in different calls. */
+        check_words(ww_last_error(context), "ww_context_destroy",
+                    ending->going_on == BY_STEPS ? "behind step 5, where others go on" : "rank ");
+    }
+    ww_context_destroy(context);
+    free(values);
+}
+
+Test(delayed_errors, only_who_goes_on_fails_because_others_left)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        for (int how = NOT_AT_ALL; how <= BY_A_DRAIN; how++) {
+            struct ending ending = {(enum ww_progress)progress, (enum going_on)how};
+            world_run(3, end_late, &ending);
+            if (how == NOT_AT_ALL) {
+                for (int rank = 0; rank < 3; rank++) {
+                    expect_line(WW_LOG_WARN, "the results of 2 steps on the way, from step 4 on");
+                }
+            } else {
+                world_forgive();
             }
         }
     }
