@@ -263,6 +263,20 @@ struct slice plan_seen(struct plan_writer *writer, struct slice slice, int peer)
     return slice;
 }
 
+/* Makes room for one more; there is room for a power of two. */
+static bool grow_slots(struct plan *plan)
+{
+    size_t count = plan->slot_count;
+    if ((count & (count - 1)) != 0) {
+        return true;
+    }
+    uint32_t *larger = realloc(plan->slot_chunks, 2 * count * sizeof *plan->slot_chunks);
+    plan->slot_chunks = larger != NULL ? larger : plan->slot_chunks;
+    bool *more = realloc(plan->slot_framed, 2 * count * sizeof *plan->slot_framed);
+    plan->slot_framed = more != NULL ? more : plan->slot_framed;
+    return larger != NULL && more != NULL;
+}
+
 uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks)
 {
     struct plan *plan = writer->plan;
@@ -270,12 +284,7 @@ uint16_t plan_scratch(struct plan_writer *writer, uint32_t chunks)
         writer->too_large = true;
         return SLOT_OUTPUT; /* never used: finish will fail */
     }
-    uint32_t *larger = realloc(plan->slot_chunks,
-                               (plan->slot_count + 1u) * sizeof *plan->slot_chunks);
-    plan->slot_chunks = larger != NULL ? larger : plan->slot_chunks;
-    bool *more = realloc(plan->slot_framed, (plan->slot_count + 1u) * sizeof *plan->slot_framed);
-    plan->slot_framed = more != NULL ? more : plan->slot_framed;
-    if (larger == NULL || more == NULL) {
+    if (!grow_slots(plan)) {
         writer->no_memory = true;
         return SLOT_OUTPUT; /* never used: finish will fail */
     }
