@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "capture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -270,36 +271,6 @@ static void *log_and_be_held(void *self)
 }
 
 /* Another thread of the parent is in the middle of a line. */
-static int full_pipe; /* its end to read from */
-
-static void empty_pipe(int signal)
-{
-    char bytes[4096];
-    (void)signal;
-    while (read(full_pipe, bytes, sizeof bytes) > 0) {
-        continue;
-    }
-}
-
-/* A profiler's signal, say, while whoever reads stderr is slow. */
-Test(log, a_signal_that_comes_while_stderr_is_full_takes_no_line_away)
-{
-    struct stderr_tap tap = tap_pipe();
-    struct sigaction action = {.sa_handler = empty_pipe};
-    struct itimerval soon = {.it_value.tv_usec = 50000};
-    char bytes[4096] = {0};
-    full_pipe = tap.from;
-    fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
-    while (write(STDERR_FILENO, bytes, sizeof bytes) > 0) {
-        continue;
-    }
-    fcntl(STDERR_FILENO, F_SETFL, 0);
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &soon, NULL);
-    log_warn("waits for room");
-    cr_expect_str_eq(tap_close(&tap), "wirewise warning: waits for room\n");
-}
-
 Test(log, a_forked_child_logs)
 {
     pthread_t thread;
@@ -322,4 +293,38 @@ Test(log, a_forked_child_logs)
     sem_post(&leave);
     pthread_join(thread, NULL);
     log_set_sink(NULL, NULL, 0);
+}
+
+/* ---- Signals -------------------------------------------------------------------------------- */
+
+static int full_pipe; /* its end to read from */
+
+static void empty_pipe(int signal)
+{
+    char bytes[4096];
+    int before = errno;
+    (void)signal;
+    while (read(full_pipe, bytes, sizeof bytes) > 0) {
+        continue;
+    }
+    errno = before;
+}
+
+/* A profiler's signal, say, while whoever reads stderr is slow. */
+Test(log, a_signal_that_comes_while_stderr_is_full_takes_no_line_away)
+{
+    struct stderr_tap tap = tap_pipe();
+    struct sigaction action = {.sa_handler = empty_pipe};
+    struct itimerval soon = {.it_value.tv_usec = 50000};
+    char bytes[4096] = {0};
+    full_pipe = tap.from;
+    fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+    while (write(STDERR_FILENO, bytes, sizeof bytes) > 0) {
+        continue;
+    }
+    fcntl(STDERR_FILENO, F_SETFL, 0);
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    log_warn("waits for room");
+    cr_expect_str_eq(tap_close(&tap), "wirewise warning: waits for room\n");
 }
