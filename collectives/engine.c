@@ -483,14 +483,16 @@ static void prepare(struct engine *engine, struct run *run, const struct run_req
                 1 + (int)index * ENGINE_WINDOW_MAX);
 }
 
-/* Where announcements are messages, and nothing but they is waited for. Nobody asks for what was
- * sent before it has passed the gate, so calls that do not match are found as ever. */
+/* Where announcements are messages, and no rank's notice decides which way the run goes. Nobody
+ * asks for what was sent before it has passed the gate, so calls that do not match are found as
+ * ever. */
 static enum ww_status send_ahead(struct engine *engine, struct run *run)
 {
     const struct run_request *request = &run->request;
-    run->ahead = !gate_shows_values(engine->gate) && !request->with_announcement &&
-                 !request->elsewhere && request->viewed.plan == NULL && !engine_is_tuned(request);
-    if (!run->ahead) {
+    run->prepared = !gate_shows_values(engine->gate) && !request->with_announcement &&
+                    !request->elsewhere && request->viewed.plan == NULL &&
+                    !engine_is_tuned(request);
+    if (!run->prepared) {
         return WW_OK;
     }
     struct run_request asked = *request;
@@ -593,7 +595,7 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
         engine->space.moves++;
         return;
     }
-    if (!run->ahead) {
+    if (!run->prepared) {
         struct run_request request = run->request;
         choose_way(engine, &request, number);
         prepare(engine, run, &request, number);

@@ -61,8 +61,8 @@ struct run {
     bool shares; /* chunk c is rank c's share: chunks lie request.count elements apart */
     size_t element_bytes;
     reduce_kernel *reduce;
-    bool past;  /* the output is written past the caches */
-    bool ahead; /* it is set up already, and what its first round sends was posted */
+    bool past;     /* the output is written past the caches */
+    bool prepared; /* it was set up before it passed the gate */
     double scale;
     const struct codec *codec; /* NULL where the plan is not coded */
     bool heads_travel;         /* frames differ in length */

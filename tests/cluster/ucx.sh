@@ -72,24 +72,26 @@ if ! said=$("$here/hosts.sh" with 2 none -- bash -c '
     failed=1
 fi
 
-# A firewall on the first host lets nothing out but what the ranks meet by.
-said=$("$here/hosts.sh" with 2 none -- bash -c '
-    hosts.sh on node1 ip rule add pref 1 ipproto tcp sport 29501 lookup main
-    hosts.sh on node1 ip rule add pref 2 to 10.99.0.0/24 ipproto tcp prohibit
-    "$0" ranks_on_hosts 1 timeout 5 "$1" bench -e 1M' "$0" "$wirewise" 2>&1 </dev/null)
-if ! grep -q "rank 0.* UCX cannot connect to rank 1: .*does a firewall stand" <<<"$said"; then
-    echo "FAILED: nobody asks for the firewall: $said"
-    failed=1
-fi
+# asks_for_a_firewall PATIENCE WHAT RULES: where these rules stand between two hosts rank 0 says
+# what UCX cannot do, within so many seconds.
+asks_for_a_firewall() {
+    local said
+    said=$("$here/hosts.sh" with 2 none -- bash -c "$3"'
+        "$0" ranks_on_hosts 1 timeout "$2" "$1" bench -e 1M' "$0" "$wirewise" "$1" 2>&1 </dev/null)
+    if ! grep -q "rank 0.* UCX cannot $2 rank 1: .*does a firewall stand" <<<"$said"; then
+        echo "FAILED: nobody asks for the firewall: $said"
+        failed=1
+    fi
+}
 
-# One before the second host lets nothing in, without a word: nobody is held while it connects.
-said=$("$here/hosts.sh" with 2 none -- bash -c '
+# On the first host: it lets nothing out but what the ranks meet by.
+asks_for_a_firewall 5 'connect to' '
+    hosts.sh on node1 ip rule add pref 1 ipproto tcp sport 29501 lookup main
+    hosts.sh on node1 ip rule add pref 2 to 10.99.0.0/24 ipproto tcp prohibit'
+
+# Before the second host, without a word: nobody is held while it connects.
+asks_for_a_firewall 20 reach '
     hosts.sh on node1 sh -c "echo 1 >/proc/sys/net/ipv4/tcp_syn_retries"
     hosts.sh on node2 ip rule add pref 1 ipproto tcp dport 29501 lookup main
-    hosts.sh on node2 ip rule add pref 2 to 10.99.0.0/24 ipproto tcp blackhole
-    "$0" ranks_on_hosts 1 timeout 20 "$1" bench -e 1M' "$0" "$wirewise" 2>&1 </dev/null)
-if ! grep -q "rank 0.* UCX cannot reach rank 1: .*does a firewall stand" <<<"$said"; then
-    echo "FAILED: nobody asks for the silent firewall: $said"
-    failed=1
-fi
+    hosts.sh on node2 ip rule add pref 2 to 10.99.0.0/24 ipproto tcp blackhole'
 exit "$failed"

@@ -91,6 +91,16 @@ void world_meet(const struct ww_world *world)
     check(world->all_gather(world->self, &mine, all, 1) == 0, "ranks could not meet");
 }
 
+const struct ww_transport *world_transport(void)
+{
+    struct ww_local_world *local;
+    struct ww_world world = WW_WORLD_INIT;
+    check_status(ww_local_world_create(1, &local), WW_OK);
+    check_status(ww_local_world_rank(local, 0, &world), WW_OK);
+    ww_local_world_destroy(local);
+    return world.transport;
+}
+
 struct ww_config world_config(void)
 {
     struct ww_config config = WW_CONFIG_INIT;

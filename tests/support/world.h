@@ -33,6 +33,9 @@ void world_run(int size, rank_work *work, void *shared);
 /* Likewise, but hands each rank its world out of one that the caller made. */
 void world_run_in(struct ww_local_world *local, int size, rank_work *work, void *shared);
 
+/* The transport of the worlds that world_run makes, for a test to go around. */
+const struct ww_transport *world_transport(void);
+
 /* Returns when every rank of the world has come here. */
 void world_meet(const struct ww_world *world);
 

@@ -510,12 +510,7 @@ Test(call_errors, a_fabric_that_fails_without_a_word_is_spoken_for)
         {SLOT_POST, WW_PENDING, WW_TRANSPORT_FAILED, {"WW_PENDING (1)", "rank 0"}},
         {SLOT_POLL, WW_PEER_FAILED, WW_PEER_FAILED, {"WW_PEER_FAILED", "rank 0"}},
         {SLOT_OPEN, WW_NO_MEMORY, WW_NO_MEMORY, {"WW_NO_MEMORY", "opened"}}};
-    struct ww_local_world *local;
-    struct ww_world world = WW_WORLD_INIT;
-    cr_assert_eq(ww_local_world_create(2, &local), WW_OK);
-    cr_assert_eq(ww_local_world_rank(local, 0, &world), WW_OK);
-    speaking = world.transport;
-    ww_local_world_destroy(local);
+    speaking = world_transport();
     for (size_t i = 0; i < LENGTH(silences); i++) {
         world_run(2, be_mute, &silences[i]);
         cr_expect_geq(world_forgive(), 2, "silence %zu", i);

@@ -474,12 +474,7 @@ static void lose_the_fabric(const struct ww_world *world, void *shared)
  * the thread does not rest yet. */
 Test(step_errors, a_fabric_may_fail_in_the_thread_once_results_are_there)
 {
-    struct ww_local_world *local;
-    struct ww_world world = WW_WORLD_INIT;
-    cr_assert_eq(ww_local_world_create(1, &local), WW_OK);
-    cr_assert_eq(ww_local_world_rank(local, 0, &world), WW_OK);
-    sound = world.transport;
-    ww_local_world_destroy(local);
+    sound = world_transport();
     for (int time = 0; time < 10; time++) {
         atomic_store(&lost_fabric, NULL);
         world_run(2, lose_the_fabric, NULL);
