@@ -375,14 +375,10 @@ static size_t output_bytes(const struct run_request *request)
     return vector_bytes(request, request->plan->collective == COLLECTIVE_ALL_GATHER);
 }
 
-size_t engine_announced_bytes(const struct run_request *request)
-{
-    return input_bytes(request);
-}
-
 struct sight engine_sight(const struct engine *engine)
 {
-    struct sight sight = {.host = engine->board != NULL};
+    struct sight sight = {.host = engine->board != NULL,
+                          .values_bytes = gate_values_room(engine->gate)};
     const struct ww_transport *transport = engine->space.transport;
     sight.all = sight.host && engine->board->complete;
     sight.fetch = sight.host && transport->fetch != NULL &&
@@ -463,10 +459,11 @@ static uint8_t *places_of(const struct engine *engine, size_t index)
 static enum ww_status announce(struct engine *engine, const struct run *run)
 {
     struct signature signature = run_signature(&run->request);
-    struct luggage luggage = {NULL, NULL, 0};
+    struct luggage luggage = {.notice = NULL};
     struct notice notice;
     if (run->request.with_announcement) {
         luggage.values = run_announced_values(&run->request, &luggage.bytes);
+        luggage.shares = run->request.plan->collective == COLLECTIVE_REDUCE_SCATTER;
     } else if (engine->board != NULL) {
         notice = make_notice(engine, &run->request,
                              places_of(engine, run_index(engine, engine->started)));
@@ -504,8 +501,6 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
                             uint64_t *number)
 {
     assert(engine->started - engine->oldest < engine->run_count);
-    assert(!request->with_announcement ||
-           engine_announced_bytes(request) <= gate_values_room(engine->gate));
     if (engine->status != WW_OK) {
         return engine->status;
     }
@@ -793,6 +788,7 @@ void engine_counters(const struct engine *engine, uint64_t *planned_bytes,
     for (size_t level = 0; level < levels; level++) {
         traffic[level].data_bytes += engine->space.seen_traffic[level].data_bytes;
         traffic[level].data_messages += engine->space.seen_traffic[level].data_messages;
+        traffic[level].control_bytes -= engine->space.seen_traffic[level].control_bytes;
         planned_bytes[level] += engine->space.framed[level];
     }
 }

@@ -94,8 +94,8 @@ struct run_request {
      * collective. Equal on all ranks. */
     bool elsewhere;
 
-    /* The values travel with the announcement (engine_announced_bytes); the plan only names the
-     * collective. Equal on all ranks, as the plans are. */
+    /* The values travel with the announcement; the plan only names the collective. For vectors, on
+     * a board all shares together, of up to sight.values_bytes. Equal on all ranks. */
     bool with_announcement;
 
     /* Where all ranks see each other. Equal on all ranks. */
@@ -108,17 +108,14 @@ struct run_request {
 /* Bytes of the area that an engine of so many runs needs (struct ww_transport_setup). */
 size_t engine_area_bytes(int runs);
 
-/* Bytes that a rank would announce with such a request at most, to be compared with what there is
- * room for: BOARD_VALUES_BYTES where all ranks share a board, GATE_VALUES_BYTES where up to
- * GATE_DIRECT_SIZE ranks do not, else none. */
-size_t engine_announced_bytes(const struct run_request *request);
-
-/* True when the ranks of this host see each other's memory; when all ranks do; and whether they can
- * fetch. */
+/* True when the ranks of this host see each other's memory; when all ranks do; whether they can
+ * fetch; and what announcements have room for. */
 struct sight {
     bool host;
     bool all;
     bool fetch;
+    size_t values_bytes; /* so many values go with an announcement: BOARD_VALUES_BYTES where all
+                            share a board, GATE_VALUES_BYTES or GATE_VALUES_BYTES_LONG, or 0 */
 };
 struct sight engine_sight(const struct engine *engine);
 

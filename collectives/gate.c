@@ -5,16 +5,21 @@
  *
  *     kind | status | number | signature | waits_for | bytes | values, or the text of a failure
  *
+ * Where the fabric takes control messages that are longer, or shorter than their receive, a message
+ * ends behind its `bytes`, up to 16 KiB of values.
+ *
  * One receive per peer stands posted all the time; whatever a peer has to say arrives there, in
  * the order in which it was said. */
 #include "gate.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "codecs/codec.h"
+#include "internal/fabrics.h"
 #include "internal/log.h"
 #include "internal/vote.h"
 #include "plan.h"
@@ -38,18 +43,22 @@ struct message {
     uint64_t number;
     struct signature signature;
     int32_t waits_for;
-    uint32_t bytes; /* of values */
+    uint32_t bytes; /* of values, or of the text with its end */
     union {
         char text[TEXT_BYTES];
         unsigned char values[GATE_VALUES_BYTES];
     };
 };
-_Static_assert(sizeof(struct message) == 256, "a gate message stays within one eager message");
+#define HEAD_BYTES offsetof(struct message, values)
+_Static_assert(sizeof(struct message) == WW_CONTROL_BYTES, "every fabric takes a gate message");
+_Static_assert(HEAD_BYTES + GATE_VALUES_BYTES_LONG == FABRIC_CONTROL_ROOM, "ours take a long one");
 _Static_assert(sizeof(struct signature) == 40, "signatures are compared as bytes");
 
 /* A message on its way to one peer or to all of them. */
 struct outgoing {
-    struct message message;
+    struct message *message;
+    size_t apart; /* each peer has its own message, so many bytes behind the one before; 0 = all
+                     have the same */
     struct ww_flight flight;
     bool under_way;
 };
@@ -59,13 +68,13 @@ struct peer {
     int rank;
     uint64_t announced;     /* collectives so far */
     struct signature *said; /* [ahead] the latest of them, by number */
-    unsigned char *values;  /* [ahead * GATE_VALUES_BYTES] that came with them; NULL in a star */
+    unsigned char *values;  /* [ahead * values_room] that came with them; NULL in a star */
     bool answered;          /* the roll call */
     bool excused;           /* from it: it announced what comes next, and may compute */
     bool gone;              /* it gave up, as the latest message says, or the fabric lost it */
     int waits_for;          /* as it said in a roll call */
     struct ww_flight flight;
-    struct message incoming;
+    struct message *incoming;
     struct outgoing answer;
     struct outgoing roll_call;
 };
@@ -79,6 +88,8 @@ struct gate {
     unsigned looks;  /* at the gate, since something was heard for */
     uint64_t *shown; /* [size] collectives that each rank has shown on the board */
     bool direct;
+    size_t values_room;   /* of a message */
+    bool as_long_as_said; /* messages end behind what they say */
     enum ww_status status;
     uint64_t announced;
     uint64_t passed;
@@ -100,7 +111,8 @@ struct gate {
     struct peer *peers;
     struct ww_message *round; /* [peer_count] room for one post to all peers */
     struct signature *said;   /* [peer_count * ahead] */
-    unsigned char *values;    /* [peer_count * ahead * GATE_VALUES_BYTES], NULL in a star */
+    unsigned char *values;    /* [peer_count * ahead * values_room], NULL in a star */
+    unsigned char *messages;  /* what is sent and received lies here */
     struct signature *votes;  /* [size] */
 };
 
@@ -223,13 +235,35 @@ static bool outgoing_free(struct gate *gate, struct outgoing *outgoing)
     return !outgoing->under_way;
 }
 
+/* Values of a message may go on beyond the struct. */
+static unsigned char *values_of(struct message *message)
+{
+    return (unsigned char *)message + HEAD_BYTES;
+}
+
+static struct message *message_of(const struct outgoing *outgoing, int peer)
+{
+    unsigned char *first = (unsigned char *)outgoing->message;
+    return (void *)(first + (size_t)peer * outgoing->apart);
+}
+
+static void put_text(struct message *message, const char *text)
+{
+    snprintf(message->text, TEXT_BYTES, "%s", text);
+    message->bytes = (uint32_t)strlen(message->text) + 1;
+}
+
+static struct ww_message message_to(const struct gate *gate, int peer, struct message *message)
+{
+    size_t bytes = gate->as_long_as_said ? HEAD_BYTES + message->bytes : sizeof *message;
+    return (struct ww_message){
+        .kind = WW_SEND, .peer = gate->peers[peer].rank, .memory = message, .bytes = bytes};
+}
+
 static enum ww_status post_to(struct gate *gate, struct outgoing *outgoing, int first, int count)
 {
     for (int i = 0; i < count; i++) {
-        gate->round[i] = (struct ww_message){.kind = WW_SEND,
-                                             .peer = gate->peers[first + i].rank,
-                                             .memory = &outgoing->message,
-                                             .bytes = sizeof outgoing->message};
+        gate->round[i] = message_to(gate, first + i, message_of(outgoing, i));
     }
     enum ww_status status = gate->transport->post(gate->fabric, GATE_TAG, true, gate->round, count,
                                                   &outgoing->flight);
@@ -246,7 +280,7 @@ static enum ww_status post_to_all(struct gate *gate, struct outgoing *outgoing)
 static void say(struct gate *gate, int peer, struct outgoing *outgoing, enum message_kind kind)
 {
     if (outgoing_free(gate, outgoing)) {
-        outgoing->message = (struct message){
+        *outgoing->message = (struct message){
             .kind = kind, .number = gate->passed, .waits_for = gate->waits_for};
         post_to(gate, outgoing, peer, 1);
     }
@@ -258,8 +292,8 @@ static enum ww_status listen(struct gate *gate, struct peer *peer)
 {
     struct ww_message message = {.kind = WW_RECEIVE,
                                  .peer = peer->rank,
-                                 .memory = &peer->incoming,
-                                 .bytes = sizeof peer->incoming};
+                                 .memory = peer->incoming,
+                                 .bytes = HEAD_BYTES + gate->values_room};
     return gate->transport->post(gate->fabric, GATE_TAG, true, &message, 1, &peer->flight);
 }
 
@@ -268,8 +302,8 @@ static enum ww_status listen(struct gate *gate, struct peer *peer)
 static enum ww_status hear_failure(struct gate *gate, struct peer *peer)
 {
     peer->gone = true;
-    if (gate->news == NULL || peer->incoming.number < gate->limit) {
-        gate->limit = peer->incoming.number;
+    if (gate->news == NULL || peer->incoming->number < gate->limit) {
+        gate->limit = peer->incoming->number;
         gate->news = peer;
     }
     return WW_PENDING;
@@ -278,8 +312,8 @@ static enum ww_status hear_failure(struct gate *gate, struct peer *peer)
 /* Whoever leaves is still there: it may give up yet. */
 static void hear_leaving(struct gate *gate, const struct peer *peer)
 {
-    if (gate->left_rank < 0 || peer->incoming.number < gate->left.number) {
-        gate->left = peer->incoming;
+    if (gate->left_rank < 0 || peer->incoming->number < gate->left.number) {
+        gate->left = *peer->incoming;
         gate->left_rank = peer->rank;
     }
 }
@@ -300,7 +334,7 @@ static enum ww_status pass_on(const struct gate *gate, const struct message *sai
 
 static enum ww_status tell_news(const struct gate *gate)
 {
-    return pass_on(gate, &gate->news->incoming, gate->news->rank);
+    return pass_on(gate, gate->news->incoming, gate->news->rank);
 }
 
 static void answer(struct gate *gate, struct peer *peer)
@@ -316,11 +350,11 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
                            "ranks load the same libwirewise?",
                            peer->rank, host_of(gate, peer->rank), (unsigned long long)gate->ahead);
     }
-    const struct message *said = &peer->incoming;
+    struct message *said = peer->incoming;
     size_t slot = (size_t)(peer->announced & (gate->ahead - 1));
     peer->said[slot] = said->signature;
-    if (peer->values != NULL && said->bytes <= GATE_VALUES_BYTES) {
-        memcpy(peer->values + slot * GATE_VALUES_BYTES, said->values, said->bytes);
+    if (peer->values != NULL && said->bytes <= gate->values_room) {
+        memcpy(peer->values + slot * gate->values_room, values_of(said), said->bytes);
     }
     peer->announced++;
     return WW_OK;
@@ -329,12 +363,12 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
 static void hear_presence(struct peer *peer)
 {
     peer->answered = true;
-    peer->waits_for = peer->incoming.waits_for;
+    peer->waits_for = peer->incoming->waits_for;
 }
 
 static enum ww_status take_in(struct gate *gate, struct peer *peer)
 {
-    switch (peer->incoming.kind) {
+    switch (peer->incoming->kind) {
     case MESSAGE_ANNOUNCE:
         return hear_announcement(gate, peer);
     case MESSAGE_FAILED:
@@ -353,7 +387,7 @@ static enum ww_status take_in(struct gate *gate, struct peer *peer)
         return log_failure(WW_TRANSPORT_FAILED,
                            "rank %d (%s) sent a control message of unknown kind %u: do all ranks "
                            "load the same libwirewise?",
-                           peer->rank, host_of(gate, peer->rank), peer->incoming.kind);
+                           peer->rank, host_of(gate, peer->rank), peer->incoming->kind);
     }
 }
 
@@ -501,7 +535,7 @@ static bool is_centre(const struct gate *gate)
 /* It says "go" to all. */
 static enum ww_status tell_verdict(struct gate *gate)
 {
-    gate->verdict.message = (struct message){.kind = MESSAGE_ANNOUNCE, .number = gate->passed};
+    *gate->verdict.message = (struct message){.kind = MESSAGE_ANNOUNCE, .number = gate->passed};
     return post_to_all(gate, &gate->verdict);
 }
 
@@ -634,7 +668,7 @@ size_t gate_values_room(const struct gate *gate)
     if (gate->on_board) {
         return BOARD_VALUES_BYTES;
     }
-    return gate->direct ? GATE_VALUES_BYTES : 0;
+    return gate->direct ? gate->values_room : 0;
 }
 
 bool gate_shows_values(const struct gate *gate)
@@ -650,10 +684,37 @@ const void *gate_values(const struct gate *gate, int rank, uint64_t number, size
     }
     size_t slot = (size_t)(number & (gate->ahead - 1));
     const struct peer *peer = &gate->peers[rank - (rank > gate->topology->rank)];
-    return peer->values + slot * GATE_VALUES_BYTES;
+    return peer->values + slot * gate->values_room;
 }
 
 /* ---- Announcing --------------------------------------------------------------------------- */
+
+/* How many values a peer gets. */
+static size_t told_bytes(const struct gate *gate, const struct luggage *luggage)
+{
+    bool parted = luggage->shares && !gate->on_board;
+    return parted ? luggage->bytes / (size_t)gate->topology->size : luggage->bytes;
+}
+
+static void write_announcement(const struct gate *gate, struct outgoing *outgoing,
+                               const struct signature *signature, const struct luggage *luggage)
+{
+    size_t bytes = told_bytes(gate, luggage);
+    int messages = luggage->shares ? gate->peer_count : 1;
+    outgoing->apart = luggage->shares ? HEAD_BYTES + gate->values_room : 0;
+    for (int i = 0; i < messages; i++) {
+        struct message *message = message_of(outgoing, i);
+        size_t share = luggage->shares ? (size_t)gate->peers[i].rank : 0;
+        *message = (struct message){.kind = MESSAGE_ANNOUNCE,
+                                    .number = gate->announced,
+                                    .signature = *signature,
+                                    .bytes = (uint32_t)bytes};
+        if (bytes > 0) {
+            memcpy(values_of(message), (const unsigned char *)luggage->values + share * bytes,
+                   bytes);
+        }
+    }
+}
 
 enum ww_status gate_announce(struct gate *gate, const struct signature *signature,
                              const struct luggage *luggage)
@@ -663,23 +724,17 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
     }
     size_t slot = own_slot(gate, gate->announced);
     struct outgoing *outgoing = &gate->announcing[slot];
-    assert(!outgoing->under_way && luggage->bytes <= gate_values_room(gate));
+    assert(!outgoing->under_way && told_bytes(gate, luggage) <= gate_values_room(gate));
     gate->own[slot] = *signature;
     if (gate->board != NULL) {
         board_write(gate->board, gate->announced, signature, luggage->notice, luggage->values,
-                    luggage->bytes);
+                    gate->on_board ? luggage->bytes : 0);
     }
     if (gate->on_board) {
         gate->announced++;
         return WW_OK;
     }
-    outgoing->message = (struct message){.kind = MESSAGE_ANNOUNCE,
-                                         .number = gate->announced,
-                                         .signature = *signature,
-                                         .bytes = (uint32_t)luggage->bytes};
-    if (luggage->bytes > 0) {
-        memcpy(outgoing->message.values, luggage->values, luggage->bytes);
-    }
+    write_announcement(gate, outgoing, signature, luggage);
     gate->announced++;
     gate->looks = HEAR_REST_EVERY - 1; /* who comes late hears first what became of the others */
     if (is_centre(gate)) {
@@ -813,12 +868,12 @@ void gate_be_idle(struct gate *gate, bool idle)
 
 void gate_leave(struct gate *gate, uint64_t done, const char *sentence)
 {
-    struct message *message = &gate->leaving.message;
+    struct message *message = gate->leaving.message;
     if (gate->status != WW_OK || message->kind == MESSAGE_LEFT) {
         return;
     }
     *message = (struct message){.kind = MESSAGE_LEFT, .status = WW_MISMATCH, .number = done};
-    snprintf(message->text, TEXT_BYTES, "%s", sentence);
+    put_text(message, sentence);
     log_hold_error(); /* a peer that is lost is found elsewhere */
     post_to_all(gate, &gate->leaving);
     log_release_error();
@@ -836,14 +891,11 @@ static void post_failure(struct gate *gate, uint64_t done, enum ww_status status
     gate->failure = (struct message){.kind = MESSAGE_FAILED,
                                      .status = status,
                                      .number = done < gate->limit ? done : gate->limit};
-    snprintf(gate->failure.text, TEXT_BYTES, "%s", sentence);
+    put_text(&gate->failure, sentence);
     log_hold_error();
     for (int i = 0; i < gate->peer_count; i++) {
         struct ww_flight flight; /* of no interest */
-        const struct ww_message message = {.kind = WW_SEND,
-                                           .peer = gate->peers[i].rank,
-                                           .memory = &gate->failure,
-                                           .bytes = sizeof gate->failure};
+        const struct ww_message message = message_to(gate, i, &gate->failure);
         gate->transport->post(gate->fabric, GATE_TAG, true, &message, 1, &flight);
     }
     log_release_error();
@@ -863,10 +915,48 @@ void gate_report_failure(struct gate *gate, uint64_t done, enum ww_status status
 
 /* ---- Life ------------------------------------------------------------------------------- */
 
+/* Values go with announcements that are messages to all. */
+static void measure_messages(struct gate *gate)
+{
+    size_t room = control_room_of(gate->transport, gate->fabric);
+    gate->direct = gate->topology->size <= GATE_DIRECT_SIZE;
+    gate->as_long_as_said = room > WW_CONTROL_BYTES;
+    bool longer = gate->direct && !gate->on_board && room >= FABRIC_CONTROL_ROOM;
+    gate->values_room = longer ? GATE_VALUES_BYTES_LONG : GATE_VALUES_BYTES;
+}
+
+/* Announcements to each peer and what comes in have room for values, of the rest there are two
+ * messages, and two for each peer. */
+static bool allocate_messages(struct gate *gate, size_t peers)
+{
+    size_t room = HEAD_BYTES + gate->values_room;
+    size_t depth = (size_t)gate->depth;
+    size_t long_ones = (depth + 1) * peers;
+    gate->messages = calloc(long_ones * room + (2 + 2 * peers) * sizeof(struct message), 1);
+    if (gate->messages == NULL) {
+        return false;
+    }
+    unsigned char *next = gate->messages;
+    for (size_t i = 0; i < depth; i++, next += peers * room) {
+        gate->announcing[i].message = (void *)next;
+    }
+    for (size_t i = 0; i < peers; i++, next += room) {
+        gate->peers[i].incoming = (void *)next;
+    }
+    struct message *rest = (void *)next;
+    gate->verdict.message = rest++;
+    gate->leaving.message = rest++;
+    for (size_t i = 0; i < peers; i++) {
+        gate->peers[i].answer.message = rest++;
+        gate->peers[i].roll_call.message = rest++;
+    }
+    return true;
+}
+
 static enum ww_status allocate(struct gate *gate)
 {
     const struct topology *topology = gate->topology;
-    gate->direct = topology->size <= GATE_DIRECT_SIZE;
+    measure_messages(gate);
     gate->peer_count = hears_all(gate) ? topology->size - 1 : 1;
     size_t peers = (size_t)gate->peer_count + 1; /* never zero */
     gate->own = calloc((size_t)gate->depth, sizeof *gate->own);
@@ -878,11 +968,12 @@ static enum ww_status allocate(struct gate *gate)
     gate->shown = calloc((size_t)topology->size, sizeof *gate->shown);
     bool roomy = true;
     if (gate->direct && !gate->on_board) {
-        gate->values = calloc(peers * gate->ahead, GATE_VALUES_BYTES);
+        gate->values = calloc(peers * gate->ahead, gate->values_room);
         roomy = gate->values != NULL;
     }
     if (!roomy || gate->shown == NULL || gate->own == NULL || gate->announcing == NULL ||
-        gate->peers == NULL || gate->round == NULL || gate->said == NULL || gate->votes == NULL) {
+        gate->peers == NULL || gate->round == NULL || gate->said == NULL || gate->votes == NULL ||
+        !allocate_messages(gate, peers)) {
         return log_failure(WW_NO_MEMORY, "no memory for the gate of %d ranks", topology->size);
     }
     return WW_OK;
@@ -896,7 +987,7 @@ static void name_peers(struct gate *gate)
         gate->peers[i].said = gate->said + (uint64_t)i * gate->ahead;
         gate->peers[i].values = gate->values == NULL
                                     ? NULL
-                                    : gate->values + (uint64_t)i * gate->ahead * GATE_VALUES_BYTES;
+                                    : gate->values + (uint64_t)i * gate->ahead * gate->values_room;
     }
 }
 
@@ -949,6 +1040,7 @@ void gate_destroy(struct gate *gate)
     free(gate->round);
     free(gate->said);
     free(gate->values);
+    free(gate->messages);
     free(gate->votes);
     free(gate->shown);
     free(gate);

@@ -20,7 +20,9 @@
 #include "topology.h"
 
 #define GATE_DIRECT_SIZE 16
-#define GATE_VALUES_BYTES ((size_t)192) /* so many fit a message */
+/* Values in a message: so many always fit, and so many where fabrics take longer messages. */
+#define GATE_VALUES_BYTES ((size_t)192)
+#define GATE_VALUES_BYTES_LONG ((size_t)16 << 10)
 /* Messages up to so many bytes may be sent before the gate is passed, and lie at the peers until
  * they ask for them: more than fabrics keep (a few KiB to 64 KiB) would gain nothing. */
 #define GATE_AHEAD_BYTES ((size_t)32 << 10)
@@ -45,11 +47,12 @@ void gate_destroy(struct gate *gate);
 bool gate_has_room(struct gate *gate);
 
 /* What goes with an announcement: where memory lies (for a board only), or, with notice NULL,
- * values. */
+ * values, or shares of them, one for each rank. */
 struct luggage {
     const struct notice *notice;
     const void *values;
-    size_t bytes; /* at most gate_values_room */
+    size_t bytes; /* at most gate_values_room; messages carry one share each */
+    bool shares;
 };
 
 /* The most bytes of values that go with an announcement: where all ranks share a board, or tell
@@ -60,7 +63,8 @@ size_t gate_values_room(const struct gate *gate);
 bool gate_shows_values(const struct gate *gate);
 
 /* The values that a peer announced with collective `number`, which passed and is not done here:
- * until then nobody announces the one that takes their place. bytes: those of the collective. */
+ * until then nobody announces the one that takes their place. bytes: those that it announced; of
+ * shares a message brings this rank's. */
 const void *gate_values(const struct gate *gate, int rank, uint64_t number, size_t bytes);
 
 /* Announces the next collective; its number is 0 for the first and counts up. */

@@ -107,9 +107,8 @@ static double ports_s(const struct load *load, const struct wires *wires, const 
 }
 
 /* Ranks that share a host's cores work one after the other. */
-static double crowding(const struct load *load, const struct wires *wires)
+static double crowding(const struct wires *wires, double ranks)
 {
-    double ranks = load->ranks_per_host_max;
     return wires->cores > 0 && ranks > wires->cores ? ranks / wires->cores : 1;
 }
 
@@ -131,7 +130,8 @@ static double stage_s(const struct load *load, const struct wires *wires, const 
         slowest.flow_s = larger(slowest.flow_s, carrying_s(wires, tally, bytes));
     }
     double ports = ports_s(load, wires, &stage->flood, bytes, &level);
-    return work * crowding(load, wires) + slowest.fixed_s + larger(slowest.flow_s, ports);
+    return work * crowding(wires, load->ranks_per_host_max) + slowest.fixed_s +
+           larger(slowest.flow_s, ports);
 }
 
 static double way_s(const struct load *load, const struct wires *wires, double bytes, double ram)
@@ -299,9 +299,7 @@ struct price board_price(const struct topology *topology, const struct wires *wi
     bool all = collective == COLLECTIVE_ALL_REDUCE;
     double read = all ? peers * bytes : bytes; /* the others' values, all or shares of them */
     double written = memory->action_s + bytes * memory->copy_byte_s;
-    double crowd = wires->cores > 0 && topology->local_size > wires->cores
-                       ? (double)topology->local_size / wires->cores
-                       : 1;
+    double crowd = crowding(wires, topology->local_size);
     double seconds = memory->await_s + crowd * (written + peers * memory->action_s +
                                                 read * (memory->sum_byte_s + memory->far_byte_s));
     return (struct price){.seconds = seconds,
@@ -310,11 +308,35 @@ struct price board_price(const struct topology *topology, const struct wires *wi
                           .limit = LIMIT_LATENCY};
 }
 
-struct price gate_price(const struct topology *topology, const struct wires *wires)
+static int ranks_of_fullest_host(const struct topology *topology)
+{
+    int most = 0;
+    for (int rank = 0; rank < topology->size; rank++) {
+        int ranks = 1; /* of its host, up to it */
+        for (int before = 0; before < rank; before++) {
+            ranks += topology->host_of[before] == topology->host_of[rank];
+        }
+        most = ranks > most ? ranks : most;
+    }
+    return most;
+}
+
+/* Everybody sends the same to everybody, and adds up what comes. */
+struct price gate_price(const struct topology *topology, const struct wires *wires, double bytes)
 {
     int outermost = wires->levels - 1;
-    double seconds = message_gate_s(wires, topology->size);
-    double spread = wires->link[outermost].spread;
+    const struct link *link = &wires->link[outermost];
+    const struct memory_cost *memory = &wires->memory;
+    double local = ranks_of_fullest_host(topology);
+    double peers = topology->size - 1;
+    double fan = topology->hosts > 2 ? larger(1, link->fan) : 1;
+    double port = local * (topology->size - local) * link->port_byte_s * fan;
+    double core = (link->core_duplex ? 1 : 2) * peers * link->core_byte_s;
+    double passes = larger(link->flow.byte_s * link->duplex, larger(port, core));
+    double added = memory->copy_byte_s + topology->size * memory->sum_byte_s;
+    double seconds = message_gate_s(wires, topology->size) +
+                     bytes * (passes + crowding(wires, local) * added);
+    double spread = link->spread;
     return (struct price){.seconds = seconds,
                           .least_s = seconds * (1 - spread),
                           .most_s = seconds * (1 + spread),

@@ -88,7 +88,7 @@ double correction_apply(const struct correction *correction, double bytes, doubl
  * of a gate (gate.h): no plan runs. */
 struct price board_price(const struct topology *topology, const struct wires *wires,
                          enum collective collective, double bytes);
-struct price gate_price(const struct topology *topology, const struct wires *wires);
+struct price gate_price(const struct topology *topology, const struct wires *wires, double bytes);
 
 /* Bytes that leave the busiest rank, and the busiest unit of the level below (at the host level of
  * the network: one host, all its ports together), over each level, for a vector of so many bytes;

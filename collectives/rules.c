@@ -95,7 +95,8 @@ bool is_16_bit(enum ww_type type)
 
 bool choice_suits(const struct choice *choice, enum ww_type type)
 {
-    return !is_16_bit(type) || (choice->algorithm->one_rounding && choice->nesting == NEST_NONE);
+    return !is_16_bit(type) || choice->with_announcement ||
+           (choice->algorithm->one_rounding && choice->nesting == NEST_NONE);
 }
 
 static const struct row *rows_of(const struct wish *wish)
@@ -125,11 +126,21 @@ void rule_cut(const struct topology *topology, struct choice *choice)
     choice->window = wire ? 4 : 2;
 }
 
-/* What a rank announces of its own at most. */
+/* A message that says so much more than that a collective begins is hardly later; all that a rank
+ * says more, where nobody knows what that costs. */
+#define LONGER_ALWAYS_BYTES 64
+#define LONGER_UNPRICED_BYTES (16 * KIB)
+
+/* What a rank shows of its own at most. */
 static size_t own_bytes(const struct topology *topology, const struct wish *wish)
 {
     bool gathers = wish->collective == COLLECTIVE_ALL_GATHER;
     return wish->bytes / (gathers ? (size_t)topology->size : 1);
+}
+
+size_t rule_told_bytes(const struct topology *topology, const struct wish *wish)
+{
+    return wish->bytes / (collective_has_shares(wish->collective) ? (size_t)topology->size : 1);
 }
 
 static bool suits_board(const struct topology *topology, const struct wish *wish)
@@ -139,10 +150,36 @@ static bool suits_board(const struct topology *topology, const struct wish *wish
            wish->bytes <= BOARD_READ_BYTES / readers;
 }
 
-bool rule_suits_message(const struct topology *topology, const struct wish *wish)
+static bool is_long(const struct sight *sight)
 {
+    return sight->values_bytes > GATE_VALUES_BYTES;
+}
+
+bool rule_fits_message(const struct topology *topology, const struct sight *sight,
+                       const struct wish *wish)
+{
+    size_t room = is_long(sight) ? sight->values_bytes : GATE_VALUES_BYTES;
     return topology->size > 1 && topology->size <= GATE_DIRECT_SIZE &&
-           own_bytes(topology, wish) <= GATE_VALUES_BYTES;
+           rule_told_bytes(topology, wish) <= room;
+}
+
+size_t rule_longer_bytes(const struct topology *topology, const struct sight *sight,
+                         const struct wish *wish)
+{
+    return is_long(sight) ? rule_told_bytes(topology, wish) : 0;
+}
+
+bool rule_always_suits_message(const struct topology *topology, const struct sight *sight,
+                               const struct wish *wish)
+{
+    return rule_longer_bytes(topology, sight, wish) <= LONGER_ALWAYS_BYTES;
+}
+
+bool rule_suits_message(const struct topology *topology, const struct sight *sight,
+                        const struct wish *wish)
+{
+    size_t peers = (size_t)topology->size - 1;
+    return rule_longer_bytes(topology, sight, wish) * peers <= LONGER_UNPRICED_BYTES;
 }
 
 /* All ranks share one host and see each other. */

@@ -22,9 +22,22 @@ void rule_in_memory(const struct topology *topology, const struct sight *sight,
 /* Cuts a way that fetches, of a choice that rule_in_memory cut, as suits it: sums stay so. */
 void rule_cut_fetched(struct choice *choice);
 
-/* Ranks that do not all see each other: whether the gate's messages have room for the values. They
- * are sent anyhow, so this is never slower than a plan behind them. */
-bool rule_suits_message(const struct topology *topology, const struct wish *wish);
+/* Ranks that do not all see each other: how much a rank tells another one at most, and whether the
+ * gate's messages have room for it. */
+size_t rule_told_bytes(const struct topology *topology, const struct wish *wish);
+bool rule_fits_message(const struct topology *topology, const struct sight *sight,
+                       const struct wish *wish);
+
+/* By how much messages are longer then that are sent anyhow: where they all have one length, not at
+ * all. */
+size_t rule_longer_bytes(const struct topology *topology, const struct sight *sight,
+                         const struct wish *wish);
+
+/* Whether values that fit go so: whatever prices say, and where nothing is priced. */
+bool rule_always_suits_message(const struct topology *topology, const struct sight *sight,
+                               const struct wish *wish);
+bool rule_suits_message(const struct topology *topology, const struct sight *sight,
+                        const struct wish *wish);
 
 /* An all-reduce of fp32 that travels encoded: across hosts where there are several, the ranks of
  * one meet densely before and after; else among all ranks. With momentum that encoding keeps every

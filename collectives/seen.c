@@ -53,17 +53,19 @@ static void add_read(const struct run_request *request, struct ww_traffic *traff
     traffic[0].data_messages += entries;
 }
 
-/* A message carries all that a rank announces, to every peer alike. */
+/* A message carries what its receiver needs; the fabric counts that as control. */
 static void add_sent(const struct run_request *request, const uint8_t *peer_level,
                      struct ww_traffic *traffic)
 {
     const struct plan *plan = request->plan;
-    size_t bytes;
-    run_announced_values(request, &bytes);
+    size_t bytes = request->count * ww_type_bytes(request->type);
+    bool silent = plan->collective == COLLECTIVE_BROADCAST && plan->rank != request->root;
+    bytes = silent ? 0 : bytes;
     for (int peer = 0; bytes > 0 && peer < plan->size; peer++) {
         if (peer != plan->rank) {
             traffic[peer_level[peer]].data_bytes += bytes;
             traffic[peer_level[peer]].data_messages++;
+            traffic[peer_level[peer]].control_bytes += bytes;
         }
     }
 }
@@ -81,16 +83,18 @@ void run_announced_traffic(const struct run_request *request, const struct works
     }
 }
 
-/* The values of all ranks become space->sources, shifted by `offset` bytes; the own ones are read
- * where they are. */
+/* The values of all ranks become space->sources: those `offset` bytes behind what was announced,
+ * but where messages brought them alone. The own ones are read where they are. */
 static void gather_values(const struct run *run, struct workspace *space, uint64_t number,
                           size_t bytes, size_t offset)
 {
     const struct plan *plan = run->request.plan;
+    size_t shown = gate_shows_values(space->gate) ? offset : 0;
     for (int rank = 0; rank < plan->size; rank++) {
-        const uint8_t *values = rank == plan->rank ? run->request.input
-                                                   : gate_values(space->gate, rank, number, bytes);
-        space->sources[rank] = values + offset;
+        bool own = rank == plan->rank;
+        const uint8_t *values = own ? run->request.input
+                                    : gate_values(space->gate, rank, number, bytes);
+        space->sources[rank] = values + (own ? offset : shown);
     }
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "envelope.h"
+#include "gate.h"
 #include "internal/log.h"
 #include "rules.h"
 
@@ -318,8 +319,8 @@ static bool is_automatic(const struct selector *selector, const struct wish *wis
 
 /* The envelope tells which ways are ever the cheapest; between its points these are compared at the
  * very size, since segments come in whole numbers. */
-static void choose_drawn(const struct selector *selector, const struct decision *decision,
-                         const struct wish *wish, struct choice *choice)
+static struct offer choose_drawn(const struct selector *selector, const struct decision *decision,
+                                 const struct wish *wish, struct choice *choice)
 {
     size_t bytes = wish->bytes;
     struct offer best = {0, 0, 0};
@@ -343,6 +344,7 @@ static void choose_drawn(const struct selector *selector, const struct decision 
     if (choice->algorithm->needs == NEEDS_SCRATCH && is_automatic(selector, wish)) {
         rule_in_memory(selector->topology, &selector->sight, wish, choice);
     }
+    return best;
 }
 
 /* Nothing was priced. */
@@ -373,21 +375,54 @@ static void take_settings(const struct select_settings *settings, struct choice 
     }
 }
 
+/* Whether values may go with messages that announce. */
+static bool may_be_told(const struct selector *selector, const struct wish *wish)
+{
+    return !selector->sight.all && is_automatic(selector, wish) &&
+           rule_fits_message(selector->topology, &selector->sight, wish);
+}
+
+static struct price price_told(const struct selector *selector, const struct wish *wish)
+{
+    size_t bytes = rule_longer_bytes(selector->topology, &selector->sight, wish);
+    return gate_price(selector->topology, &selector->wires, (double)bytes);
+}
+
+/* What was measured of all-reduces counts beside others, which were measured as well. */
+static double told_s(const struct selector *selector, const struct wish *wish)
+{
+    double bytes = (double)rule_told_bytes(selector->topology, wish);
+    double seconds = price_told(selector, wish).seconds;
+    bool measured = wish->collective == COLLECTIVE_ALL_REDUCE;
+    return measured ? correction_apply(&selector->announcement, bytes, seconds) : seconds;
+}
+
 struct choice selector_choose(const struct selector *selector, const struct wish *wish)
 {
     const struct decision *decision = &selector->decisions[family_of(wish)];
+    const struct topology *topology = selector->topology;
     struct choice choice = {.nesting = NEST_NONE};
-    rule_cut(selector->topology, &choice);
+    bool told = may_be_told(selector, wish);
+    rule_cut(topology, &choice);
     if (decision->drawn) {
-        choose_drawn(selector, decision, wish, &choice);
+        struct offer best = choose_drawn(selector, decision, wish, &choice);
+        told = told && (rule_always_suits_message(topology, &selector->sight, wish) ||
+                        told_s(selector, wish) <= best.seconds);
     } else {
         choose_by_rule(selector, decision, wish, &choice);
+        told = told && rule_suits_message(topology, &selector->sight, wish);
     }
-    if (!selector->sight.all && is_automatic(selector, wish)) {
-        choice.with_announcement = rule_suits_message(selector->topology, wish);
-    }
+    choice.with_announcement = choice.with_announcement || told;
     take_settings(&selector->settings, &choice);
     return choice;
+}
+
+bool selector_announcement(const struct selector *selector, const struct wish *wish,
+                           struct choice *choice)
+{
+    *choice = selector_choose(selector, wish);
+    choice->with_announcement = choice->with_announcement || may_be_told(selector, wish);
+    return choice->with_announcement;
 }
 
 struct choice selector_choose_coded(const struct selector *selector, const struct codec_spec *spec,
@@ -435,6 +470,14 @@ static enum ww_status correction_of(struct selector *selector, const struct wish
     return status;
 }
 
+/* The bytes by which a correction goes: those of the vector, or of what a rank tells the others. */
+static double corrected_bytes(const struct selector *selector, const struct wish *wish,
+                              const struct choice *choice)
+{
+    bool told = choice->with_announcement && !selector->sight.all;
+    return (double)(told ? rule_told_bytes(selector->topology, wish) : wish->bytes);
+}
+
 /* What costs nothing, as a broadcast to nobody, stays so, and so does what takes for ever. */
 static void correct(const struct correction *correction, double bytes, struct price *price)
 {
@@ -459,7 +502,7 @@ static enum ww_status price_as_is(struct selector *selector, const struct wish *
     if (choice->with_announcement) {
         *price = selector->sight.all
                      ? board_price(selector->topology, &selector->wires, wish->collective, bytes)
-                     : gate_price(selector->topology, &selector->wires);
+                     : price_told(selector, wish);
         return WW_OK;
     }
     enum ww_status status = selector_load(selector, wish, choice, &load);
@@ -479,7 +522,7 @@ enum ww_status selector_price(struct selector *selector, const struct wish *wish
         status = correction_of(selector, wish, choice, &correction);
     }
     if (status == WW_OK) {
-        correct(correction, (double)wish->bytes, price);
+        correct(correction, corrected_bytes(selector, wish, choice), price);
     }
     return status;
 }
@@ -495,7 +538,7 @@ enum ww_status selector_correct(struct selector *selector, const struct wish *wi
     }
     if (status == WW_OK && correction->count < CORRECTIONS_MAX) {
         int at = correction->count++;
-        correction->bytes[at] = (double)wish->bytes;
+        correction->bytes[at] = corrected_bytes(selector, wish, choice);
         correction->predicted_s[at] = price.seconds;
         correction->measured_s[at] = measured_s;
         correction->grows = grows;
@@ -536,22 +579,45 @@ enum ww_status selector_candidate(struct selector *selector, const struct wish *
 
 /* ---- Words and fingerprints ------------------------------------------------------------------ */
 
-static void say_row(const struct decision *decision, int index, char *text, size_t bytes)
+static void say_up_to(size_t most, const char *name, char *text, size_t bytes)
+{
+    if (most < KIB) {
+        snprintf(text, bytes, "<= %zu %s, ", most, name);
+    } else if (most < MIB) {
+        snprintf(text, bytes, "<= %zuK %s, ", most / KIB, name);
+    } else {
+        snprintf(text, bytes, "<= %zuM %s, ", most / MIB, name);
+    }
+}
+
+/* Rows up to so many bytes were told already. */
+static void say_row(const struct decision *decision, int index, size_t told, char *text,
+                    size_t bytes)
 {
     const struct envelope_row *row = &decision->envelope.row[index];
     const struct candidate *candidate = &decision->candidates[row->option];
     struct choice choice = {.algorithm = candidate->algorithm, .nesting = candidate->nesting};
     char name[64];
+    text[0] = '\0';
     choice_name(&choice, name, sizeof name);
     if (index + 1 == decision->envelope.rows) {
-        snprintf(text, bytes, "%s%s", index > 0 ? "else " : "", name);
-    } else if (row->bytes < KIB) {
-        snprintf(text, bytes, "<= %zu %s, ", row->bytes, name);
-    } else if (row->bytes < MIB) {
-        snprintf(text, bytes, "<= %zuK %s, ", row->bytes / KIB, name);
-    } else {
-        snprintf(text, bytes, "<= %zuM %s, ", row->bytes / MIB, name);
+        snprintf(text, bytes, "%s%s", index > 0 || told > 0 ? "else " : "", name);
+    } else if (row->bytes > told) {
+        say_up_to(row->bytes, name, text, bytes);
     }
+}
+
+/* All-reduces of 64 bytes, 128 ... go with their announcements up to here; 0 = none does. */
+static size_t told_up_to(const struct selector *selector)
+{
+    size_t most = 0;
+    struct wish wish = {COLLECTIVE_ALL_REDUCE, 64, WW_F32, 0};
+    while (wish.bytes <= GATE_VALUES_BYTES_LONG &&
+           selector_choose(selector, &wish).with_announcement) {
+        most = wish.bytes;
+        wish.bytes *= 2;
+    }
+    return most;
 }
 
 void selector_describe(const struct selector *selector, char *text, size_t bytes)
@@ -563,8 +629,13 @@ void selector_describe(const struct selector *selector, char *text, size_t bytes
         snprintf(text, bytes, "%s", seen ? "in memory" : "by fixed rules");
         return;
     }
+    size_t told = told_up_to(selector);
+    if (told > 0) {
+        say_up_to(told, ANNOUNCEMENT, text, bytes);
+        used = strlen(text);
+    }
     for (int i = 0; i < decision->envelope.rows && used < bytes; i++) {
-        say_row(decision, i, text + used, bytes - used);
+        say_row(decision, i, told, text + used, bytes - used);
         used += strlen(text + used);
     }
 }
@@ -597,9 +668,16 @@ static uint64_t mix_prices(uint64_t hash, const struct selector *selector,
     return hash;
 }
 
+/* A small all-reduce is compared with what it takes in announcements. */
+static uint64_t mix_announcement(uint64_t hash, const struct selector *selector)
+{
+    struct wish wish = {COLLECTIVE_ALL_REDUCE, GATE_VALUES_BYTES_LONG, WW_F32, 0};
+    return may_be_told(selector, &wish) ? mix_cost(hash, told_s(selector, &wish)) : hash;
+}
+
 uint64_t selector_hash(const struct selector *selector)
 {
-    uint64_t hash = 1;
+    uint64_t hash = selector->priced ? mix_announcement(1, selector) : 1;
     for (int family = 0; family < FAMILIES; family++) {
         const struct decision *decision = &selector->decisions[family];
         hash = mix(hash, (uint64_t)decision->count << 1 | decision->drawn);

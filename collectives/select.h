@@ -33,7 +33,7 @@ struct choice {
     enum nesting nesting;
     size_t segment_bytes;
     int window;
-    bool with_announcement; /* the values are few enough to travel with it */
+    bool with_announcement; /* the values travel with it */
     const struct algorithm *viewed;
     const struct algorithm *fetched;
     const struct algorithm *sent; /* by messages */
@@ -101,6 +101,11 @@ void selector_change_wires(struct selector *selector, const struct wires *wires)
 
 /* The decision. */
 struct choice selector_choose(const struct selector *selector, const struct wish *wish);
+
+/* The choice of values that travel with the announcement, which may be taken or not; false where
+ * they do not fit, or a way was named. */
+bool selector_announcement(const struct selector *selector, const struct wish *wish,
+                           struct choice *choice);
 
 /* The choice for an fp32 all-reduce of this codec, which is not CODEC_NONE, with momentum
  * correction or without. Settings of segment and window count. */

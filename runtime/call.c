@@ -125,14 +125,23 @@ static enum ww_status check_memory(const struct ww_context *context, const struc
 
 /* ---- Running ---------------------------------------------------------------------------- */
 
+/* What all-reduces were told to take; but values that do not fit announcements go as ever. */
+static bool is_forced(const struct ww_context *context, const struct call *call,
+                      const struct wish *wish)
+{
+    const struct choice *forced = &context->forced;
+    struct choice told;
+    return call->collective == COLLECTIVE_ALL_REDUCE && forced->algorithm != NULL &&
+           choice_suits(forced, call->type) &&
+           (!forced->with_announcement || selector_announcement(context->selector, wish, &told));
+}
+
 static enum ww_status plan_call(struct ww_context *context, const struct call *call,
                                 struct run_request *request)
 {
     int root = call->root < 0 ? 0 : call->root;
     struct wish wish = wish_of(call->collective, call->count, call->type, root,
                                context->world.size);
-    bool forced = call->collective == COLLECTIVE_ALL_REDUCE && context->forced.algorithm != NULL &&
-                  choice_suits(&context->forced, call->type);
     bool coded = call->codec.kind != CODEC_NONE;
     *request = (struct run_request){.count = call->count,
                                     .type = call->type,
@@ -144,9 +153,10 @@ static enum ww_status plan_call(struct ww_context *context, const struct call *c
         return context->device->ops->plan(context->device, &wish, call->count, &call->codec,
                                           request);
     }
-    struct choice choice = coded    ? selector_choose_coded(context->selector, &call->codec, false)
-                           : forced ? context->forced
-                                    : selector_choose(context->selector, &wish);
+    struct choice choice = coded ? selector_choose_coded(context->selector, &call->codec, false)
+                           : is_forced(context, call, &wish)
+                               ? context->forced
+                               : selector_choose(context->selector, &wish);
     enum ww_status status = shelf_fill(context->calls.shelf, &choice, root, request);
     return status == WW_OK ? engine_reserve(context->calls.engine, request) : status;
 }

@@ -261,6 +261,8 @@ static void note_sight(struct ww_context *context, const struct lane *lane)
     context->sight.host = sight.host && (!second || context->sight.host);
     context->sight.all = sight.all && (!second || context->sight.all);
     context->sight.fetch = sight.fetch && (!second || context->sight.fetch);
+    bool less = !second || sight.values_bytes < context->sight.values_bytes;
+    context->sight.values_bytes = less ? sight.values_bytes : context->sight.values_bytes;
     topology_note_sight(&context->topology, context->sight.host);
 }
 

@@ -163,7 +163,8 @@ static enum ww_status check(const struct ww_forecast *forecast, const char *coll
  * both. */
 static int count_ways(struct ww_forecast *forecast, const struct wish *wish)
 {
-    bool announced = selector_choose(forecast->selector, wish).with_announcement;
+    struct choice choice;
+    bool announced = selector_announcement(forecast->selector, wish, &choice);
     return selector_candidates(forecast->selector, wish) + announced;
 }
 
@@ -175,7 +176,7 @@ static enum ww_status price_way(struct ww_forecast *forecast, const struct wish 
     if (i < selector_candidates(forecast->selector, wish)) {
         status = selector_candidate(forecast->selector, wish, i, &choice);
     } else {
-        choice = selector_choose(forecast->selector, wish);
+        selector_announcement(forecast->selector, wish, &choice);
     }
     return status == WW_OK ? price_choice(forecast, wish, &choice, offer) : status;
 }
@@ -436,13 +437,14 @@ enum ww_status ww_forecast_change(struct ww_forecast *forecast, const char *leve
 static enum ww_status make_selector(struct ww_forecast *forecast)
 {
     bool gpus = cluster_on_gpus(&forecast->cluster);
-    struct selector_setup setup = {
-        .topology = &forecast->topology,
-        .sight = {.host = !gpus, .all = !gpus && forecast->topology.hosts == 1, .fetch = false},
-        .wires = &forecast->wires,
-        .settings = {"auto", 0, 0},
-        .on_devices = gpus,
-        .lazy = true};
+    struct selector_setup setup = {.topology = &forecast->topology,
+                                   .sight = {.host = !gpus,
+                                             .all = !gpus && forecast->topology.hosts == 1,
+                                             .values_bytes = gpus ? 0 : GATE_VALUES_BYTES_LONG},
+                                   .wires = &forecast->wires,
+                                   .settings = {"auto", 0, 0},
+                                   .on_devices = gpus,
+                                   .lazy = true};
     return selector_create(&setup, &forecast->selector);
 }
 

@@ -61,8 +61,11 @@ static enum ww_status find_choice(struct ww_context *context, const struct wish 
     if (which >= 0 && which < candidates) {
         return selector_candidate(context->selector, wish, which, choice);
     }
-    *choice = selector_choose(context->selector, wish);
-    bool known = which < 0 || (which == candidates && choice->with_announcement);
+    if (which < 0) {
+        *choice = selector_choose(context->selector, wish);
+        return WW_OK;
+    }
+    bool known = which == candidates && selector_announcement(context->selector, wish, choice);
     return known ? WW_OK : WW_BAD_ARGUMENT;
 }
 
@@ -124,12 +127,15 @@ static enum ww_status parse_way(const struct ww_context *context,
 
 enum ww_status ww_calls_follow(struct ww_context *context, const struct ww_prediction *prediction)
 {
+    static const struct wish small = {COLLECTIVE_ALL_REDUCE, 1, WW_F32, 0};
     struct choice choice = {.algorithm = NULL};
     enum ww_status status = context_check(context, "ww_calls_follow");
     if (status != WW_OK) {
         return status;
     }
-    if (prediction != NULL && strcmp(prediction->algorithm, ANNOUNCEMENT) != 0) {
+    if (prediction != NULL && strcmp(prediction->algorithm, ANNOUNCEMENT) == 0) {
+        selector_announcement(context->selector, &small, &choice);
+    } else if (prediction != NULL) {
         status = parse_way(context, prediction, &choice);
         if (status != WW_OK) {
             return context_fail(context, status);

@@ -115,10 +115,10 @@ static enum ww_status list_ways(struct trial *trial, const struct stop *stop)
 {
     struct selector *selector = trial->context->selector;
     struct wish wish = {COLLECTIVE_ALL_REDUCE, stop->bytes, WW_F32, 0};
-    struct choice choice = selector_choose(selector, &wish);
+    struct choice choice;
     enum ww_status status = WW_OK;
     trial->listed = 0;
-    if (choice.with_announcement) {
+    if (selector_announcement(selector, &wish, &choice)) {
         status = add_way(trial, &wish, &choice);
     }
     trial->announced = trial->listed;

@@ -5,6 +5,30 @@
 
 #include <wirewise/transport.h>
 
+/* Control messages of so many bytes this library's fabrics take: a head and 16 KiB, which most
+ * networks carry without asking the receiver first. */
+#define FABRIC_CONTROL_ROOM (64 + ((size_t)16 << 10))
+
+/* Whether a message may come into a receive of so many bytes: control messages may be shorter. */
+static inline bool fabric_fits(size_t sent, size_t expected, bool control)
+{
+    return sent == expected || (control && sent < expected);
+}
+
+/* Their control_room. */
+static inline size_t fabric_control_room(void *fabric)
+{
+    (void)fabric;
+    return FABRIC_CONTROL_ROOM;
+}
+
+/* That of any. */
+static inline size_t control_room_of(const struct ww_transport *transport, void *fabric)
+{
+    size_t room = transport->control_room == NULL ? 0 : transport->control_room(fabric);
+    return room > WW_CONTROL_BYTES ? room : WW_CONTROL_BYTES;
+}
+
 /* Between threads of one process. */
 extern const struct ww_transport ww_local_transport;
 
@@ -43,7 +67,7 @@ const char *route_describe(const void *fabric);
  * and latency_s between the two; its receive is not done before its last byte is in, its send not
  * before its last byte has left. Ranks that are parts of one host share its ports. Bytes are the
  * message's own; nothing is added for frames of a network. Beside each message travels a note of
- * 8 bytes, which no counter counts. */
+ * 16 bytes, which no counter counts. */
 struct shape;
 
 struct shape_setup {

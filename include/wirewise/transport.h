@@ -62,6 +62,7 @@ struct ww_transport_setup {
 };
 
 #define WW_TRANSPORT_TAGS 4096 /* tags are 0 .. WW_TRANSPORT_TAGS - 1 */
+#define WW_CONTROL_BYTES 256   /* of a control message, where the fabric takes no longer ones */
 
 struct ww_transport {
     const char *name;
@@ -91,9 +92,9 @@ struct ww_transport {
 
     /* Posts all messages of a round at once; never blocks. The array `messages` is read during the
      * call only, the memory it points to longer, see struct ww_message. control marks the
-     * runtime's own messages (at most 256 bytes each) for the counters; the memory of those must
-     * not be read any more once close has returned. On an error nothing of the round may be relied
-     * on. */
+     * runtime's own messages (of WW_CONTROL_BYTES, or see control_room) for the counters; the
+     * memory of those must not be read any more once close has returned. On an error nothing of the
+     * round may be relied on. */
     enum ww_status (*post)(void *fabric, int tag, bool control, const struct ww_message *messages,
                            int count, struct ww_flight *flight);
 
@@ -146,6 +147,12 @@ struct ww_transport {
      * write or send before never comes. Takes microseconds: it is asked now and then while nothing
      * moves. NULL = nobody can tell. */
     bool (*ended)(void *fabric, int peer);
+
+    /* Control messages may have so many bytes, the same on every rank; and any of them may be
+     * shorter than the receive that takes it, beyond whose first bytes the memory's contents are
+     * undefined then. What is small travels with them: it takes one message instead of two.
+     * NULL, or WW_CONTROL_BYTES = both ends of a control message state the same bytes. */
+    size_t (*control_room)(void *fabric);
 };
 
 #ifdef __cplusplus

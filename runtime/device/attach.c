@@ -107,7 +107,7 @@ static enum ww_status check_settings(const struct ww_context *context)
 {
     static const char call[] = "ww_cuda_attach";
     const struct ww_config *config = &context->settings.values;
-    static const struct sight none = {false, false, false};
+    static const struct sight none = {.values_bytes = 0};
     if (config->staleness > 0) {
         return log_failure(WW_UNSUPPORTED, "%s: staleness %d: results are not delayed on GPUs",
                            call, config->staleness);

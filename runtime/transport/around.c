@@ -54,6 +54,12 @@ static bool hand_fetches(void *self)
     return around->below->fetches(around->fabric);
 }
 
+static size_t hand_control_room(void *self)
+{
+    const struct around *around = self;
+    return around->below->control_room(around->fabric);
+}
+
 static bool hand_ended(void *self, int peer)
 {
     const struct around *around = self;
@@ -73,6 +79,7 @@ struct ww_transport around_slots(const struct ww_transport *below)
         .fetch = below->fetch == NULL ? NULL : hand_fetch,
         .fetches = below->fetches == NULL ? NULL : hand_fetches,
         .ended = below->ended == NULL ? NULL : hand_ended,
+        .control_room = below->control_room == NULL ? NULL : hand_control_room,
         .allocate = below->allocate,
         .deallocate = below->deallocate,
     };

@@ -2,6 +2,8 @@
  * flights.c: rounds of messages that are used again and again. */
 #include "flights.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,4 +56,29 @@ bool array_hold(void *array, int *capacity, int count, size_t bytes)
     memcpy(array, &entries, sizeof entries);
     *capacity = count;
     return true;
+}
+
+bool copies_hold(struct copies *copies, const struct ww_message *messages, int count)
+{
+    size_t bytes = 0;
+    for (int index = 0; index < count; index++) {
+        bytes += messages[index].kind == WW_SEND ? messages[index].bytes : 0;
+    }
+    copies->used = 0;
+    copies->latest = NULL;
+    return bytes <= INT_MAX && array_hold(&copies->memory, &copies->capacity, (int)bytes, 1);
+}
+
+void *copies_keep(struct copies *copies, const void *memory, size_t bytes)
+{
+    if (memory == copies->latest && bytes == copies->latest_bytes) {
+        return copies->latest_copy;
+    }
+    assert(bytes <= (size_t)(copies->capacity - copies->used));
+    void *copy = memcpy(copies->memory + copies->used, memory, bytes);
+    copies->used += (int)bytes;
+    copies->latest = memory;
+    copies->latest_bytes = bytes;
+    copies->latest_copy = copy;
+    return copy;
 }

@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <wirewise/transport.h>
+
 struct flight_link {
     struct flight_link *next; /* of all that there are */
     struct flight_link *next_free;
@@ -62,5 +64,22 @@ void *flights_pop(struct flights *flights);
 /* Makes *array, whose address is given, hold at least count entries of so many bytes, and keeps in
  * *capacity how many it holds. False, and all as it was, when there is no memory. */
 bool array_hold(void *array, int *capacity, int count, size_t bytes);
+
+/* What the control messages of a round said when they were posted, for fabrics that read it later:
+ * free(memory) once nothing does. All zero = empty. */
+struct copies {
+    unsigned char *memory;
+    int capacity;
+    int used;
+    const void *latest; /* what was copied last, and where that lies */
+    size_t latest_bytes;
+    void *latest_copy;
+};
+
+/* Room for what a round sends, in place of what the one before sent. False without memory. */
+bool copies_hold(struct copies *copies, const struct ww_message *messages, int count);
+
+/* A copy; the same one for several messages in a row that send the same memory. */
+void *copies_keep(struct copies *copies, const void *memory, size_t bytes);
 
 #endif

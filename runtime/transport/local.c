@@ -126,7 +126,7 @@ static void local_close(void *self, bool failed)
 }
 
 /* Makes letters of the messages, none of them posted yet. False when there is no memory. */
-static bool flight_fill(struct fabric *fabric, struct flight *flight, int tag,
+static bool flight_fill(struct fabric *fabric, struct flight *flight, int tag, bool control,
                         const struct ww_message *messages, int count)
 {
     bool filled = true;
@@ -135,6 +135,7 @@ static bool flight_fill(struct fabric *fabric, struct flight *flight, int tag,
         filled = letter_fill(fabric, letter, &messages[index]) && filled;
         letter->flight = flight;
         letter->tag = tag;
+        letter->control = control;
     }
     flight->count = count;
     return filled;
@@ -168,7 +169,7 @@ static enum ww_status local_post(void *self, int tag, bool control,
     if (flight == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
-    if (!flight_fill(fabric, flight, tag, messages, count)) {
+    if (!flight_fill(fabric, flight, tag, control, messages, count)) {
         flight_give(fabric, flight);
         return log_failure(WW_NO_MEMORY, "no memory to meet the peers of %d messages", count);
     }
@@ -275,6 +276,7 @@ const struct ww_transport ww_local_transport = {
     .poll = local_poll,
     .waits_for = local_waits_for,
     .counters = local_counters,
+    .control_room = fabric_control_room,
     .area = local_area,
     .share = local_share,
     .view = local_view,

@@ -26,6 +26,7 @@ struct letter {
     int tag;
     int peer;
     enum ww_message_kind kind;
+    bool control;
     bool queued; /* guarded by the pair's lock */
     atomic_bool done;
 };

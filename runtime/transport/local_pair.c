@@ -159,7 +159,7 @@ static void hand_over(struct meeting *meeting, struct letter *one, struct letter
 {
     struct letter *send = one->kind == WW_SEND ? one : other;
     struct letter *receive = one->kind == WW_SEND ? other : one;
-    if (send->bytes != receive->bytes) {
+    if (!fabric_fits(send->bytes, receive->bytes, receive->control)) {
         trouble_note(&meeting->troubles[receive->peer], send, receive);
         trouble_note(&meeting->troubles[send->peer], send, receive);
     } else if (send->bytes > 0) {

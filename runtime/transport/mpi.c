@@ -36,7 +36,6 @@
 #define CLOSE_FAILED_NS (CLOCK_NS_PER_S / 50)
 
 /* Control messages are copied, so that their memory is free once close has returned. */
-#define CONTROL_BYTES_MAX 256
 
 extern const struct ww_transport ww_mpi_transport;
 
@@ -53,8 +52,7 @@ struct piece {
 struct flight {
     struct flight_link link;
     struct piece *pieces;
-    unsigned char (*copies)[CONTROL_BYTES_MAX]; /* of control sends; index as in pieces */
-    int copies_capacity;
+    struct copies copies; /* of control sends */
     int tag;
     bool control;
     int first; /* pieces before it are done */
@@ -241,20 +239,23 @@ static void flight_give(struct fabric *fabric, struct flight *flight)
     flights_give(&fabric->flights, flight);
 }
 
-static bool flight_hold(struct flight *flight, int count, int copies)
+static bool flight_hold(struct flight *flight, int pieces, bool control,
+                        const struct ww_message *messages, int count)
 {
-    return array_hold(&flight->pieces, &flight->capacity, count, sizeof *flight->pieces) &&
-           array_hold(&flight->copies, &flight->copies_capacity, copies, sizeof *flight->copies);
+    return array_hold(&flight->pieces, &flight->capacity, pieces, sizeof *flight->pieces) &&
+           (!control || copies_hold(&flight->copies, messages, count));
 }
 
-/* A flight with room for so many pieces. NULL when there is no memory. */
-static struct flight *flight_take(struct fabric *fabric, int count, bool control)
+/* A flight with room for these messages. NULL when there is no memory. */
+static struct flight *flight_take(struct fabric *fabric, bool control,
+                                  const struct ww_message *messages, int count)
 {
+    int pieces = pieces_count(fabric, messages, count);
     struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
     if (flight == NULL) {
         return NULL;
     }
-    if (!flight_hold(flight, count, control ? count : 0)) {
+    if (!flight_hold(flight, pieces, control, messages, count)) {
         flight_give(fabric, flight);
         return NULL;
     }
@@ -276,8 +277,7 @@ static enum ww_status piece_post(struct fabric *fabric, struct flight *flight, v
                                  struct piece piece)
 {
     if (flight->control && piece.kind == WW_SEND && piece.bytes > 0) {
-        assert(piece.bytes <= CONTROL_BYTES_MAX);
-        memory = memcpy(flight->copies[flight->count], memory, (size_t)piece.bytes);
+        memory = copies_keep(&flight->copies, memory, (size_t)piece.bytes);
     }
     piece.memory = memory;
     int code = piece.kind == WW_SEND ? MPI_Isend(memory, piece.bytes, MPI_BYTE, piece.peer,
@@ -338,14 +338,14 @@ static enum ww_status kind_post(struct fabric *fabric, struct flight *flight,
     return WW_OK;
 }
 
-/* A done receive must have brought all its bytes. */
+/* A done receive must have brought all its bytes, but for a control message. */
 static enum ww_status piece_check(const struct flight *flight, const struct piece *piece,
                                   const MPI_Status *status)
 {
     int bytes = 0;
     if (piece->kind == WW_RECEIVE) {
         MPI_Get_count(status, MPI_BYTE, &bytes);
-        if (bytes != piece->bytes) {
+        if (!fabric_fits((size_t)bytes, (size_t)piece->bytes, flight->control)) {
             return log_failure(WW_TRANSPORT_FAILED,
                                "rank %d sent %d bytes with tag %d where %d were expected: both "
                                "ends must state the same size",
@@ -654,7 +654,7 @@ static void fabric_free(struct fabric *fabric, bool kept)
     struct flight *flight;
     while ((flight = flights_pop(&fabric->flights)) != NULL) {
         if (!kept) {
-            free(flight->copies);
+            free(flight->copies.memory);
         }
         free(flight->pieces);
         free(flight);
@@ -736,7 +736,7 @@ static enum ww_status mpi_post(void *self, int tag, bool control, const struct w
 {
     assert(tag >= 0 && tag < WW_TRANSPORT_TAGS);
     struct fabric *fabric = self;
-    struct flight *flight = flight_take(fabric, pieces_count(fabric, messages, count), control);
+    struct flight *flight = flight_take(fabric, control, messages, count);
     if (flight == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
@@ -797,6 +797,7 @@ const struct ww_transport ww_mpi_transport = {
     .reserve = mpi_reserve,
     .release = mpi_release,
     .post = mpi_post,
+    .control_room = fabric_control_room,
     .poll = mpi_poll,
     .waits_for = mpi_waits_for,
     .counters = mpi_counters,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "flights.h"
+#include "internal/fabrics.h"
 #include "internal/log.h"
 #include "internal/memory.h"
 #include "shm.h"
@@ -460,6 +461,20 @@ static bool route_fetches(void *self)
     return memory->transport != NULL && memory->transport->fetches(memory->fabric);
 }
 
+/* What both parts take. */
+static size_t route_control_room(void *self)
+{
+    const struct route *route = self;
+    size_t room = FABRIC_CONTROL_ROOM;
+    for (int which = 0; which < PARTS; which++) {
+        const struct part *part = &route->part[which];
+        size_t own = part->transport == NULL ? room
+                                             : control_room_of(part->transport, part->fabric);
+        room = own < room ? own : room;
+    }
+    return room;
+}
+
 static bool route_ended(void *self, int peer)
 {
     const struct part *memory = &((struct route *)self)->part[MEMORY];
@@ -496,6 +511,7 @@ const struct ww_transport ww_route_transport = {
     .fetch = route_fetch,
     .fetches = route_fetches,
     .ended = route_ended,
+    .control_room = route_control_room,
     .allocate = route_allocate,
     .deallocate = route_deallocate,
 };

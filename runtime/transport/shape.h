@@ -52,9 +52,11 @@ uint64_t port_take(struct port *port, uint64_t first_ns, uint64_t span_ns);
 
 /* A message between hosts. */
 struct crossing {
-    uint64_t note_ns; /* travels: the first byte is at the receiver's port */
+    struct note {
+        uint64_t ns; /* the first byte is at the receiver's port */
+        uint64_t bytes;
+    } note;           /* travels */
     uint64_t over_ns; /* the last byte has passed this end's port; UNKNOWN = it has no turn yet */
-    size_t bytes;
     int peer;
     enum ww_message_kind kind;
 };

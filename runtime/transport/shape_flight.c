@@ -30,23 +30,23 @@ static uint64_t span_ns(const struct fabric *fabric, const struct crossing *cros
     int own = shape->ranks_of[shape->host_of[fabric->around.world.rank]];
     int other = shape->ranks_of[shape->host_of[crossing->peer]];
     int parts = shape->ports.shared ? 1 : own > other ? own : other;
-    return whole_ns((double)crossing->bytes * shape->byte_ns * parts);
+    return whole_ns((double)crossing->note.bytes * shape->byte_ns * parts);
 }
 
 static void depart(const struct fabric *fabric, struct crossing *crossing, uint64_t now_ns)
 {
     uint64_t span = span_ns(fabric, crossing);
     uint64_t begin = port_take(port_of(fabric, PORT_OUT), now_ns, span);
-    crossing->note_ns = begin + fabric->shape->latency_ns;
+    crossing->note.ns = begin + fabric->shape->latency_ns;
     crossing->over_ns = begin + span;
 }
 
 /* A message whose first byte is there goes through the port. */
 static void arrive(const struct fabric *fabric, struct crossing *crossing, uint64_t now_ns)
 {
-    if (crossing->note_ns <= now_ns) {
+    if (crossing->note.ns <= now_ns) {
         uint64_t span = span_ns(fabric, crossing);
-        crossing->over_ns = port_take(port_of(fabric, PORT_IN), crossing->note_ns, span) + span;
+        crossing->over_ns = port_take(port_of(fabric, PORT_IN), crossing->note.ns, span) + span;
     }
 }
 
@@ -87,10 +87,12 @@ int flight_widen(const struct fabric *fabric, struct flight *flight,
         const struct ww_message *message = &messages[index];
         if (is_far(fabric, message->peer)) {
             struct crossing *crossing = &flight->crossings[flight->count++];
-            *crossing = (struct crossing){UNKNOWN, UNKNOWN, message->bytes, message->peer,
-                                          message->kind};
-            widened[used++] = (struct ww_message){message->kind, message->peer, &crossing->note_ns,
-                                                  sizeof crossing->note_ns};
+            *crossing = (struct crossing){.note = {UNKNOWN, message->bytes},
+                                          .over_ns = UNKNOWN,
+                                          .peer = message->peer,
+                                          .kind = message->kind};
+            widened[used++] = (struct ww_message){message->kind, message->peer, &crossing->note,
+                                                  sizeof crossing->note};
         }
         widened[used++] = *message;
     }
@@ -117,9 +119,9 @@ void flight_count_notes(struct fabric *fabric, const struct flight *flight, bool
             continue;
         }
         if (control) {
-            notes->control_bytes += sizeof crossing->note_ns;
+            notes->control_bytes += sizeof crossing->note;
         } else {
-            notes->data_bytes += sizeof crossing->note_ns;
+            notes->data_bytes += sizeof crossing->note;
             notes->data_messages++;
         }
     }

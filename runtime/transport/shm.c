@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "internal/fabrics.h"
 #include "internal/log.h"
 
 /* ---- Flights -------------------------------------------------------------------------------- */
@@ -369,6 +370,7 @@ const struct ww_transport ww_shm_transport = {
     .poll = shm_poll,
     .waits_for = shm_waits_for,
     .counters = shm_counters,
+    .control_room = fabric_control_room,
     .area = shm_area,
     .share = shm_share,
     .view = shm_view,

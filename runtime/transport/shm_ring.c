@@ -14,20 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "internal/fabrics.h"
 #include "internal/log.h"
 #include "internal/memory.h"
-
-#define CONTROL_BYTES_MAX 256
 
 /* How many cells one call fills or takes in: a fast peer must not keep it for ever. */
 #define CELLS_AT_ONCE (2 * CELLS)
 
 enum { SPARE_SMALL, SPARE_LARGE };
-static const size_t spare_bytes[] = {CONTROL_BYTES_MAX, EAGER_BYTES};
+static const size_t spare_bytes[] = {256, EAGER_BYTES};
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock would not be seen by other processes");
 _Static_assert(offsetof(struct cell, large) == LINE_BYTES, "a small message is one line");
-_Static_assert(CONTROL_BYTES_MAX <= CELL_BYTES, "a control message is one cell");
+_Static_assert(FABRIC_CONTROL_ROOM <= EAGER_BYTES, "a control message waits for no receive");
 _Static_assert((CELLS & (CELLS - 1)) == 0, "cells are found by a mask");
 _Static_assert(EAGER_BYTES / CELL_BYTES < CELLS - CONTROL_CELLS, "a beginning fits the ring");
 
@@ -242,8 +241,8 @@ static enum ww_status send_post(struct fabric *fabric, struct letter *letter)
     if (status != WW_OK) {
         return status;
     }
-    /* A control message passes data that waits for cells, unless that has its tag. */
-    bool passes = letter->control && letter->bytes <= CONTROL_BYTES_MAX &&
+    /* A control message of one cell passes data that waits for cells, unless that has its tag. */
+    bool passes = letter->control && letter->bytes <= CELL_BYTES &&
                   *letters_find(&out->data, letter->tag) == NULL;
     letters_append(passes ? &out->control : &out->data, letter);
     return send_progress(fabric, peer);
@@ -383,7 +382,7 @@ static enum ww_status first_take(struct fabric *fabric, struct peer *peer, const
     if (receive == NULL) {
         return arrival_begin(fabric, peer, NULL, cell);
     }
-    if (receive->bytes != cell->bytes) {
+    if (!fabric_fits(cell->bytes, receive->bytes, receive->control)) {
         return refuse(fabric, peer, cell->tag, cell->bytes, receive->bytes);
     }
     letters_unlink(&in->receives, link);
@@ -468,7 +467,7 @@ static enum ww_status aside_take(struct fabric *fabric, struct arrival **link,
 {
     struct incoming *in = &receive->peer->in;
     struct arrival *arrival = *link;
-    if (arrival->bytes != receive->bytes) {
+    if (!fabric_fits(arrival->bytes, receive->bytes, receive->control)) {
         return refuse(fabric, receive->peer, receive->tag, arrival->bytes, receive->bytes);
     }
     arrivals_unlink(&in->aside, link);

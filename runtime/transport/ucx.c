@@ -23,6 +23,7 @@
 
 #include "flights.h"
 #include "internal/clock.h"
+#include "internal/fabrics.h"
 #include "internal/gather.h"
 #include "internal/log.h"
 #include "internal/size_guard.h"
@@ -55,8 +56,6 @@
 
 /* Who waits so long for a peer wants to know whether it is there. */
 #define LONG_NS CLOCK_NS_PER_S
-
-#define CONTROL_BYTES_MAX 256
 
 /* UCX moves some ten kilobytes at a time; a poll moves what is there, within reason. */
 #define PROGRESS_STEPS 64
@@ -302,9 +301,9 @@ struct piece {
 struct flight {
     struct flight_link link;
     struct piece *pieces;
-    unsigned char (*copies)[CONTROL_BYTES_MAX]; /* of control sends; index as in pieces */
-    int copies_capacity;
+    struct copies copies; /* of control sends */
     int tag;
+    bool control;
     uint64_t begin_ns;
     int first; /* pieces before it are done */
     int count; /* posted */
@@ -449,25 +448,28 @@ static void flight_give(struct fabric *fabric, struct flight *flight)
     flights_give(&fabric->flights, flight);
 }
 
-static bool flight_hold(struct flight *flight, int count, int copies)
+static bool flight_hold(struct flight *flight, bool control, const struct ww_message *messages,
+                        int count)
 {
     return array_hold(&flight->pieces, &flight->capacity, count, sizeof *flight->pieces) &&
-           array_hold(&flight->copies, &flight->copies_capacity, copies, sizeof *flight->copies);
+           (!control || copies_hold(&flight->copies, messages, count));
 }
 
-/* A flight with room for so many pieces. NULL when there is no memory. */
-static struct flight *flight_take(struct fabric *fabric, int count, bool control)
+/* A flight with room for these messages. NULL when there is no memory. */
+static struct flight *flight_take(struct fabric *fabric, bool control,
+                                  const struct ww_message *messages, int count)
 {
     struct flight *flight = flights_take(&fabric->flights, sizeof *flight);
     if (flight == NULL) {
         return NULL;
     }
-    if (!flight_hold(flight, count, control ? count : 0)) {
+    if (!flight_hold(flight, control, messages, count)) {
         flight_give(fabric, flight);
         return NULL;
     }
     flight->first = 0;
     flight->count = 0;
+    flight->control = control;
     return flight;
 }
 
@@ -484,11 +486,11 @@ static enum ww_status piece_failed(const struct fabric *fabric, const struct fli
                        ucx.ucs_status_string(cause));
 }
 
-/* A done receive must have brought all its bytes. */
+/* A done receive must have brought all its bytes, but for a control message. */
 static enum ww_status piece_check(const struct flight *flight, const struct piece *piece,
                                   size_t bytes)
 {
-    if (bytes != piece->bytes) {
+    if (!fabric_fits(bytes, piece->bytes, flight->control)) {
         return log_failure(WW_TRANSPORT_FAILED,
                            "rank %d sent %zu bytes with tag %d where %zu were expected: both ends "
                            "must state the same size",
@@ -511,7 +513,7 @@ static void *piece_start(struct fabric *fabric, const struct flight *flight, voi
                                 tag_of(piece->peer, flight->tag), WHOLE_TAG, &params);
 }
 
-static enum ww_status piece_post(struct fabric *fabric, struct flight *flight, bool control,
+static enum ww_status piece_post(struct fabric *fabric, struct flight *flight,
                                  const struct ww_message *message)
 {
     struct piece piece = {NULL, message->kind, message->peer, message->bytes};
@@ -524,9 +526,8 @@ static enum ww_status piece_post(struct fabric *fabric, struct flight *flight, b
     if (piece.kind == WW_SEND && fabric->peers[piece.peer].cause != UCS_OK) {
         return peer_lost(piece.peer, fabric->peers[piece.peer].cause);
     }
-    if (control && piece.kind == WW_SEND && piece.bytes > 0) {
-        assert(piece.bytes <= CONTROL_BYTES_MAX);
-        memory = memcpy(flight->copies[flight->count], memory, piece.bytes);
+    if (flight->control && piece.kind == WW_SEND && piece.bytes > 0) {
+        memory = copies_keep(&flight->copies, memory, piece.bytes);
     }
     void *request = piece_start(fabric, flight, memory, &piece);
     if (UCS_PTR_IS_ERR(request)) {
@@ -548,17 +549,17 @@ static void count_send(struct fabric *fabric, const struct ww_message *message, 
     }
 }
 
-static enum ww_status kind_post(struct fabric *fabric, struct flight *flight, bool control,
+static enum ww_status kind_post(struct fabric *fabric, struct flight *flight,
                                 enum ww_message_kind kind, const struct ww_message *messages,
                                 int count)
 {
     enum ww_status status = WW_OK;
     for (int index = 0; status == WW_OK && index < count; index++) {
         if (messages[index].kind == kind) {
-            status = piece_post(fabric, flight, control, &messages[index]);
+            status = piece_post(fabric, flight, &messages[index]);
         }
         if (messages[index].kind == kind && kind == WW_SEND) {
-            count_send(fabric, &messages[index], control);
+            count_send(fabric, &messages[index], flight->control);
         }
     }
     return status;
@@ -784,7 +785,7 @@ static void fabric_free(struct fabric *fabric)
 {
     struct flight *flight;
     while ((flight = flights_pop(&fabric->flights)) != NULL) {
-        free(flight->copies);
+        free(flight->copies.memory);
         free(flight->pieces);
         free(flight);
     }
@@ -1076,16 +1077,16 @@ static enum ww_status ucx_post(void *self, int tag, bool control, const struct w
 {
     assert(tag >= 0 && tag < WW_TRANSPORT_TAGS);
     struct fabric *fabric = self;
-    struct flight *flight = flight_take(fabric, count, control);
+    struct flight *flight = flight_take(fabric, control, messages, count);
     if (flight == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
     flight->tag = tag;
     flight->begin_ns = clock_now_ns();
     /* Receives first: what arrives meanwhile needs no copy. */
-    enum ww_status status = kind_post(fabric, flight, control, WW_RECEIVE, messages, count);
+    enum ww_status status = kind_post(fabric, flight, WW_RECEIVE, messages, count);
     if (status == WW_OK) {
-        status = kind_post(fabric, flight, control, WW_SEND, messages, count);
+        status = kind_post(fabric, flight, WW_SEND, messages, count);
     }
     *posted = (struct ww_flight){flight, messages_wait(fabric, messages, count)};
     return status;
@@ -1131,6 +1132,7 @@ static const struct ww_transport transport = {
     .poll = ucx_poll,
     .waits_for = ucx_waits_for,
     .counters = ucx_counters,
+    .control_room = fabric_control_room,
 };
 
 const struct ww_transport *ww_ucx_transport(void)

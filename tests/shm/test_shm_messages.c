@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "internal/fabrics.h"
 #include "internal/log.h"
 #include "ranks.h"
 #include "transport/shm.h"
@@ -597,6 +598,43 @@ static void keep_house(struct rank *rank)
                (unsigned long long)traffic[0].control_bytes);
     free(memory);
     shm->close(fabric, false);
+}
+
+/* Control messages of one cell and of several, into receives that may be longer, posted before and
+ * after. */
+static void say_less(struct rank *rank)
+{
+    static const size_t said[] = {0, 1, 40, 64, 256, 8192, 8193, FABRIC_CONTROL_ROOM};
+    void *fabric = rank_open(rank, 0);
+    unsigned char *memory = calloc(2, MIB);
+    size_t room = shm->control_room(fabric);
+    rank_check(room == FABRIC_CONTROL_ROOM, "room for %zu bytes", room);
+    for (size_t i = 0; i < 2 * sizeof said / sizeof *said; i++) {
+        size_t bytes = said[i / 2];
+        struct ww_message control = sending(!rank->number, memory, bytes);
+        struct ww_message heard = receiving(!rank->number, memory + MIB, room);
+        struct ww_flight flights[2];
+        memset(memory, (int)i + 1, bytes);
+        memset(memory + MIB, 0, room);
+        bool first = i % 2 == 0;
+        rank_check(shm->post(fabric, 0, true, first ? &heard : &control, 1, &flights[0]) == WW_OK,
+                   "post");
+        rank_meet(rank);
+        rank_check(shm->post(fabric, 0, true, first ? &control : &heard, 1, &flights[1]) == WW_OK,
+                   "post");
+        rank_check(rank_wait(fabric, &flights[0]) == WW_OK, "control");
+        rank_check(rank_wait(fabric, &flights[1]) == WW_OK, "control");
+        rank_check(memcmp(memory, memory + MIB, bytes) == 0 && memory[MIB + bytes] == 0,
+                   "%zu bytes came wrong", bytes);
+        rank_meet(rank);
+    }
+    free(memory);
+    shm->close(fabric, false);
+}
+
+Test(shm_messages, control_messages_may_be_shorter_than_their_receives)
+{
+    ranks_run(2, say_less, NULL);
 }
 
 Test(shm_messages, counters_are_exact_and_memory_settles)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "calendar.h"
+#include "internal/fabrics.h"
 
 #define FNV_START UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME UINT64_C(0x100000001b3)
@@ -24,6 +25,7 @@ struct sim_message {
     int rank;
     int peer;
     int tag;
+    bool control;
     uint8_t *memory;
     size_t bytes;
     uint8_t *snapshot;          /* sends: the contents when they were posted */
@@ -285,7 +287,9 @@ static void refuse(struct sim *sim, struct sim_message *send, struct sim_message
 static void meet(struct sim *sim, struct queue *queue, struct sim_message *send,
                  struct sim_message *receive)
 {
-    if (send->bytes != receive->bytes) {
+    bool shorter = receive->control && sim->options.control_room > 0 &&
+                   send->bytes < receive->bytes;
+    if (send->bytes != receive->bytes && !shorter) {
         refuse(sim, send, receive);
         return;
     }
@@ -335,9 +339,14 @@ static void check_overlap(struct fabric *fabric, const struct sim_message *messa
     }
 }
 
-static void check_post(struct fabric *fabric, int tag, const struct ww_message *message)
+static void check_post(struct fabric *fabric, int tag, bool control,
+                       const struct ww_message *message)
 {
     struct sim *sim = fabric->sim;
+    size_t room = sim->options.control_room > 0 ? sim->options.control_room : WW_CONTROL_BYTES;
+    if (control && message->bytes > room) {
+        complain(sim, "rank %d posts a control message of %zu bytes", fabric->rank, message->bytes);
+    }
     if (!fabric->open) {
         complain(sim, "rank %d posts after close", fabric->rank);
     }
@@ -365,7 +374,7 @@ static void count_traffic(struct fabric *fabric, bool control, const struct ww_m
     }
 }
 
-static struct sim_message *create_message(struct flight *flight, int index, int tag,
+static struct sim_message *create_message(struct flight *flight, int index, int tag, bool control,
                                           const struct ww_message *from)
 {
     struct sim_message *message = demand(calloc(1, sizeof(*message)));
@@ -373,6 +382,7 @@ static struct sim_message *create_message(struct flight *flight, int index, int 
                                     .rank = flight->fabric->rank,
                                     .peer = from->peer,
                                     .tag = tag,
+                                    .control = control,
                                     .memory = from->memory,
                                     .bytes = from->bytes,
                                     .flight = flight,
@@ -423,11 +433,11 @@ static enum ww_status post(void *self, int tag, bool control, const struct ww_me
         return WW_OK;
     }
     for (int i = 0; i < count; i++) {
-        check_post(fabric, tag, &messages[i]);
+        check_post(fabric, tag, control, &messages[i]);
         if (sim->complaint[0] != '\0') {
             return WW_TRANSPORT_FAILED;
         }
-        lend(sim, create_message(posted, i, tag, &messages[i]));
+        lend(sim, create_message(posted, i, tag, control, &messages[i]));
         if (fabric->peer_level[messages[i].peer] >= fabric->host_levels) {
             flight->wait = WW_WAIT_NETWORK;
         }
@@ -609,6 +619,12 @@ static bool fetches(void *self)
     return true;
 }
 
+static size_t control_room(void *self)
+{
+    const struct fabric *fabric = self;
+    return fabric->sim->options.control_room;
+}
+
 static bool ended(void *self, int peer)
 {
     const struct fabric *fabric = self;
@@ -638,7 +654,7 @@ static void hand_over(struct sim *sim, struct sim_message *send, struct sim_mess
         complain(sim, "rank %d changed the %zu bytes that it lent to a send to rank %d, tag %d",
                  send->rank, send->bytes, send->peer, send->tag);
     }
-    if (receive->memory != NULL && receive->bytes > 0) {
+    if (receive->memory != NULL && send->bytes > 0) {
         memcpy(receive->memory, send->snapshot, send->bytes);
     }
     note(sim, sim->now_ns);
@@ -692,6 +708,7 @@ struct sim_options sim_options(int size, uint64_t seed)
                                 .seed = seed,
                                 .links = {{1000, 1000, 0.1}, {20000, 20000, 1.0}},
                                 .eager_bytes = seed % 2 == 0 ? 512 : 0,
+                                .control_room = seed % 3 == 0 ? FABRIC_CONTROL_ROOM : 0,
                                 .slow_rank = -1,
                                 .slow_factor = 1.0,
                                 .dying_rank = -1,
@@ -782,8 +799,12 @@ const char *sim_complaint(const struct sim *sim)
 #define SLOTS                                                                                      \
     .open = open_fabric, .close = close_fabric, .post = post, .poll = poll, .counters = counters
 
-const struct ww_transport sim_transport = {SLOTS, .name = "sim", .reserve = reserve,
-                                           .release = release, .waits_for = waits_for};
+const struct ww_transport sim_transport = {SLOTS,
+                                           .name = "sim",
+                                           .reserve = reserve,
+                                           .release = release,
+                                           .waits_for = waits_for,
+                                           .control_room = control_room};
 
 const struct ww_transport sim_transport_bare = {SLOTS, .name = "bare sim"};
 
@@ -797,4 +818,5 @@ const struct ww_transport sim_transport_seen = {SLOTS,
                                                 .view = view,
                                                 .fetch = fetch,
                                                 .fetches = fetches,
-                                                .ended = ended};
+                                                .ended = ended,
+                                                .control_room = control_room};

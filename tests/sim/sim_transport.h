@@ -25,6 +25,7 @@ struct sim_options {
     uint64_t seed;
     struct sim_link links[WW_LEVELS_MAX]; /* by level */
     size_t eager_bytes;   /* sends up to so many bytes are done at once, as if buffered */
+    size_t control_room;  /* struct ww_transport; 0 = control messages are as long as receives */
     int slow_rank;        /* -1 = none */
     double slow_factor;   /* on all that the slow rank sends */
     int dying_rank;       /* -1 = none */
@@ -34,7 +35,8 @@ struct sim_options {
 };
 
 /* Two levels (1 us, 10 GB/s and 20 us, 1 GB/s), jitter as large as the latency, nobody slow or
- * dying; half of the seeds buffer small messages, the others nothing. */
+ * dying; half of the seeds buffer small messages, the others nothing, and a third take long control
+ * messages. */
 struct sim_options sim_options(int size, uint64_t seed);
 
 /* The seed to use: WIREWISE_SIM_SEED where it is set, to replay one run, else `seed`. */

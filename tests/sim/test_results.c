@@ -7,6 +7,7 @@
 
 #include "effort.h"
 #include "cluster.h"
+#include "internal/fabrics.h"
 
 static const int sizes[] = {1, 2, 3, 5, 8, 17};
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
@@ -138,19 +139,20 @@ static const struct {
                  {COLLECTIVE_BROADCAST, "tree"}};
 #define ANNOUNCED (sizeof(announced) / sizeof(announced[0]))
 
-/* Elements that fill a message, or the shares of all together. */
-static size_t announced_most(enum collective collective, enum ww_type type, int size)
+/* Elements that fill a message. */
+static size_t announced_most(const struct job *job, size_t room)
 {
-    bool shares = collective == COLLECTIVE_REDUCE_SCATTER;
-    return GATE_VALUES_BYTES / ww_type_bytes(type) / (shares ? (size_t)size : 1);
+    return room / ww_type_bytes(job->type);
 }
 
 static void run_announced_counts(struct job job, int size)
 {
-    const size_t counts[] = {0, 1, announced_most(job.collective, job.type, size)};
+    const size_t counts[] = {0, 1, announced_most(&job, GATE_VALUES_BYTES),
+                             announced_most(&job, GATE_VALUES_BYTES_LONG)};
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         struct cluster_options options = cluster_options(size, sim_seed((uint64_t)size * 7 + i));
         options.seen = i == 1 && size % 2 == 0; /* some see each other, or all up to 4 */
+        options.sim.control_room = i == 3 ? FABRIC_CONTROL_ROOM : options.sim.control_room;
         job.count = counts[i];
         job.in_place = (i + (size_t)size) % 2 == 0;
         run_one(&options, &job);

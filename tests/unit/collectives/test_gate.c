@@ -41,11 +41,15 @@ static enum ww_status poll_unless_lost(void *fabric, struct ww_flight *flight)
     return whole->poll(fabric, flight);
 }
 
+/* Whether control messages are as long as their receives, as with fabrics that say no more. */
+static bool plain;
+
 static const struct ww_transport *losing(const struct ww_transport *transport)
 {
     static struct ww_transport made;
     whole = transport;
     made = *transport;
+    made.control_room = plain ? NULL : transport->control_room;
     made.post = post_unless_lost;
     made.poll = poll_unless_lost;
     return &made;
@@ -169,6 +173,11 @@ static void expect_passed(struct company *company, uint64_t wanted)
     static void name(bool seen);                                                                   \
     Test(gate, name##_by_messages)                                                                 \
     {                                                                                              \
+        name(false);                                                                               \
+    }                                                                                              \
+    Test(gate, name##_by_plain_messages)                                                           \
+    {                                                                                              \
+        plain = true;                                                                              \
         name(false);                                                                               \
     }                                                                                              \
     Test(gate, name##_on_a_board)                                                                  \
@@ -530,7 +539,7 @@ static void announce_values(struct company *company, int rank, uint64_t number)
     unsigned char values[BOARD_VALUES_BYTES];
     memset(values, (int)number * 16 + rank, sizeof values);
     struct signature signature = all_reduce_of(number);
-    struct luggage luggage = {NULL, values, values_bytes(gate, number)};
+    struct luggage luggage = {.values = values, .bytes = values_bytes(gate, number)};
     cr_assert(gate_has_room(gate));
     cr_expect_eq(gate_announce(gate, &signature, &luggage), WW_OK);
 }
@@ -556,9 +565,10 @@ EACH_WAY(values_come_with_their_announcement)
     for (size_t i = 0; i < LENGTH(sizes); i++) {
         struct company company;
         company_open(&company, sizes[i], seen);
-        size_t room = seen                           ? BOARD_VALUES_BYTES
-                      : sizes[i] <= GATE_DIRECT_SIZE ? GATE_VALUES_BYTES
-                                                     : 0;
+        size_t room = seen                          ? BOARD_VALUES_BYTES
+                      : sizes[i] > GATE_DIRECT_SIZE ? 0
+                      : plain                       ? GATE_VALUES_BYTES
+                                                    : GATE_VALUES_BYTES_LONG;
         cr_expect_eq(gate_values_room(company.gates[0]), room, "%d ranks", sizes[i]);
         cr_expect_eq(gate_shows_values(company.gates[0]), seen);
         for (uint64_t number = 0; number < 20; number++) {
@@ -572,6 +582,64 @@ EACH_WAY(values_come_with_their_announcement)
         }
         company_close(&company);
     }
+}
+
+/* As many bytes for each rank as there is room for. */
+static void announce_shares(struct company *company, int rank, uint64_t number)
+{
+    struct gate *gate = company->gates[rank];
+    size_t share = gate_values_room(gate) / (gate_shows_values(gate) ? (size_t)company->size : 1);
+    unsigned char values[3 * BOARD_VALUES_BYTES];
+    for (int to = 0; to < company->size; to++) {
+        memset(values + (size_t)to * share, (int)number * 16 + rank * 4 + to, share);
+    }
+    struct signature signature = all_reduce_of(number);
+    struct luggage luggage = {
+        .values = values, .bytes = (size_t)company->size * share, .shares = true};
+    cr_assert(gate_has_room(gate));
+    cr_expect_eq(gate_announce(gate, &signature, &luggage), WW_OK);
+}
+
+static void expect_shares(const struct company *company, int rank, uint64_t number)
+{
+    const struct gate *gate = company->gates[rank];
+    bool shown = gate_shows_values(gate);
+    size_t share = gate_values_room(gate) / (shown ? (size_t)company->size : 1);
+    size_t bytes = shown ? share * (size_t)company->size : share;
+    for (int peer = 0; peer < company->size; peer++) {
+        if (peer != rank) {
+            const unsigned char *values = gate_values(gate, peer, number, bytes);
+            const unsigned char *own = values + (shown ? (size_t)rank * share : 0);
+            unsigned char wanted = (unsigned char)(number * 16 + (uint64_t)(peer * 4 + rank));
+            cr_expect(own[0] == wanted && own[share - 1] == wanted,
+                      "collective %llu, rank %d has %d and %d of rank %d, not %d",
+                      (unsigned long long)number, rank, own[0], own[share - 1], peer, wanted);
+        }
+    }
+}
+
+EACH_WAY(each_rank_gets_its_share)
+{
+    struct company company;
+    company_open(&company, 3, seen);
+    for (uint64_t number = 0; number < 12; number++) {
+        for (int rank = 0; rank < 3; rank++) {
+            if (number % 3 < 2) {
+                announce_shares(&company, rank, number);
+            } else {
+                announce_values(&company, rank, number);
+            }
+        }
+        expect_passed(&company, number + 1);
+        for (int rank = 0; rank < 3; rank++) {
+            if (number % 3 < 2) {
+                expect_shares(&company, rank, number);
+            } else {
+                expect_values(&company, rank, number);
+            }
+        }
+    }
+    company_close(&company);
 }
 
 static void announce_block(struct company *company, int rank, uint64_t block)

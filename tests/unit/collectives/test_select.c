@@ -36,8 +36,8 @@ static struct choice choose_and_finish(const struct selector_setup *setup,
 }
 
 /* cost NULL = nothing has a price. */
-static struct choice choose_over(const struct cost *cost, const char *name, int size, int hosts,
-                                 struct wish wish)
+static struct choice choose_with(struct sight sight, const struct cost *cost, const char *name,
+                                 int size, int hosts, struct wish wish)
 {
     struct topology topology = paper_topology(
         &(struct paper_cluster){hosts, size / hosts, NULL, 0, 0});
@@ -46,10 +46,16 @@ static struct choice choose_over(const struct cost *cost, const char *name, int 
         wires = paper_wires(&topology, hosts > 1 ? cost : &cost[1]);
     }
     struct selector_setup setup = {.topology = &topology,
-                                   .sight = unseen,
+                                   .sight = sight,
                                    .wires = cost != NULL ? &wires : NULL,
                                    .settings = {name, 0, 0}};
     return choose_and_finish(&setup, &topology, wish);
+}
+
+static struct choice choose_over(const struct cost *cost, const char *name, int size, int hosts,
+                                 struct wish wish)
+{
+    return choose_with(unseen, cost, name, size, hosts, wish);
 }
 
 static struct choice choose(const char *name, int size, int hosts, struct wish wish)
@@ -155,6 +161,7 @@ Test(select, equal_wires_make_equal_choices_and_others_do_not)
         hashes[i] = selector_hash(selector);
         selector_describe(selector, words, sizeof words);
         cr_expect_not_null(strstr(words, "else hierarchical+"), "%s", words);
+        cr_expect_eq(strncmp(words, "<= 128 announcement, ", 21), 0, "%s", words);
         selector_destroy(selector);
     }
     cr_expect_eq(hashes[0], hashes[1]);
@@ -374,12 +381,10 @@ Test(select, few_values_travel_with_the_announcement)
         struct wish wish = wish_of(rows[i].collective, count, WW_F32, 0, rows[i].ranks);
         struct choice choice = choose_seen("auto", true, rows[i].ranks, wish);
         cr_expect_eq(choice.with_announcement, rows[i].with_announcement, "row %zu", i);
-        struct run_request request = {.count = count, .type = wish.type};
-        struct plan plan = {.collective = wish.collective, .size = rows[i].ranks};
-        request.plan = &plan;
-        cr_expect(!choice.with_announcement ||
-                      engine_announced_bytes(&request) <= BOARD_VALUES_BYTES,
-                  "row %zu has no room", i);
+        bool all = wish.collective == COLLECTIVE_REDUCE_SCATTER;
+        size_t shown = rows[i].bytes * (all ? (size_t)rows[i].ranks : 1);
+        cr_expect(!choice.with_announcement || shown <= BOARD_VALUES_BYTES, "row %zu has no room",
+                  i);
     }
 }
 
@@ -404,8 +409,8 @@ Test(select, few_values_travel_with_a_message)
         {COLLECTIVE_ALL_REDUCE, 4, 1, 1, "auto", false},
         {COLLECTIVE_ALL_REDUCE, 4, 4, 2, "ring", false},
         {COLLECTIVE_ALL_REDUCE, 4, 4, 2, "hierarchical", false},
-        {COLLECTIVE_REDUCE_SCATTER, 48, 4, 2, "auto", true},
-        {COLLECTIVE_REDUCE_SCATTER, 52, 4, 2, "auto", false},
+        {COLLECTIVE_REDUCE_SCATTER, 192, 4, 2, "auto", true},
+        {COLLECTIVE_REDUCE_SCATTER, 196, 4, 2, "auto", false},
         {COLLECTIVE_ALL_GATHER, 192, 16, 2, "ring", true},
         {COLLECTIVE_ALL_GATHER, 196, 2, 2, "auto", false},
         {COLLECTIVE_BROADCAST, 192, 8, 2, "auto", true},
@@ -418,12 +423,42 @@ Test(select, few_values_travel_with_a_message)
             struct choice choice = choose_over(priced ? slow_wire : NULL, rows[i].name,
                                                rows[i].ranks, rows[i].hosts, wish);
             cr_expect_eq(choice.with_announcement, rows[i].with_announcement, "row %zu", i);
-            struct run_request request = {.count = count, .type = wish.type};
-            struct plan plan = {.collective = wish.collective, .size = rows[i].ranks};
-            request.plan = &plan;
-            cr_expect(!choice.with_announcement ||
-                          engine_announced_bytes(&request) <= GATE_VALUES_BYTES,
-                      "row %zu has no room", i);
+        }
+    }
+}
+
+/* And where its messages may be longer, as long as that is cheaper than a plan behind them. */
+Test(select, more_values_travel_with_a_long_message_where_that_pays)
+{
+    static const struct sight roomy = {.values_bytes = GATE_VALUES_BYTES_LONG};
+    static const struct {
+        enum collective collective;
+        size_t bytes; /* of one rank's share, where there are shares */
+        int ranks;
+        int hosts;
+        const char *name;
+        bool slow, fast, unpriced; /* over such wires */
+    } rows[] = {
+        {COLLECTIVE_ALL_REDUCE, KIB(16), 2, 2, "auto", true, true, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(16) + 4, 2, 2, "auto", false, false, false},
+        {COLLECTIVE_ALL_REDUCE, KIB(16), 16, 16, "auto", false, false, false},
+        {COLLECTIVE_ALL_REDUCE, 256, 16, 16, "auto", false, true, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(1), 4, 4, "auto", true, true, true},
+        {COLLECTIVE_ALL_REDUCE, KIB(16), 17, 17, "auto", false, false, false},
+        {COLLECTIVE_ALL_REDUCE, KIB(16), 2, 2, "ring", false, false, false},
+        {COLLECTIVE_REDUCE_SCATTER, KIB(16), 2, 2, "auto", true, true, true},
+        {COLLECTIVE_REDUCE_SCATTER, KIB(16) + 4, 2, 2, "auto", false, false, false},
+        {COLLECTIVE_ALL_GATHER, KIB(16), 2, 2, "auto", true, true, true},
+        {COLLECTIVE_BROADCAST, KIB(16), 2, 2, "auto", true, true, true},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct wish wish = wish_of(rows[i].collective, rows[i].bytes / 4, WW_F32, 0, rows[i].ranks);
+        const struct cost *const costs[] = {slow_wire, fast_wire, NULL};
+        const bool expected[] = {rows[i].slow, rows[i].fast, rows[i].unpriced};
+        for (size_t c = 0; c < LENGTH(costs); c++) {
+            struct choice choice = choose_with(roomy, costs[c], rows[i].name, rows[i].ranks,
+                                               rows[i].hosts, wish);
+            cr_expect_eq(choice.with_announcement, expected[c], "row %zu, wires %zu", i, c);
         }
     }
 }
@@ -457,14 +492,14 @@ Test(select, what_needs_sight_is_refused_without_it)
         struct sight sight;
         enum ww_status status;
     } rows[] = {
-        {"auto", {false, false, false}, WW_OK},
-        {"ring", {false, false, false}, WW_OK},
-        {"staged", {true, true, false}, WW_OK},
-        {"staged", {true, false, true}, WW_UNSUPPORTED},
-        {"staged", {false, false, false}, WW_UNSUPPORTED},
-        {"fetched", {true, true, true}, WW_OK},
-        {"fetched", {true, true, false}, WW_UNSUPPORTED},
-        {"viewed", {true, true, true}, WW_UNSUPPORTED},
+        {"auto", {.host = false, .all = false, .fetch = false}, WW_OK},
+        {"ring", {.host = false, .all = false, .fetch = false}, WW_OK},
+        {"staged", {.host = true, .all = true, .fetch = false}, WW_OK},
+        {"staged", {.host = true, .all = false, .fetch = true}, WW_UNSUPPORTED},
+        {"staged", {.host = false, .all = false, .fetch = false}, WW_UNSUPPORTED},
+        {"fetched", {.host = true, .all = true, .fetch = true}, WW_OK},
+        {"fetched", {.host = true, .all = true, .fetch = false}, WW_UNSUPPORTED},
+        {"viewed", {.host = true, .all = true, .fetch = true}, WW_UNSUPPORTED},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         cr_expect_eq(select_check_sight(rows[i].name, &rows[i].sight), rows[i].status, "row %zu",

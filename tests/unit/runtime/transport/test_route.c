@@ -332,6 +332,7 @@ static void count(void *fabric)
     check(traffic[0].data_messages == (both ? 13 : 3) && traffic[1].data_messages == 20,
           "messages");
     check(traffic[0].control_bytes == (both ? 6 : 5) && traffic[1].control_bytes == 7, "control");
+    check(route->control_room(fabric) == WW_CONTROL_BYTES, "no part takes long ones");
     route->close(fabric, false);
 }
 

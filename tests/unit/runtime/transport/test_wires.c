@@ -259,6 +259,21 @@ Test(wires, an_idle_port_saves_nothing_up)
     company_part();
 }
 
+Test(wires, a_short_control_message_takes_its_own_bytes)
+{
+    company_gather("ab", 1e-9, false);
+    const struct ww_transport *transport = shape_transport(company.shape);
+    struct ww_message come = {WW_RECEIVE, 0, company.got[1], 5000};
+    struct ww_message go = {WW_SEND, 1, company.sent[0], 1000};
+    struct ww_flight received, sent;
+    cr_expect_eq(transport->control_room(company.fabrics[0]), FABRIC_CONTROL_ROOM);
+    cr_assert_eq(transport->post(company.fabrics[1], 1, true, &come, 1, &received), WW_OK);
+    cr_assert_eq(transport->post(company.fabrics[0], 1, true, &go, 1, &sent), WW_OK);
+    expect_done_at(1000, 0, sent);
+    expect_done_at(1500, 1, received);
+    company_part();
+}
+
 Test(wires, messages_inside_a_host_are_as_they_were)
 {
     company_gather("aab", 1e-9, false);
@@ -462,7 +477,7 @@ Test(wires, what_the_fabric_below_says_is_handed_on)
     cr_assert_eq(transport->post(fabric, 3, false, &message, 1, &flight), WW_OK);
     struct fake_post *below = fake_latest(FAKE_NETWORK);
     cr_expect_eq(below->count, 2);
-    cr_expect_eq(below->messages[0].bytes, sizeof(uint64_t), "a note goes ahead");
+    cr_expect_eq(below->messages[0].bytes, 2 * sizeof(uint64_t), "a note goes ahead");
     cr_expect_eq(below->messages[1].memory, (void *)&value);
     cr_expect_eq(transport->poll(fabric, &flight), WW_PENDING);
     cr_expect_eq(transport->waits_for(fabric, &flight), -1, "the one below cannot tell");
