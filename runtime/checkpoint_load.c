@@ -294,9 +294,9 @@ static uint64_t common_fingerprint(const struct ww_context *context)
     uint64_t crc = 0;
     for (const struct attachment *a = context->attachments; a != NULL; a = a->next) {
         if (a->keep != WW_KEEP_PER_RANK) {
-            uint64_t bytes = a->bytes;
+            const uint64_t form[] = {a->bytes, (uint64_t)a->keep};
             crc = checksum_crc64(crc, a->name, sizeof a->name);
-            crc = checksum_crc64(crc, &bytes, sizeof bytes);
+            crc = checksum_crc64(crc, form, sizeof form);
         }
     }
     return crc;
@@ -343,8 +343,8 @@ static enum ww_status compare_ranks(struct loading *loading)
     for (int rank = 1; rank < loading->context->world.size; rank++) {
         if (all[rank].facts[JUDGE_COMMON] != all[0].facts[JUDGE_COMMON]) {
             return log_failure(WW_MISMATCH,
-                               "%s: rank %d attached other common names or sizes than rank 0: "
-                               "attach the same on all ranks",
+                               "%s: rank %d attached other common names or sizes than rank 0, or "
+                               "keeps one in another way: attach the same on all ranks",
                                call, rank);
         }
         if (all[rank].facts[JUDGE_STATE] != all[0].facts[JUDGE_STATE]) {

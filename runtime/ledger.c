@@ -9,6 +9,7 @@
 #include "context.h"
 #include "internal/clock.h"
 #include "internal/memory.h"
+#include "internal/number.h"
 
 #define NS_PER_S 1e9
 #define WEIGH_EVERY 64
@@ -321,6 +322,17 @@ struct share {
     uint64_t bytes;
 };
 
+/* What has no room is a density of many digits: it is rounded, not cut. */
+static void print_codec(const struct codec_spec *spec, char *text, size_t bytes)
+{
+    struct codec_spec told = *spec;
+    for (int digits = 8; codec_print(&told, text, bytes) >= (int)bytes && digits > 0; digits--) {
+        char density[32];
+        number_print(density, sizeof density, digits, (double)spec->density);
+        told.density = (float)number_read(density, NULL);
+    }
+}
+
 /* The codec of most bytes; beyond so many different ones further ones are not looked at. */
 static void name_codec(struct ww_context *context, struct ww_report *report)
 {
@@ -346,7 +358,7 @@ static void name_codec(struct ww_context *context, struct ww_report *report)
     const struct codec_spec *spec = shares[most].spec;
     if (ledger->totals.steps == 0 || !codec_spec_same(spec, &ledger->named)) {
         ledger->named = *spec;
-        codec_print(spec, ledger->totals.codec, sizeof ledger->totals.codec);
+        print_codec(spec, ledger->totals.codec, sizeof ledger->totals.codec);
     }
     memcpy(report->codec, ledger->totals.codec, sizeof report->codec);
 }

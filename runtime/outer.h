@@ -99,7 +99,7 @@ struct courier;
 struct kept {
     char name[SHARD_NAME_BYTES]; /* "" = nothing is attached */
     struct outer_head head;
-    uint64_t *counts; /* [fragments + OUTER_SUMS] of this rank */
+    uint64_t *counts; /* [fragments + 1 + OUTER_SUMS] of this rank */
 };
 
 struct ww_outer {

@@ -6,7 +6,8 @@
  *     NAME.start      common
  *     NAME.momentum   common, if there is any
  *     NAME.residual   each rank's share, if anything is encoded
- *     NAME.counts     each rank's own steps of each fragment, then its sums for reports */
+ *     NAME.counts     each rank's own steps of each fragment, its place in the window, its sums for
+ *                     reports */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "outer.h"
 
 #define NAME_MOST 48
+#define COUNTS(outer) ((size_t)(outer)->config.fragments + 1 + OUTER_SUMS)
 
 static const char call[] = "ww_outer_keep";
 
@@ -32,7 +34,9 @@ static void fill(void *self)
     for (int f = 0; f < outer->config.fragments; f++) {
         counts[f] = outer->fragments[f].own_steps;
     }
-    memcpy(counts + outer->config.fragments, &outer->sums, sizeof outer->sums);
+    counts += outer->config.fragments;
+    *counts++ = outer->clock % outer->config.local_steps;
+    memcpy(counts, &outer->sums, sizeof outer->sums);
     outer_head_fill(outer, sizeof outer->kept.head, &outer->kept.head);
 }
 
@@ -59,10 +63,13 @@ static void take(void *self)
     for (int f = 0; f < outer->config.fragments; f++) {
         outer->fragments[f].own_steps = counts[f];
     }
-    memcpy(&outer->sums, counts + outer->config.fragments, sizeof outer->sums);
+    counts += outer->config.fragments;
+    uint64_t place = *counts++;
+    memcpy(&outer->sums, counts, sizeof outer->sums);
     forget_vector(outer->velocity, head->has_velocity != 0, outer->count);
     forget_vector(outer->residual, head->has_residual != 0, outer->count);
     outer_head_take(outer, head);
+    outer->clock = place; /* the head tells rank 0's, and ranks of uneven speeds have their own */
 }
 
 /* ---- Parts ---------------------------------------------------------------------------------- */
@@ -75,7 +82,7 @@ static struct attachment part_of(struct ww_outer *outer, enum part part)
 {
     static const char *const endings[PARTS] = {"", ".start", ".momentum", ".residual", ".counts"};
     struct kept *kept = &outer->kept;
-    size_t count_bytes = ((size_t)outer->config.fragments + OUTER_SUMS) * sizeof(uint64_t);
+    size_t count_bytes = COUNTS(outer) * sizeof(uint64_t);
     size_t bytes = outer->count * sizeof(float);
     struct attachment parts[PARTS] = {
         {.data = &kept->head, .bytes = sizeof kept->head, .keep = WW_KEEP_COMMON},
@@ -136,8 +143,7 @@ enum ww_status ww_outer_keep(struct ww_outer *outer, const char *name)
                                         NAME_MOST, name == NULL ? 0 : strlen(name)));
     }
     outer_forget(outer);
-    size_t counts = (size_t)outer->config.fragments + OUTER_SUMS;
-    outer->kept.counts = calloc(counts, sizeof *outer->kept.counts);
+    outer->kept.counts = calloc(COUNTS(outer), sizeof *outer->kept.counts);
     if (outer->kept.counts == NULL) {
         return context_fail(outer->context, log_failure(WW_NO_MEMORY, "%s: no memory", call));
     }

@@ -352,6 +352,11 @@ static void load_other_op(const struct ww_world *world, void *shared)
     }
     check_status(ww_checkpoint_load(saver.context, stage->folder), WW_MISMATCH);
     check_words(ww_last_error(saver.context), "rank 1 attached other common names", NULL);
+    _Alignas(4) uint8_t kept[8];
+    ww_checkpoint_attach(saver.context, "step", kept, sizeof kept,
+                         world->rank == 1 ? WW_KEEP_MEAN : WW_KEEP_COMMON);
+    check_status(ww_checkpoint_load(saver.context, stage->folder), WW_MISMATCH);
+    check_words(ww_last_error(saver.context), "rank 1 attached other common names", NULL);
     saver_end(&saver);
 }
 

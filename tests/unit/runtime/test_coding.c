@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wirewise/tools.h>
+
 #include "effort.h"
 #include "flush.h"
 #include "world.h"
@@ -1005,6 +1007,32 @@ Test(coding, density_comes_down_step_by_step)
 {
     struct plan_of_test plan = {.codec = "topk:0.02:fixed"};
     world_run(2, warm_up, &plan);
+}
+
+/* On the way to a small density names have more digits than a report has room for. */
+static void tell_codecs(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = steady_config();
+    config.density_warmup_steps = 60;
+    struct trainer trainer;
+    trainer_begin(&trainer, world, plan, &config);
+    for (int step = 0; step < 61; step++) {
+        struct ww_codec_facts facts = WW_CODEC_FACTS_INIT;
+        trainer_step(&trainer, world->rank, step, 1);
+        check_status(ww_codec_describe(trainer.report.codec, &facts), WW_OK);
+        double sent = 4 * (double)trainer.report.chosen / (double)trainer.report.encoded;
+        check(fabs(sent / facts.bytes_per_element - 1) < 0.5, "step %d goes by %s, sends %g bytes",
+              step, trainer.report.codec, sent);
+    }
+    check_words(trainer.report.codec, plan->codec, NULL);
+    trainer_end(&trainer);
+}
+
+Test(coding, what_a_report_tells_of_a_codec_is_one)
+{
+    struct plan_of_test plan = {.codec = "topk:0.0003:fixed"};
+    world_run(2, tell_codecs, &plan);
 }
 
 /* A constant gradient of 1: momentum brings the mean update to 1 / (1 - factor), however it

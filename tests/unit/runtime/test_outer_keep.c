@@ -126,6 +126,51 @@ Test(outer_keep, the_same_ranks_go_on_bit_for_bit)
     }
 }
 
+/* ---- Ranks of uneven speeds ------------------------------------------------------------------ */
+
+/* Amid a window, behind rank + 1 steps; the last rank has one left, which ends it. */
+static void save_uneven(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct site site;
+    begin(&site, world, &stage->plan);
+    step_to(&site, world->rank + 1);
+    check_status(ww_checkpoint_save(site.context, stage->folder), WW_OK);
+    site_end(&site);
+}
+
+/* The last of the ranks that saved comes by its last step, the others by ww_outer_meet. */
+static void meet_uneven(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct site site;
+    struct ww_outer_report report = WW_OUTER_REPORT_INIT;
+    begin(&site, world, &stage->plan);
+    check_status(ww_checkpoint_load(site.context, stage->folder), WW_OK);
+    bool same = world->size == stage->at;
+    if (same && world->rank + 1 < world->size) {
+        check_status(ww_outer_meet(site.outer, &report), WW_OK);
+    } else {
+        report = site_step(&site);
+    }
+    check(report.changed == 1, "rank %d of %d: its window did not end", world->rank, world->size);
+    check(report.steps_most == stage->plan.config.local_steps,
+          "rank %d of %d: the window had %d steps", world->rank, world->size,
+          (int)report.steps_most);
+    site_end(&site);
+}
+
+Test(outer_keep, windows_of_uneven_ranks_end_where_they_would_have)
+{
+    struct stage stage = {.plan = plan_with("int8", 1, 0), .at = 4};
+    folder_begin(stage.folder);
+    world_run(stage.at, save_uneven, &stage);
+    world_run(stage.at, meet_uneven, &stage);
+    world_run(2, meet_uneven, &stage);
+    world_run(5, meet_uneven, &stage);
+    stage_end(&stage);
+}
+
 /* ---- Other ranks ---------------------------------------------------------------------------- */
 
 /* Amid a window, with something kept back: what all settle on is what was owed. */
