@@ -251,12 +251,7 @@ static enum ww_status join(struct device_end *end)
 static void abort_all(struct device *device)
 {
     struct device_end *end = end_of(device);
-    if (end->nccl != NULL) {
-        nccl_abort(end->nccl);
-    }
-    if (end->inner != NULL) {
-        nccl_abort(end->inner);
-    }
+    nccl_abort(end->nccl, end->inner);
 }
 
 static void rest(struct device *device)

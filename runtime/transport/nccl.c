@@ -347,10 +347,11 @@ enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl)
 
 /* A call that waits for a rank which is gone never comes out by itself: it is aborted under its
  * feet, as NCCL allows. */
-void nccl_abort(struct nccl *nccl)
+static void *abort_one(void *argument)
 {
-    if (atomic_exchange(&nccl->aborted, true)) {
-        return;
+    struct nccl *nccl = argument;
+    if (nccl == NULL || atomic_exchange(&nccl->aborted, true)) {
+        return NULL;
     }
     bool locked = pthread_mutex_trylock(&nccl->lock) == 0;
     for (uint64_t since_ns = clock_now_ns();
@@ -361,6 +362,29 @@ void nccl_abort(struct nccl *nccl)
     library.abort(nccl->comm);
     if (locked) {
         pthread_mutex_unlock(&nccl->lock);
+    }
+    return NULL;
+}
+
+/* On a thread of its own, which has no GPU yet: NCCL would come back to GPU 0. */
+static void *abort_apart(void *argument)
+{
+    const struct nccl *nccl = argument;
+    gpu_use(nccl->device);
+    return abort_one(argument);
+}
+
+/* NCCL comes back once the communicator's stream has come past all its work, which may lie behind
+ * work of the other one. */
+void nccl_abort(struct nccl *nccl, struct nccl *other)
+{
+    pthread_t thread;
+    bool apart = other != NULL && pthread_create(&thread, NULL, abort_apart, other) == 0;
+    abort_one(nccl);
+    if (apart) {
+        pthread_join(thread, NULL);
+    } else {
+        abort_one(other);
     }
 }
 

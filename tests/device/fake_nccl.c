@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RANKS_MAX 16
 #define GROUP_MAX 256
@@ -61,7 +62,84 @@ struct world {
 struct ncclComm {
     struct world *world;
     int rank;
+    cudaStream_t stream; /* of its latest work */
+    bool ending;
+    struct ncclComm *next; /* of all that there are */
 };
+
+static pthread_mutex_t comms_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t comms_changed = PTHREAD_COND_INITIALIZER;
+static struct ncclComm *comms;
+static atomic_bool streams_are_stuck;
+static atomic_int aborts_held;
+
+/* From now on streams stand still: an abort comes back once all communicators that worked on the
+ * same one are told to end. */
+void fake_nccl_stuck_streams(bool stuck);
+void fake_nccl_stuck_streams(bool stuck)
+{
+    atomic_store(&streams_are_stuck, stuck);
+}
+
+/* Aborts that waited for another one in vain, for so many seconds. */
+#define HELD_S 5
+int fake_nccl_aborts_held(void);
+int fake_nccl_aborts_held(void)
+{
+    return atomic_load(&aborts_held);
+}
+
+static void join_all(ncclComm_t comm)
+{
+    pthread_mutex_lock(&comms_lock);
+    comm->next = comms;
+    comms = comm;
+    pthread_mutex_unlock(&comms_lock);
+}
+
+static void leave_all(ncclComm_t comm)
+{
+    pthread_mutex_lock(&comms_lock);
+    struct ncclComm **place = &comms;
+    while (*place != comm) {
+        place = &(*place)->next;
+    }
+    *place = comm->next;
+    pthread_cond_broadcast(&comms_changed);
+    pthread_mutex_unlock(&comms_lock);
+}
+
+static bool is_held(ncclComm_t comm)
+{
+    bool held = false;
+    for (struct ncclComm *other = comms; other != NULL; other = other->next) {
+        held = held || (other->stream == comm->stream && comm->stream != NULL && !other->ending);
+    }
+    return held && atomic_load(&streams_are_stuck);
+}
+
+static void await_stream(ncclComm_t comm)
+{
+    struct timespec until;
+    int failure = 0;
+    timespec_get(&until, TIME_UTC);
+    until.tv_sec += HELD_S;
+    pthread_mutex_lock(&comms_lock);
+    comm->ending = true;
+    pthread_cond_broadcast(&comms_changed);
+    while (is_held(comm) && failure == 0) {
+        failure = pthread_cond_timedwait(&comms_changed, &comms_lock, &until);
+    }
+    pthread_mutex_unlock(&comms_lock);
+    atomic_fetch_add(&aborts_held, failure != 0);
+}
+
+static void work_on(ncclComm_t comm, cudaStream_t stream)
+{
+    pthread_mutex_lock(&comms_lock);
+    comm->stream = stream;
+    pthread_mutex_unlock(&comms_lock);
+}
 
 struct pending {
     bool sends;
@@ -100,9 +178,10 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
     struct world *world;
     (void)config;
     memcpy(&world, id.internal, sizeof world);
-    *comm = malloc(sizeof **comm);
+    *comm = calloc(1, sizeof **comm);
     (*comm)->world = world;
     (*comm)->rank = rank;
+    join_all(*comm);
     pthread_mutex_lock(&world->lock);
     world->size = size;
     world->joined++;
@@ -117,6 +196,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
 static void leave(ncclComm_t comm)
 {
     struct world *world = comm->world;
+    leave_all(comm);
     pthread_mutex_lock(&world->lock);
     bool last = ++world->left == world->size;
     while (last && world->held > 0) {
@@ -161,6 +241,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm)
     world->aborted = true;
     pthread_cond_broadcast(&world->changed);
     pthread_mutex_unlock(&world->lock);
+    await_stream(comm);
     leave(comm);
     return ncclSuccess;
 }
@@ -259,14 +340,14 @@ static ncclResult_t note(bool sends, void *memory, size_t bytes, int peer, ncclC
 ncclResult_t ncclSend(const void *from, size_t count, ncclDataType_t type, int peer,
                       ncclComm_t comm, cudaStream_t stream)
 {
-    (void)stream;
+    work_on(comm, stream);
     return note(true, (void *)(uintptr_t)from, count * type_bytes[type], peer, comm);
 }
 
 ncclResult_t ncclRecv(void *into, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream)
 {
-    (void)stream;
+    work_on(comm, stream);
     return note(false, into, count * type_bytes[type], peer, comm);
 }
 
@@ -402,7 +483,7 @@ ncclResult_t ncclAllReduce(const void *input, void *output, size_t count, ncclDa
                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes,
                                         .folds = true,
@@ -416,7 +497,7 @@ ncclResult_t ncclReduceScatter(const void *input, void *output, size_t count, nc
                                ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes * (size_t)comm->world->size,
                                         .folds = true,
@@ -431,7 +512,7 @@ ncclResult_t ncclAllGather(const void *input, void *output, size_t count, ncclDa
                            ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes,
                                         .joins = true,
@@ -444,7 +525,7 @@ ncclResult_t ncclBroadcast(const void *input, void *output, size_t count, ncclDa
                            int root, ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes,
                                         .root = root,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_calls.c: single calls on memory of a (fake) GPU, and what may go wrong there. */
 #include <criterion/criterion.h>
-#include <dlfcn.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <wirewise/cuda.h>
 
 #include "fake_cudart.h"
+#include "tell_nccl.h"
 #include "world.h"
 
 static void begin(void)
@@ -305,15 +305,6 @@ Test(device_calls, that_never_end_are_given_up)
 {
     world_run(2, hang, NULL);
     world_forgive();
-}
-
-static void tell_nccl(const char *what, bool never)
-{
-    void (*tell)(bool never);
-    void *library = dlopen(FAKE_NCCL, RTLD_NOW | RTLD_LOCAL);
-    void *symbol = dlsym(library, what);
-    memcpy(&tell, &symbol, sizeof tell);
-    tell(never); /* the library stays loaded: it remembers */
 }
 
 static void wait_for_connections(const struct ww_world *world, void *shared)

@@ -11,6 +11,7 @@
 #include <wirewise/tools.h>
 
 #include "fake_cudart.h"
+#include "tell_nccl.h"
 #include "trainer.h"
 
 static void begin(void)
@@ -408,6 +409,38 @@ static void leave_amid(const struct ww_world *world, void *shared)
 Test(device_steps, that_did_not_end_may_be_left)
 {
     world_run(3, leave_amid, NULL);
+    world_forgive();
+}
+
+/* Both communicators of a rank work on one stream. */
+static void stick_between_hosts(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 2);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    config.timeout_s = 1;
+    trainer_begin_with(&trainer, world, &config, attach);
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    enum ww_status status = ww_step_begin(trainer.context);
+    for (int t = 0; t < TRAINER_TENSORS && status == WW_OK; t++) {
+        status = ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+    }
+    status = status == WW_OK ? ww_step_end(trainer.context, NULL) : status;
+    status = status == WW_OK ? ww_cuda_synchronize(trainer.context) : status;
+    check(status == WW_TIMED_OUT || status == WW_PEER_FAILED, "%d", (int)status);
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    trainer_end(&trainer);
+}
+
+Test(device_steps, that_never_end_are_given_up_between_hosts)
+{
+    tell_nccl("fake_nccl_stuck_streams", true);
+    world_run(4, stick_between_hosts, NULL);
+    tell_nccl("fake_nccl_stuck_streams", false);
+    cr_expect_eq(ask_nccl("fake_nccl_aborts_held"), 0, "aborts waited for each other");
     world_forgive();
 }
 
