@@ -388,8 +388,10 @@ void nccl_abort(struct nccl *nccl, struct nccl *other)
     }
 }
 
+/* NCCL makes the thread's GPU current again when it is done, which would be GPU 0. */
 static ncclResult_t part(struct errand *self)
 {
+    gpu_use(self->device);
     library.finalize(self->comm);
     return library.destroy(self->comm);
 }
@@ -406,7 +408,7 @@ static void part_all(const struct nccl *nccl)
                  nccl->size, nccl->timeout_s);
     }
     if (status == WW_NO_MEMORY) { /* for another thread, so this one does it */
-        part(&(struct errand){.comm = nccl->comm});
+        part(&(struct errand){.comm = nccl->comm, .device = nccl->device});
     }
     if (status == WW_OK) {
         errand_destroy(parted);

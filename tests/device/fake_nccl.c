@@ -62,6 +62,7 @@ struct world {
 struct ncclComm {
     struct world *world;
     int rank;
+    int gpu;
     cudaStream_t stream; /* of its latest work */
     bool ending;
     struct ncclComm *next; /* of all that there are */
@@ -134,8 +135,36 @@ static void await_stream(ncclComm_t comm)
     atomic_fetch_add(&aborts_held, failure != 0);
 }
 
+static int (*current_gpu)(void);
+static atomic_int strays;
+
+/* Tells the GPU that is the calling thread's. */
+void fake_nccl_look(int (*current)(void));
+void fake_nccl_look(int (*current)(void))
+{
+    current_gpu = current;
+}
+
+/* Calls on threads with another GPU than the communicator's. */
+int fake_nccl_strays(void);
+int fake_nccl_strays(void)
+{
+    return atomic_load(&strays);
+}
+
+static int gpu_of_thread(void)
+{
+    return current_gpu == NULL ? 0 : current_gpu();
+}
+
+static void check_gpu(ncclComm_t comm)
+{
+    atomic_fetch_add(&strays, gpu_of_thread() != comm->gpu);
+}
+
 static void work_on(ncclComm_t comm, cudaStream_t stream)
 {
+    check_gpu(comm);
     pthread_mutex_lock(&comms_lock);
     comm->stream = stream;
     pthread_mutex_unlock(&comms_lock);
@@ -181,6 +210,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
     *comm = calloc(1, sizeof **comm);
     (*comm)->world = world;
     (*comm)->rank = rank;
+    (*comm)->gpu = gpu_of_thread();
     join_all(*comm);
     pthread_mutex_lock(&world->lock);
     world->size = size;
@@ -219,7 +249,7 @@ static void leave(ncclComm_t comm)
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm)
 {
-    (void)comm;
+    check_gpu(comm);
     atomic_fetch_add(&parting, 1);
     while (atomic_load(&never_parts)) {
         sched_yield();
@@ -229,6 +259,7 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm)
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm)
 {
+    check_gpu(comm);
     leave(comm);
     atomic_fetch_sub(&parting, 1);
     return ncclSuccess;

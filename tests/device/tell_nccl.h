@@ -8,4 +8,7 @@
 void tell_nccl(const char *what, bool on);
 int ask_nccl(const char *what);
 
+/* From now on it knows the GPU of the thread that calls it. */
+void tell_nccl_of_gpus(void);
+
 #endif

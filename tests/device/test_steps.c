@@ -383,11 +383,14 @@ static void train_on_gpu_1(const struct ww_world *world, void *shared)
 
 Test(device_steps, use_no_other_gpu)
 {
+    tell_nccl_of_gpus();
     for (int i = 0; i < 2; i++) {
         setenv("WIREWISE_NCCL", i == 0 ? FAKE_NCCL : "none", 1);
         world_run(2, train_on_gpu_1, NULL);
     }
     cr_expect_eq(fake_cuda_uses(0), 0, "GPU 0 was used %d times", fake_cuda_uses(0));
+    cr_expect_eq(ask_nccl("fake_nccl_strays"), 0, "%d of NCCL's calls found another GPU",
+                 ask_nccl("fake_nccl_strays"));
     expect_line(WW_LOG_WARN, "staged through the host's memory");
 }
 
