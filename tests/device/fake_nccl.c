@@ -65,6 +65,8 @@ struct ncclComm {
     int gpu;
     cudaStream_t stream; /* of its latest work */
     bool ending;
+    int looks; /* until what was begun is over, and came to: */
+    ncclResult_t state;
     struct ncclComm *next; /* of all that there are */
 };
 
@@ -152,6 +154,30 @@ int fake_nccl_strays(void)
     return atomic_load(&strays);
 }
 
+#define LOOKS 3
+static atomic_bool never_blocks;
+
+/* From now on nothing is over when a call comes back, as with NCCL_COMM_BLOCKING=0: until it is no
+ * other call may be made. */
+void fake_nccl_never_blocks(bool never);
+void fake_nccl_never_blocks(bool never)
+{
+    atomic_store(&never_blocks, never);
+}
+
+static ncclResult_t begun(ncclComm_t comm, ncclResult_t result)
+{
+    bool never = atomic_load(&never_blocks);
+    comm->state = result;
+    comm->looks = never ? LOOKS : 0;
+    return never ? ncclInProgress : result;
+}
+
+static bool is_busy(ncclComm_t comm)
+{
+    return comm->looks > 0;
+}
+
 static int gpu_of_thread(void)
 {
     return current_gpu == NULL ? 0 : current_gpu();
@@ -220,7 +246,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
         pthread_cond_wait(&world->changed, &world->lock);
     }
     pthread_mutex_unlock(&world->lock);
-    return ncclSuccess;
+    return begun(*comm, ncclSuccess);
 }
 
 static void leave(ncclComm_t comm)
@@ -254,12 +280,15 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm)
     while (atomic_load(&never_parts)) {
         sched_yield();
     }
-    return ncclSuccess;
+    return is_busy(comm) ? ncclInvalidUsage : begun(comm, ncclSuccess);
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm)
 {
     check_gpu(comm);
+    if (is_busy(comm)) {
+        return ncclInvalidUsage; /* and never goes */
+    }
     leave(comm);
     atomic_fetch_sub(&parting, 1);
     return ncclSuccess;
@@ -279,8 +308,9 @@ ncclResult_t ncclCommAbort(ncclComm_t comm)
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error)
 {
-    (void)comm;
-    *error = ncclSuccess;
+    bool busy = is_busy(comm);
+    comm->looks -= busy;
+    *error = busy ? ncclInProgress : comm->state;
     return ncclSuccess;
 }
 
@@ -356,12 +386,12 @@ ncclResult_t ncclGroupEnd(void)
     }
     pthread_mutex_unlock(&world->lock);
     group_count = 0;
-    return result;
+    return begun(group[0].comm, result);
 }
 
 static ncclResult_t note(bool sends, void *memory, size_t bytes, int peer, ncclComm_t comm)
 {
-    if (group_count == GROUP_MAX || group_depth == 0) {
+    if (group_count == GROUP_MAX || group_depth == 0 || is_busy(comm)) {
         return ncclInvalidUsage;
     }
     group[group_count++] = (struct pending){sends, memory, bytes, peer, comm};
@@ -486,6 +516,9 @@ static ncclResult_t hold(struct world *world)
 static ncclResult_t collect(ncclComm_t comm, const struct show *show)
 {
     struct world *world = comm->world;
+    if (is_busy(comm)) {
+        return ncclInvalidUsage;
+    }
     if (atomic_load(&never_connects)) {
         return hold(world);
     }
@@ -507,7 +540,7 @@ static ncclResult_t collect(ncclComm_t comm, const struct show *show)
     }
     pthread_mutex_unlock(&world->lock);
     free(result);
-    return !alike ? ncclInvalidUsage : whole ? ncclSuccess : ncclSystemError;
+    return begun(comm, !alike ? ncclInvalidUsage : whole ? ncclSuccess : ncclSystemError);
 }
 
 ncclResult_t ncclAllReduce(const void *input, void *output, size_t count, ncclDataType_t type,

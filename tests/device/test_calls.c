@@ -231,6 +231,17 @@ Test(device_calls, keep_what_codecs_leave_out)
     }
 }
 
+/* NCCL_COMM_BLOCKING=0 is for all communicators of a process. */
+Test(device_calls, wait_for_what_nccl_has_begun)
+{
+    tell_nccl("fake_nccl_never_blocks", true);
+    world_run(3, reduce_all, NULL);
+    world_run(3, move_around, NULL);
+    world_run(3, call_coded, NULL);
+    world_run(5, sum_halves, NULL);
+    tell_nccl("fake_nccl_never_blocks", false);
+}
+
 /* Through the host's memory the same comes of it. */
 Test(device_calls, are_staged_without_nccl)
 {
