@@ -53,8 +53,10 @@ enum ww_status gpu_stream_look(void *stream);
 enum ww_status gpu_stream_finish(void *stream); /* the caller waits */
 bool gpu_stream_captures(void *stream);         /* it is being made into a graph */
 
-/* From now on this thread's calls are none that forbid or break the graphs that others make. */
-void gpu_spare_captures(void);
+/* From now on this thread's calls are none that forbid or break the graphs that others make, until
+ * the mode that was before, which this returns, is set again. */
+int gpu_spare_captures(void);
+void gpu_mind_captures(int mode);
 
 /* Between two timed events that are done. */
 double gpu_seconds(void *from, void *to);

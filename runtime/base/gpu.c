@@ -187,10 +187,17 @@ bool gpu_stream_captures(void *stream)
     return error != cudaSuccess || status != cudaStreamCaptureStatusNone;
 }
 
-void gpu_spare_captures(void)
+int gpu_spare_captures(void)
 {
     enum cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
     cudaThreadExchangeStreamCaptureMode(&mode);
+    return (int)mode;
+}
+
+void gpu_mind_captures(int mode)
+{
+    enum cudaStreamCaptureMode before = (enum cudaStreamCaptureMode)mode;
+    cudaThreadExchangeStreamCaptureMode(&before);
 }
 
 double gpu_seconds(void *from, void *to)

@@ -13,10 +13,10 @@
 #define AUTOMATIC "auto"
 #define NOWHERE "none"
 
-int end_enter(const struct device_end *end)
+struct visit end_enter(const struct device_end *end)
 {
-    int before = gpu_current();
-    if (before != end->gpu) {
+    struct visit before = {gpu_current(), gpu_spare_captures()};
+    if (before.gpu != end->gpu) {
         gpu_use(end->gpu);
     }
     return before;
@@ -24,11 +24,12 @@ int end_enter(const struct device_end *end)
 
 /* The runtime's own thread stays: its GPU 0 was nobody's choice, and to use that would make a
  * context on it, hundreds of MiB for each rank of the host. */
-void end_leave(const struct device_end *end, int before)
+void end_leave(const struct device_end *end, struct visit before)
 {
-    if (before >= 0 && before != end->gpu && !progress_is_own(end->base.context->thread)) {
-        gpu_use(before);
+    if (before.gpu >= 0 && before.gpu != end->gpu && !progress_is_own(end->base.context->thread)) {
+        gpu_use(before.gpu);
     }
+    gpu_mind_captures(before.captures);
 }
 
 /* ---- Making ----------------------------------------------------------------------------- */
@@ -264,7 +265,7 @@ static void rest(struct device *device)
 static void destroy(struct device *device, bool failed)
 {
     struct device_end *end = end_of(device);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     rest(device);
     if (failed) {
         abort_all(device);
@@ -398,11 +399,12 @@ enum ww_status ww_cuda_attach(struct ww_context *context, int device, struct CUs
     if (status != WW_OK) {
         return status;
     }
-    int before = gpu_current();
+    struct visit before = {gpu_current(), gpu_spare_captures()};
     status = attach(context, device, stream);
-    if (before >= 0) {
-        gpu_use(before);
+    if (before.gpu >= 0) {
+        gpu_use(before.gpu);
     }
+    gpu_mind_captures(before.captures);
     return status == WW_OK ? WW_OK : context_break_alike(context, status);
 }
 

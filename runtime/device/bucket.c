@@ -48,7 +48,7 @@ enum ww_status end_add_bucket(struct device *device, struct bucket *bucket)
     if (bucket->on_device == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for a bucket on a GPU");
     }
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = fill(end, bucket, bucket->on_device);
     end_leave(end, before);
     return status;
@@ -61,7 +61,7 @@ void end_remove_bucket(struct device *device, struct bucket *bucket)
     if (kept == NULL) {
         return;
     }
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     for (int i = 0; i < MARKED_STEPS; i++) {
         mark_finish(&kept->marks[i]);
     }
@@ -107,7 +107,7 @@ static enum ww_status stage(struct device_end *end, struct bucket *bucket)
 enum ww_status end_note_ready(struct device *device, struct bucket *bucket)
 {
     struct device_end *end = end_of(device);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = gpu_record(bucket->on_device->ready, end->program);
     if (status == WW_OK && device->staged) {
         status = stage(end, bucket);
@@ -118,7 +118,14 @@ enum ww_status end_note_ready(struct device *device, struct bucket *bucket)
 
 enum ww_status end_look_ready(struct device *device, struct bucket *bucket)
 {
-    return device->staged ? gpu_event_look(bucket->on_device->ready) : WW_OK;
+    struct device_end *end = end_of(device);
+    if (!device->staged) {
+        return WW_OK;
+    }
+    struct visit before = end_enter(end);
+    enum ww_status status = gpu_event_look(bucket->on_device->ready);
+    end_leave(end, before);
+    return status;
 }
 
 /* ---- Running ---------------------------------------------------------------------------- */
@@ -211,7 +218,7 @@ enum ww_status end_run_bucket(struct device *device, struct bucket *bucket)
     struct device_end *end = end_of(device);
     uint64_t step = device->context->step.number;
     struct mark *mark = mark_of(bucket->on_device, step);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     mark->step = 0;                                 /* the watch leaves it alone */
     atomic_store(&end->entered_ns, clock_now_ns()); /* memory of a first step may be waited for */
     enum ww_status status = enqueue(end, bucket, mark);
@@ -226,7 +233,7 @@ enum ww_status end_await_bucket(struct device *device, struct bucket *bucket)
 {
     struct device_end *end = end_of(device);
     struct mark *mark = mark_of(bucket->on_device, device->context->step.number);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = device->staged ? gpu_record(mark->end, end->stream) : WW_OK;
     if (status == WW_OK) {
         status = gpu_stream_await(end->program, mark->end);
@@ -294,7 +301,7 @@ enum ww_status end_end_step(struct device *device, struct ww_report *report)
         report->timed_step = now;
         return WW_OK;
     }
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = WW_OK;
     uint64_t found = 0;
     for (uint64_t back = 0; found == 0 && back < MARKED_STEPS && now - back > end->told_step;

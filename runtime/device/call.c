@@ -80,7 +80,7 @@ static enum ww_status enqueue(struct device_end *end, const struct device_call *
 enum ww_status end_run_call(struct device *device, const struct device_call *call)
 {
     struct device_end *end = end_of(device);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = enqueue(end, call);
     atomic_fetch_add(&end->calls_made, 1);
     end_leave(end, before);
@@ -167,7 +167,7 @@ static enum ww_status run_through_host(struct device_end *end, const struct call
     staged.input_bytes *= asked->collective == COLLECTIVE_REDUCE_SCATTER ? size : 1;
     staged.output_bytes *= asked->collective == COLLECTIVE_ALL_GATHER ? size : 1;
     staged.residual_bytes = asked->residual != NULL ? bytes : 0;
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = reserve_staging(
         end, padded(staged.input_bytes) + padded(staged.output_bytes) + staged.residual_bytes);
     if (status == WW_OK) {

@@ -94,9 +94,14 @@ static inline struct device_end *end_of(struct device *device)
     return (struct device_end *)device; /* its first member */
 }
 
-/* The GPU is current between the two; returns which one was. */
-int end_enter(const struct device_end *end);
-void end_leave(const struct device_end *end, int before);
+/* Between the two the GPU is current, and graphs that other threads make are not disturbed; what
+ * the thread had before. */
+struct visit {
+    int gpu;
+    int captures;
+};
+struct visit end_enter(const struct device_end *end);
+void end_leave(const struct device_end *end, struct visit before);
 
 enum ww_status mark_create(struct mark *mark);
 void mark_finish(struct mark *mark);

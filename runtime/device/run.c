@@ -151,7 +151,7 @@ enum ww_status end_plan(struct device *device, const struct wish *wish, size_t c
     request->window = 1;
     request->segment_bytes = config->segment_bytes > 0 ? config->segment_bytes : SEGMENT_BYTES;
     if (status == WW_OK && end->nccl != NULL && !is_native(end, request)) {
-        int before = end_enter(end);
+        struct visit before = end_enter(end);
         status = is_nested(end, request) ? nested_reserve(end, request)
                                          : enqueue_reserve(end->enqueuer, request);
         end_leave(end, before);

@@ -231,7 +231,6 @@ static void *run(void *argument)
     struct ww_context *context = self->end->base.context;
     log_set_rank(context->world.rank);
     end_enter(self->end);
-    gpu_spare_captures();
     while (pause_watch(self)) {
         if (atomic_load(&context->failure) != WW_OK) {
             continue;
@@ -297,7 +296,7 @@ enum ww_status end_settle(struct device *device)
     struct device_end *end = end_of(device);
     struct ww_context *context = device->context;
     struct patience patience = {.crowded = context->crowded};
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = gpu_stream_look(end->program);
     while (status == WW_PENDING && atomic_load(&context->failure) == WW_OK) {
         patience_spend(&patience, (struct pulse){WW_WAIT_NETWORK, 0});

@@ -104,9 +104,19 @@ cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
     return cudaSuccess;
 }
 
+/* While any thread makes a graph, whoever does not say that it may spoils it by what is not
+ * enqueued: looks, waits, memory. */
+static bool spoils_graph(void)
+{
+    return atomic_load(&captures) && capture_mode != cudaStreamCaptureModeRelaxed;
+}
+
 /* What a GPU's memory holds at first is anything but zeros. */
 static cudaError_t allocate(void **memory, size_t bytes)
 {
+    if (spoils_graph()) {
+        return cudaErrorStreamCaptureUnsupported;
+    }
     long left = atomic_load(&allocations_left);
     while (left > 0 && !atomic_compare_exchange_weak(&allocations_left, &left, left - 1)) {
         continue;
@@ -125,6 +135,9 @@ static cudaError_t allocate(void **memory, size_t bytes)
 
 static cudaError_t give_back(void *memory)
 {
+    if (spoils_graph()) {
+        return cudaErrorStreamCaptureUnsupported;
+    }
     atomic_fetch_sub(&allocations, memory != NULL);
     free(memory);
     return cudaSuccess;
@@ -192,10 +205,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
 }
 
-/* While any thread makes a graph, whoever does not say that it may spoils it by its looks. */
 static cudaError_t whether_ended(void)
 {
-    if (atomic_load(&captures) && capture_mode != cudaStreamCaptureModeRelaxed) {
+    if (spoils_graph()) {
         return cudaErrorStreamCaptureUnsupported;
     }
     return atomic_load(&never_ends) ? cudaErrorNotReady : cudaSuccess;
@@ -225,7 +237,7 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     (void)stream;
-    return cudaSuccess;
+    return spoils_graph() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 
 static atomic_uint timed_events;

@@ -394,6 +394,35 @@ Test(device_steps, use_no_other_gpu)
     expect_line(WW_LOG_WARN, "staged through the host's memory");
 }
 
+static void train_beside_graphs(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    config.probe = WW_PROBE_OFF;
+    config.progress = *(const enum ww_progress *)shared;
+    trainer_begin_with(&trainer, world, &config, attach);
+    for (int step = 0; step < STEPS; step++) {
+        trainer_step(&trainer);
+    }
+    check_status(ww_cuda_synchronize(trainer.context), WW_OK);
+    trainer_end(&trainer);
+}
+
+/* Graphs of other streams: no call of the library breaks one, on whichever thread. */
+Test(device_steps, leave_graphs_of_the_program_alone)
+{
+    fake_cuda_captures(true);
+    for (int i = 0; i < 4; i++) {
+        enum ww_progress progress = i % 2 == 0 ? WW_PROGRESS_INLINE : WW_PROGRESS_THREAD;
+        setenv("WIREWISE_NCCL", i < 2 ? FAKE_NCCL : "none", 1);
+        world_run(2, train_beside_graphs, &progress);
+    }
+    fake_cuda_captures(false);
+    for (int i = 0; i < 2; i++) {
+        expect_line(WW_LOG_WARN, "staged through the host's memory");
+    }
+}
+
 static void leave_amid(const struct ww_world *world, void *shared)
 {
     struct trainer trainer;
