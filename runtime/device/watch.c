@@ -225,6 +225,21 @@ static enum ww_status look(struct watcher *self)
     return status == WW_OK ? look_for_stuck(self) : status;
 }
 
+/* Where the host's fabric is not this thread's, peers are told by whoever calls next, or find out
+ * by themselves. */
+static void give_up(struct watcher *self, enum ww_status status)
+{
+    struct device *device = &self->end->base;
+    struct ww_context *context = device->context;
+    if (!self->hears) {
+        context_break_alike(context, status);
+        device->ops->abort(device);
+    } else if (lock_steps(self)) {
+        context_break(context, status, &context->steps);
+        pthread_mutex_unlock(&context->steps.lock);
+    }
+}
+
 static void *run(void *argument)
 {
     struct watcher *self = argument;
@@ -236,9 +251,8 @@ static void *run(void *argument)
             continue;
         }
         enum ww_status status = look(self);
-        if (status != WW_OK && lock_steps(self)) {
-            context_break(context, status, &context->steps);
-            pthread_mutex_unlock(&context->steps.lock);
+        if (status != WW_OK) {
+            give_up(self, status);
         }
     }
     return NULL;

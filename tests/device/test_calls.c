@@ -2,10 +2,12 @@
  * test_calls.c: single calls on memory of a (fake) GPU, and what may go wrong there. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <wirewise/cuda.h>
+#include <wirewise/transport.h>
 
 #include "fake_cudart.h"
 #include "tell_nccl.h"
@@ -316,6 +318,85 @@ Test(device_calls, that_never_end_are_given_up)
 {
     world_run(2, hang, NULL);
     world_forgive();
+}
+
+/* A fabric like MPI's where MPI_Init started it: only the program's thread may use it. */
+static struct ww_transport sound;
+static struct ww_transport shy;
+static _Thread_local bool is_programs;
+static atomic_int foreign;
+
+static const char *be_shy(const struct ww_transport_setup *setup)
+{
+    (void)setup;
+    return "it is shy";
+}
+
+static enum ww_status post_shyly(void *fabric, int tag, bool control,
+                                 const struct ww_message *messages, int count,
+                                 struct ww_flight *flight)
+{
+    atomic_fetch_add(&foreign, !is_programs);
+    return sound.post(fabric, tag, control, messages, count, flight);
+}
+
+static void close_shyly(void *fabric, bool failed)
+{
+    atomic_fetch_add(&foreign, !is_programs);
+    sound.close(fabric, failed);
+}
+
+static struct ww_context *shy_context(const struct ww_world *world, double timeout_s,
+                                      struct ww_tensor **tensor)
+{
+    struct ww_config config = world_config();
+    struct ww_world shy_world = *world;
+    const size_t shape[] = {16};
+    shy_world.transport = &shy;
+    config.timeout_s = timeout_s;
+    is_programs = true;
+    struct ww_context *context = world_context(&shy_world, &config);
+    check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
+    check_status(ww_tensor_add(context, "t", WW_F32, 1, shape, tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    return context;
+}
+
+static void begin_shy(void)
+{
+    sound = *world_transport();
+    shy = sound;
+    shy.thread_trouble = be_shy;
+    shy.post = post_shyly;
+    shy.close = close_shyly;
+    atomic_store(&foreign, 0);
+}
+
+static void hang_shyly(const struct ww_world *world, void *shared)
+{
+    struct ww_tensor *tensor;
+    struct ww_context *context = shy_context(world, 1, &tensor);
+    float values[16] = {0};
+    (void)shared;
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    enum ww_status status = ww_cuda_synchronize(context);
+    check(status == WW_TIMED_OUT || status == WW_PEER_FAILED, "%d", (int)status);
+    check_words(ww_last_error(context), "did not end within 1 s", NULL);
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    ww_context_destroy(context);
+}
+
+/* The watch says what it found, and leaves the fabric to the program's thread. */
+Test(device_calls, that_never_end_are_given_up_where_threads_are_not_welcome)
+{
+    begin_shy();
+    world_run(2, hang_shyly, NULL);
+    world_forgive();
+    cr_expect_eq(atomic_load(&foreign), 0, "%d times another thread used the fabric",
+                 atomic_load(&foreign));
 }
 
 static void wait_for_connections(const struct ww_world *world, void *shared)
