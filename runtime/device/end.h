@@ -64,6 +64,7 @@ struct device_end {
     pthread_mutex_t lock;           /* of plans and of what enqueues */
     _Atomic uint64_t entered_ns;    /* when somebody began to enqueue; 0 = nobody is at it */
     atomic_bool overdue;            /* ... and was given up */
+    _Atomic uint64_t news_ns;       /* when the watch learned that a peer gave up; 0 = none did */
     struct topology topology;       /* the context's, without memory that ranks see in each other */
     struct selector *selector;
     struct shelf *shelf;

@@ -346,20 +346,26 @@ static void close_shyly(void *fabric, bool failed)
     sound.close(fabric, failed);
 }
 
-static struct ww_context *shy_context(const struct ww_world *world, double timeout_s,
-                                      struct ww_tensor **tensor)
+static struct ww_context *context_over(const struct ww_world *world, double timeout_s,
+                                       struct ww_tensor **tensor)
 {
     struct ww_config config = world_config();
-    struct ww_world shy_world = *world;
     const size_t shape[] = {16};
-    shy_world.transport = &shy;
     config.timeout_s = timeout_s;
-    is_programs = true;
-    struct ww_context *context = world_context(&shy_world, &config);
+    struct ww_context *context = world_context(world, &config);
     check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
     check_status(ww_tensor_add(context, "t", WW_F32, 1, shape, tensor), WW_OK);
     check_status(ww_tensors_commit(context), WW_OK);
     return context;
+}
+
+static struct ww_context *shy_context(const struct ww_world *world, double timeout_s,
+                                      struct ww_tensor **tensor)
+{
+    struct ww_world shy_world = *world;
+    shy_world.transport = &shy;
+    is_programs = true;
+    return context_over(&shy_world, timeout_s, tensor);
 }
 
 static void begin_shy(void)
@@ -397,6 +403,40 @@ Test(device_calls, that_never_end_are_given_up_where_threads_are_not_welcome)
     world_forgive();
     cr_expect_eq(atomic_load(&foreign), 0, "%d times another thread used the fabric",
                  atomic_load(&foreign));
+}
+
+/* Rank 1 fails while the other one waits for its GPU. */
+static void hear_of_failure(const struct ww_world *world, void *shared)
+{
+    struct ww_tensor *tensor;
+    bool shyly = *(const bool *)shared;
+    struct ww_context *context = shyly ? shy_context(world, 20, &tensor)
+                                       : context_over(world, 20, &tensor);
+    float values[16] = {0};
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    if (world->rank == 1) {
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_step_end(context, NULL), WW_BAD_STATE);
+    } else {
+        check_status(ww_cuda_synchronize(context), WW_PEER_FAILED);
+        check_words(ww_last_error(context), "rank 1", "neither started nor skipped", NULL);
+    }
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    ww_context_destroy(context);
+}
+
+/* What it had agreed on before may never end on the GPU. */
+Test(device_calls, failures_of_peers_are_heard_at_once)
+{
+    for (int i = 0; i < 2; i++) {
+        bool shyly = i == 1;
+        begin_shy();
+        world_run(2, hear_of_failure, &shyly);
+        world_forgive();
+    }
 }
 
 static void wait_for_connections(const struct ww_world *world, void *shared)
