@@ -285,8 +285,12 @@ static enum ww_status run(struct ww_context *context, const struct call *call, u
 {
     struct engine *engine = context->calls.engine;
     const struct run_request *request = &context->latest_call.request;
+    struct device_call on_device = {request, call->residual, call->takes_in};
     uint64_t number;
     enum ww_status status = prepare(context, call);
+    if (status == WW_OK && call->on_device) {
+        status = context->device->ops->reserve_call(context->device, &on_device);
+    }
     if (status != WW_OK) {
         return status;
     }
@@ -301,8 +305,7 @@ static enum ww_status run(struct ww_context *context, const struct call *call, u
         status = finish(context, engine, request->with_announcement);
     }
     if (status == WW_OK && call->on_device) {
-        struct device_call agreed = {request, call->residual, call->takes_in};
-        status = context->device->ops->run_call(context->device, &agreed);
+        status = context->device->ops->run_call(context->device, &on_device);
     }
     context->calls_made += status == WW_OK && call->label == 0;
     if (status == WW_OK && engine_is_tuned(request)) {

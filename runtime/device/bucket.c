@@ -104,32 +104,6 @@ static enum ww_status stage(struct device_end *end, struct bucket *bucket)
     return status == WW_OK ? gpu_record(kept->ready, end->stream) : status;
 }
 
-enum ww_status end_note_ready(struct device *device, struct bucket *bucket)
-{
-    struct device_end *end = end_of(device);
-    struct visit before = end_enter(end);
-    enum ww_status status = gpu_record(bucket->on_device->ready, end->program);
-    if (status == WW_OK && device->staged) {
-        status = stage(end, bucket);
-    }
-    end_leave(end, before);
-    return status;
-}
-
-enum ww_status end_look_ready(struct device *device, struct bucket *bucket)
-{
-    struct device_end *end = end_of(device);
-    if (!device->staged) {
-        return WW_OK;
-    }
-    struct visit before = end_enter(end);
-    enum ww_status status = gpu_event_look(bucket->on_device->ready);
-    end_leave(end, before);
-    return status;
-}
-
-/* ---- Running ---------------------------------------------------------------------------- */
-
 static enum ww_status reserve_notes(struct device_bucket *kept)
 {
     size_t bytes = MARKED_STEPS * sizeof *kept->notes;
@@ -151,6 +125,44 @@ static enum ww_status reserve_notes(struct device_bucket *kept)
     return WW_OK;
 }
 
+/* Memory that a bucket needs is there before the ranks agree on it: afterwards the others wait for
+ * this one inside of NCCL. */
+static enum ww_status reserve(struct device *device, struct bucket *bucket)
+{
+    bool coded = bucket->request.coding.spec.kind != CODEC_NONE;
+    enum ww_status status = device->staged ? WW_OK : bucket_reserve(device->context, bucket);
+    return status == WW_OK && coded && !device->staged ? reserve_notes(bucket->on_device) : status;
+}
+
+enum ww_status end_note_ready(struct device *device, struct bucket *bucket)
+{
+    struct device_end *end = end_of(device);
+    struct visit before = end_enter(end);
+    enum ww_status status = reserve(device, bucket);
+    if (status == WW_OK) {
+        status = gpu_record(bucket->on_device->ready, end->program);
+    }
+    if (status == WW_OK && device->staged) {
+        status = stage(end, bucket);
+    }
+    end_leave(end, before);
+    return status;
+}
+
+enum ww_status end_look_ready(struct device *device, struct bucket *bucket)
+{
+    struct device_end *end = end_of(device);
+    if (!device->staged) {
+        return WW_OK;
+    }
+    struct visit before = end_enter(end);
+    enum ww_status status = gpu_event_look(bucket->on_device->ready);
+    end_leave(end, before);
+    return status;
+}
+
+/* ---- Running ---------------------------------------------------------------------------- */
+
 /* Elements that this rank encodes in a run of the plan. */
 static size_t count_encoded(const struct run_request *request)
 {
@@ -170,9 +182,9 @@ static enum ww_status run(struct device_end *end, struct bucket *bucket,
     size_t slot = request->step % MARKED_STEPS;
     bool coded = request->coding.spec.kind != CODEC_NONE;
     struct cuda_notes *notes = NULL;
-    enum ww_status status = coded ? reserve_notes(kept) : WW_OK;
+    enum ww_status status = WW_OK;
     kept->encoded[slot] = coded ? count_encoded(request) : 0;
-    if (status == WW_OK && coded) {
+    if (coded) {
         notes = &kept->notes[slot];
         status = gpu_copy(notes, end->blank, sizeof *notes, end->stream);
     }

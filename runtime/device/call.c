@@ -45,11 +45,8 @@ static enum ww_status run_coded(struct device_end *end, struct run_request *requ
 {
     size_t bytes = request->count * sizeof *residual;
     enum ww_status status = WW_OK;
-    if (residual != NULL) {
-        status = reserve_next(end, request->count);
-        if (status == WW_OK) { /* places that this rank does not encode keep what they have */
-            status = gpu_copy(end->next, residual, bytes, end->program);
-        }
+    if (residual != NULL) { /* places that this rank does not encode keep what they have */
+        status = gpu_copy(end->next, residual, bytes, end->program);
         request->coding.residual = residual;
         request->coding.next = end->next;
     }
@@ -74,6 +71,18 @@ static enum ww_status enqueue(struct device_end *end, const struct device_call *
     } else if (status == WW_OK && request.count > 0) {
         status = end_run(end, &request, NULL, &end->calls, end->program);
     }
+    return status;
+}
+
+enum ww_status end_reserve_call(struct device *device, const struct device_call *call)
+{
+    struct device_end *end = end_of(device);
+    if (call->residual == NULL || call->request->coding.spec.kind == CODEC_NONE) {
+        return WW_OK;
+    }
+    struct visit before = end_enter(end);
+    enum ww_status status = reserve_next(end, call->request->count);
+    end_leave(end, before);
     return status;
 }
 

@@ -136,6 +136,7 @@ enum ww_status end_look_ready(struct device *device, struct bucket *bucket);
 enum ww_status end_run_bucket(struct device *device, struct bucket *bucket);
 enum ww_status end_await_bucket(struct device *device, struct bucket *bucket);
 enum ww_status end_end_step(struct device *device, struct ww_report *report);
+enum ww_status end_reserve_call(struct device *device, const struct device_call *call);
 enum ww_status end_run_call(struct device *device, const struct device_call *call);
 
 /* vectors.c: of the GPU. Where gradients are staged only the copier is used: their residuals are

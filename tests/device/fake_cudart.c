@@ -20,6 +20,7 @@ static atomic_bool never_ends;
 static const void *_Atomic hosts_memory;
 static atomic_long allocations;
 static atomic_long allocations_left = -1;
+static _Thread_local bool is_poor;
 
 void fake_cuda_never_ends(bool never)
 {
@@ -44,6 +45,11 @@ long fake_cuda_allocations(void)
 void fake_cuda_allocations_left(long count)
 {
     atomic_store(&allocations_left, count);
+}
+
+void fake_cuda_be_poor(bool poor)
+{
+    is_poor = poor;
 }
 
 struct event {
@@ -121,7 +127,7 @@ static cudaError_t allocate(void **memory, size_t bytes)
     while (left > 0 && !atomic_compare_exchange_weak(&allocations_left, &left, left - 1)) {
         continue;
     }
-    if (left == 0) {
+    if (left == 0 || is_poor) {
         return cudaErrorMemoryAllocation;
     }
     *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);

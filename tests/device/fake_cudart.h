@@ -24,4 +24,7 @@ void fake_cuda_hosts(const void *memory);
 long fake_cuda_allocations(void);
 void fake_cuda_allocations_left(long count);
 
+/* The calling thread gets none. */
+void fake_cuda_be_poor(bool poor);
+
 #endif

@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * fake_kernels.c: the kernels of cuda.h on the host, by the host's own: so what a fake GPU makes of
  * a plan must be what the host makes of it, bit for bit. */
+#include "fake_kernels.h"
+
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cuda.h"
+
+#define NO_KERNEL_IMAGE 209
+
+static atomic_bool fails;
+
+void fake_kernels_fail(bool fail)
+{
+    atomic_store(&fails, fail);
+}
 
 static const struct kernels *scalar(void)
 {
@@ -111,6 +123,9 @@ int cuda_copy_pieces(void *const *into, const void *const *from, const size_t *b
                      void *stream)
 {
     (void)stream;
+    if (atomic_load(&fails)) {
+        return NO_KERNEL_IMAGE;
+    }
     for (int i = 0; i < count; i++) {
         if (bytes[i] > 0 && from[i] != NULL) {
             memcpy(into[i], from[i], bytes[i]);

@@ -572,6 +572,32 @@ Test(device_calls, with_bad_arguments_are_refused)
     world_forgive();
 }
 
+static void be_poor_alone(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = world_config();
+    config.timeout_s = 10;
+    struct ww_context *context = world_context(world, &config);
+    float values[1000] = {0};
+    float residual[1000] = {0};
+    bool poor = world->rank == 1;
+    (void)shared;
+    check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
+    check_status(ww_cuda_all_reduce_coded(context, values, values, 1000, WW_SUM, "int8", NULL),
+                 WW_OK);
+    fake_cuda_be_poor(poor);
+    check_status(ww_cuda_all_reduce_coded(context, values, values, 1000, WW_SUM, "int8", residual),
+                 poor ? WW_NO_MEMORY : WW_PEER_FAILED);
+    check_words(ww_last_error(context), poor ? "no memory" : "rank 1", "no memory", NULL);
+    fake_cuda_be_poor(false);
+    ww_context_destroy(context);
+}
+
+Test(device_calls, without_memory_are_not_agreed_on)
+{
+    world_run(2, be_poor_alone, NULL);
+    world_forgive();
+}
+
 /* ---- Attaching ---------------------------------------------------------------------------- */
 
 static void attach_oddly(const struct ww_world *world, void *shared)

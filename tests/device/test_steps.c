@@ -11,6 +11,7 @@
 #include <wirewise/tools.h>
 
 #include "fake_cudart.h"
+#include "fake_kernels.h"
 #include "tell_nccl.h"
 #include "trainer.h"
 
@@ -321,16 +322,22 @@ Test(device_steps, name_the_rank_of_a_nan)
     }
 }
 
-static void run_out_of_memory(const struct ww_world *world, void *shared)
+struct mishap {
+    bool breaks; /* the bucket cannot be enqueued; else rank 1 has no memory for it */
+    bool waits;
+};
+
+static void fail_amid(const struct ww_world *world, void *shared)
 {
     struct trainer trainer;
     struct ww_config config = trainer_config(world, "none", 0);
-    bool waits = *(const bool *)shared;
+    const struct mishap *mishap = shared;
     config.probe = WW_PROBE_OFF;
     config.bucket_bytes = 1 << 20; /* one bucket, whose memory is reserved when it is needed */
     trainer_begin_with(&trainer, world, &config, attach);
     world_meet(world);
-    fake_cuda_allocations_left(0);
+    fake_cuda_be_poor(!mishap->breaks && world->rank == 1);
+    fake_kernels_fail(mishap->breaks);
     check_status(ww_step_begin(trainer.context), WW_OK);
     if (world->rank == 1) {
         world_meet(world); /* so that others find out in their wait */
@@ -342,21 +349,54 @@ static void run_out_of_memory(const struct ww_world *world, void *shared)
     if (world->rank != 1) {
         check_status(status, WW_OK);
         world_meet(world);
-        status = waits ? ww_tensor_wait(trainer.tensors[0]) : ww_step_end(trainer.context, NULL);
+        status = mishap->waits ? ww_tensor_wait(trainer.tensors[0])
+                               : ww_step_end(trainer.context, NULL);
     } else if (status == WW_OK) {
         status = ww_step_end(trainer.context, NULL);
     }
-    check(status == WW_NO_MEMORY || status == WW_PEER_FAILED, "%d", (int)status);
+    enum ww_status wanted = mishap->breaks ? WW_TRANSPORT_FAILED : WW_NO_MEMORY;
+    check(status == wanted || status == WW_PEER_FAILED, "%d", (int)status);
     world_meet(world);
-    fake_cuda_allocations_left(-1);
+    fake_cuda_be_poor(false);
+    fake_kernels_fail(false);
     trainer_end(&trainer);
 }
 
 Test(device_steps, without_memory_do_not_end_well)
 {
-    for (int waits = 0; waits < 2; waits++) {
-        bool wait = waits == 1;
-        world_run(2, run_out_of_memory, &wait);
+    for (int i = 0; i < 4; i++) {
+        struct mishap mishap = {i / 2 == 1, i % 2 == 1};
+        world_run(2, fail_amid, &mishap);
+        world_forgive();
+    }
+}
+
+static void be_poor_alone(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, shared, 0);
+    bool poor = world->rank == 1;
+    config.probe = WW_PROBE_OFF;
+    config.timeout_s = 10;
+    trainer_begin_with(&trainer, world, &config, attach);
+    fake_cuda_be_poor(poor);
+    enum ww_status status = ww_step_begin(trainer.context);
+    for (int t = 0; t < TRAINER_TENSORS && status == WW_OK; t++) {
+        status = ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+    }
+    status = status == WW_OK ? ww_step_end(trainer.context, NULL) : status;
+    check_status(status, poor ? WW_NO_MEMORY : WW_PEER_FAILED);
+    check_words(ww_last_error(trainer.context), poor ? "no memory" : "rank 1", "no memory", NULL);
+    fake_cuda_be_poor(false);
+    trainer_end(&trainer);
+}
+
+/* The others would wait inside of NCCL for a rank that agreed on what it has no memory for. */
+Test(device_steps, without_memory_are_not_agreed_on)
+{
+    static char codecs[][8] = {"none", "int8"};
+    for (int c = 0; c < 2; c++) {
+        world_run(2, be_poor_alone, codecs[c]);
         world_forgive();
     }
 }
