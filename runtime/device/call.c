@@ -45,6 +45,7 @@ static enum ww_status run_coded(struct device_end *end, struct run_request *requ
 {
     size_t bytes = request->count * sizeof *residual;
     enum ww_status status = WW_OK;
+    atomic_store(&end->calls_coded, true);
     if (residual != NULL) { /* places that this rank does not encode keep what they have */
         status = gpu_copy(end->next, residual, bytes, end->program);
         request->coding.residual = residual;
@@ -93,6 +94,25 @@ enum ww_status end_run_call(struct device *device, const struct device_call *cal
     enum ww_status status = enqueue(end, call);
     atomic_fetch_add(&end->calls_made, 1);
     end_leave(end, before);
+    return status;
+}
+
+enum ww_status end_check_calls(struct device_end *end)
+{
+    struct cuda_notes told = {.damaged = 0};
+    if (!atomic_exchange(&end->calls_coded, false)) {
+        return WW_OK;
+    }
+    enum ww_status status = gpu_copy(&told, end->unread, sizeof told, end->program);
+    if (status == WW_OK) {
+        status = gpu_stream_finish(end->program);
+    }
+    if (status == WW_OK && told.damaged > 0) {
+        status = log_failure(WW_TRANSPORT_FAILED,
+                             "%u frames of single calls were damaged: do all ranks load the same "
+                             "libwirewise, and is the network's memory sound?",
+                             told.damaged);
+    }
     return status;
 }
 

@@ -72,16 +72,17 @@ struct device_end {
     struct counted counted;
     struct device_traffic steps;
     struct device_traffic calls;
-    uint64_t told_step;        /* the latest one whose times were told */
-    struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
-    struct cuda_notes *unread; /* ... and those that nobody asks for */
+    _Atomic uint64_t told_step; /* the latest one whose times were told */
+    struct cuda_notes *blank;   /* on the GPU: what notes are before a run, ... */
+    struct cuda_notes *unread; /* ... and those of calls, which are read when they are waited for */
 
     /* Single calls. An event costs as much as all else that is done for one, so the watch marks the
      * place of the latest one when it comes by. */
     struct mark call;
     _Atomic uint64_t calls_made;
-    const void *latest[3]; /* input, output and residual that were looked at last */
-    float *next;           /* [next_count] of residuals */
+    atomic_bool calls_coded; /* some, since their notes were read */
+    const void *latest[3];   /* input, output and residual that were looked at last */
+    float *next;             /* [next_count] of residuals */
     size_t next_count;
     atomic_bool stages; /* a call uses what follows */
     void *staging;      /* [staging_bytes] pinned, where calls are staged */
@@ -148,6 +149,11 @@ struct copier end_copier(struct device_end *end);
  * program waits for the GPU. WW_OK, WW_NO_MEMORY. wake: something was enqueued. */
 enum ww_status watcher_start(struct device_end *end);
 void watcher_stop(struct watcher *watcher); /* NULL is fine */
+
+/* call.c and bucket.c: whether frames came damaged that the program's stream has come past, and
+ * that nobody was told of. */
+enum ww_status end_check_calls(struct device_end *end);
+enum ww_status end_check_steps(struct device_end *end);
 
 /* Waits for the program's stream. */
 enum ww_status end_settle(struct device *device);

@@ -363,6 +363,12 @@ enum ww_status end_settle(struct device *device)
         hear_instead(end);
         status = gpu_stream_look(end->program);
     }
+    if (status == WW_OK) {
+        status = end_check_calls(end);
+    }
+    if (status == WW_OK) {
+        status = end_check_steps(end);
+    }
     end_leave(end, before);
     enum ww_status failure = atomic_load(&context->failure);
     return failure != WW_OK ? failure : status;

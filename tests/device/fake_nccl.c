@@ -154,6 +154,15 @@ int fake_nccl_strays(void)
     return atomic_load(&strays);
 }
 
+static atomic_bool damages;
+
+/* From now on the first byte of every message is wrong. */
+void fake_nccl_damages(bool damage);
+void fake_nccl_damages(bool damage)
+{
+    atomic_store(&damages, damage);
+}
+
 #define LOOKS 3
 static atomic_bool never_blocks;
 
@@ -334,6 +343,7 @@ static void send_letter(const struct pending *message)
     letter->next = NULL;
     letter->bytes = message->bytes;
     memcpy(letter->data, message->memory, message->bytes);
+    letter->data[0] ^= atomic_load(&damages) ? 0xff : 0;
     struct letter **end = &world->boxes[message->comm->rank][message->peer];
     while (*end != NULL) {
         end = &(*end)->next;

@@ -598,6 +598,27 @@ Test(device_calls, without_memory_are_not_agreed_on)
     world_forgive();
 }
 
+static void send_damaged(const struct ww_world *world, void *shared)
+{
+    struct ww_context *context = context_on_gpu(world);
+    float values[1000] = {0};
+    (void)shared;
+    tell_nccl("fake_nccl_damages", true);
+    check_status(ww_cuda_all_reduce_coded(context, values, values, 1000, WW_SUM, "int8", NULL),
+                 WW_OK);
+    enum ww_status status = ww_cuda_synchronize(context);
+    check(status == WW_TRANSPORT_FAILED || status == WW_PEER_FAILED, "%d", (int)status);
+    check_words(ww_last_error(context), "frames of single calls were damaged", NULL);
+    ww_context_destroy(context);
+}
+
+Test(device_calls, with_damaged_frames_are_told)
+{
+    world_run(2, send_damaged, NULL);
+    tell_nccl("fake_nccl_damages", false);
+    world_forgive();
+}
+
 /* ---- Attaching ---------------------------------------------------------------------------- */
 
 static void attach_oddly(const struct ww_world *world, void *shared)

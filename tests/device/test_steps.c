@@ -484,6 +484,33 @@ Test(device_steps, that_did_not_end_may_be_left)
     world_forgive();
 }
 
+static void end_damaged(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, attach);
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    tell_nccl("fake_nccl_damages", true);
+    trainer_step(&trainer);
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    enum ww_status status = ww_cuda_synchronize(trainer.context);
+    check(status == WW_TRANSPORT_FAILED || status == WW_PEER_FAILED, "%d", (int)status);
+    check_words(ww_last_error(trainer.context), "of step 1 were damaged", NULL);
+    trainer_end(&trainer);
+}
+
+/* The GPU comes past a last step when nobody ends another one. */
+Test(device_steps, that_are_the_last_tell_of_damage)
+{
+    world_run(2, end_damaged, NULL);
+    tell_nccl("fake_nccl_damages", false);
+    world_forgive();
+}
+
 /* Both communicators of a rank work on one stream. */
 static void stick_between_hosts(const struct ww_world *world, void *shared)
 {
