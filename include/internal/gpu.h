@@ -64,4 +64,7 @@ double gpu_seconds(void *from, void *to);
 /* A status for what a launcher of kernels returned: 0 = WW_OK, else it is logged. */
 enum ww_status gpu_status(int error, const char *what);
 
+/* The same error in words, where it is no failure: it is forgotten then. */
+const char *gpu_excuse(int error);
+
 #endif

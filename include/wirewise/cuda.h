@@ -13,9 +13,10 @@
  *
  * Messages travel by NCCL, which is loaded when it is needed (the config's `nccl`); plain sums of
  * fp32, fp64 and integers by NCCL's own collectives, all else, encoded buckets and 16-bit types
- * among them, by this library's plans and kernels. Where NCCL cannot be had on every rank,
- * gradients are staged through the host's memory and travel as those of hosts do; rank 0 says so in
- * a warning, and results then are there once ww_tensor_wait or ww_step_end returns.
+ * among them, by this library's plans and kernels. Where NCCL cannot be had on every rank, or a GPU
+ * is too old for these kernels, gradients are staged through the host's memory and travel as those
+ * of hosts do; rank 0 says so in a warning, and results then are there once ww_tensor_wait or
+ * ww_step_end returns.
  *
  * Not on GPUs: staleness, momentum, clip_norm and shadows (refused with a sentence). Top-k sends
  * the same number of every 65536 values (topk:D is topk:D:fixed), since a stream cannot wait for

@@ -17,6 +17,12 @@ enum ww_status gpu_status(int error, const char *what)
                        cudaGetErrorName((cudaError_t)error));
 }
 
+const char *gpu_excuse(int error)
+{
+    cudaGetLastError();
+    return cudaGetErrorString((cudaError_t)error);
+}
+
 static enum ww_status memory_status(cudaError_t error, const char *what, size_t bytes)
 {
     if (error == cudaErrorMemoryAllocation) {

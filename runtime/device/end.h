@@ -73,6 +73,7 @@ struct device_end {
     struct device_traffic steps;
     struct device_traffic calls;
     _Atomic uint64_t told_step; /* the latest one whose times were told */
+    int launched;               /* what the first kernel gave: 0, or why none runs here */
     struct cuda_notes *blank;   /* on the GPU: what notes are before a run, ... */
     struct cuda_notes *unread; /* ... and those of calls, which are read when they are waited for */
 

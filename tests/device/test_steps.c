@@ -189,23 +189,37 @@ Test(device_steps, lose_nothing)
     }
 }
 
-Test(device_steps, are_staged_without_nccl)
+static void expect_staged(int size, const char *why)
 {
     size_t bytes = STEPS * results_count() * sizeof(float);
     float *host = malloc(bytes);
     float *device = malloc(bytes);
-    setenv("WIREWISE_NCCL", "none", 1);
     for (size_t c = 0; c < CODECS; c++) {
         struct course course = {.codec = codecs_tried[c], .results = host, .op = WW_SUM};
-        world_run(3, train, &course);
+        world_run(size, train, &course);
         course.results = device;
         course.on_device = true;
-        world_run(3, train, &course);
+        world_run(size, train, &course);
         cr_expect_arr_eq(host, device, bytes, "%s", codecs_tried[c]);
-        expect_line(WW_LOG_WARN, "staged through the host's memory");
+        expect_line(WW_LOG_WARN, why);
     }
     free(host);
     free(device);
+}
+
+Test(device_steps, are_staged_without_nccl)
+{
+    setenv("WIREWISE_NCCL", "none", 1);
+    expect_staged(3, "staged through the host's memory, because rank 0 (a) has no NCCL");
+}
+
+/* As on a GPU that is older than those that the library was built for. */
+Test(device_steps, are_staged_without_kernels)
+{
+    fake_kernels_fail(true);
+    expect_staged(1, "the GPU of rank 0 (a) does not run this library's kernels");
+    expect_staged(3, "the GPU of rank 0 (a) does not run this library's kernels");
+    fake_kernels_fail(false);
 }
 
 /* ---- Checkpoints ------------------------------------------------------------------------ */
