@@ -33,6 +33,9 @@ void gpu_free_pinned(void *memory);
 /* Which GPU memory belongs to, -1 = none's: it is the host's, or unknown. */
 int gpu_owner(const void *memory);
 
+/* What all threads may use for a stream: cudaStreamPerThread is another one in each, and the
+ * default stream, which waits for those of all threads as they wait for it, takes its place. */
+void *gpu_stream_of_all(void *stream);
 enum ww_status gpu_stream_create(void **stream); /* urgent; does not wait for the default stream */
 void gpu_stream_destroy(void *stream);
 

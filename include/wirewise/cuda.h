@@ -38,7 +38,7 @@ struct CUstream_st; /* a cudaStream_t points to one */
  * ww_context_create and ww_tensors_commit; the world's all_gather is called.
  * device   as CUDA counts them in this process; several ranks on one GPU are NCCL's to refuse
  * stream   of that GPU: what the program enqueues before and behind calls of this context; must
- *          outlive it. NULL = the default stream
+ *          outlive it. NULL = the default stream, which stands for cudaStreamPerThread, too
  * Thread   any; no call leaves another GPU current than it found.
  * Returns  WW_OK; WW_BAD_ARGUMENT; WW_BAD_STATE (committed, or attached already); WW_UNSUPPORTED
  *          (no GPU, no driver, settings that GPUs do not know); WW_PEER_FAILED (another rank could

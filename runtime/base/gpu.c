@@ -106,6 +106,11 @@ int gpu_owner(const void *memory)
     return device ? attributes.device : -1;
 }
 
+void *gpu_stream_of_all(void *stream)
+{
+    return stream == (void *)cudaStreamPerThread ? NULL : stream;
+}
+
 enum ww_status gpu_stream_create(void **stream)
 {
     int least;

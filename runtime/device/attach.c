@@ -366,7 +366,7 @@ static struct device_end *end_new(struct ww_context *context, int gpu, void *str
     if (end != NULL) {
         end->base = (struct device){.ops = &ops, .context = context};
         end->gpu = gpu;
-        end->program = stream;
+        end->program = gpu_stream_of_all(stream); /* the watch looks at it, too */
         pthread_mutex_init(&end->lock, NULL);
     }
     return end;

@@ -57,6 +57,18 @@ struct event {
     double time_s;
 };
 
+static atomic_int uses_of_threads;
+
+int fake_cuda_uses_of_threads(void)
+{
+    return atomic_load(&uses_of_threads);
+}
+
+static void use_stream(cudaStream_t stream)
+{
+    atomic_fetch_add(&uses_of_threads, stream == cudaStreamPerThread);
+}
+
 static double now_s(void)
 {
     struct timespec now;
@@ -205,7 +217,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
-    (void)stream;
+    use_stream(stream);
     (void)event;
     (void)flags;
     return cudaSuccess;
@@ -221,13 +233,13 @@ static cudaError_t whether_ended(void)
 
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
-    (void)stream;
+    use_stream(stream);
     return whether_ended();
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status)
 {
-    (void)stream;
+    use_stream(stream);
     *status = cudaStreamCaptureStatusNone;
     return cudaSuccess;
 }
@@ -242,7 +254,7 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
-    (void)stream;
+    use_stream(stream);
     return spoils_graph() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 
@@ -265,7 +277,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    (void)stream;
+    use_stream(stream);
     ((struct event *)(void *)event)->time_s = now_s();
     return cudaSuccess;
 }
@@ -288,14 +300,14 @@ cudaError_t cudaMemcpyAsync(void *into, const void *from, size_t bytes, enum cud
                             cudaStream_t stream)
 {
     (void)kind;
-    (void)stream;
+    use_stream(stream);
     memmove(into, from, bytes);
     return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void *into, int value, size_t bytes, cudaStream_t stream)
 {
-    (void)stream;
+    use_stream(stream);
     memset(into, value, bytes);
     return cudaSuccess;
 }

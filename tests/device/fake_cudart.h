@@ -17,6 +17,9 @@ void fake_cuda_use(int device);
 /* How often a thread made the GPU its own: that makes a context on it. */
 int fake_cuda_uses(int device);
 
+/* How often a stream was used that is another one in each thread. */
+int fake_cuda_uses_of_threads(void);
+
 /* This address is no GPU's; any other one is that of the caller's GPU. */
 void fake_cuda_hosts(const void *memory);
 

@@ -524,6 +524,26 @@ Test(device_calls, leave_graphs_of_the_program_alone)
     world_run(2, make_graphs, NULL);
 }
 
+static void call_on_own_stream(const struct ww_world *world, void *shared)
+{
+    struct CUstream_st *const per_thread = (struct CUstream_st *)2; /* cudaStreamPerThread */
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(world, &config);
+    float values[16] = {0};
+    (void)shared;
+    check_status(ww_cuda_attach(context, 0, per_thread), WW_OK);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    check_status(ww_cuda_synchronize(context), WW_OK);
+    ww_context_destroy(context);
+}
+
+/* The watch would look at a stream of its own, and find nothing that hangs. */
+Test(device_calls, use_no_stream_that_is_another_one_in_each_thread)
+{
+    world_run(2, call_on_own_stream, NULL);
+    cr_expect_eq(fake_cuda_uses_of_threads(), 0);
+}
+
 static void refuse(const struct ww_world *world, void *shared)
 {
     struct ww_config config = world_config();
