@@ -2,6 +2,7 @@
  * test_calls.c: single calls on memory of a (fake) GPU, and what may go wrong there. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -522,6 +523,47 @@ static void make_graphs(const struct ww_world *world, void *shared)
 Test(device_calls, leave_graphs_of_the_program_alone)
 {
     world_run(2, make_graphs, NULL);
+}
+
+struct beside {
+    struct ww_context *context;
+    enum ww_status status;
+};
+
+static void *call_beside(void *shared)
+{
+    struct beside *beside = shared;
+    float values[16] = {0};
+    beside->status = ww_cuda_all_reduce(beside->context, values, values, 16, WW_F32, WW_SUM);
+    return NULL;
+}
+
+/* On rank 0 a step begins while another thread's call waits for rank 1. */
+static void begin_step_amid(const struct ww_world *world, void *shared)
+{
+    struct ww_tensor *tensor;
+    struct beside beside = {context_over(world, 10, &tensor), WW_OK};
+    pthread_t thread;
+    (void)shared;
+    if (world->rank == 0) {
+        check(pthread_create(&thread, NULL, call_beside, &beside) == 0, "no thread");
+        usleep(100000);
+        check_status(ww_step_begin(beside.context), WW_OK);
+        world_meet(world);
+        pthread_join(thread, NULL);
+        check_status(beside.status, WW_BAD_STATE);
+    } else {
+        world_meet(world);
+        call_beside(&beside);
+        check(beside.status < 0, "%d", (int)beside.status);
+    }
+    ww_context_destroy(beside.context);
+}
+
+Test(device_calls, in_which_a_step_begins_are_refused)
+{
+    world_run(2, begin_step_amid, NULL);
+    world_forgive();
 }
 
 static void call_on_own_stream(const struct ww_world *world, void *shared)
