@@ -57,6 +57,25 @@ struct event {
     double time_s;
 };
 
+static atomic_int wanted = -1;
+static atomic_int strays;
+
+void fake_cuda_wants(int device)
+{
+    atomic_store(&wanted, device);
+}
+
+int fake_cuda_strays(void)
+{
+    return atomic_load(&strays);
+}
+
+void fake_cuda_enqueue(void)
+{
+    int device = atomic_load(&wanted);
+    atomic_fetch_add(&strays, device >= 0 && device != current);
+}
+
 static atomic_int uses_of_threads;
 
 int fake_cuda_uses_of_threads(void)
@@ -66,6 +85,7 @@ int fake_cuda_uses_of_threads(void)
 
 static void use_stream(cudaStream_t stream)
 {
+    fake_cuda_enqueue();
     atomic_fetch_add(&uses_of_threads, stream == cudaStreamPerThread);
 }
 
@@ -132,6 +152,7 @@ static bool spoils_graph(void)
 /* What a GPU's memory holds at first is anything but zeros. */
 static cudaError_t allocate(void **memory, size_t bytes)
 {
+    fake_cuda_enqueue();
     if (spoils_graph()) {
         return cudaErrorStreamCaptureUnsupported;
     }
@@ -185,7 +206,8 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, c
 {
     bool host = memory == atomic_load(&hosts_memory);
     *attributes = (struct cudaPointerAttributes){
-        .type = host ? cudaMemoryTypeUnregistered : cudaMemoryTypeDevice, .device = current};
+        .type = host ? cudaMemoryTypeUnregistered : cudaMemoryTypeDevice,
+        .device = atomic_load(&wanted) >= 0 ? atomic_load(&wanted) : current};
     return cudaSuccess;
 }
 
@@ -263,6 +285,7 @@ static atomic_uint timed_events;
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
     struct event *made = calloc(1, sizeof *made);
+    fake_cuda_enqueue();
     bool timed = flags == cudaEventDefault;
     made->begins = timed && atomic_fetch_add(&timed_events, 1) % 2 == 0;
     *event = (cudaEvent_t)(void *)made;

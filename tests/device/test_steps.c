@@ -2,6 +2,7 @@
  * test_steps.c: steps whose gradients lie on a (fake) GPU: they give what the host gives, and lose
  * nothing. */
 #include <criterion/criterion.h>
+#include <cuda_runtime_api.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -446,6 +447,67 @@ Test(device_steps, use_no_other_gpu)
     cr_expect_eq(ask_nccl("fake_nccl_strays"), 0, "%d of NCCL's calls found another GPU",
                  ask_nccl("fake_nccl_strays"));
     expect_line(WW_LOG_WARN, "staged through the host's memory");
+}
+
+static void check_gpu(void)
+{
+    int device = -1;
+    cudaGetDevice(&device);
+    check(device == 0, "GPU %d is current", device);
+}
+
+static void train_elsewhere(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 2);
+    float values[100] = {0};
+    float residual[100] = {0};
+    config.probe = WW_PROBE_OFF;
+    config.progress = *(const enum ww_progress *)shared;
+    trainer_begin_with(&trainer, world, &config, use_gpu_1);
+    check_gpu();
+    for (int step = 0; step < STEPS; step++) {
+        trainer_step(&trainer);
+        check_gpu();
+    }
+    trainer_discard(&trainer);
+    check_status(ww_step_codec(trainer.context, "topk:0.2"), WW_OK);
+    trainer_step(&trainer);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    check_status(ww_step_loss_scale(trainer.context, 8), WW_OK);
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        check_gpu();
+    }
+    check_status(ww_tensor_wait(trainer.tensors[0]), WW_OK);
+    check_status(ww_step_end(trainer.context, NULL), WW_OK);
+    check_status(
+        ww_cuda_all_reduce_coded(trainer.context, values, values, 100, WW_SUM, "int8", residual),
+        WW_OK);
+    check_gpu();
+    check_status(ww_cuda_all_reduce(trainer.context, values, values, 100, WW_F32, WW_MEAN), WW_OK);
+    check_status(ww_cuda_synchronize(trainer.context), WW_OK);
+    check_gpu();
+    trainer_end(&trainer);
+    check_gpu();
+}
+
+/* Threads whose own GPU is another one: it is the context's inside of calls, and theirs again. */
+Test(device_steps, of_another_gpu_than_the_threads)
+{
+    fake_cuda_wants(1);
+    tell_nccl_of_gpus();
+    for (int i = 0; i < 4; i++) {
+        enum ww_progress progress = i % 2 == 0 ? WW_PROGRESS_INLINE : WW_PROGRESS_THREAD;
+        setenv("WIREWISE_NCCL", i < 2 ? FAKE_NCCL : "none", 1);
+        world_run(4, train_elsewhere, &progress);
+    }
+    fake_cuda_wants(-1);
+    cr_expect_eq(fake_cuda_strays(), 0, "%d times work was for GPU 0", fake_cuda_strays());
+    cr_expect_eq(ask_nccl("fake_nccl_strays"), 0);
+    for (int i = 0; i < 2; i++) {
+        expect_line(WW_LOG_WARN, "staged through the host's memory");
+    }
 }
 
 static void train_beside_graphs(const struct ww_world *world, void *shared)
