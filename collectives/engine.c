@@ -753,6 +753,16 @@ uint64_t engine_told(const struct engine *engine, int *ranks)
     return sees ? board_told(engine->board, ranks) : engine->told;
 }
 
+bool engine_has_news(const struct engine *engine)
+{
+    return gate_has_news(engine->gate);
+}
+
+enum ww_status engine_tell_news(const struct engine *engine)
+{
+    return gate_tell_news(engine->gate);
+}
+
 void engine_call_roll(struct engine *engine)
 {
     if (engine->status == WW_OK) {

@@ -187,6 +187,11 @@ uint64_t engine_moves(const struct engine *engine);
 void engine_call_roll(struct engine *engine);
 int engine_unanswered(const struct engine *engine, int *ranks, int most);
 
+/* Whether a peer gave up, as far as it was heard, and why, told as a failure: WW_OK = none did.
+ * What is done here may not be done elsewhere, on a GPU: whoever waits there asks. */
+bool engine_has_news(const struct engine *engine);
+enum ww_status engine_tell_news(const struct engine *engine);
+
 /* This rank starts nothing more here: peers that would go on without it fail with WW_MISMATCH and
  * this sentence, those that do not are left alone. Once; the engine is good for engine_destroy
  * then. */

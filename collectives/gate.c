@@ -621,6 +621,11 @@ bool gate_has_news(const struct gate *gate)
     return gate->news != NULL;
 }
 
+enum ww_status gate_tell_news(const struct gate *gate)
+{
+    return gate->news == NULL ? WW_OK : tell_news(gate);
+}
+
 static bool may_pass(struct gate *gate)
 {
     return gate->passed < gate->limit && all_announced(gate) && outgoing_free(gate, &gate->verdict);

@@ -79,6 +79,9 @@ enum ww_status gate_advance(struct gate *gate, uint64_t done, uint64_t *passed);
 /* A peer gave up: what it had done may still be done here, nothing else passes. */
 bool gate_has_news(const struct gate *gate);
 
+/* Why it did, told as a failure, although what it had done may still be done; WW_OK = none did. */
+enum ww_status gate_tell_news(const struct gate *gate);
+
 /* Takes in what peers said, now, whatever gate_advance would do. WW_OK, or the failure: bad news
  * whatever is done. */
 enum ww_status gate_hear(struct gate *gate);

@@ -409,15 +409,25 @@ static bool has_memory(struct ww_context *context, struct bucket *bucket)
     return bucket->memory != NULL || bucket->memory_bytes == 0;
 }
 
-enum ww_status bucket_gather(struct ww_context *context, struct bucket *bucket)
+enum ww_status bucket_reserve(struct ww_context *context, struct bucket *bucket)
 {
-    struct pieces *pieces = &context->pieces;
-    size_t element_bytes = ww_type_bytes(bucket->type);
     bool staged = context->device != NULL && context->device->staged;
     bucket->values = staged ? NULL : common_memory(bucket);
     if (bucket->values == NULL && !has_memory(context, bucket)) {
         return log_failure(WW_NO_MEMORY, "no memory for a bucket of %zu bytes (\"%s\" ...)",
                            bucket->memory_bytes, bucket->tensors[0]->name);
+    }
+    return WW_OK;
+}
+
+enum ww_status bucket_gather(struct ww_context *context, struct bucket *bucket)
+{
+    struct pieces *pieces = &context->pieces;
+    size_t element_bytes = ww_type_bytes(bucket->type);
+    bool staged = context->device != NULL && context->device->staged;
+    enum ww_status status = bucket_reserve(context, bucket);
+    if (status != WW_OK) {
+        return status;
     }
     bucket->apart = bucket->values == NULL && bucket->memory != NULL;
     if (!bucket->apart || staged) { /* its values were staged when they were ready */

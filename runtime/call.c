@@ -289,14 +289,30 @@ static uint64_t take_in_residual(struct ww_context *context, const struct call *
     return clock_now_ns() - since_ns;
 }
 
+/* Buckets of a GPU leave in an order of their own, in which a call has no place: ranks that came to
+ * different ones would mix up their data. */
+static enum ww_status refuse_amid_step(const struct ww_context *context, const struct call *call)
+{
+    return atomic_load(&context->step.open)
+               ? log_failure(WW_BAD_STATE,
+                             "%s was called inside of a step, whose buckets are on their way in an "
+                             "order of their own: end it before",
+                             call->name)
+               : WW_OK;
+}
+
 /* Runs a checked call; the lane is this thread's. *other_ns grows by what is no part of its codec.
  */
 static enum ww_status run(struct ww_context *context, const struct call *call, uint64_t *other_ns)
 {
     struct engine *engine = context->calls.engine;
     const struct run_request *request = &context->latest_call.request;
+    struct device_call on_device = {request, call->residual, call->takes_in};
     uint64_t number;
     enum ww_status status = prepare(context, call);
+    if (status == WW_OK && call->on_device) {
+        status = context->device->ops->reserve_call(context->device, &on_device);
+    }
     if (status != WW_OK) {
         return status;
     }
@@ -311,8 +327,10 @@ static enum ww_status run(struct ww_context *context, const struct call *call, u
         status = finish(context, engine, request->with_announcement);
     }
     if (status == WW_OK && call->on_device) {
-        struct device_call agreed = {request, call->residual, call->takes_in};
-        status = context->device->ops->run_call(context->device, &agreed);
+        status = refuse_amid_step(context, call);
+    }
+    if (status == WW_OK && call->on_device) {
+        status = context->device->ops->run_call(context->device, &on_device);
     }
     context->calls_made += status == WW_OK && call->label == 0;
     if (status == WW_OK && engine_is_tuned(request)) {
@@ -662,11 +680,8 @@ static enum ww_status check_device(struct ww_context *context, const struct call
     if (context->device == NULL) {
         status = log_failure(WW_BAD_STATE, "%s: the context has no GPU: call ww_cuda_attach",
                              call->name);
-    } else if (atomic_load(&context->step.open)) {
-        status = log_failure(WW_BAD_STATE,
-                             "%s was called inside of a step, whose buckets are on their way in an "
-                             "order of their own: end it before",
-                             call->name);
+    } else {
+        status = refuse_amid_step(context, call);
     }
     return status == WW_OK ? WW_OK : context_fail(context, status);
 }

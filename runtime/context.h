@@ -278,6 +278,7 @@ enum ww_status buckets_agree(struct ww_context *context);
 enum ww_status buckets_create(struct ww_context *context);
 void buckets_destroy(struct ww_context *context);
 void buckets_reset(struct ww_context *context);
+enum ww_status bucket_reserve(struct ww_context *context, struct bucket *bucket);
 enum ww_status bucket_gather(struct ww_context *context, struct bucket *bucket);
 void bucket_scatter(struct ww_context *context, struct bucket *bucket);
 

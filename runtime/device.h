@@ -28,7 +28,8 @@ struct device_ops {
     enum ww_status (*add_bucket)(struct device *device, struct bucket *bucket);
     void (*remove_bucket)(struct device *device, struct bucket *bucket);
 
-    /* Its tensors were all handed over: marks the place in the program's stream. */
+    /* Its tensors were all handed over: marks the place in the program's stream, and reserves what
+     * it needs. */
     enum ww_status (*note_ready)(struct device *device, struct bucket *bucket);
 
     /* Whether it may leave: WW_PENDING = its values are still on their way. */
@@ -43,6 +44,8 @@ struct device_ops {
     /* The step has ended: what the GPU finished meanwhile goes into the report. */
     enum ww_status (*end_step)(struct device *device, struct ww_report *report);
 
+    /* Memory for a call, before the ranks agree on it; then the call. */
+    enum ww_status (*reserve_call)(struct device *device, const struct device_call *call);
     enum ww_status (*run_call)(struct device *device, const struct device_call *call);
 
     /* Whoever waits for others calls it now and then: one of them may be held by NCCL. */

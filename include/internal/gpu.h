@@ -33,6 +33,9 @@ void gpu_free_pinned(void *memory);
 /* Which GPU memory belongs to, -1 = none's: it is the host's, or unknown. */
 int gpu_owner(const void *memory);
 
+/* What all threads may use for a stream: cudaStreamPerThread is another one in each, and the
+ * default stream, which waits for those of all threads as they wait for it, takes its place. */
+void *gpu_stream_of_all(void *stream);
 enum ww_status gpu_stream_create(void **stream); /* urgent; does not wait for the default stream */
 void gpu_stream_destroy(void *stream);
 
@@ -53,13 +56,18 @@ enum ww_status gpu_stream_look(void *stream);
 enum ww_status gpu_stream_finish(void *stream); /* the caller waits */
 bool gpu_stream_captures(void *stream);         /* it is being made into a graph */
 
-/* From now on this thread's calls are none that forbid or break the graphs that others make. */
-void gpu_spare_captures(void);
+/* From now on this thread's calls are none that forbid or break the graphs that others make, until
+ * the mode that was before, which this returns, is set again. */
+int gpu_spare_captures(void);
+void gpu_mind_captures(int mode);
 
 /* Between two timed events that are done. */
 double gpu_seconds(void *from, void *to);
 
 /* A status for what a launcher of kernels returned: 0 = WW_OK, else it is logged. */
 enum ww_status gpu_status(int error, const char *what);
+
+/* The same error in words, where it is no failure: it is forgotten then. */
+const char *gpu_excuse(int error);
 
 #endif

@@ -34,9 +34,10 @@ enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl);
  * to close; those that do not in time are warned of. */
 void nccl_close(struct nccl *nccl);
 
-/* Ends whatever is under way on the GPU, so that streams go on; results are undefined. Any thread,
- * any time. */
-void nccl_abort(struct nccl *nccl);
+/* Ends whatever is under way on the GPU, so that streams go on; results are undefined. Two that
+ * share a stream are aborted together, as the end of each waits for what lies before it there; NULL
+ * is none. Any thread, any time. */
+void nccl_abort(struct nccl *nccl, struct nccl *other);
 
 /* WW_OK, or the failure that it found out by itself. Never blocks. */
 enum ww_status nccl_look(struct nccl *nccl);

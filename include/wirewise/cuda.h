@@ -13,9 +13,10 @@
  *
  * Messages travel by NCCL, which is loaded when it is needed (the config's `nccl`); plain sums of
  * fp32, fp64 and integers by NCCL's own collectives, all else, encoded buckets and 16-bit types
- * among them, by this library's plans and kernels. Where NCCL cannot be had on every rank,
- * gradients are staged through the host's memory and travel as those of hosts do; rank 0 says so in
- * a warning, and results then are there once ww_tensor_wait or ww_step_end returns.
+ * among them, by this library's plans and kernels. Where NCCL cannot be had on every rank, or a GPU
+ * is too old for these kernels, gradients are staged through the host's memory and travel as those
+ * of hosts do; rank 0 says so in a warning, and results then are there once ww_tensor_wait or
+ * ww_step_end returns.
  *
  * Not on GPUs: staleness, momentum, clip_norm and shadows (refused with a sentence). Top-k sends
  * the same number of every 65536 values (topk:D is topk:D:fixed), since a stream cannot wait for
@@ -37,7 +38,7 @@ struct CUstream_st; /* a cudaStream_t points to one */
  * ww_context_create and ww_tensors_commit; the world's all_gather is called.
  * device   as CUDA counts them in this process; several ranks on one GPU are NCCL's to refuse
  * stream   of that GPU: what the program enqueues before and behind calls of this context; must
- *          outlive it. NULL = the default stream
+ *          outlive it. NULL = the default stream, which stands for cudaStreamPerThread, too
  * Thread   any; no call leaves another GPU current than it found.
  * Returns  WW_OK; WW_BAD_ARGUMENT; WW_BAD_STATE (committed, or attached already); WW_UNSUPPORTED
  *          (no GPU, no driver, settings that GPUs do not know); WW_PEER_FAILED (another rank could

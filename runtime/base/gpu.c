@@ -17,6 +17,12 @@ enum ww_status gpu_status(int error, const char *what)
                        cudaGetErrorName((cudaError_t)error));
 }
 
+const char *gpu_excuse(int error)
+{
+    cudaGetLastError();
+    return cudaGetErrorString((cudaError_t)error);
+}
+
 static enum ww_status memory_status(cudaError_t error, const char *what, size_t bytes)
 {
     if (error == cudaErrorMemoryAllocation) {
@@ -98,6 +104,11 @@ int gpu_owner(const void *memory)
     bool device = attributes.type == cudaMemoryTypeDevice ||
                   attributes.type == cudaMemoryTypeManaged;
     return device ? attributes.device : -1;
+}
+
+void *gpu_stream_of_all(void *stream)
+{
+    return stream == (void *)cudaStreamPerThread ? NULL : stream;
 }
 
 enum ww_status gpu_stream_create(void **stream)
@@ -187,10 +198,17 @@ bool gpu_stream_captures(void *stream)
     return error != cudaSuccess || status != cudaStreamCaptureStatusNone;
 }
 
-void gpu_spare_captures(void)
+int gpu_spare_captures(void)
 {
     enum cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
     cudaThreadExchangeStreamCaptureMode(&mode);
+    return (int)mode;
+}
+
+void gpu_mind_captures(int mode)
+{
+    enum cudaStreamCaptureMode before = (enum cudaStreamCaptureMode)mode;
+    cudaThreadExchangeStreamCaptureMode(&before);
 }
 
 double gpu_seconds(void *from, void *to)

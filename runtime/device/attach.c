@@ -13,10 +13,10 @@
 #define AUTOMATIC "auto"
 #define NOWHERE "none"
 
-int end_enter(const struct device_end *end)
+struct visit end_enter(const struct device_end *end)
 {
-    int before = gpu_current();
-    if (before != end->gpu) {
+    struct visit before = {gpu_current(), gpu_spare_captures()};
+    if (before.gpu != end->gpu) {
         gpu_use(end->gpu);
     }
     return before;
@@ -24,11 +24,12 @@ int end_enter(const struct device_end *end)
 
 /* The runtime's own thread stays: its GPU 0 was nobody's choice, and to use that would make a
  * context on it, hundreds of MiB for each rank of the host. */
-void end_leave(const struct device_end *end, int before)
+void end_leave(const struct device_end *end, struct visit before)
 {
-    if (before >= 0 && before != end->gpu && !progress_is_own(end->base.context->thread)) {
-        gpu_use(before);
+    if (before.gpu >= 0 && before.gpu != end->gpu && !progress_is_own(end->base.context->thread)) {
+        gpu_use(before.gpu);
     }
+    gpu_mind_captures(before.captures);
 }
 
 /* ---- Making ----------------------------------------------------------------------------- */
@@ -77,18 +78,26 @@ static enum ww_status make_plans(struct device_end *end)
     return status;
 }
 
-/* What notes are before a run. */
+/* What notes are before a run. Half of it is copied by a kernel: GPUs older than those that the
+ * library was built for, and drivers that cannot translate for newer ones, refuse the first. */
 static enum ww_status make_blank(struct device_end *end)
 {
     struct cuda_notes blank = {.wild_rank = INT32_MAX};
+    size_t bytes = sizeof blank;
     void *memory = NULL;
-    enum ww_status status = gpu_alloc(2 * sizeof blank, &memory);
+    enum ww_status status = gpu_alloc(2 * bytes, &memory);
     end->blank = memory;
     end->unread = end->blank + 1;
-    for (int i = 0; status == WW_OK && i < 2; i++) {
-        status = gpu_copy(end->blank + i, &blank, sizeof blank, end->stream);
+    if (status == WW_OK) {
+        status = gpu_copy(end->blank, &blank, bytes, end->stream);
     }
-    return status == WW_OK ? gpu_stream_finish(end->stream) : status;
+    if (status == WW_OK) {
+        void *into = end->unread;
+        const void *from = end->blank;
+        end->launched = cuda_copy_pieces(&into, &from, &bytes, 1, end->stream);
+        status = gpu_stream_finish(end->stream);
+    }
+    return status;
 }
 
 static enum ww_status make_streams(struct device_end *end)
@@ -158,13 +167,25 @@ static enum ww_status check_gpu(int gpu)
 
 /* What each rank says before NCCL connects them. */
 struct candidacy {
-    int32_t nccl; /* its version, 0 = it has none */
+    int32_t nccl;    /* its version, 0 = it has none */
+    int32_t kernels; /* this library's run on its GPU */
     char why[WORDS_BYTES];
 };
+
+static void look_for_kernels(const struct device_end *end, struct candidacy *own)
+{
+    own->kernels = end->launched == 0;
+    if (end->launched != 0) {
+        snprintf(own->why, sizeof own->why, "%s", gpu_excuse(end->launched));
+    }
+}
 
 static void look_for_nccl(const struct ww_context *context, struct candidacy *own)
 {
     const char *wish = context->settings.values.nccl;
+    if (!own->kernels) {
+        return; /* it would not help */
+    }
     bool usual = wish == NULL || wish[0] == '\0' || strcmp(wish, AUTOMATIC) == 0;
     if (!usual && strcmp(wish, NOWHERE) == 0) {
         snprintf(own->why, sizeof own->why, "nccl=none was asked for");
@@ -196,6 +217,20 @@ static void describe(struct device_end *end, const struct candidacy *own)
              end->nccl != NULL ? version : way, name);
 }
 
+static void warn_of_staging(const struct ww_context *context, const struct candidacy *all, int rank)
+{
+    const char *host = context->topology.host_name[context->topology.host_of[rank]];
+    if (all[rank].kernels) {
+        log_warn("gradients on GPUs are staged through the host's memory, because rank %d (%s) has "
+                 "no NCCL: %s; WIREWISE_NCCL names the library",
+                 rank, host, all[rank].why);
+    } else {
+        log_warn("gradients on GPUs are staged through the host's memory, because the GPU of rank "
+                 "%d (%s) does not run this library's kernels: %s",
+                 rank, host, all[rank].why);
+    }
+}
+
 static enum ww_status connect_ranks(struct device_end *end, const struct candidacy *own,
                                     struct candidacy *all)
 {
@@ -208,10 +243,7 @@ static enum ww_status connect_ranks(struct device_end *end, const struct candida
     end->base.staged = without >= 0;
     if (without >= 0) {
         if (context->world.rank == 0) {
-            log_warn("gradients on GPUs are staged through the host's memory, because rank %d (%s) "
-                     "has no NCCL: %s; WIREWISE_NCCL names the library",
-                     without, context->topology.host_name[context->topology.host_of[without]],
-                     all[without].why);
+            warn_of_staging(context, all, without);
         }
         return WW_OK;
     }
@@ -232,6 +264,11 @@ static enum ww_status join(struct device_end *end)
                                         : log_failure(WW_NO_MEMORY, "no memory to compare %d GPUs",
                                                       context->world.size);
     status = context_agree(context, status);
+    look_for_kernels(end, &own);
+    if (status == WW_OK && context->world.size == 1 && !own.kernels) {
+        end->base.staged = true;
+        warn_of_staging(context, &own, 0);
+    }
     if (status == WW_OK && context->world.size > 1) {
         look_for_nccl(context, &own);
         status = context_agree(context, connect_ranks(end, &own, all));
@@ -251,12 +288,7 @@ static enum ww_status join(struct device_end *end)
 static void abort_all(struct device *device)
 {
     struct device_end *end = end_of(device);
-    if (end->nccl != NULL) {
-        nccl_abort(end->nccl);
-    }
-    if (end->inner != NULL) {
-        nccl_abort(end->inner);
-    }
+    nccl_abort(end->nccl, end->inner);
 }
 
 static void rest(struct device *device)
@@ -269,7 +301,7 @@ static void rest(struct device *device)
 static void destroy(struct device *device, bool failed)
 {
     struct device_end *end = end_of(device);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     rest(device);
     if (failed) {
         abort_all(device);
@@ -309,6 +341,7 @@ static const struct device_ops ops = {.plan = end_plan,
                                       .run_bucket = end_run_bucket,
                                       .await_bucket = end_await_bucket,
                                       .end_step = end_end_step,
+                                      .reserve_call = end_reserve_call,
                                       .run_call = end_run_call,
                                       .release = end_release,
                                       .settle = end_settle,
@@ -333,7 +366,7 @@ static struct device_end *end_new(struct ww_context *context, int gpu, void *str
     if (end != NULL) {
         end->base = (struct device){.ops = &ops, .context = context};
         end->gpu = gpu;
-        end->program = stream;
+        end->program = gpu_stream_of_all(stream); /* the watch looks at it, too */
         pthread_mutex_init(&end->lock, NULL);
     }
     return end;
@@ -403,11 +436,12 @@ enum ww_status ww_cuda_attach(struct ww_context *context, int device, struct CUs
     if (status != WW_OK) {
         return status;
     }
-    int before = gpu_current();
+    struct visit before = {gpu_current(), gpu_spare_captures()};
     status = attach(context, device, stream);
-    if (before >= 0) {
-        gpu_use(before);
+    if (before.gpu >= 0) {
+        gpu_use(before.gpu);
     }
+    gpu_mind_captures(before.captures);
     return status == WW_OK ? WW_OK : context_break_alike(context, status);
 }
 

@@ -48,7 +48,7 @@ enum ww_status end_add_bucket(struct device *device, struct bucket *bucket)
     if (bucket->on_device == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for a bucket on a GPU");
     }
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = fill(end, bucket, bucket->on_device);
     end_leave(end, before);
     return status;
@@ -61,7 +61,7 @@ void end_remove_bucket(struct device *device, struct bucket *bucket)
     if (kept == NULL) {
         return;
     }
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     for (int i = 0; i < MARKED_STEPS; i++) {
         mark_finish(&kept->marks[i]);
     }
@@ -104,25 +104,6 @@ static enum ww_status stage(struct device_end *end, struct bucket *bucket)
     return status == WW_OK ? gpu_record(kept->ready, end->stream) : status;
 }
 
-enum ww_status end_note_ready(struct device *device, struct bucket *bucket)
-{
-    struct device_end *end = end_of(device);
-    int before = end_enter(end);
-    enum ww_status status = gpu_record(bucket->on_device->ready, end->program);
-    if (status == WW_OK && device->staged) {
-        status = stage(end, bucket);
-    }
-    end_leave(end, before);
-    return status;
-}
-
-enum ww_status end_look_ready(struct device *device, struct bucket *bucket)
-{
-    return device->staged ? gpu_event_look(bucket->on_device->ready) : WW_OK;
-}
-
-/* ---- Running ---------------------------------------------------------------------------- */
-
 static enum ww_status reserve_notes(struct device_bucket *kept)
 {
     size_t bytes = MARKED_STEPS * sizeof *kept->notes;
@@ -144,6 +125,44 @@ static enum ww_status reserve_notes(struct device_bucket *kept)
     return WW_OK;
 }
 
+/* Memory that a bucket needs is there before the ranks agree on it: afterwards the others wait for
+ * this one inside of NCCL. */
+static enum ww_status reserve(struct device *device, struct bucket *bucket)
+{
+    bool coded = bucket->request.coding.spec.kind != CODEC_NONE;
+    enum ww_status status = device->staged ? WW_OK : bucket_reserve(device->context, bucket);
+    return status == WW_OK && coded && !device->staged ? reserve_notes(bucket->on_device) : status;
+}
+
+enum ww_status end_note_ready(struct device *device, struct bucket *bucket)
+{
+    struct device_end *end = end_of(device);
+    struct visit before = end_enter(end);
+    enum ww_status status = reserve(device, bucket);
+    if (status == WW_OK) {
+        status = gpu_record(bucket->on_device->ready, end->program);
+    }
+    if (status == WW_OK && device->staged) {
+        status = stage(end, bucket);
+    }
+    end_leave(end, before);
+    return status;
+}
+
+enum ww_status end_look_ready(struct device *device, struct bucket *bucket)
+{
+    struct device_end *end = end_of(device);
+    if (!device->staged) {
+        return WW_OK;
+    }
+    struct visit before = end_enter(end);
+    enum ww_status status = gpu_event_look(bucket->on_device->ready);
+    end_leave(end, before);
+    return status;
+}
+
+/* ---- Running ---------------------------------------------------------------------------- */
+
 /* Elements that this rank encodes in a run of the plan. */
 static size_t count_encoded(const struct run_request *request)
 {
@@ -163,9 +182,9 @@ static enum ww_status run(struct device_end *end, struct bucket *bucket,
     size_t slot = request->step % MARKED_STEPS;
     bool coded = request->coding.spec.kind != CODEC_NONE;
     struct cuda_notes *notes = NULL;
-    enum ww_status status = coded ? reserve_notes(kept) : WW_OK;
+    enum ww_status status = WW_OK;
     kept->encoded[slot] = coded ? count_encoded(request) : 0;
-    if (status == WW_OK && coded) {
+    if (coded) {
         notes = &kept->notes[slot];
         status = gpu_copy(notes, end->blank, sizeof *notes, end->stream);
     }
@@ -211,7 +230,7 @@ enum ww_status end_run_bucket(struct device *device, struct bucket *bucket)
     struct device_end *end = end_of(device);
     uint64_t step = device->context->step.number;
     struct mark *mark = mark_of(bucket->on_device, step);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     mark->step = 0;                                 /* the watch leaves it alone */
     atomic_store(&end->entered_ns, clock_now_ns()); /* memory of a first step may be waited for */
     enum ww_status status = enqueue(end, bucket, mark);
@@ -226,7 +245,7 @@ enum ww_status end_await_bucket(struct device *device, struct bucket *bucket)
 {
     struct device_end *end = end_of(device);
     struct mark *mark = mark_of(bucket->on_device, device->context->step.number);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = device->staged ? gpu_record(mark->end, end->stream) : WW_OK;
     if (status == WW_OK) {
         status = gpu_stream_await(end->program, mark->end);
@@ -284,6 +303,21 @@ static enum ww_status check_damage(struct device_end *end, uint64_t step)
     return WW_OK;
 }
 
+enum ww_status end_check_steps(struct device_end *end)
+{
+    const struct ww_context *context = end->base.context;
+    enum ww_status status = WW_OK;
+    if (!atomic_load(&context->committed) || atomic_load(&context->step.open)) {
+        return WW_OK; /* a step's end looks itself */
+    }
+    uint64_t now = context->step.number;
+    for (uint64_t back = 0; status == WW_OK && back < MARKED_STEPS && now > end->told_step + back;
+         back++) {
+        status = check_damage(end, now - back);
+    }
+    return status;
+}
+
 /* Of the latest step that the GPU has finished and that was not told of yet. */
 enum ww_status end_end_step(struct device *device, struct ww_report *report)
 {
@@ -294,7 +328,7 @@ enum ww_status end_end_step(struct device *device, struct ww_report *report)
         report->timed_step = now;
         return WW_OK;
     }
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = WW_OK;
     uint64_t found = 0;
     for (uint64_t back = 0; found == 0 && back < MARKED_STEPS && now - back > end->told_step;

@@ -45,11 +45,9 @@ static enum ww_status run_coded(struct device_end *end, struct run_request *requ
 {
     size_t bytes = request->count * sizeof *residual;
     enum ww_status status = WW_OK;
-    if (residual != NULL) {
-        status = reserve_next(end, request->count);
-        if (status == WW_OK) { /* places that this rank does not encode keep what they have */
-            status = gpu_copy(end->next, residual, bytes, end->program);
-        }
+    atomic_store(&end->calls_coded, true);
+    if (residual != NULL) { /* places that this rank does not encode keep what they have */
+        status = gpu_copy(end->next, residual, bytes, end->program);
         request->coding.residual = residual;
         request->coding.next = end->next;
     }
@@ -77,13 +75,44 @@ static enum ww_status enqueue(struct device_end *end, const struct device_call *
     return status;
 }
 
+enum ww_status end_reserve_call(struct device *device, const struct device_call *call)
+{
+    struct device_end *end = end_of(device);
+    if (call->residual == NULL || call->request->coding.spec.kind == CODEC_NONE) {
+        return WW_OK;
+    }
+    struct visit before = end_enter(end);
+    enum ww_status status = reserve_next(end, call->request->count);
+    end_leave(end, before);
+    return status;
+}
+
 enum ww_status end_run_call(struct device *device, const struct device_call *call)
 {
     struct device_end *end = end_of(device);
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = enqueue(end, call);
     atomic_fetch_add(&end->calls_made, 1);
     end_leave(end, before);
+    return status;
+}
+
+enum ww_status end_check_calls(struct device_end *end)
+{
+    struct cuda_notes told = {.damaged = 0};
+    if (!atomic_exchange(&end->calls_coded, false)) {
+        return WW_OK;
+    }
+    enum ww_status status = gpu_copy(&told, end->unread, sizeof told, end->program);
+    if (status == WW_OK) {
+        status = gpu_stream_finish(end->program);
+    }
+    if (status == WW_OK && told.damaged > 0) {
+        status = log_failure(WW_TRANSPORT_FAILED,
+                             "%u frames of single calls were damaged: do all ranks load the same "
+                             "libwirewise, and is the network's memory sound?",
+                             told.damaged);
+    }
     return status;
 }
 
@@ -167,7 +196,7 @@ static enum ww_status run_through_host(struct device_end *end, const struct call
     staged.input_bytes *= asked->collective == COLLECTIVE_REDUCE_SCATTER ? size : 1;
     staged.output_bytes *= asked->collective == COLLECTIVE_ALL_GATHER ? size : 1;
     staged.residual_bytes = asked->residual != NULL ? bytes : 0;
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = reserve_staging(
         end, padded(staged.input_bytes) + padded(staged.output_bytes) + staged.residual_bytes);
     if (status == WW_OK) {

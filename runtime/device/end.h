@@ -64,6 +64,7 @@ struct device_end {
     pthread_mutex_t lock;           /* of plans and of what enqueues */
     _Atomic uint64_t entered_ns;    /* when somebody began to enqueue; 0 = nobody is at it */
     atomic_bool overdue;            /* ... and was given up */
+    _Atomic uint64_t news_ns;       /* when the watch learned that a peer gave up; 0 = none did */
     struct topology topology;       /* the context's, without memory that ranks see in each other */
     struct selector *selector;
     struct shelf *shelf;
@@ -71,16 +72,18 @@ struct device_end {
     struct counted counted;
     struct device_traffic steps;
     struct device_traffic calls;
-    uint64_t told_step;        /* the latest one whose times were told */
-    struct cuda_notes *blank;  /* on the GPU: what notes are before a run, ... */
-    struct cuda_notes *unread; /* ... and those that nobody asks for */
+    _Atomic uint64_t told_step; /* the latest one whose times were told */
+    int launched;               /* what the first kernel gave: 0, or why none runs here */
+    struct cuda_notes *blank;   /* on the GPU: what notes are before a run, ... */
+    struct cuda_notes *unread; /* ... and those of calls, which are read when they are waited for */
 
     /* Single calls. An event costs as much as all else that is done for one, so the watch marks the
      * place of the latest one when it comes by. */
     struct mark call;
     _Atomic uint64_t calls_made;
-    const void *latest[3]; /* input, output and residual that were looked at last */
-    float *next;           /* [next_count] of residuals */
+    atomic_bool calls_coded; /* some, since their notes were read */
+    const void *latest[3];   /* input, output and residual that were looked at last */
+    float *next;             /* [next_count] of residuals */
     size_t next_count;
     atomic_bool stages; /* a call uses what follows */
     void *staging;      /* [staging_bytes] pinned, where calls are staged */
@@ -94,9 +97,14 @@ static inline struct device_end *end_of(struct device *device)
     return (struct device_end *)device; /* its first member */
 }
 
-/* The GPU is current between the two; returns which one was. */
-int end_enter(const struct device_end *end);
-void end_leave(const struct device_end *end, int before);
+/* Between the two the GPU is current, and graphs that other threads make are not disturbed; what
+ * the thread had before. */
+struct visit {
+    int gpu;
+    int captures;
+};
+struct visit end_enter(const struct device_end *end);
+void end_leave(const struct device_end *end, struct visit before);
 
 enum ww_status mark_create(struct mark *mark);
 void mark_finish(struct mark *mark);
@@ -130,6 +138,7 @@ enum ww_status end_look_ready(struct device *device, struct bucket *bucket);
 enum ww_status end_run_bucket(struct device *device, struct bucket *bucket);
 enum ww_status end_await_bucket(struct device *device, struct bucket *bucket);
 enum ww_status end_end_step(struct device *device, struct ww_report *report);
+enum ww_status end_reserve_call(struct device *device, const struct device_call *call);
 enum ww_status end_run_call(struct device *device, const struct device_call *call);
 
 /* vectors.c: of the GPU. Where gradients are staged only the copier is used: their residuals are
@@ -141,6 +150,11 @@ struct copier end_copier(struct device_end *end);
  * program waits for the GPU. WW_OK, WW_NO_MEMORY. wake: something was enqueued. */
 enum ww_status watcher_start(struct device_end *end);
 void watcher_stop(struct watcher *watcher); /* NULL is fine */
+
+/* call.c and bucket.c: whether frames came damaged that the program's stream has come past, and
+ * that nobody was told of. */
+enum ww_status end_check_calls(struct device_end *end);
+enum ww_status end_check_steps(struct device_end *end);
 
 /* Waits for the program's stream. */
 enum ww_status end_settle(struct device *device);

@@ -103,6 +103,10 @@ static enum ww_status run_planned(struct device_end *end, const struct run_reque
 
 static enum ww_status tell_overdue(const struct device_end *end)
 {
+    if (atomic_load(&end->news_ns) != 0) {
+        return log_failure(WW_PEER_FAILED, "NCCL waits for a rank to connect that gave up, for a "
+                                           "reason of its own");
+    }
     return log_failure(WW_TIMED_OUT,
                        "NCCL did not take a collective that all ranks agreed on within %.3g s "
                        "(timeout_s): it waits for a rank to connect, which does not answer",
@@ -151,7 +155,7 @@ enum ww_status end_plan(struct device *device, const struct wish *wish, size_t c
     request->window = 1;
     request->segment_bytes = config->segment_bytes > 0 ? config->segment_bytes : SEGMENT_BYTES;
     if (status == WW_OK && end->nccl != NULL && !is_native(end, request)) {
-        int before = end_enter(end);
+        struct visit before = end_enter(end);
         status = is_nested(end, request) ? nested_reserve(end, request)
                                          : enqueue_reserve(end->enqueuer, request);
         end_leave(end, before);

@@ -15,7 +15,7 @@ static void *reserve(void *self, size_t bytes)
 {
     struct device_end *end = self;
     void *memory = NULL;
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = gpu_alloc(bytes, &memory);
     end_leave(end, before);
     return status == WW_OK ? memory : NULL;
@@ -25,7 +25,7 @@ static void release(void *self, void *memory, size_t bytes)
 {
     struct device_end *end = self;
     (void)bytes;
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     gpu_free(memory);
     end_leave(end, before);
 }
@@ -33,7 +33,7 @@ static void release(void *self, void *memory, size_t bytes)
 static void zero(void *self, void *values, size_t bytes)
 {
     struct device_end *end = self;
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     note(end, gpu_zero(values, bytes, end->stream));
     end_leave(end, before);
 }
@@ -55,7 +55,7 @@ static void scale(void *self, enum ww_type type, void *values, size_t count, dou
 static enum ww_status move(void *self, void *into, const void *from, size_t bytes)
 {
     struct device_end *end = self;
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = gpu_copy(into, from, bytes, end->stream);
     if (status == WW_OK) {
         status = gpu_stream_finish(end->stream);
@@ -76,7 +76,7 @@ static void copy(void *self, const struct pieces *pieces)
 static void copy_over(void *self, const struct pieces *pieces)
 {
     struct device_end *end = self;
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     for (int i = 0; i < pieces->count; i++) {
         note(end, gpu_copy(pieces->into[i], pieces->from[i], pieces->bytes[i], end->stream));
     }

@@ -15,6 +15,7 @@
     UINT64_C(1000000000) /* ranks look every LOOK_EVERY_S, unless they are busy                    \
                           */
 #define NAMED_MOST 4
+#define FORSAKEN_S 1.0
 
 struct watcher {
     struct device_end *end;
@@ -38,11 +39,19 @@ static bool pause_watch(struct watcher *self)
     return goes_on;
 }
 
-static bool is_over_time(const struct device_end *end, uint64_t since_ns)
+static bool has_passed(uint64_t since_ns, double seconds)
 {
     uint64_t now_ns = clock_now_ns();
-    double timeout_s = end->base.context->settings.values.timeout_s;
-    return now_ns > since_ns && (double)(now_ns - since_ns) / NS_PER_S > timeout_s;
+    return now_ns > since_ns && (double)(now_ns - since_ns) / NS_PER_S > seconds;
+}
+
+/* What a peer takes part in that gave up does not end, unless it had done its part before. */
+static bool is_over_time(const struct device_end *end, uint64_t since_ns)
+{
+    uint64_t news_ns = atomic_load(&end->news_ns);
+    uint64_t later_ns = news_ns > since_ns ? news_ns : since_ns;
+    return has_passed(since_ns, end->base.context->settings.values.timeout_s) ||
+           (news_ns != 0 && has_passed(later_ns, FORSAKEN_S));
 }
 
 /* No lock is taken here: whoever is held has them. It breaks the context once it is free. */
@@ -75,6 +84,16 @@ static enum ww_status hear(struct watcher *self)
     uint64_t now_ns = clock_now_ns();
     enum ww_status status = self->hears ? step_advance(self->end->base.context, &now_ns) : WW_OK;
     return status < 0 ? status : WW_OK;
+}
+
+static void note_news(struct watcher *self)
+{
+    struct device_end *end = self->end;
+    struct lane *steps = &end->base.context->steps;
+    if (atomic_load(&end->news_ns) == 0 && pthread_mutex_trylock(&steps->lock) == 0) {
+        atomic_store(&end->news_ns, engine_has_news(steps->engine) ? clock_now_ns() : 0);
+        pthread_mutex_unlock(&steps->lock);
+    }
 }
 
 /* ---- What does not end ------------------------------------------------------------------ */
@@ -153,11 +172,27 @@ static enum ww_status tell_failed(struct watcher *self, enum ww_status status)
     return log_failure(WW_PEER_FAILED, "%s%s", found, who);
 }
 
+/* Why a peer gave up, told as a failure; WW_OK = none did. */
+static enum ww_status tell_news(struct watcher *self)
+{
+    struct lane *steps = &self->end->base.context->steps;
+    enum ww_status news = WW_OK;
+    if (atomic_load(&self->end->news_ns) != 0 && lock_steps(self)) {
+        news = engine_tell_news(steps->engine);
+        pthread_mutex_unlock(&steps->lock);
+    }
+    return news;
+}
+
 static enum ww_status tell_stuck(struct watcher *self, const struct bucket *bucket, uint64_t number)
 {
     const struct ww_context *context = self->end->base.context;
+    enum ww_status news = tell_news(self);
     char what[160];
     char who[256];
+    if (news != WW_OK) {
+        return news;
+    }
     if (bucket == NULL) {
         snprintf(what, sizeof what, "single call %llu", (unsigned long long)number);
     } else {
@@ -222,7 +257,23 @@ static enum ww_status look(struct watcher *self)
         return tell_failed(self, status);
     }
     status = hear(self);
+    note_news(self);
     return status == WW_OK ? look_for_stuck(self) : status;
+}
+
+/* Where the host's fabric is not this thread's, peers are told by whoever calls next, or find out
+ * by themselves. */
+static void give_up(struct watcher *self, enum ww_status status)
+{
+    struct device *device = &self->end->base;
+    struct ww_context *context = device->context;
+    if (!self->hears) {
+        context_break_alike(context, status);
+        device->ops->abort(device);
+    } else if (lock_steps(self)) {
+        context_break(context, status, &context->steps);
+        pthread_mutex_unlock(&context->steps.lock);
+    }
 }
 
 static void *run(void *argument)
@@ -231,15 +282,13 @@ static void *run(void *argument)
     struct ww_context *context = self->end->base.context;
     log_set_rank(context->world.rank);
     end_enter(self->end);
-    gpu_spare_captures();
     while (pause_watch(self)) {
         if (atomic_load(&context->failure) != WW_OK) {
             continue;
         }
         enum ww_status status = look(self);
-        if (status != WW_OK && lock_steps(self)) {
-            context_break(context, status, &context->steps);
-            pthread_mutex_unlock(&context->steps.lock);
+        if (status != WW_OK) {
+            give_up(self, status);
         }
     }
     return NULL;
@@ -291,18 +340,34 @@ void watcher_stop(struct watcher *watcher)
     free(watcher);
 }
 
+/* What the watch may not hear whoever waits does. */
+static void hear_instead(struct device_end *end)
+{
+    uint64_t now_ns = clock_now_ns();
+    if (!end->watcher->hears) {
+        step_advance(end->base.context, &now_ns); /* its failure is the context's */
+    }
+}
+
 /* The watch finds out what goes wrong meanwhile; the aborted stream ends, with a failure known. */
 enum ww_status end_settle(struct device *device)
 {
     struct device_end *end = end_of(device);
     struct ww_context *context = device->context;
     struct patience patience = {.crowded = context->crowded};
-    int before = end_enter(end);
+    struct visit before = end_enter(end);
     enum ww_status status = gpu_stream_look(end->program);
     while (status == WW_PENDING && atomic_load(&context->failure) == WW_OK) {
         patience_spend(&patience, (struct pulse){WW_WAIT_NETWORK, 0});
         end_release(device);
+        hear_instead(end);
         status = gpu_stream_look(end->program);
+    }
+    if (status == WW_OK) {
+        status = end_check_calls(end);
+    }
+    if (status == WW_OK) {
+        status = end_check_steps(end);
     }
     end_leave(end, before);
     enum ww_status failure = atomic_load(&context->failure);

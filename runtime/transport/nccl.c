@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * nccl.c: messages and collectives between GPUs by NCCL.
  *
- * Communicators block, because those that do not start a thread for every group of calls. A call
+ * Communicators block, because those that do not start a thread for every group of calls; where
+ * NCCL_COMM_BLOCKING=0 makes them all the same, what they began is waited for. A call
  * only waits while ranks connect, the first time they speak to each other; whoever finds out that a
  * rank is gone aborts from another thread, and the call returns. Making a communicator and parting
  * are what nobody can abort: a thread of its own does it, and is left behind where it does not come
@@ -156,6 +157,17 @@ static enum ww_status aborted(void)
     return log_failure(WW_TRANSPORT_FAILED, "NCCL: the ranks gave up");
 }
 
+/* What a communicator that does not block has begun comes to its end, or is left. */
+static ncclResult_t settled(ncclComm_t comm, ncclResult_t result, const atomic_bool *left)
+{
+    while (result == ncclInProgress && !atomic_load(left)) {
+        sched_yield();
+        ncclResult_t asked = library.async_error(comm, &result);
+        result = asked == ncclSuccess ? result : asked;
+    }
+    return result;
+}
+
 /* Calls begin so and end by `finish`. */
 static bool begin(struct nccl *nccl)
 {
@@ -165,6 +177,7 @@ static bool begin(struct nccl *nccl)
 
 static enum ww_status finish(struct nccl *nccl, bool whole, ncclResult_t result, const char *what)
 {
+    result = whole ? settled(nccl->comm, result, &nccl->aborted) : result;
     bool over = !whole || atomic_load(&nccl->aborted);
     enum ww_status status = over                    ? aborted()
                             : result == ncclSuccess ? WW_OK
@@ -211,7 +224,7 @@ struct errand {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool done;
-    bool left; /* nobody waits for it any more */
+    atomic_bool left; /* nobody waits for it any more */
     ncclResult_t (*work)(struct errand *self);
     ncclResult_t result;
     ncclComm_t comm;
@@ -236,7 +249,7 @@ static void *run_errand(void *argument)
     pthread_mutex_lock(&self->lock);
     self->result = result;
     self->done = true;
-    bool left = self->left;
+    bool left = atomic_load(&self->left);
     pthread_cond_signal(&self->changed);
     pthread_mutex_unlock(&self->lock);
     if (left) {
@@ -255,7 +268,7 @@ static bool await_errand(struct errand *self, double timeout_s)
         failure = pthread_cond_timedwait(&self->changed, &self->lock, &until);
     }
     bool done = self->done;
-    self->left = !done;
+    atomic_store(&self->left, !done);
     pthread_mutex_unlock(&self->lock);
     return done;
 }
@@ -296,9 +309,11 @@ static enum ww_status errand_do(const struct nccl *nccl, const ncclUniqueId *id,
 static ncclResult_t join(struct errand *self)
 {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    return gpu_use(self->device) == WW_OK
-               ? library.init(&self->comm, self->size, self->id, self->rank, &config)
-               : ncclInvalidUsage;
+    if (gpu_use(self->device) != WW_OK) {
+        return ncclInvalidUsage;
+    }
+    ncclResult_t begun = library.init(&self->comm, self->size, self->id, self->rank, &config);
+    return settled(self->comm, begun, &self->left);
 }
 
 static enum ww_status connect_all(const ncclUniqueId *id, struct nccl *nccl)
@@ -347,10 +362,11 @@ enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl)
 
 /* A call that waits for a rank which is gone never comes out by itself: it is aborted under its
  * feet, as NCCL allows. */
-void nccl_abort(struct nccl *nccl)
+static void *abort_one(void *argument)
 {
-    if (atomic_exchange(&nccl->aborted, true)) {
-        return;
+    struct nccl *nccl = argument;
+    if (nccl == NULL || atomic_exchange(&nccl->aborted, true)) {
+        return NULL;
     }
     bool locked = pthread_mutex_trylock(&nccl->lock) == 0;
     for (uint64_t since_ns = clock_now_ns();
@@ -362,11 +378,36 @@ void nccl_abort(struct nccl *nccl)
     if (locked) {
         pthread_mutex_unlock(&nccl->lock);
     }
+    return NULL;
 }
 
+/* On a thread of its own, which has no GPU yet: NCCL would come back to GPU 0. */
+static void *abort_apart(void *argument)
+{
+    const struct nccl *nccl = argument;
+    gpu_use(nccl->device);
+    return abort_one(argument);
+}
+
+/* NCCL comes back once the communicator's stream has come past all its work, which may lie behind
+ * work of the other one. */
+void nccl_abort(struct nccl *nccl, struct nccl *other)
+{
+    pthread_t thread;
+    bool apart = other != NULL && pthread_create(&thread, NULL, abort_apart, other) == 0;
+    abort_one(nccl);
+    if (apart) {
+        pthread_join(thread, NULL);
+    } else {
+        abort_one(other);
+    }
+}
+
+/* NCCL makes the thread's GPU current again when it is done, which would be GPU 0. */
 static ncclResult_t part(struct errand *self)
 {
-    library.finalize(self->comm);
+    gpu_use(self->device);
+    settled(self->comm, library.finalize(self->comm), &self->left);
     return library.destroy(self->comm);
 }
 
@@ -382,7 +423,7 @@ static void part_all(const struct nccl *nccl)
                  nccl->size, nccl->timeout_s);
     }
     if (status == WW_NO_MEMORY) { /* for another thread, so this one does it */
-        part(&(struct errand){.comm = nccl->comm});
+        part(&(struct errand){.comm = nccl->comm, .device = nccl->device});
     }
     if (status == WW_OK) {
         errand_destroy(parted);
@@ -442,19 +483,20 @@ enum ww_status nccl_post(struct nccl *nccl, const struct ww_message *messages, i
 {
     bool whole = begin(nccl);
     ncclResult_t result = whole ? library.group_start() : ncclSuccess;
+    bool odd = false;
     ncclResult_t posted = ncclSuccess;
-    for (int i = 0; whole && result == ncclSuccess && posted == ncclSuccess && i < count; i++) {
+    for (int i = 0; whole && result == ncclSuccess && !odd && i < count; i++) {
         const struct ww_message *message = &messages[i];
         posted = message->kind == WW_SEND
                      ? library.send(message->memory, message->bytes, ncclUint8, message->peer,
                                     nccl->comm, stream)
                      : library.receive(message->memory, message->bytes, ncclUint8, message->peer,
                                        nccl->comm, stream);
+        odd = posted != ncclSuccess && posted != ncclInProgress;
     }
     if (whole && result == ncclSuccess) {
         result = library.group_end();
     }
-    bool odd = posted != ncclSuccess && posted != ncclInProgress;
     return finish(nccl, whole, odd ? posted : result, "a round of messages");
 }
 

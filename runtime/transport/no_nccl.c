@@ -24,9 +24,10 @@ void nccl_close(struct nccl *nccl)
     (void)nccl;
 }
 
-void nccl_abort(struct nccl *nccl)
+void nccl_abort(struct nccl *nccl, struct nccl *other)
 {
     (void)nccl;
+    (void)other;
 }
 
 enum ww_status nccl_look(struct nccl *nccl)

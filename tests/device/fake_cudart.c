@@ -20,6 +20,7 @@ static atomic_bool never_ends;
 static const void *_Atomic hosts_memory;
 static atomic_long allocations;
 static atomic_long allocations_left = -1;
+static _Thread_local bool is_poor;
 
 void fake_cuda_never_ends(bool never)
 {
@@ -46,10 +47,47 @@ void fake_cuda_allocations_left(long count)
     atomic_store(&allocations_left, count);
 }
 
+void fake_cuda_be_poor(bool poor)
+{
+    is_poor = poor;
+}
+
 struct event {
     bool begins; /* the first of a timed pair, by the order of making: it always comes */
     double time_s;
 };
+
+static atomic_int wanted = -1;
+static atomic_int strays;
+
+void fake_cuda_wants(int device)
+{
+    atomic_store(&wanted, device);
+}
+
+int fake_cuda_strays(void)
+{
+    return atomic_load(&strays);
+}
+
+void fake_cuda_enqueue(void)
+{
+    int device = atomic_load(&wanted);
+    atomic_fetch_add(&strays, device >= 0 && device != current);
+}
+
+static atomic_int uses_of_threads;
+
+int fake_cuda_uses_of_threads(void)
+{
+    return atomic_load(&uses_of_threads);
+}
+
+static void use_stream(cudaStream_t stream)
+{
+    fake_cuda_enqueue();
+    atomic_fetch_add(&uses_of_threads, stream == cudaStreamPerThread);
+}
 
 static double now_s(void)
 {
@@ -104,14 +142,25 @@ cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
     return cudaSuccess;
 }
 
+/* While any thread makes a graph, whoever does not say that it may spoils it by what is not
+ * enqueued: looks, waits, memory. */
+static bool spoils_graph(void)
+{
+    return atomic_load(&captures) && capture_mode != cudaStreamCaptureModeRelaxed;
+}
+
 /* What a GPU's memory holds at first is anything but zeros. */
 static cudaError_t allocate(void **memory, size_t bytes)
 {
+    fake_cuda_enqueue();
+    if (spoils_graph()) {
+        return cudaErrorStreamCaptureUnsupported;
+    }
     long left = atomic_load(&allocations_left);
     while (left > 0 && !atomic_compare_exchange_weak(&allocations_left, &left, left - 1)) {
         continue;
     }
-    if (left == 0) {
+    if (left == 0 || is_poor) {
         return cudaErrorMemoryAllocation;
     }
     *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
@@ -125,6 +174,9 @@ static cudaError_t allocate(void **memory, size_t bytes)
 
 static cudaError_t give_back(void *memory)
 {
+    if (spoils_graph()) {
+        return cudaErrorStreamCaptureUnsupported;
+    }
     atomic_fetch_sub(&allocations, memory != NULL);
     free(memory);
     return cudaSuccess;
@@ -154,7 +206,8 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, c
 {
     bool host = memory == atomic_load(&hosts_memory);
     *attributes = (struct cudaPointerAttributes){
-        .type = host ? cudaMemoryTypeUnregistered : cudaMemoryTypeDevice, .device = current};
+        .type = host ? cudaMemoryTypeUnregistered : cudaMemoryTypeDevice,
+        .device = atomic_load(&wanted) >= 0 ? atomic_load(&wanted) : current};
     return cudaSuccess;
 }
 
@@ -186,16 +239,15 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
-    (void)stream;
+    use_stream(stream);
     (void)event;
     (void)flags;
     return cudaSuccess;
 }
 
-/* While any thread makes a graph, whoever does not say that it may spoils it by its looks. */
 static cudaError_t whether_ended(void)
 {
-    if (atomic_load(&captures) && capture_mode != cudaStreamCaptureModeRelaxed) {
+    if (spoils_graph()) {
         return cudaErrorStreamCaptureUnsupported;
     }
     return atomic_load(&never_ends) ? cudaErrorNotReady : cudaSuccess;
@@ -203,13 +255,13 @@ static cudaError_t whether_ended(void)
 
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
-    (void)stream;
+    use_stream(stream);
     return whether_ended();
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status)
 {
-    (void)stream;
+    use_stream(stream);
     *status = cudaStreamCaptureStatusNone;
     return cudaSuccess;
 }
@@ -224,8 +276,8 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
-    (void)stream;
-    return cudaSuccess;
+    use_stream(stream);
+    return spoils_graph() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 
 static atomic_uint timed_events;
@@ -233,6 +285,7 @@ static atomic_uint timed_events;
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
     struct event *made = calloc(1, sizeof *made);
+    fake_cuda_enqueue();
     bool timed = flags == cudaEventDefault;
     made->begins = timed && atomic_fetch_add(&timed_events, 1) % 2 == 0;
     *event = (cudaEvent_t)(void *)made;
@@ -247,7 +300,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    (void)stream;
+    use_stream(stream);
     ((struct event *)(void *)event)->time_s = now_s();
     return cudaSuccess;
 }
@@ -270,14 +323,14 @@ cudaError_t cudaMemcpyAsync(void *into, const void *from, size_t bytes, enum cud
                             cudaStream_t stream)
 {
     (void)kind;
-    (void)stream;
+    use_stream(stream);
     memmove(into, from, bytes);
     return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void *into, int value, size_t bytes, cudaStream_t stream)
 {
-    (void)stream;
+    use_stream(stream);
     memset(into, value, bytes);
     return cudaSuccess;
 }

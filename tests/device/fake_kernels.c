@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * fake_kernels.c: the kernels of cuda.h on the host, by the host's own: so what a fake GPU makes of
  * a plan must be what the host makes of it, bit for bit. */
+#include "fake_kernels.h"
+
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fake_cudart.h"
 #include "kernels/cuda.h"
+
+#define NO_KERNEL_IMAGE 209
+
+static atomic_bool fails;
+
+void fake_kernels_fail(bool fail)
+{
+    atomic_store(&fails, fail);
+}
 
 static const struct kernels *scalar(void)
 {
@@ -17,6 +30,7 @@ int cuda_reduce(enum ww_type type, enum ww_op op, void *into, const void *const 
                 size_t count, double scale, void *stream)
 {
     (void)stream;
+    fake_cuda_enqueue();
     scalar()->reduce[type][op](into, from, ways, count, scale);
     return 0;
 }
@@ -45,6 +59,7 @@ int cuda_encode(const struct cuda_encoding *encoding, void *stream)
     struct cuda_notes none = {.wild_rank = INT32_MAX};
     struct cuda_notes *notes = encoding->notes != NULL ? encoding->notes : &none;
     (void)stream;
+    fake_cuda_enqueue();
     if (encoding->weighed) {
         notes->given += squares(in.stretch.values, in.stretch.residual, in.stretch.count);
     }
@@ -82,6 +97,7 @@ int cuda_decode_sum(const struct cuda_sum *sum, void *stream)
     struct decode_output out = {.frame_count = sum->count,
                                 .unpack = {.into = sum->into, .count = sum->count}};
     (void)stream;
+    fake_cuda_enqueue();
     out.unpack.scale = single ? sum->scale : 1.0F;
     for (int i = 0; i < sum->ways; i++) {
         out.unpack.add = i > 0;
@@ -103,6 +119,7 @@ int cuda_scale(enum ww_type type, void *values, size_t count, double factor, con
 {
     const void *source = values;
     (void)stream;
+    fake_cuda_enqueue();
     scalar()->reduce[type][WW_SUM](values, &source, 1, count, at != NULL ? *at : factor);
     return 0;
 }
@@ -111,6 +128,10 @@ int cuda_copy_pieces(void *const *into, const void *const *from, const size_t *b
                      void *stream)
 {
     (void)stream;
+    fake_cuda_enqueue();
+    if (atomic_load(&fails)) {
+        return NO_KERNEL_IMAGE;
+    }
     for (int i = 0; i < count; i++) {
         if (bytes[i] > 0 && from[i] != NULL) {
             memcpy(into[i], from[i], bytes[i]);

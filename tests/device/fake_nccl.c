@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RANKS_MAX 16
 #define GROUP_MAX 256
@@ -61,7 +62,148 @@ struct world {
 struct ncclComm {
     struct world *world;
     int rank;
+    int gpu;
+    cudaStream_t stream; /* of its latest work */
+    bool ending;
+    int looks; /* until what was begun is over, and came to: */
+    ncclResult_t state;
+    struct ncclComm *next; /* of all that there are */
 };
+
+static pthread_mutex_t comms_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t comms_changed = PTHREAD_COND_INITIALIZER;
+static struct ncclComm *comms;
+static atomic_bool streams_are_stuck;
+static atomic_int aborts_held;
+
+/* From now on streams stand still: an abort comes back once all communicators that worked on the
+ * same one are told to end. */
+void fake_nccl_stuck_streams(bool stuck);
+void fake_nccl_stuck_streams(bool stuck)
+{
+    atomic_store(&streams_are_stuck, stuck);
+}
+
+/* Aborts that waited for another one in vain, for so many seconds. */
+#define HELD_S 5
+int fake_nccl_aborts_held(void);
+int fake_nccl_aborts_held(void)
+{
+    return atomic_load(&aborts_held);
+}
+
+static void join_all(ncclComm_t comm)
+{
+    pthread_mutex_lock(&comms_lock);
+    comm->next = comms;
+    comms = comm;
+    pthread_mutex_unlock(&comms_lock);
+}
+
+static void leave_all(ncclComm_t comm)
+{
+    pthread_mutex_lock(&comms_lock);
+    struct ncclComm **place = &comms;
+    while (*place != comm) {
+        place = &(*place)->next;
+    }
+    *place = comm->next;
+    pthread_cond_broadcast(&comms_changed);
+    pthread_mutex_unlock(&comms_lock);
+}
+
+static bool is_held(ncclComm_t comm)
+{
+    bool held = false;
+    for (struct ncclComm *other = comms; other != NULL; other = other->next) {
+        held = held || (other->stream == comm->stream && comm->stream != NULL && !other->ending);
+    }
+    return held && atomic_load(&streams_are_stuck);
+}
+
+static void await_stream(ncclComm_t comm)
+{
+    struct timespec until;
+    int failure = 0;
+    timespec_get(&until, TIME_UTC);
+    until.tv_sec += HELD_S;
+    pthread_mutex_lock(&comms_lock);
+    comm->ending = true;
+    pthread_cond_broadcast(&comms_changed);
+    while (is_held(comm) && failure == 0) {
+        failure = pthread_cond_timedwait(&comms_changed, &comms_lock, &until);
+    }
+    pthread_mutex_unlock(&comms_lock);
+    atomic_fetch_add(&aborts_held, failure != 0);
+}
+
+static int (*current_gpu)(void);
+static atomic_int strays;
+
+/* Tells the GPU that is the calling thread's. */
+void fake_nccl_look(int (*current)(void));
+void fake_nccl_look(int (*current)(void))
+{
+    current_gpu = current;
+}
+
+/* Calls on threads with another GPU than the communicator's. */
+int fake_nccl_strays(void);
+int fake_nccl_strays(void)
+{
+    return atomic_load(&strays);
+}
+
+static atomic_bool damages;
+
+/* From now on the first byte of every message is wrong. */
+void fake_nccl_damages(bool damage);
+void fake_nccl_damages(bool damage)
+{
+    atomic_store(&damages, damage);
+}
+
+#define LOOKS 3
+static atomic_bool never_blocks;
+
+/* From now on nothing is over when a call comes back, as with NCCL_COMM_BLOCKING=0: until it is no
+ * other call may be made. */
+void fake_nccl_never_blocks(bool never);
+void fake_nccl_never_blocks(bool never)
+{
+    atomic_store(&never_blocks, never);
+}
+
+static ncclResult_t begun(ncclComm_t comm, ncclResult_t result)
+{
+    bool never = atomic_load(&never_blocks);
+    comm->state = result;
+    comm->looks = never ? LOOKS : 0;
+    return never ? ncclInProgress : result;
+}
+
+static bool is_busy(ncclComm_t comm)
+{
+    return comm->looks > 0;
+}
+
+static int gpu_of_thread(void)
+{
+    return current_gpu == NULL ? 0 : current_gpu();
+}
+
+static void check_gpu(ncclComm_t comm)
+{
+    atomic_fetch_add(&strays, gpu_of_thread() != comm->gpu);
+}
+
+static void work_on(ncclComm_t comm, cudaStream_t stream)
+{
+    check_gpu(comm);
+    pthread_mutex_lock(&comms_lock);
+    comm->stream = stream;
+    pthread_mutex_unlock(&comms_lock);
+}
 
 struct pending {
     bool sends;
@@ -100,9 +242,11 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
     struct world *world;
     (void)config;
     memcpy(&world, id.internal, sizeof world);
-    *comm = malloc(sizeof **comm);
+    *comm = calloc(1, sizeof **comm);
     (*comm)->world = world;
     (*comm)->rank = rank;
+    (*comm)->gpu = gpu_of_thread();
+    join_all(*comm);
     pthread_mutex_lock(&world->lock);
     world->size = size;
     world->joined++;
@@ -111,12 +255,13 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
         pthread_cond_wait(&world->changed, &world->lock);
     }
     pthread_mutex_unlock(&world->lock);
-    return ncclSuccess;
+    return begun(*comm, ncclSuccess);
 }
 
 static void leave(ncclComm_t comm)
 {
     struct world *world = comm->world;
+    leave_all(comm);
     pthread_mutex_lock(&world->lock);
     bool last = ++world->left == world->size;
     while (last && world->held > 0) {
@@ -139,16 +284,20 @@ static void leave(ncclComm_t comm)
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm)
 {
-    (void)comm;
+    check_gpu(comm);
     atomic_fetch_add(&parting, 1);
     while (atomic_load(&never_parts)) {
         sched_yield();
     }
-    return ncclSuccess;
+    return is_busy(comm) ? ncclInvalidUsage : begun(comm, ncclSuccess);
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm)
 {
+    check_gpu(comm);
+    if (is_busy(comm)) {
+        return ncclInvalidUsage; /* and never goes */
+    }
     leave(comm);
     atomic_fetch_sub(&parting, 1);
     return ncclSuccess;
@@ -161,14 +310,16 @@ ncclResult_t ncclCommAbort(ncclComm_t comm)
     world->aborted = true;
     pthread_cond_broadcast(&world->changed);
     pthread_mutex_unlock(&world->lock);
+    await_stream(comm);
     leave(comm);
     return ncclSuccess;
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error)
 {
-    (void)comm;
-    *error = ncclSuccess;
+    bool busy = is_busy(comm);
+    comm->looks -= busy;
+    *error = busy ? ncclInProgress : comm->state;
     return ncclSuccess;
 }
 
@@ -192,6 +343,7 @@ static void send_letter(const struct pending *message)
     letter->next = NULL;
     letter->bytes = message->bytes;
     memcpy(letter->data, message->memory, message->bytes);
+    letter->data[0] ^= atomic_load(&damages) ? 0xff : 0;
     struct letter **end = &world->boxes[message->comm->rank][message->peer];
     while (*end != NULL) {
         end = &(*end)->next;
@@ -244,12 +396,12 @@ ncclResult_t ncclGroupEnd(void)
     }
     pthread_mutex_unlock(&world->lock);
     group_count = 0;
-    return result;
+    return begun(group[0].comm, result);
 }
 
 static ncclResult_t note(bool sends, void *memory, size_t bytes, int peer, ncclComm_t comm)
 {
-    if (group_count == GROUP_MAX || group_depth == 0) {
+    if (group_count == GROUP_MAX || group_depth == 0 || is_busy(comm)) {
         return ncclInvalidUsage;
     }
     group[group_count++] = (struct pending){sends, memory, bytes, peer, comm};
@@ -259,14 +411,14 @@ static ncclResult_t note(bool sends, void *memory, size_t bytes, int peer, ncclC
 ncclResult_t ncclSend(const void *from, size_t count, ncclDataType_t type, int peer,
                       ncclComm_t comm, cudaStream_t stream)
 {
-    (void)stream;
+    work_on(comm, stream);
     return note(true, (void *)(uintptr_t)from, count * type_bytes[type], peer, comm);
 }
 
 ncclResult_t ncclRecv(void *into, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream)
 {
-    (void)stream;
+    work_on(comm, stream);
     return note(false, into, count * type_bytes[type], peer, comm);
 }
 
@@ -374,6 +526,9 @@ static ncclResult_t hold(struct world *world)
 static ncclResult_t collect(ncclComm_t comm, const struct show *show)
 {
     struct world *world = comm->world;
+    if (is_busy(comm)) {
+        return ncclInvalidUsage;
+    }
     if (atomic_load(&never_connects)) {
         return hold(world);
     }
@@ -395,14 +550,14 @@ static ncclResult_t collect(ncclComm_t comm, const struct show *show)
     }
     pthread_mutex_unlock(&world->lock);
     free(result);
-    return !alike ? ncclInvalidUsage : whole ? ncclSuccess : ncclSystemError;
+    return begun(comm, !alike ? ncclInvalidUsage : whole ? ncclSuccess : ncclSystemError);
 }
 
 ncclResult_t ncclAllReduce(const void *input, void *output, size_t count, ncclDataType_t type,
                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes,
                                         .folds = true,
@@ -416,7 +571,7 @@ ncclResult_t ncclReduceScatter(const void *input, void *output, size_t count, nc
                                ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes * (size_t)comm->world->size,
                                         .folds = true,
@@ -431,7 +586,7 @@ ncclResult_t ncclAllGather(const void *input, void *output, size_t count, ncclDa
                            ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes,
                                         .joins = true,
@@ -444,7 +599,7 @@ ncclResult_t ncclBroadcast(const void *input, void *output, size_t count, ncclDa
                            int root, ncclComm_t comm, cudaStream_t stream)
 {
     size_t bytes = count * type_bytes[type];
-    (void)stream;
+    work_on(comm, stream);
     return collect(comm, &(struct show){.input = input,
                                         .bytes = bytes,
                                         .root = root,

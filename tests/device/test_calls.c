@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_calls.c: single calls on memory of a (fake) GPU, and what may go wrong there. */
 #include <criterion/criterion.h>
-#include <dlfcn.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <wirewise/cuda.h>
+#include <wirewise/transport.h>
 
 #include "fake_cudart.h"
+#include "tell_nccl.h"
 #include "world.h"
 
 static void begin(void)
@@ -231,6 +234,17 @@ Test(device_calls, keep_what_codecs_leave_out)
     }
 }
 
+/* NCCL_COMM_BLOCKING=0 is for all communicators of a process. */
+Test(device_calls, wait_for_what_nccl_has_begun)
+{
+    tell_nccl("fake_nccl_never_blocks", true);
+    world_run(3, reduce_all, NULL);
+    world_run(3, move_around, NULL);
+    world_run(3, call_coded, NULL);
+    world_run(5, sum_halves, NULL);
+    tell_nccl("fake_nccl_never_blocks", false);
+}
+
 /* Through the host's memory the same comes of it. */
 Test(device_calls, are_staged_without_nccl)
 {
@@ -307,13 +321,123 @@ Test(device_calls, that_never_end_are_given_up)
     world_forgive();
 }
 
-static void tell_nccl(const char *what, bool never)
+/* A fabric like MPI's where MPI_Init started it: only the program's thread may use it. */
+static struct ww_transport sound;
+static struct ww_transport shy;
+static _Thread_local bool is_programs;
+static atomic_int foreign;
+
+static const char *be_shy(const struct ww_transport_setup *setup)
 {
-    void (*tell)(bool never);
-    void *library = dlopen(FAKE_NCCL, RTLD_NOW | RTLD_LOCAL);
-    void *symbol = dlsym(library, what);
-    memcpy(&tell, &symbol, sizeof tell);
-    tell(never); /* the library stays loaded: it remembers */
+    (void)setup;
+    return "it is shy";
+}
+
+static enum ww_status post_shyly(void *fabric, int tag, bool control,
+                                 const struct ww_message *messages, int count,
+                                 struct ww_flight *flight)
+{
+    atomic_fetch_add(&foreign, !is_programs);
+    return sound.post(fabric, tag, control, messages, count, flight);
+}
+
+static void close_shyly(void *fabric, bool failed)
+{
+    atomic_fetch_add(&foreign, !is_programs);
+    sound.close(fabric, failed);
+}
+
+static struct ww_context *context_over(const struct ww_world *world, double timeout_s,
+                                       struct ww_tensor **tensor)
+{
+    struct ww_config config = world_config();
+    const size_t shape[] = {16};
+    config.timeout_s = timeout_s;
+    struct ww_context *context = world_context(world, &config);
+    check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
+    check_status(ww_tensor_add(context, "t", WW_F32, 1, shape, tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    return context;
+}
+
+static struct ww_context *shy_context(const struct ww_world *world, double timeout_s,
+                                      struct ww_tensor **tensor)
+{
+    struct ww_world shy_world = *world;
+    shy_world.transport = &shy;
+    is_programs = true;
+    return context_over(&shy_world, timeout_s, tensor);
+}
+
+static void begin_shy(void)
+{
+    sound = *world_transport();
+    shy = sound;
+    shy.thread_trouble = be_shy;
+    shy.post = post_shyly;
+    shy.close = close_shyly;
+    atomic_store(&foreign, 0);
+}
+
+static void hang_shyly(const struct ww_world *world, void *shared)
+{
+    struct ww_tensor *tensor;
+    struct ww_context *context = shy_context(world, 1, &tensor);
+    float values[16] = {0};
+    (void)shared;
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    enum ww_status status = ww_cuda_synchronize(context);
+    check(status == WW_TIMED_OUT || status == WW_PEER_FAILED, "%d", (int)status);
+    check_words(ww_last_error(context), "did not end within 1 s", NULL);
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    ww_context_destroy(context);
+}
+
+/* The watch says what it found, and leaves the fabric to the program's thread. */
+Test(device_calls, that_never_end_are_given_up_where_threads_are_not_welcome)
+{
+    begin_shy();
+    world_run(2, hang_shyly, NULL);
+    world_forgive();
+    cr_expect_eq(atomic_load(&foreign), 0, "%d times another thread used the fabric",
+                 atomic_load(&foreign));
+}
+
+/* Rank 1 fails while the other one waits for its GPU. */
+static void hear_of_failure(const struct ww_world *world, void *shared)
+{
+    struct ww_tensor *tensor;
+    bool shyly = *(const bool *)shared;
+    struct ww_context *context = shyly ? shy_context(world, 20, &tensor)
+                                       : context_over(world, 20, &tensor);
+    float values[16] = {0};
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    if (world->rank == 1) {
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_step_end(context, NULL), WW_BAD_STATE);
+    } else {
+        check_status(ww_cuda_synchronize(context), WW_PEER_FAILED);
+        check_words(ww_last_error(context), "rank 1", "neither started nor skipped", NULL);
+    }
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    ww_context_destroy(context);
+}
+
+/* What it had agreed on before may never end on the GPU. */
+Test(device_calls, failures_of_peers_are_heard_at_once)
+{
+    for (int i = 0; i < 2; i++) {
+        bool shyly = i == 1;
+        begin_shy();
+        world_run(2, hear_of_failure, &shyly);
+        world_forgive();
+    }
 }
 
 static void wait_for_connections(const struct ww_world *world, void *shared)
@@ -401,6 +525,67 @@ Test(device_calls, leave_graphs_of_the_program_alone)
     world_run(2, make_graphs, NULL);
 }
 
+struct beside {
+    struct ww_context *context;
+    enum ww_status status;
+};
+
+static void *call_beside(void *shared)
+{
+    struct beside *beside = shared;
+    float values[16] = {0};
+    beside->status = ww_cuda_all_reduce(beside->context, values, values, 16, WW_F32, WW_SUM);
+    return NULL;
+}
+
+/* On rank 0 a step begins while another thread's call waits for rank 1. */
+static void begin_step_amid(const struct ww_world *world, void *shared)
+{
+    struct ww_tensor *tensor;
+    struct beside beside = {context_over(world, 10, &tensor), WW_OK};
+    pthread_t thread;
+    (void)shared;
+    if (world->rank == 0) {
+        check(pthread_create(&thread, NULL, call_beside, &beside) == 0, "no thread");
+        usleep(100000);
+        check_status(ww_step_begin(beside.context), WW_OK);
+        world_meet(world);
+        pthread_join(thread, NULL);
+        check_status(beside.status, WW_BAD_STATE);
+    } else {
+        world_meet(world);
+        call_beside(&beside);
+        check(beside.status < 0, "%d", (int)beside.status);
+    }
+    ww_context_destroy(beside.context);
+}
+
+Test(device_calls, in_which_a_step_begins_are_refused)
+{
+    world_run(2, begin_step_amid, NULL);
+    world_forgive();
+}
+
+static void call_on_own_stream(const struct ww_world *world, void *shared)
+{
+    struct CUstream_st *const per_thread = (struct CUstream_st *)2; /* cudaStreamPerThread */
+    struct ww_config config = world_config();
+    struct ww_context *context = world_context(world, &config);
+    float values[16] = {0};
+    (void)shared;
+    check_status(ww_cuda_attach(context, 0, per_thread), WW_OK);
+    check_status(ww_cuda_all_reduce(context, values, values, 16, WW_F32, WW_SUM), WW_OK);
+    check_status(ww_cuda_synchronize(context), WW_OK);
+    ww_context_destroy(context);
+}
+
+/* The watch would look at a stream of its own, and find nothing that hangs. */
+Test(device_calls, use_no_stream_that_is_another_one_in_each_thread)
+{
+    world_run(2, call_on_own_stream, NULL);
+    cr_expect_eq(fake_cuda_uses_of_threads(), 0);
+}
+
 static void refuse(const struct ww_world *world, void *shared)
 {
     struct ww_config config = world_config();
@@ -446,6 +631,53 @@ Test(device_calls, with_bad_arguments_are_refused)
     world_run(2, refuse, NULL);
     setenv("WIREWISE_NCCL", "none", 1); /* staged, too */
     world_run(2, refuse, NULL);
+    world_forgive();
+}
+
+static void be_poor_alone(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = world_config();
+    config.timeout_s = 10;
+    struct ww_context *context = world_context(world, &config);
+    float values[1000] = {0};
+    float residual[1000] = {0};
+    bool poor = world->rank == 1;
+    (void)shared;
+    check_status(ww_cuda_attach(context, 0, NULL), WW_OK);
+    check_status(ww_cuda_all_reduce_coded(context, values, values, 1000, WW_SUM, "int8", NULL),
+                 WW_OK);
+    fake_cuda_be_poor(poor);
+    check_status(ww_cuda_all_reduce_coded(context, values, values, 1000, WW_SUM, "int8", residual),
+                 poor ? WW_NO_MEMORY : WW_PEER_FAILED);
+    check_words(ww_last_error(context), poor ? "no memory" : "rank 1", "no memory", NULL);
+    fake_cuda_be_poor(false);
+    ww_context_destroy(context);
+}
+
+Test(device_calls, without_memory_are_not_agreed_on)
+{
+    world_run(2, be_poor_alone, NULL);
+    world_forgive();
+}
+
+static void send_damaged(const struct ww_world *world, void *shared)
+{
+    struct ww_context *context = context_on_gpu(world);
+    float values[1000] = {0};
+    (void)shared;
+    tell_nccl("fake_nccl_damages", true);
+    check_status(ww_cuda_all_reduce_coded(context, values, values, 1000, WW_SUM, "int8", NULL),
+                 WW_OK);
+    enum ww_status status = ww_cuda_synchronize(context);
+    check(status == WW_TRANSPORT_FAILED || status == WW_PEER_FAILED, "%d", (int)status);
+    check_words(ww_last_error(context), "frames of single calls were damaged", NULL);
+    ww_context_destroy(context);
+}
+
+Test(device_calls, with_damaged_frames_are_told)
+{
+    world_run(2, send_damaged, NULL);
+    tell_nccl("fake_nccl_damages", false);
     world_forgive();
 }
 

@@ -2,6 +2,7 @@
  * test_steps.c: steps whose gradients lie on a (fake) GPU: they give what the host gives, and lose
  * nothing. */
 #include <criterion/criterion.h>
+#include <cuda_runtime_api.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include <wirewise/tools.h>
 
 #include "fake_cudart.h"
+#include "fake_kernels.h"
+#include "tell_nccl.h"
 #include "trainer.h"
 
 static void begin(void)
@@ -187,23 +190,37 @@ Test(device_steps, lose_nothing)
     }
 }
 
-Test(device_steps, are_staged_without_nccl)
+static void expect_staged(int size, const char *why)
 {
     size_t bytes = STEPS * results_count() * sizeof(float);
     float *host = malloc(bytes);
     float *device = malloc(bytes);
-    setenv("WIREWISE_NCCL", "none", 1);
     for (size_t c = 0; c < CODECS; c++) {
         struct course course = {.codec = codecs_tried[c], .results = host, .op = WW_SUM};
-        world_run(3, train, &course);
+        world_run(size, train, &course);
         course.results = device;
         course.on_device = true;
-        world_run(3, train, &course);
+        world_run(size, train, &course);
         cr_expect_arr_eq(host, device, bytes, "%s", codecs_tried[c]);
-        expect_line(WW_LOG_WARN, "staged through the host's memory");
+        expect_line(WW_LOG_WARN, why);
     }
     free(host);
     free(device);
+}
+
+Test(device_steps, are_staged_without_nccl)
+{
+    setenv("WIREWISE_NCCL", "none", 1);
+    expect_staged(3, "staged through the host's memory, because rank 0 (a) has no NCCL");
+}
+
+/* As on a GPU that is older than those that the library was built for. */
+Test(device_steps, are_staged_without_kernels)
+{
+    fake_kernels_fail(true);
+    expect_staged(1, "the GPU of rank 0 (a) does not run this library's kernels");
+    expect_staged(3, "the GPU of rank 0 (a) does not run this library's kernels");
+    fake_kernels_fail(false);
 }
 
 /* ---- Checkpoints ------------------------------------------------------------------------ */
@@ -320,16 +337,22 @@ Test(device_steps, name_the_rank_of_a_nan)
     }
 }
 
-static void run_out_of_memory(const struct ww_world *world, void *shared)
+struct mishap {
+    bool breaks; /* the bucket cannot be enqueued; else rank 1 has no memory for it */
+    bool waits;
+};
+
+static void fail_amid(const struct ww_world *world, void *shared)
 {
     struct trainer trainer;
     struct ww_config config = trainer_config(world, "none", 0);
-    bool waits = *(const bool *)shared;
+    const struct mishap *mishap = shared;
     config.probe = WW_PROBE_OFF;
     config.bucket_bytes = 1 << 20; /* one bucket, whose memory is reserved when it is needed */
     trainer_begin_with(&trainer, world, &config, attach);
     world_meet(world);
-    fake_cuda_allocations_left(0);
+    fake_cuda_be_poor(!mishap->breaks && world->rank == 1);
+    fake_kernels_fail(mishap->breaks);
     check_status(ww_step_begin(trainer.context), WW_OK);
     if (world->rank == 1) {
         world_meet(world); /* so that others find out in their wait */
@@ -341,21 +364,54 @@ static void run_out_of_memory(const struct ww_world *world, void *shared)
     if (world->rank != 1) {
         check_status(status, WW_OK);
         world_meet(world);
-        status = waits ? ww_tensor_wait(trainer.tensors[0]) : ww_step_end(trainer.context, NULL);
+        status = mishap->waits ? ww_tensor_wait(trainer.tensors[0])
+                               : ww_step_end(trainer.context, NULL);
     } else if (status == WW_OK) {
         status = ww_step_end(trainer.context, NULL);
     }
-    check(status == WW_NO_MEMORY || status == WW_PEER_FAILED, "%d", (int)status);
+    enum ww_status wanted = mishap->breaks ? WW_TRANSPORT_FAILED : WW_NO_MEMORY;
+    check(status == wanted || status == WW_PEER_FAILED, "%d", (int)status);
     world_meet(world);
-    fake_cuda_allocations_left(-1);
+    fake_cuda_be_poor(false);
+    fake_kernels_fail(false);
     trainer_end(&trainer);
 }
 
 Test(device_steps, without_memory_do_not_end_well)
 {
-    for (int waits = 0; waits < 2; waits++) {
-        bool wait = waits == 1;
-        world_run(2, run_out_of_memory, &wait);
+    for (int i = 0; i < 4; i++) {
+        struct mishap mishap = {i / 2 == 1, i % 2 == 1};
+        world_run(2, fail_amid, &mishap);
+        world_forgive();
+    }
+}
+
+static void be_poor_alone(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, shared, 0);
+    bool poor = world->rank == 1;
+    config.probe = WW_PROBE_OFF;
+    config.timeout_s = 10;
+    trainer_begin_with(&trainer, world, &config, attach);
+    fake_cuda_be_poor(poor);
+    enum ww_status status = ww_step_begin(trainer.context);
+    for (int t = 0; t < TRAINER_TENSORS && status == WW_OK; t++) {
+        status = ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+    }
+    status = status == WW_OK ? ww_step_end(trainer.context, NULL) : status;
+    check_status(status, poor ? WW_NO_MEMORY : WW_PEER_FAILED);
+    check_words(ww_last_error(trainer.context), poor ? "no memory" : "rank 1", "no memory", NULL);
+    fake_cuda_be_poor(false);
+    trainer_end(&trainer);
+}
+
+/* The others would wait inside of NCCL for a rank that agreed on what it has no memory for. */
+Test(device_steps, without_memory_are_not_agreed_on)
+{
+    static char codecs[][8] = {"none", "int8"};
+    for (int c = 0; c < 2; c++) {
+        world_run(2, be_poor_alone, codecs[c]);
         world_forgive();
     }
 }
@@ -382,12 +438,105 @@ static void train_on_gpu_1(const struct ww_world *world, void *shared)
 
 Test(device_steps, use_no_other_gpu)
 {
+    tell_nccl_of_gpus();
     for (int i = 0; i < 2; i++) {
         setenv("WIREWISE_NCCL", i == 0 ? FAKE_NCCL : "none", 1);
         world_run(2, train_on_gpu_1, NULL);
     }
     cr_expect_eq(fake_cuda_uses(0), 0, "GPU 0 was used %d times", fake_cuda_uses(0));
+    cr_expect_eq(ask_nccl("fake_nccl_strays"), 0, "%d of NCCL's calls found another GPU",
+                 ask_nccl("fake_nccl_strays"));
     expect_line(WW_LOG_WARN, "staged through the host's memory");
+}
+
+static void check_gpu(void)
+{
+    int device = -1;
+    cudaGetDevice(&device);
+    check(device == 0, "GPU %d is current", device);
+}
+
+static void train_elsewhere(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 2);
+    float values[100] = {0};
+    float residual[100] = {0};
+    config.probe = WW_PROBE_OFF;
+    config.progress = *(const enum ww_progress *)shared;
+    trainer_begin_with(&trainer, world, &config, use_gpu_1);
+    check_gpu();
+    for (int step = 0; step < STEPS; step++) {
+        trainer_step(&trainer);
+        check_gpu();
+    }
+    trainer_discard(&trainer);
+    check_status(ww_step_codec(trainer.context, "topk:0.2"), WW_OK);
+    trainer_step(&trainer);
+    check_status(ww_step_begin(trainer.context), WW_OK);
+    check_status(ww_step_loss_scale(trainer.context, 8), WW_OK);
+    for (int t = 0; t < TRAINER_TENSORS; t++) {
+        check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        check_gpu();
+    }
+    check_status(ww_tensor_wait(trainer.tensors[0]), WW_OK);
+    check_status(ww_step_end(trainer.context, NULL), WW_OK);
+    check_status(
+        ww_cuda_all_reduce_coded(trainer.context, values, values, 100, WW_SUM, "int8", residual),
+        WW_OK);
+    check_gpu();
+    check_status(ww_cuda_all_reduce(trainer.context, values, values, 100, WW_F32, WW_MEAN), WW_OK);
+    check_status(ww_cuda_synchronize(trainer.context), WW_OK);
+    check_gpu();
+    trainer_end(&trainer);
+    check_gpu();
+}
+
+/* Threads whose own GPU is another one: it is the context's inside of calls, and theirs again. */
+Test(device_steps, of_another_gpu_than_the_threads)
+{
+    fake_cuda_wants(1);
+    tell_nccl_of_gpus();
+    for (int i = 0; i < 4; i++) {
+        enum ww_progress progress = i % 2 == 0 ? WW_PROGRESS_INLINE : WW_PROGRESS_THREAD;
+        setenv("WIREWISE_NCCL", i < 2 ? FAKE_NCCL : "none", 1);
+        world_run(4, train_elsewhere, &progress);
+    }
+    fake_cuda_wants(-1);
+    cr_expect_eq(fake_cuda_strays(), 0, "%d times work was for GPU 0", fake_cuda_strays());
+    cr_expect_eq(ask_nccl("fake_nccl_strays"), 0);
+    for (int i = 0; i < 2; i++) {
+        expect_line(WW_LOG_WARN, "staged through the host's memory");
+    }
+}
+
+static void train_beside_graphs(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    config.probe = WW_PROBE_OFF;
+    config.progress = *(const enum ww_progress *)shared;
+    trainer_begin_with(&trainer, world, &config, attach);
+    for (int step = 0; step < STEPS; step++) {
+        trainer_step(&trainer);
+    }
+    check_status(ww_cuda_synchronize(trainer.context), WW_OK);
+    trainer_end(&trainer);
+}
+
+/* Graphs of other streams: no call of the library breaks one, on whichever thread. */
+Test(device_steps, leave_graphs_of_the_program_alone)
+{
+    fake_cuda_captures(true);
+    for (int i = 0; i < 4; i++) {
+        enum ww_progress progress = i % 2 == 0 ? WW_PROGRESS_INLINE : WW_PROGRESS_THREAD;
+        setenv("WIREWISE_NCCL", i < 2 ? FAKE_NCCL : "none", 1);
+        world_run(2, train_beside_graphs, &progress);
+    }
+    fake_cuda_captures(false);
+    for (int i = 0; i < 2; i++) {
+        expect_line(WW_LOG_WARN, "staged through the host's memory");
+    }
 }
 
 static void leave_amid(const struct ww_world *world, void *shared)
@@ -408,6 +557,65 @@ static void leave_amid(const struct ww_world *world, void *shared)
 Test(device_steps, that_did_not_end_may_be_left)
 {
     world_run(3, leave_amid, NULL);
+    world_forgive();
+}
+
+static void end_damaged(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 0);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    trainer_begin_with(&trainer, world, &config, attach);
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    tell_nccl("fake_nccl_damages", true);
+    trainer_step(&trainer);
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    enum ww_status status = ww_cuda_synchronize(trainer.context);
+    check(status == WW_TRANSPORT_FAILED || status == WW_PEER_FAILED, "%d", (int)status);
+    check_words(ww_last_error(trainer.context), "of step 1 were damaged", NULL);
+    trainer_end(&trainer);
+}
+
+/* The GPU comes past a last step when nobody ends another one. */
+Test(device_steps, that_are_the_last_tell_of_damage)
+{
+    world_run(2, end_damaged, NULL);
+    tell_nccl("fake_nccl_damages", false);
+    world_forgive();
+}
+
+/* Both communicators of a rank work on one stream. */
+static void stick_between_hosts(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    struct ww_config config = trainer_config(world, "int8", 2);
+    (void)shared;
+    config.probe = WW_PROBE_OFF;
+    config.timeout_s = 1;
+    trainer_begin_with(&trainer, world, &config, attach);
+    world_meet(world);
+    fake_cuda_never_ends(true);
+    enum ww_status status = ww_step_begin(trainer.context);
+    for (int t = 0; t < TRAINER_TENSORS && status == WW_OK; t++) {
+        status = ww_tensor_start(trainer.tensors[t], trainer.values[t]);
+    }
+    status = status == WW_OK ? ww_step_end(trainer.context, NULL) : status;
+    status = status == WW_OK ? ww_cuda_synchronize(trainer.context) : status;
+    check(status == WW_TIMED_OUT || status == WW_PEER_FAILED, "%d", (int)status);
+    world_meet(world);
+    fake_cuda_never_ends(false);
+    trainer_end(&trainer);
+}
+
+Test(device_steps, that_never_end_are_given_up_between_hosts)
+{
+    tell_nccl("fake_nccl_stuck_streams", true);
+    world_run(4, stick_between_hosts, NULL);
+    tell_nccl("fake_nccl_stuck_streams", false);
+    cr_expect_eq(ask_nccl("fake_nccl_aborts_held"), 0, "aborts waited for each other");
     world_forgive();
 }
 
