@@ -156,10 +156,17 @@ bool output_is_open(const struct output_file *file)
     return file->descriptor >= 0;
 }
 
-static bool is_gone(const struct output_file *file)
+/* What somebody did to the file meanwhile: NULL = nothing. Behind a new end, as logrotate's
+ * copytruncate makes it, what is written would leave a hole of zeros. */
+static const char *harm_done(const struct output_file *file)
 {
     struct stat status;
-    return fstat(file->descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 0;
+    if (fstat(file->descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return NULL;
+    }
+    return status.st_nlink == 0                       ? "somebody removed it"
+           : (uint64_t)status.st_size < file->flushed ? "somebody shortened it"
+                                                      : NULL;
 }
 
 /* 0 or an errno. */
@@ -184,8 +191,9 @@ void output_flush(struct output_file *file)
     if (file->descriptor < 0 || file->bytes == file->flushed) {
         return;
     }
-    if (is_gone(file)) {
-        give_up(file, "written", "somebody removed it");
+    const char *harm = harm_done(file);
+    if (harm != NULL) {
+        give_up(file, "written", harm);
         return;
     }
     int cause = write_held(file);
