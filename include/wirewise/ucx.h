@@ -14,8 +14,10 @@ extern "C" {
  * fabric is opened, and where it is not there that is an error of ww_context_create: whoever runs
  * on one host never loads it. UCX takes what it finds: InfiniBand, RoCE, TCP; its own variables
  * choose among them (UCX_TLS, UCX_NET_DEVICES).
- * A peer that dies makes collectives fail with WW_PEER_FAILED and its rank. All memory is free when
- * a context has ended, after a failure as well.
+ * A peer that dies makes collectives fail with WW_PEER_FAILED and its rank. So does one whose host
+ * or network is silent for some 30 seconds, whatever timeout_s is: UCX asks after it then, and
+ * UCX_TCP_KEEPIDLE says after how long. All memory is free when a context has ended, after a
+ * failure as well.
  * Thread   any
  * A library that was built without UCX has neither this function nor this header. */
 WW_API const struct ww_transport *ww_ucx_transport(void);

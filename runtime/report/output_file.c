@@ -17,15 +17,22 @@
 #define OLD_SUFFIX ".1"
 #define BESIDE_SUFFIX ".tmp"
 #define STREAM_REASON "it leads to a file that is open already"
+#define USED_REASON "another run or context writes to it"
+
+static void release(int *descriptor)
+{
+    if (*descriptor >= 0) {
+        close(*descriptor);
+    }
+    *descriptor = -1;
+}
 
 static void give_up(struct output_file *file, const char *failed, const char *why)
 {
     log_warn("%s %s cannot be %s: %s; the run goes on without it. %s may name another place",
              file->what, file->path, failed, why, file->setting);
-    if (file->descriptor >= 0) {
-        close(file->descriptor);
-    }
-    file->descriptor = -1;
+    release(&file->descriptor);
+    release(&file->placed);
 }
 
 /* ---- Opening ----------------------------------------------------------------------------- */
@@ -59,7 +66,7 @@ static bool keep_old(struct output_file *file)
         return false;
     }
     if (is_in_use(file->path)) {
-        give_up(file, "written", "another run or context writes to it");
+        give_up(file, "written", USED_REASON);
         return false;
     }
     char old[OUTPUT_PATH_BYTES + sizeof OLD_SUFFIX];
@@ -102,6 +109,7 @@ static bool set_up(struct output_file *file, const char *what, const char *setti
 
 bool output_open(struct output_file *file, const char *what, const char *setting, const char *path)
 {
+    file->placed = -1;
     if (!set_up(file, what, setting, path)) {
         return false;
     }
@@ -125,6 +133,28 @@ bool output_open(struct output_file *file, const char *what, const char *setting
     return true;
 }
 
+/* Is what stands there what this file put there? */
+static bool is_own(const struct output_file *file)
+{
+    struct stat own, there;
+    return file->placed >= 0 && fstat(file->placed, &own) == 0 && stat(file->path, &there) == 0 &&
+           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+/* Who makes the next one holds its lock, and afterwards that of what was put in place. */
+static bool open_locked(struct output_file *file, const char *beside)
+{
+    file->descriptor = open(beside, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (file->descriptor < 0) {
+        give_up(file, "made", strerror(errno));
+    } else if (flock(file->descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        give_up(file, "replaced", USED_REASON);
+    } else if (ftruncate(file->descriptor, 0) != 0) {
+        give_up(file, "made", strerror(errno));
+    }
+    return file->descriptor >= 0;
+}
+
 bool output_open_beside(struct output_file *file, const char *what, const char *setting,
                         const char *path)
 {
@@ -140,13 +170,13 @@ bool output_open_beside(struct output_file *file, const char *what, const char *
         give_up(file, "replaced", STREAM_REASON);
         return false;
     }
+    if (!is_own(file) && is_in_use(path)) {
+        give_up(file, "replaced", USED_REASON);
+        return false;
+    }
     char beside[OUTPUT_PATH_BYTES + sizeof BESIDE_SUFFIX];
     snprintf(beside, sizeof beside, "%s" BESIDE_SUFFIX, path);
-    file->descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (file->descriptor < 0) {
-        give_up(file, "made", strerror(errno));
-    }
-    return file->descriptor >= 0;
+    return open_locked(file, beside);
 }
 
 /* ---- Writing ----------------------------------------------------------------------------- */
@@ -156,10 +186,17 @@ bool output_is_open(const struct output_file *file)
     return file->descriptor >= 0;
 }
 
-static bool is_gone(const struct output_file *file)
+/* What somebody did to the file meanwhile: NULL = nothing. Behind a new end, as logrotate's
+ * copytruncate makes it, what is written would leave a hole of zeros. */
+static const char *harm_done(const struct output_file *file)
 {
     struct stat status;
-    return fstat(file->descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 0;
+    if (fstat(file->descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return NULL;
+    }
+    return status.st_nlink == 0                       ? "somebody removed it"
+           : (uint64_t)status.st_size < file->flushed ? "somebody shortened it"
+                                                      : NULL;
 }
 
 /* 0 or an errno. */
@@ -184,8 +221,9 @@ void output_flush(struct output_file *file)
     if (file->descriptor < 0 || file->bytes == file->flushed) {
         return;
     }
-    if (is_gone(file)) {
-        give_up(file, "written", "somebody removed it");
+    const char *harm = harm_done(file);
+    if (harm != NULL) {
+        give_up(file, "written", harm);
         return;
     }
     int cause = write_held(file);
@@ -230,14 +268,23 @@ bool output_move(struct output_file *file)
 {
     char beside[OUTPUT_PATH_BYTES + sizeof BESIDE_SUFFIX];
     snprintf(beside, sizeof beside, "%s" BESIDE_SUFFIX, file->path);
-    if (!output_close(file)) {
-        unlink(beside);
-        return false;
-    }
-    if (rename(beside, file->path) != 0) {
+    int kept = fcntl(file->descriptor, F_DUPFD_CLOEXEC, 0);
+    bool moved = output_close(file);
+    if (moved && rename(beside, file->path) != 0) {
         give_up(file, "put in place", strerror(errno));
+        moved = false;
+    }
+    if (!moved) {
         unlink(beside);
+        release(&kept);
         return false;
     }
+    release(&file->placed);
+    file->placed = kept;
     return true;
+}
+
+void output_leave(struct output_file *file)
+{
+    release(&file->placed);
 }

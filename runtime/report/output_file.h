@@ -16,6 +16,7 @@ struct output_file {
     const char *setting; /* "WIREWISE_LEDGER" */
     char path[OUTPUT_PATH_BYTES];
     int descriptor;   /* -1 = not open, or given up */
+    int placed;       /* what output_move put in place, so that others see that it is in use */
     uint64_t bytes;   /* in the file and the buffer */
     uint64_t flushed; /* of these, in the file */
     char buffer[OUTPUT_BUFFER_BYTES];
@@ -26,7 +27,8 @@ struct output_file {
  * up. what and setting are static. */
 bool output_open(struct output_file *file, const char *what, const char *setting, const char *path);
 
-/* Opens a file that output_move will put in place of PATH: nobody sees half of it. */
+/* Opens a file that output_move will put in place of PATH: nobody sees half of it. What another run
+ * puts there is left alone. file->placed is -1 before the first one. */
 bool output_open_beside(struct output_file *file, const char *what, const char *setting,
                         const char *path);
 
@@ -40,5 +42,8 @@ void output_flush(struct output_file *file);
 /* Ends the file; output_move puts it in place. True when all of it is there. */
 bool output_close(struct output_file *file);
 bool output_move(struct output_file *file);
+
+/* What was put in place is no longer in use. */
+void output_leave(struct output_file *file);
 
 #endif

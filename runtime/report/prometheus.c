@@ -228,6 +228,7 @@ struct prometheus *prometheus_create(const struct outputs_setup *setup, const st
     char rank[16];
     snprintf(rank, sizeof rank, "%d", setup->rank);
     snprintf(metrics->path, sizeof metrics->path, "%s", path);
+    metrics->file.placed = -1;
     metrics->setup = setup;
     metric_label(&metrics->labels, "run", setup->config->run);
     metric_label(&metrics->labels, "rank", rank);
@@ -264,5 +265,6 @@ void prometheus_destroy(struct prometheus *metrics, const struct ww_ledger *tota
     if (metrics->told && !metrics->lost) {
         write_file(metrics, false);
     }
+    output_leave(&metrics->file);
     free(metrics);
 }

@@ -54,6 +54,11 @@
     "does a firewall stand between its host and this one? UCX_NET_DEVICES names the networks to "  \
     "take"
 
+/* Where a peer answered, and does no more: UCX gives up long before timeout_s is over. */
+#define OUTAGE_ADVICE                                                                              \
+    "; is the network between its host and this one down? Where that passes, UCX_TCP_KEEPIDLE "    \
+    "(10s) has UCX wait longer"
+
 /* Who waits so long for a peer wants to know whether it is there. */
 #define LONG_NS CLOCK_NS_PER_S
 
@@ -405,10 +410,13 @@ static void peer_know(struct fabric *fabric, int rank)
     }
 }
 
+/* A host that vanished says nothing, and neither does a network that is down for a while. */
 static enum ww_status peer_lost(int rank, ucs_status_t cause)
 {
-    return log_failure(WW_PEER_FAILED, "rank %d is gone: UCX lost the connection to it: %s", rank,
-                       ucx.ucs_status_string(cause));
+    bool silent = cause == UCS_ERR_ENDPOINT_TIMEOUT;
+    return log_failure(WW_PEER_FAILED, "rank %d is gone%s: UCX lost the connection to it: %s%s",
+                       rank, silent ? " or cannot be reached" : "", ucx.ucs_status_string(cause),
+                       silent ? OUTAGE_ADVICE : "");
 }
 
 static void *peer_address(const struct fabric *fabric, int rank)

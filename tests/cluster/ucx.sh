@@ -72,6 +72,29 @@ if ! said=$("$here/hosts.sh" with 2 none -- bash -c '
     failed=1
 fi
 
+# A network that goes down while a rank waits may come back: nobody is simply gone, and it is told
+# what has UCX wait for longer than it does (here 1 s).
+said=$("$here/hosts.sh" with 2 none -- bash -c '
+    folder=$(mktemp -d)
+    export UCX_TCP_KEEPIDLE=1s UCX_TCP_KEEPINTVL=1s UCX_TCP_KEEPCNT=1
+    "$0" ranks_on_hosts 1 "$1" bench -b 4K -e 4K -n 1000000 --budget 0 >"$folder/said" 2>&1 &
+    for ((turn = 0; turn < 200; turn++)); do
+        grep -q "Host node2" "$folder/said" && break
+        sleep 0.1
+    done
+    sleep 1
+    hosts.sh on node2 sh -c "kill -STOP \$(pgrep -x wirewise)"
+    sleep 0.2
+    hosts.sh cut node2
+    for ((turn = 0; turn < 200; turn++)); do
+        grep "rank 0.* error" "$folder/said" && break
+        sleep 0.1
+    done' "$0" "$wirewise" </dev/null)
+if ! grep -q 'rank 1 is gone or cannot be reached: UCX .* UCX_TCP_KEEPIDLE' <<<"$said"; then
+    echo "FAILED: a network that is down is told as a rank that is gone: $said"
+    failed=1
+fi
+
 # asks_for_a_firewall PATIENCE WHAT RULES: where these rules stand between two hosts rank 0 says
 # what UCX cannot do, within so many seconds.
 asks_for_a_firewall() {

@@ -521,3 +521,20 @@ Test(jsonl, a_file_that_somebody_removed_is_told)
     outputs_destroy(outputs, NULL);
     expect_no_warnings();
 }
+
+/* What is written behind a new end would leave zeros before it, and no report could read it. */
+Test(jsonl, a_file_that_somebody_shortened_is_told)
+{
+    struct run run;
+    run_init(&run, 0, 4);
+    run.config.ledger = folder_path("run.jsonl");
+    struct outputs *outputs = outputs_create(&run.setup);
+    cr_assert_eq(truncate(folder_path("run.jsonl"), 0), 0);
+    struct ww_report report = run_report(1);
+    tell(outputs, &report, 10 * S);
+    expect_line(WW_LOG_WARN, "somebody shortened it");
+    tell(outputs, &report, 20 * S);
+    outputs_destroy(outputs, NULL);
+    expect_no_warnings();
+    cr_expect_str_eq(folder_read("run.jsonl"), "");
+}

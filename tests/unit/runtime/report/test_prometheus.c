@@ -209,6 +209,32 @@ Test(prometheus, the_file_is_due_every_five_seconds_and_says_when_the_run_ended)
     cr_expect_not_null(strstr(running, "\"spot\"} 0\n"));
 }
 
+/* Two runs in one file would be told as one whose counters jump. */
+Test(prometheus, what_another_run_puts_there_is_left_alone)
+{
+    struct run run;
+    run_init(&run, 0, 16);
+    run.config.metrics = folder_path("run.prom");
+    struct ww_ledger totals = run_totals();
+    struct outputs *first = outputs_create(&run.setup);
+    struct outputs *second = outputs_create(&run.setup);
+    outputs_totals(first, &totals, S);
+    totals.steps = 4711;
+    outputs_totals(second, &totals, S);
+    expect_line(WW_LOG_WARN, "cannot be replaced: another run or context writes to it");
+    outputs_totals(first, &totals, 6 * S);
+    outputs_totals(second, &totals, 7 * S);
+    outputs_destroy(first, NULL);
+    cr_expect_not_null(strstr(folder_read("run.prom"), "\"spot\"} 4711\n"));
+    totals.steps = 4712;
+    outputs_destroy(second, &totals);
+    cr_expect_null(strstr(folder_read("run.prom"), "\"spot\"} 4712\n"));
+    outputs_destroy(outputs_create(&run.setup), &totals); /* they have ended */
+    cr_expect_not_null(strstr(folder_read("run.prom"), "\"spot\"} 4712\n"));
+    cr_expect_not(folder_has("run.prom.tmp"));
+    expect_no_warnings();
+}
+
 Test(prometheus, a_place_that_takes_no_file_is_told_once)
 {
     struct run run;
