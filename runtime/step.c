@@ -616,8 +616,11 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
     }
     pthread_mutex_unlock(&context->steps.lock);
     context->committed = status == WW_OK;
-    return status == WW_OK ? WW_OK
-                           : context_break(context, status, NULL); /* half a layout is no use */
+    if (status != WW_OK) {
+        return context_break(context, status, NULL); /* half a layout is no use */
+    }
+    coding_tell_if_idle(context);
+    return WW_OK;
 }
 
 /* Nothing else is on its way. */
