@@ -560,7 +560,14 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     if (status != WW_OK) {
         return context_fail(context, status);
     }
-    struct ww_tensor *missing = tensor->bucket == NULL ? tensor : missing_tensor(tensor->bucket);
+    if (tensor->bucket == NULL ||
+        atomic_load_explicit(&tensor->state, memory_order_acquire) == TENSOR_IDLE) {
+        return context_fail(context, log_failure(WW_BAD_STATE,
+                                                 "ww_tensor_wait(\"%s\"): it was neither started "
+                                                 "nor skipped in this step",
+                                                 tensor->name));
+    }
+    struct ww_tensor *missing = missing_tensor(tensor->bucket);
     if (missing != NULL) {
         return context_fail(context, log_failure(WW_BAD_STATE,
                                                  "ww_tensor_wait(\"%s\"): \"%s\", which travels in "
