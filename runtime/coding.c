@@ -563,6 +563,21 @@ static enum ww_status check_between(struct ww_context *context, const char *call
                : WW_OK;
 }
 
+/* First models are small: who asked for a codec would look in vain for what it saves. */
+void coding_tell_if_idle(const struct ww_context *context)
+{
+    bool busy = context->coding.menu.arms < 2 || context->coding.changeable;
+    for (int i = 0; i < context->bucket_count; i++) {
+        busy = busy || context->buckets[i].codec.spec.kind != CODEC_NONE;
+    }
+    if (!busy && context->world.rank == 0 && context->world.size > 1) {
+        log_info("no tensor is encoded: the codec is for those of fp32 with two dimensions or "
+                 "more and %zu elements or more; codec_least_count (WIREWISE_CODEC_LEAST_COUNT) "
+                 "lowers that, and ww_tensor_codec takes any tensor",
+                 context->settings.values.codec_least_count);
+    }
+}
+
 enum ww_status ww_step_codec(struct ww_context *context, const char *codec)
 {
     static const char call[] = "ww_step_codec";

@@ -299,6 +299,7 @@ struct codec_class coding_class(const struct ww_context *context, const struct w
 bool coding_same_class(const struct codec_class *one, const struct codec_class *other);
 struct codec_spec coding_spec(const struct ww_context *context, const struct bucket *bucket);
 enum ww_status coding_reserve(struct ww_context *context); /* once buckets are known */
+void coding_tell_if_idle(const struct ww_context *context);
 void coding_destroy(struct ww_context *context);
 
 /* Where residuals of buckets lie, in offset[bucket_count], and how many there are; with `carries`

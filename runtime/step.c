@@ -560,7 +560,14 @@ enum ww_status ww_tensor_wait(struct ww_tensor *tensor)
     if (status != WW_OK) {
         return context_fail(context, status);
     }
-    struct ww_tensor *missing = tensor->bucket == NULL ? tensor : missing_tensor(tensor->bucket);
+    if (tensor->bucket == NULL ||
+        atomic_load_explicit(&tensor->state, memory_order_acquire) == TENSOR_IDLE) {
+        return context_fail(context, log_failure(WW_BAD_STATE,
+                                                 "ww_tensor_wait(\"%s\"): it was neither started "
+                                                 "nor skipped in this step",
+                                                 tensor->name));
+    }
+    struct ww_tensor *missing = missing_tensor(tensor->bucket);
     if (missing != NULL) {
         return context_fail(context, log_failure(WW_BAD_STATE,
                                                  "ww_tensor_wait(\"%s\"): \"%s\", which travels in "
@@ -616,8 +623,11 @@ enum ww_status ww_tensors_commit(struct ww_context *context)
     }
     pthread_mutex_unlock(&context->steps.lock);
     context->committed = status == WW_OK;
-    return status == WW_OK ? WW_OK
-                           : context_break(context, status, NULL); /* half a layout is no use */
+    if (status != WW_OK) {
+        return context_break(context, status, NULL); /* half a layout is no use */
+    }
+    coding_tell_if_idle(context);
+    return WW_OK;
 }
 
 /* Nothing else is on its way. */

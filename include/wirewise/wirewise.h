@@ -228,10 +228,14 @@ struct ww_config {
 /* Makes a context. All ranks of the world call it. Any number of contexts may exist at once,
  * over the same or different worlds; each has messages of its own.
  * world    copied, except self, which must outlive the context
- * config   copied, the algorithm's text too; NULL = WW_CONFIG_INIT
+ * config   copied, its texts too; NULL = WW_CONFIG_INIT
+ * Waits    for every rank to call it, as long as the world's all_gather does, whatever timeout_s:
+ *          over MPI for ever (a warning tells after a minute, and later again), in a world from the
+ *          environment for ten minutes
  * Thread   any; a context belongs to the process that made it: after fork the child's calls
  *          return WW_BAD_STATE.
- * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_CONFIG, WW_UNSUPPORTED, WW_NO_MEMORY, WW_MISMATCH,
+ * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_CONFIG, WW_BAD_STATE (MPI does not allow this thread),
+ *          WW_UNSUPPORTED, WW_NO_MEMORY, WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED,
  *          WW_TRANSPORT_FAILED. On an error *context is NULL and ww_last_error(NULL) tells why. */
 WW_API enum ww_status ww_context_create(const struct ww_world *world,
                                         const struct ww_config *config,
@@ -298,7 +302,8 @@ WW_API enum ww_status ww_tensor_add(struct ww_context *context, const char *name
 
 /* Agrees on the layout with all ranks and makes the buckets. All ranks call it, once.
  * Returns  WW_OK; WW_MISMATCH names the first tensor that differs, the rank and both forms;
- *          WW_BAD_STATE when called twice or without tensors; WW_NO_MEMORY. */
+ *          WW_BAD_STATE when called twice or without tensors; WW_NO_MEMORY; WW_TIMED_OUT,
+ *          WW_PEER_FAILED, WW_TRANSPORT_FAILED. */
 WW_API enum ww_status ww_tensors_commit(struct ww_context *context);
 
 /* Begins a step. Thread: the one that will end it. Returns WW_OK, WW_BAD_STATE. */
@@ -470,7 +475,8 @@ struct ww_report {
  * When a tensor was neither started nor skipped, the step fails on every rank with its name
  * (WW_BAD_STATE here, WW_PEER_FAILED there).
  * report   filled on WW_OK; may be NULL.
- * Returns  WW_OK; WW_BAD_STATE; WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED, WW_TRANSPORT_FAILED. */
+ * Returns  WW_OK; WW_BAD_ARGUMENT (a report without WW_REPORT_INIT: the step is open still);
+ *          WW_BAD_STATE; WW_MISMATCH, WW_TIMED_OUT, WW_PEER_FAILED, WW_TRANSPORT_FAILED. */
 WW_API enum ww_status ww_step_end(struct ww_context *context, struct ww_report *report);
 
 /* ---- Delayed results: the network works while the next steps compute -------------------------

@@ -3,7 +3,7 @@
  *
  * A fabric is a duplicate of the world's communicator. A message is one MPI message inside a host,
  * and pieces of at most PIECE_BYTES_NETWORK between hosts. Every call of MPI is made under the
- * fabric's lock: under MPI_THREAD_SERIALIZED all fabrics share one, and MPI_Finalize is held up
+ * fabric's lock: below MPI_THREAD_MULTIPLE all fabrics share one, and MPI_Finalize is held up
  * until no call is under way. */
 #include <mpi.h>
 
@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,8 +73,10 @@ struct fabric {
     MPI_Comm comm;
     pthread_mutex_t *lock; /* own_lock, or the one that all share */
     pthread_mutex_t own_lock;
-    int left;  /* pieces that MPI keeps beyond the fabric */
-    bool dead; /* MPI_Finalize came first: MPI must not be called any more */
+    bool one_thread;  /* MPI's level allows the thread that opened the fabric and no other */
+    pthread_t opener; /* that thread */
+    int left;         /* pieces that MPI keeps beyond the fabric */
+    bool dead;        /* MPI_Finalize came first: MPI must not be called any more */
     int levels;
     int host_levels;
     const uint8_t *peer_level;
@@ -627,7 +630,9 @@ static enum ww_status mpi_open(const struct ww_transport_setup *setup, void **fa
         goto free_made;
     }
     pthread_mutex_init(&made->own_lock, NULL);
-    made->lock = level == MPI_THREAD_SERIALIZED ? &shared_lock : &made->own_lock;
+    made->lock = level < MPI_THREAD_MULTIPLE ? &shared_lock : &made->own_lock;
+    made->one_thread = level < MPI_THREAD_SERIALIZED;
+    made->opener = pthread_self();
     made->levels = setup->levels;
     made->host_levels = setup->host_levels;
     made->peer_level = setup->peer_level;
@@ -731,6 +736,19 @@ static enum ww_wait messages_wait(const struct fabric *fabric, const struct ww_m
     return WW_WAIT_MEMORY;
 }
 
+/* Most MPIs bear it as long as no two threads call at once; which of the program's own calls do,
+ * nobody can see from here. */
+static void warn_of_other_thread(const struct fabric *fabric)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (fabric->one_thread && !pthread_equal(pthread_self(), fabric->opener) &&
+        !atomic_flag_test_and_set(&told)) {
+        log_warn("a thread that did not initialise MPI moves messages here, which MPI does not "
+                 "allow below MPI_THREAD_SERIALIZED: start MPI with MPI_Init_thread(&argc, &argv, "
+                 "MPI_THREAD_MULTIPLE, &provided), or make all calls of wirewise on one thread");
+    }
+}
+
 static enum ww_status mpi_post(void *self, int tag, bool control, const struct ww_message *messages,
                                int count, struct ww_flight *posted)
 {
@@ -741,6 +759,7 @@ static enum ww_status mpi_post(void *self, int tag, bool control, const struct w
         return log_failure(WW_NO_MEMORY, "no memory to post %d messages", count);
     }
     flight->tag = tag;
+    warn_of_other_thread(fabric);
     enum ww_status status = fabric_lock(fabric);
     if (status != WW_OK) {
         return status;

@@ -144,6 +144,25 @@ static void two_threads_use_two_fabrics(void)
     end_close(&ends[0], false);
 }
 
+/* A program hands gradients over from a thread that MPI's level does not allow: a warning, once. */
+static void another_thread_posts(const struct rule *rule)
+{
+    struct end end;
+    pthread_t thread;
+    end_open(&end, 0, false, false);
+    pass_around(&end);
+    check_silence();
+    for (int turn = 0; turn < 2; turn++) {
+        pthread_create(&thread, NULL, pass_around, &end);
+        pthread_join(thread, NULL);
+        if (turn == 0 && rule->other_thread != WW_OK && end.world.size > 1) {
+            check_line("which MPI does not allow below MPI_THREAD_SERIALIZED: start MPI with");
+        }
+        check_silence();
+    }
+    end_close(&end, false);
+}
+
 /* A context is made on the main thread while another's thread is busy: no rank may wait for the
  * other's lock. Rank 0 comes late to the new one, and its thread is needed meanwhile. */
 static void a_fabric_opens_while_another_is_busy(void)
@@ -185,6 +204,7 @@ int main(int argc, char **argv)
     pthread_t thread;
     pthread_create(&thread, NULL, open_in_another_thread, (void *)rule);
     pthread_join(thread, NULL);
+    another_thread_posts(rule);
     if (rule->own_thread_quiet == WW_OK) {
         two_threads_use_two_fabrics();
         a_fabric_opens_while_another_is_busy();

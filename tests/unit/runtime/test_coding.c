@@ -862,6 +862,40 @@ Test(coding, small_tensors_and_those_of_one_dimension_travel_as_they_are)
     world_forgive();
 }
 
+static void commit_small_ones(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = steady_config();
+    config.codec = plan->codec;
+    struct ww_context *context = context_of(world, plan, &config);
+    const size_t shape[] = {64, (size_t)plan->count};
+    struct ww_tensor *tensor;
+    check_status(ww_tensor_add(context, "small", WW_F32, 2, shape, &tensor), WW_OK);
+    if (plan->feedback) {
+        check_status(ww_tensor_codec(tensor, "fp16"), WW_OK);
+    }
+    check_status(ww_tensors_commit(context), WW_OK);
+    ww_context_destroy(context);
+}
+
+Test(coding, a_codec_that_encodes_no_tensor_is_told)
+{
+    static const struct {
+        struct plan_of_test plan; /* feedback: the tensor has a codec of its own */
+        bool told;
+    } cases[] = {{{.codec = "int8", .count = 255}, true},
+                 {{.codec = "int8", .count = 256}, false},
+                 {{.codec = "int8", .count = 255, .feedback = true}, false},
+                 {{.codec = "none", .count = 255}, false}};
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct plan_of_test plan = cases[i].plan;
+        world_run(2, commit_small_ones, &plan);
+        bool told = capture_take(WW_LOG_INFO, "no tensor is encoded: the codec is for") != NULL;
+        cr_expect_eq(told, cases[i].told, "case %zu", i);
+        cr_expect_null(capture_take(WW_LOG_INFO, "no tensor is encoded"), "case %zu: twice", i);
+    }
+}
+
 /* A norm of all results, and no more than that. */
 static void clip(const struct ww_world *world, void *shared)
 {

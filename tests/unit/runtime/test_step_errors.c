@@ -90,7 +90,8 @@ static void call_in_wrong_order(const struct ww_world *world, void *shared)
                "ww_tensor_skip(\"a\") came outside of a step");
     check_status(ww_step_begin(context), WW_OK);
     check_said(ww_step_begin(context), WW_BAD_STATE, context, "still open");
-    check_said(ww_tensor_wait(trainer.a), WW_BAD_STATE, context, "neither started nor skipped");
+    check_said(ww_tensor_wait(trainer.a), WW_BAD_STATE, context,
+               "ww_tensor_wait(\"a\"): it was neither started nor skipped");
     check_said(ww_tensor_start(trainer.a, NULL), WW_BAD_ARGUMENT, context, "NULL for 4 elements");
     check_said(ww_tensor_start(trainer.a, (char *)trainer.values + 1), WW_BAD_ARGUMENT, context,
                "not aligned to 4 bytes");
