@@ -142,9 +142,12 @@ static int collective_wait(const char *what, MPI_Request *request)
     for (;;) {
         uint64_t waited_ns = clock_now_ns() - begin_ns;
         if (waited_ns >= said_ns) {
-            log_warn("waited %.0f s for other ranks to %s: one that is busy elsewhere, stopped or "
-                     "gone holds up all; the ranks that do not say this are those to look at",
-                     (double)waited_ns / (double)CLOCK_NS_PER_S, what);
+            log_warn(
+                "waited %.0f s for other ranks to %s: one that is busy elsewhere, stopped or "
+                "gone holds up all; the ranks that do not say this are those to look at. Where "
+                "all say it, MPI cannot get through: name the network to take (Open MPI: --mca "
+                "btl_tcp_if_include)",
+                (double)waited_ns / (double)CLOCK_NS_PER_S, what);
             said_ns *= 2;
         }
         pthread_mutex_lock(&shared_lock);
