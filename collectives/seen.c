@@ -83,18 +83,21 @@ void run_announced_traffic(const struct run_request *request, const struct works
     }
 }
 
-/* The values of all ranks become space->sources: those `offset` bytes behind what was announced,
- * but where messages brought them alone. The own ones are read where they are. */
+/* The values of all ranks become space->sources; the own ones are read where they are. Of several
+ * shares, each of so many bytes, it is this rank's: a board shows all of them, a message brings it
+ * alone. */
 static void gather_values(const struct run *run, struct workspace *space, uint64_t number,
-                          size_t bytes, size_t offset)
+                          size_t share, size_t shares)
 {
     const struct plan *plan = run->request.plan;
-    size_t shown = gate_shows_values(space->gate) ? offset : 0;
+    bool shown = gate_shows_values(space->gate);
+    size_t offset = shares > 1 ? share * (size_t)plan->rank : 0;
+    size_t bytes = shown ? share * shares : share;
     for (int rank = 0; rank < plan->size; rank++) {
         bool own = rank == plan->rank;
         const uint8_t *values = own ? run->request.input
                                     : gate_values(space->gate, rank, number, bytes);
-        space->sources[rank] = values + (own ? offset : shown);
+        space->sources[rank] = values + (own || shown ? offset : 0);
     }
 }
 
@@ -131,15 +134,15 @@ void run_announced(struct run *run, struct workspace *space, const struct kernel
     }
     switch (plan->collective) {
     case COLLECTIVE_ALL_REDUCE:
-        gather_values(run, space, number, share, 0);
+        gather_values(run, space, number, share, 1);
         reduce_values(run, space, kernels);
         break;
     case COLLECTIVE_REDUCE_SCATTER:
-        gather_values(run, space, number, share * (size_t)plan->size, share * (size_t)plan->rank);
+        gather_values(run, space, number, share, (size_t)plan->size);
         reduce_values(run, space, kernels);
         break;
     case COLLECTIVE_ALL_GATHER:
-        gather_values(run, space, number, share, 0);
+        gather_values(run, space, number, share, 1);
         take_values(run, space, share);
         break;
     default:
