@@ -472,6 +472,15 @@ static enum ww_status announce(struct engine *engine, const struct run *run)
     return gate_announce(engine->gate, &signature, &luggage);
 }
 
+/* The fabric counted them just now, too, and between two looks at the counters there may be a
+ * step's end; those on a board count when they are read. */
+static void count_announced(struct engine *engine, const struct run_request *request)
+{
+    if (request->with_announcement && !gate_shows_values(engine->gate)) {
+        run_announced_traffic(request, &engine->space, engine->space.seen_traffic);
+    }
+}
+
 static void prepare(struct engine *engine, struct run *run, const struct run_request *request,
                     uint64_t number)
 {
@@ -511,6 +520,7 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
     run->request = *request;
     enum ww_status status = announce(engine, run);
     if (status == WW_OK) {
+        count_announced(engine, request);
         status = send_ahead(engine, run);
     }
     if (status != WW_OK) {
