@@ -64,7 +64,7 @@ bool gate_shows_values(const struct gate *gate);
 
 /* The values that a peer announced with collective `number`, which passed and is not done here:
  * until then nobody announces the one that takes their place. bytes: those that it announced; of
- * shares a message brings this rank's. */
+ * shares a message brings this rank's alone. */
 const void *gate_values(const struct gate *gate, int rank, uint64_t number, size_t bytes);
 
 /* Whether the values that this rank announced with collective `number`, which passed and is not

@@ -126,6 +126,7 @@ void run_announced(struct run *run, struct workspace *space, const struct kernel
     const struct run_request *request = &run->request;
     const struct plan *plan = request->plan;
     size_t share = request->count * ww_type_bytes(request->type);
+    size_t shares = gate_shows_values(space->gate) ? (size_t)plan->size : 1; /* that came */
     if (share == 0) {
         return;
     }
@@ -135,7 +136,7 @@ void run_announced(struct run *run, struct workspace *space, const struct kernel
         reduce_values(run, space, kernels);
         break;
     case COLLECTIVE_REDUCE_SCATTER:
-        gather_values(run, space, number, share * (size_t)plan->size, share * (size_t)plan->rank);
+        gather_values(run, space, number, share * shares, share * (size_t)plan->rank);
         reduce_values(run, space, kernels);
         break;
     case COLLECTIVE_ALL_GATHER:
