@@ -472,6 +472,15 @@ static enum ww_status announce(struct engine *engine, const struct run *run)
     return gate_announce(engine->gate, &signature, &luggage);
 }
 
+/* The fabric counted them just now, too, and between two looks at the counters there may be a
+ * step's end; those on a board count when they are read. */
+static void count_announced(struct engine *engine, const struct run_request *request)
+{
+    if (request->with_announcement && !gate_shows_values(engine->gate)) {
+        run_announced_traffic(request, &engine->space, engine->space.seen_traffic);
+    }
+}
+
 static void prepare(struct engine *engine, struct run *run, const struct run_request *request,
                     uint64_t number)
 {
@@ -511,6 +520,7 @@ enum ww_status engine_start(struct engine *engine, const struct run_request *req
     run->request = *request;
     enum ww_status status = announce(engine, run);
     if (status == WW_OK) {
+        count_announced(engine, request);
         status = send_ahead(engine, run);
     }
     if (status != WW_OK) {
@@ -581,7 +591,8 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
     if (run->request.with_announcement) {
         run_announced(run, &engine->space, engine->kernels, number);
         engine_planned_bytes(engine, &run->request, engine->planned);
-        run->state = RUN_DONE;
+        run->number = number;
+        run->state = RUN_MOVING;
         engine->space.moves++;
         return;
     }
@@ -605,7 +616,8 @@ static void set_out(struct engine *engine, struct run *run, uint64_t number, uin
 static void keep_lesson(struct engine *engine, const struct run *run, uint64_t number)
 {
     const struct run_request *request = &run->request;
-    if (is_tuned(engine, request) && request->plan != request->viewed.plan) {
+    if (!request->with_announcement && is_tuned(engine, request) &&
+        request->plan != request->viewed.plan) {
         engine->lesson = (struct lesson){
             .tuner = tuner_of(engine, request),
             .which = case_of(request),
@@ -623,6 +635,15 @@ void engine_learn(struct engine *engine, uint64_t now_ns)
     engine->lesson.begin_ns = 0;
 }
 
+/* Who has its result may leave, compute or fail: by then the others have what they need of it. */
+static enum ww_status advance(struct engine *engine, struct run *run, uint64_t number)
+{
+    if (run->request.with_announcement) {
+        return gate_has_told(engine->gate, number) ? WW_OK : WW_PENDING;
+    }
+    return run_advance(run, &engine->space);
+}
+
 static enum ww_status advance_runs(struct engine *engine, uint64_t now_ns)
 {
     for (uint64_t number = engine->oldest; number < engine->started; number++) {
@@ -631,7 +652,7 @@ static enum ww_status advance_runs(struct engine *engine, uint64_t now_ns)
             set_out(engine, run, number, now_ns);
         }
         if (run->state == RUN_MOVING) {
-            enum ww_status status = run_advance(run, &engine->space);
+            enum ww_status status = advance(engine, run, number);
             if (status == WW_OK) {
                 run->state = RUN_DONE;
                 engine->space.moves++;

@@ -692,6 +692,20 @@ const void *gate_values(const struct gate *gate, int rank, uint64_t number, size
     return peer->values + slot * gate->values_room;
 }
 
+bool gate_has_told(struct gate *gate, uint64_t number)
+{
+    struct outgoing *outgoing = &gate->announcing[own_slot(gate, number)];
+    return gate->on_board || outgoing->message->bytes <= GATE_VALUES_BYTES ||
+           outgoing_free(gate, outgoing);
+}
+
+int gate_tells(const struct gate *gate, uint64_t number)
+{
+    const struct outgoing *outgoing = &gate->announcing[own_slot(gate, number)];
+    bool knows = outgoing->under_way && gate->transport->waits_for != NULL;
+    return knows ? gate->transport->waits_for(gate->fabric, &outgoing->flight) : -1;
+}
+
 /* ---- Announcing --------------------------------------------------------------------------- */
 
 /* How many values a peer gets. */

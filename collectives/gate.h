@@ -64,8 +64,14 @@ bool gate_shows_values(const struct gate *gate);
 
 /* The values that a peer announced with collective `number`, which passed and is not done here:
  * until then nobody announces the one that takes their place. bytes: those that it announced; of
- * shares a message brings this rank's. */
+ * shares a message brings this rank's alone. */
 const void *gate_values(const struct gate *gate, int rank, uint64_t number, size_t bytes);
+
+/* Whether the values that this rank announced with collective `number`, which passed and is not
+ * done here, left its hands: longer ones the fabric may keep until a peer takes them in, which
+ * needs this rank. And a peer that has yet to, -1 = nobody knows. */
+bool gate_has_told(struct gate *gate, uint64_t number);
+int gate_tells(const struct gate *gate, uint64_t number);
 
 /* Announces the next collective; its number is 0 for the first and counts up. */
 enum ww_status gate_announce(struct gate *gate, const struct signature *signature,

@@ -320,6 +320,9 @@ static int peer_of_place(const struct run *run, const struct workspace *space,
 int run_awaited_peer(const struct run *run, const struct workspace *space)
 {
     int peer = -1;
+    if (run->state == RUN_MOVING && run->request.with_announcement) {
+        return gate_tells(space->gate, run->number);
+    }
     for (int w = 0; run->state == RUN_MOVING && peer < 0 && w < run->request.window; w++) {
         if (run->places[w].busy) {
             peer = peer_of_place(run, space, &run->places[w]);

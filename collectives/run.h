@@ -72,6 +72,7 @@ struct run {
     size_t *boundaries[2]; /* of a full segment and of the last one; [parts + 1] */
     size_t *slot_offsets;  /* [slots] in bytes, inside a place's scratch */
     struct seen *seen;     /* [plan->seen_count] */
+    uint64_t number;       /* at the gate, where the values went with the announcement */
     uint64_t passed_ns;    /* when it passed the gate, if the caller knew */
     uint64_t encode_ns;    /* spent so far */
     uint64_t decode_ns;

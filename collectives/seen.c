@@ -151,5 +151,7 @@ void run_announced(struct run *run, struct workspace *space, const struct kernel
                         share);
         }
     }
-    run_announced_traffic(request, space, space->seen_traffic);
+    if (gate_shows_values(space->gate)) {
+        run_announced_traffic(request, space, space->seen_traffic);
+    }
 }

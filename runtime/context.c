@@ -258,11 +258,15 @@ static void note_sight(struct ww_context *context, const struct lane *lane)
 {
     struct sight sight = engine_sight(lane->engine);
     bool second = lane == &context->calls;
+    bool apart = second && sight.all != context->sight.all;
     context->sight.host = sight.host && (!second || context->sight.host);
     context->sight.all = sight.all && (!second || context->sight.all);
     context->sight.fetch = sight.fetch && (!second || context->sight.fetch);
     bool less = !second || sight.values_bytes < context->sight.values_bytes;
     context->sight.values_bytes = less ? sight.values_bytes : context->sight.values_bytes;
+    if (apart) { /* a board has no room for as many shares as there are long messages */
+        context->sight.values_bytes = GATE_VALUES_BYTES;
+    }
     topology_note_sight(&context->topology, context->sight.host);
 }
 

@@ -125,18 +125,30 @@ static enum ww_status parse_way(const struct ww_context *context,
     return select_check_sight(prediction->algorithm, &context->sight);
 }
 
-enum ww_status ww_calls_follow(struct ww_context *context, const struct ww_prediction *prediction)
+/* Of few values: more than fit go as they are chosen. */
+static enum ww_status parse_announcement(const struct ww_context *context, struct choice *choice)
 {
     static const struct wish small = {COLLECTIVE_ALL_REDUCE, 1, WW_F32, 0};
+    return selector_announcement(context->selector, &small, choice)
+               ? WW_OK
+               : log_failure(WW_BAD_ARGUMENT,
+                             "no all-reduce can run here as \"%s\": announcements bring no values "
+                             "to one rank or to more than %d that do not share a host, nor where a "
+                             "way was named",
+                             ANNOUNCEMENT, GATE_DIRECT_SIZE);
+}
+
+enum ww_status ww_calls_follow(struct ww_context *context, const struct ww_prediction *prediction)
+{
     struct choice choice = {.algorithm = NULL};
     enum ww_status status = context_check(context, "ww_calls_follow");
     if (status != WW_OK) {
         return status;
     }
-    if (prediction != NULL && strcmp(prediction->algorithm, ANNOUNCEMENT) == 0) {
-        selector_announcement(context->selector, &small, &choice);
-    } else if (prediction != NULL) {
-        status = parse_way(context, prediction, &choice);
+    if (prediction != NULL) {
+        bool told = strcmp(prediction->algorithm, ANNOUNCEMENT) == 0;
+        status = told ? parse_announcement(context, &choice)
+                      : parse_way(context, prediction, &choice);
         if (status != WW_OK) {
             return context_fail(context, status);
         }

@@ -58,15 +58,23 @@ bool array_hold(void *array, int *capacity, int count, size_t bytes)
     return true;
 }
 
-bool copies_hold(struct copies *copies, const struct ww_message *messages, int count)
+bool copies_hold(struct copies *copies, const struct ww_message *messages, int count, bool receives)
 {
     size_t bytes = 0;
     for (int index = 0; index < count; index++) {
-        bytes += messages[index].kind == WW_SEND ? messages[index].bytes : 0;
+        bytes += receives || messages[index].kind == WW_SEND ? messages[index].bytes : 0;
     }
     copies->used = 0;
     copies->latest = NULL;
     return bytes <= INT_MAX && array_hold(&copies->memory, &copies->capacity, (int)bytes, 1);
+}
+
+void *copies_room(struct copies *copies, size_t bytes)
+{
+    assert(bytes <= (size_t)(copies->capacity - copies->used));
+    void *room = copies->memory + copies->used;
+    copies->used += (int)bytes;
+    return room;
 }
 
 void *copies_keep(struct copies *copies, const void *memory, size_t bytes)
@@ -74,9 +82,7 @@ void *copies_keep(struct copies *copies, const void *memory, size_t bytes)
     if (memory == copies->latest && bytes == copies->latest_bytes) {
         return copies->latest_copy;
     }
-    assert(bytes <= (size_t)(copies->capacity - copies->used));
-    void *copy = memcpy(copies->memory + copies->used, memory, bytes);
-    copies->used += (int)bytes;
+    void *copy = memcpy(copies_room(copies, bytes), memory, bytes);
     copies->latest = memory;
     copies->latest_bytes = bytes;
     copies->latest_copy = copy;

@@ -76,10 +76,15 @@ struct copies {
     void *latest_copy;
 };
 
-/* Room for what a round sends, in place of what the one before sent. False without memory. */
-bool copies_hold(struct copies *copies, const struct ww_message *messages, int count);
+/* Room for what a round sends, and receives where that is asked for, in place of what the one
+ * before had. False without memory. */
+bool copies_hold(struct copies *copies, const struct ww_message *messages, int count,
+                 bool receives);
 
 /* A copy; the same one for several messages in a row that send the same memory. */
 void *copies_keep(struct copies *copies, const void *memory, size_t bytes);
+
+/* Where a message is received before it goes to its memory. */
+void *copies_room(struct copies *copies, size_t bytes);
 
 #endif

@@ -36,7 +36,8 @@
 #define CLOSE_NS (CLOCK_NS_PER_S / 5)
 #define CLOSE_FAILED_NS (CLOCK_NS_PER_S / 50)
 
-/* Control messages are copied, so that their memory is free once close has returned. */
+/* Control messages are copied, on both ends, so that their memory is free once close has returned:
+ * of one whose sender stands still MPI does not let go. */
 
 extern const struct ww_transport ww_mpi_transport;
 
@@ -47,13 +48,14 @@ struct piece {
     int peer;
     int bytes;
     const void *memory;
+    void *into; /* a control message is received in `memory`, and copied there */
 };
 
 /* A posted round. */
 struct flight {
     struct flight_link link;
     struct piece *pieces;
-    struct copies copies; /* of control sends */
+    struct copies copies; /* of control messages */
     int tag;
     bool control;
     int first; /* pieces before it are done */
@@ -249,7 +251,7 @@ static bool flight_hold(struct flight *flight, int pieces, bool control,
                         const struct ww_message *messages, int count)
 {
     return array_hold(&flight->pieces, &flight->capacity, pieces, sizeof *flight->pieces) &&
-           (!control || copies_hold(&flight->copies, messages, count));
+           (!control || copies_hold(&flight->copies, messages, count, true));
 }
 
 /* A flight with room for these messages. NULL when there is no memory. */
@@ -284,6 +286,9 @@ static enum ww_status piece_post(struct fabric *fabric, struct flight *flight, v
 {
     if (flight->control && piece.kind == WW_SEND && piece.bytes > 0) {
         memory = copies_keep(&flight->copies, memory, (size_t)piece.bytes);
+    } else if (flight->control && piece.bytes > 0) {
+        piece.into = memory;
+        memory = copies_room(&flight->copies, (size_t)piece.bytes);
     }
     piece.memory = memory;
     int code = piece.kind == WW_SEND ? MPI_Isend(memory, piece.bytes, MPI_BYTE, piece.peer,
@@ -306,7 +311,8 @@ static enum ww_status message_post(struct fabric *fabric, struct flight *flight,
     size_t left = message->bytes;
     do {
         size_t bytes = left < limit ? left : limit;
-        struct piece piece = {MPI_REQUEST_NULL, message->kind, message->peer, (int)bytes, NULL};
+        struct piece piece = {MPI_REQUEST_NULL, message->kind, message->peer,
+                              (int)bytes,       NULL,          NULL};
         enum ww_status status = piece_post(fabric, flight, memory, piece);
         if (status != WW_OK) {
             return status;
@@ -356,6 +362,9 @@ static enum ww_status piece_check(const struct flight *flight, const struct piec
                                "rank %d sent %d bytes with tag %d where %d were expected: both "
                                "ends must state the same size",
                                piece->peer, bytes, flight->tag, piece->bytes);
+        }
+        if (piece->into != NULL) {
+            memcpy(piece->into, piece->memory, (size_t)bytes);
         }
     }
     return WW_OK;
@@ -430,8 +439,7 @@ static bool memory_is_kept(const struct fabric *fabric, const struct flight *fli
     while (block != NULL && (memory < block->memory || memory >= block->memory + block->bytes)) {
         block = block->next;
     }
-    return block != NULL || (flight->control && piece->kind == WW_SEND) || piece->bytes == 0 ||
-           route_keeps(piece->memory);
+    return block != NULL || flight->control || piece->bytes == 0 || route_keeps(piece->memory);
 }
 
 /* Leaves to MPI what is still under way. Returns how many pieces that were. */

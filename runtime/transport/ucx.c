@@ -460,7 +460,7 @@ static bool flight_hold(struct flight *flight, bool control, const struct ww_mes
                         int count)
 {
     return array_hold(&flight->pieces, &flight->capacity, count, sizeof *flight->pieces) &&
-           (!control || copies_hold(&flight->copies, messages, count));
+           (!control || copies_hold(&flight->copies, messages, count, false));
 }
 
 /* A flight with room for these messages. NULL when there is no memory. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const size_t sizes[] = {0, 1, 8, 61440, 61441, 2 * 61440, (3 << 20) + 7};
 
@@ -305,6 +306,49 @@ static void control_is_copied_and_may_change_at_once(void)
     end_close(&end, false);
 }
 
+/* Rank 1 says something long and computes; rank 0 has begun to take it in, where that needs rank 1,
+ * and closes meanwhile. The rest comes when both call MPI again. */
+static void what_comes_behind_close_is_written_nowhere(void)
+{
+    enum { BYTES = 16 << 10 };
+    static unsigned char memory[BYTES];
+    const struct timespec computes = {.tv_nsec = 300000000};
+    struct end end;
+    opened(&end, 1);
+    int rank = end.world.rank;
+    if (end.world.size == 1) {
+        end_close(&end, false);
+        return;
+    }
+    struct ww_message message = {rank == 0 ? WW_RECEIVE : WW_SEND, 1 - rank, memory, BYTES};
+    struct ww_flight flight;
+    memset(memory, rank, BYTES);
+    if (rank == 1) {
+        check(end.transport->post(end.fabric, 0, true, &message, 1, &flight) == WW_OK, "send");
+    }
+    ranks_meet();
+    if (rank == 1) {
+        nanosleep(&computes, NULL);
+    }
+    if (rank == 0) {
+        check(end.transport->post(end.fabric, 0, true, &message, 1, &flight) == WW_OK, "receive");
+        end.transport->poll(end.fabric, &flight);
+        end_close(&end, true);
+        memset(memory, 7, BYTES);
+    }
+    ranks_meet();
+    ranks_meet();
+    int odd = 0;
+    for (int i = 0; i < BYTES; i++) {
+        odd += memory[i] != 7;
+    }
+    check(rank != 0 || odd == 0, "%d bytes came behind close", odd);
+    if (rank != 0) {
+        end_close(&end, true);
+    }
+    ranks_meet();
+}
+
 static void all_gather_brings_everyone_everything(void)
 {
     struct end end;
@@ -338,6 +382,9 @@ int main(int argc, char **argv)
     a_round_with_all_peers_is_done_with_its_last_message(false, 100000);
     a_round_with_all_peers_is_done_with_its_last_message(true, 256);
     control_is_copied_and_may_change_at_once();
+    if (fabric_facts.reserves) { /* others close by force */
+        what_comes_behind_close_is_written_nowhere();
+    }
     if (fabric_facts.reserves) {
         reserved_memory_is_aligned_and_given_back();
     }

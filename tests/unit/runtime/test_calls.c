@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wirewise/transport.h>
+
 #include "effort.h"
 #include "values.h"
 #include "world.h"
@@ -469,6 +471,42 @@ Test(calls, a_nan_of_one_rank_reaches_all_with_the_same_bits)
             expect_nan((enum ww_type)type, (enum ww_op)op, 300, false);
             expect_nan((enum ww_type)type, (enum ww_op)op, 20, true);
         }
+    }
+}
+
+/* The first fabric of a rank, that of its buckets, was refused memory that its second one got. */
+static const struct ww_transport *seeing;
+static _Thread_local int opened;
+
+static enum ww_status open_first_blind(const struct ww_transport_setup *setup, void **fabric)
+{
+    struct ww_transport_setup blind = *setup;
+    blind.host_levels = opened++ == 0 ? 0 : setup->host_levels;
+    return seeing->open(&blind, fabric);
+}
+
+static void try_shares_of_one_lane(const struct ww_world *world, void *shared)
+{
+    struct ww_world own = *world;
+    struct ww_config config = world_config();
+    own.transport = shared;
+    opened = 0;
+    struct ww_context *context = world_context(&own, &config);
+    for (size_t count = 24; context != NULL && count <= 8192; count += count) {
+        for (int call = 0; call < CALLS; call++) {
+            try_count(context, world, (enum call)call, count);
+        }
+    }
+    ww_context_destroy(context);
+}
+
+Test(calls, are_exact_where_only_one_lane_is_in_memory)
+{
+    seeing = world_transport();
+    struct ww_transport transport = *seeing;
+    transport.open = open_first_blind;
+    for (int size = 2; size <= 5; size++) {
+        world_run(size, try_shares_of_one_lane, &transport);
     }
 }
 

@@ -214,6 +214,51 @@ Test(delayed, the_most_staleness_there_is_works)
     world_run(3, train, &training);
 }
 
+/* ---- Counters ------------------------------------------------------------------------------- */
+
+/* Rank 1 comes to a step once rank 0 has ended it: what rank 0 announced there passes the gate in
+ * the next one, or while it drains. */
+static void announce_before_a_steps_end(const struct ww_world *world, void *shared)
+{
+    (void)shared;
+    struct ww_config config = world_config();
+    config.staleness = 1;
+    config.host = world->rank == 0 ? "a" : "b"; /* announcements are messages */
+    struct ww_context *context = world_context(world, &config);
+    const size_t count = 100;
+    float values[100] = {0};
+    struct ww_tensor *tensor = NULL;
+    struct ww_report report = WW_REPORT_INIT;
+    uint64_t sent = 0;
+    check_status(ww_tensor_add(context, "few", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    for (int step = 0; step < 6; step++) {
+        if (world->rank == 1) {
+            world_meet(world);
+        }
+        check_status(ww_step_begin(context), WW_OK);
+        check_status(ww_tensor_start(tensor, values), WW_OK);
+        check_status(ww_step_end(context, &report), WW_OK);
+        if (world->rank == 0) {
+            world_meet(world);
+        }
+        check(report.control_bytes < 4096, "step %d: %llu bytes to agree", step,
+              (unsigned long long)report.control_bytes);
+        sent += report.sent_bytes;
+    }
+    check_status(ww_step_drain(context, &report), WW_OK);
+    check(report.control_bytes < 4096, "%llu bytes to agree on what is drained",
+          (unsigned long long)report.control_bytes);
+    sent += report.sent_bytes;
+    check(sent == 6 * sizeof values, "%llu bytes sent", (unsigned long long)sent);
+    ww_context_destroy(context);
+}
+
+Test(delayed, values_in_announcements_are_no_control_at_any_steps_end)
+{
+    world_run(2, announce_before_a_steps_end, NULL);
+}
+
 /* ---- Single calls --------------------------------------------------------------------------- */
 
 #define LATE_COUNT ((size_t)200000)

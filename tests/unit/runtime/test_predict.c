@@ -111,6 +111,8 @@ static void refuse(const struct ww_world *world, void *shared)
                  WW_BAD_ARGUMENT);
     strcpy(prediction.algorithm, "rung");
     check_status(ww_calls_follow(context, &prediction), WW_BAD_ARGUMENT);
+    strcpy(prediction.algorithm, "announcement"); /* to nobody */
+    check_status(ww_calls_follow(context, &prediction), WW_BAD_ARGUMENT);
     check_status(ww_predict(NULL, "all_reduce", 1, WW_F32, 0, &prediction), WW_BAD_ARGUMENT);
     ww_context_destroy(context);
 }
@@ -118,5 +120,5 @@ static void refuse(const struct ww_world *world, void *shared)
 Test(predict, what_makes_no_sense_is_refused)
 {
     world_run(1, refuse, NULL);
-    cr_expect_geq(world_forgive(), 4);
+    cr_expect_geq(world_forgive(), 5);
 }

@@ -482,3 +482,66 @@ Test(step_errors, a_fabric_may_fail_in_the_thread_once_results_are_there)
     }
     world_forgive();
 }
+
+#define BUCKETS 3
+#define FEW 400 /* values: more than fabrics copy, and they go with their announcements */
+
+static _Thread_local bool refuses;
+
+static enum ww_status post_unless_it_refuses(void *fabric, int tag, bool control,
+                                             const struct ww_message *messages, int count,
+                                             struct ww_flight *flight)
+{
+    if (refuses) {
+        refuses = false;
+        return WW_TRANSPORT_FAILED;
+    }
+    return sound->post(fabric, tag, control, messages, count, flight);
+}
+
+/* Rank 1 computes while several buckets of rank 0 have come to it. */
+static void fail_behind_results(const struct ww_world *world, void *shared)
+{
+    struct ww_world chosen = *world;
+    struct ww_config config = world_config();
+    struct ww_tensor *tensors[BUCKETS];
+    float values[BUCKETS][FEW] = {{0}};
+    const size_t count = FEW;
+    chosen.transport = shared;
+    config.host = world->rank == 0 ? "a" : "b";
+    config.bucket_bytes = 1;
+    struct ww_context *context = world_context(&chosen, &config);
+    for (int i = 0; i < BUCKETS; i++) {
+        char name[] = {(char)('a' + i), '\0'};
+        check_status(ww_tensor_add(context, name, WW_F32, 1, &count, &tensors[i]), WW_OK);
+    }
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    for (int i = BUCKETS; i-- > 0;) {
+        check_status(ww_tensor_start(tensors[i], values[i]), WW_OK);
+    }
+    world_meet(world);
+    if (world->rank == 1) {
+        clock_sleep_ns(CLOCK_NS_PER_S / 20);
+    }
+    for (int i = 0; i < BUCKETS; i++) {
+        check_status(ww_tensor_wait(tensors[i]), WW_OK);
+    }
+    if (world->rank == 0) {
+        refuses = true;
+        check_status(ww_all_reduce(context, values[0], values[0], 1, WW_F32, WW_SUM),
+                     WW_TRANSPORT_FAILED);
+    }
+    ww_context_destroy(context);
+}
+
+Test(step_errors, results_that_came_to_who_fails_next_come_to_all)
+{
+    sound = world_transport();
+    struct ww_transport around = *sound;
+    around.post = post_unless_it_refuses;
+    for (int time = 0; time < 3; time++) {
+        world_run(2, fail_behind_results, &around);
+    }
+    cr_expect_geq(world_forgive(), 3);
+}
