@@ -531,7 +531,7 @@ enum ww_status selector_correct(struct selector *selector, const struct wish *wi
                                 const struct choice *choice, double measured_s, bool grows)
 {
     struct correction *correction;
-    struct price price;
+    struct price price = {.seconds = 0};
     enum ww_status status = price_as_is(selector, wish, choice, &price);
     if (status == WW_OK) {
         status = correction_of(selector, wish, choice, &correction);
