@@ -396,7 +396,7 @@ struct ww_level_report {
 /* How a saving is known. */
 enum ww_evidence {
     WW_EVIDENCE_DENSE,        /* nothing was encoded: nothing to compare */
-    WW_EVIDENCE_INSUFFICIENT, /* too few probes, and no wires were measured; or results are delayed
+    WW_EVIDENCE_INSUFFICIENT, /* too few probes; without, no measured wires; or results are delayed
                                */
     WW_EVIDENCE_MODELLED,     /* by what the wires cost */
     WW_EVIDENCE_MEASURED      /* by probes */

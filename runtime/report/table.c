@@ -167,7 +167,7 @@ static void say_savings(struct page *page, const struct ww_ledger *ledger)
     if (saved->evidence == WW_EVIDENCE_INSUFFICIENT || !isfinite(saved->seconds)) {
         say(page, "saved        insufficient data: %s\n",
             late_results(ledger) > 0 ? "delayed steps overlap, so none can be compared"
-                                     : "too few probes, and no wires were measured");
+                                     : "too few probes; without probes, no measured wires");
         return;
     }
     bool exposed = ledger->basis == NULL || strcmp(ledger->basis, "exposed") == 0;
