@@ -28,8 +28,8 @@ size_t rule_told_bytes(const struct topology *topology, const struct wish *wish)
 bool rule_fits_message(const struct topology *topology, const struct sight *sight,
                        const struct wish *wish);
 
-/* By how much messages are longer then that are sent anyhow: where they all have one length, not at
- * all. */
+/* By how much that makes messages longer which are sent anyhow: not at all where they all have one
+ * length. */
 size_t rule_longer_bytes(const struct topology *topology, const struct sight *sight,
                          const struct wish *wish);
 

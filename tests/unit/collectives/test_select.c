@@ -388,40 +388,49 @@ Test(select, few_values_travel_with_the_announcement)
     }
 }
 
+/* A call of fp32. */
+struct call_row {
+    enum collective collective;
+    size_t bytes; /* of one rank's share, where there are shares */
+    int ranks;
+    int hosts;
+    const char *name;
+};
+
+static struct choice choose_row(struct sight sight, const struct cost *cost,
+                                const struct call_row *row)
+{
+    struct wish wish = wish_of(row->collective, row->bytes / 4, WW_F32, 0, row->ranks);
+    return choose_with(sight, cost, row->name, row->ranks, row->hosts, wish);
+}
+
 /* The same where the gate sends messages. */
 Test(select, few_values_travel_with_a_message)
 {
     static const struct {
-        enum collective collective;
-        size_t bytes; /* of one rank's share, where there are shares */
-        int ranks;
-        int hosts;
-        const char *name;
+        struct call_row call;
         bool with_announcement;
     } rows[] = {
-        {COLLECTIVE_ALL_REDUCE, 0, 2, 2, "auto", true},
-        {COLLECTIVE_ALL_REDUCE, 192, 2, 2, "auto", true},
-        {COLLECTIVE_ALL_REDUCE, 196, 2, 2, "auto", false},
-        {COLLECTIVE_ALL_REDUCE, 192, 16, 4, "auto", true},
-        {COLLECTIVE_ALL_REDUCE, 192, 16, 1, "auto", true},
-        {COLLECTIVE_ALL_REDUCE, 0, 17, 17, "auto", false},
-        {COLLECTIVE_ALL_REDUCE, 4, 34, 2, "auto", false},
-        {COLLECTIVE_ALL_REDUCE, 4, 1, 1, "auto", false},
-        {COLLECTIVE_ALL_REDUCE, 4, 4, 2, "ring", false},
-        {COLLECTIVE_ALL_REDUCE, 4, 4, 2, "hierarchical", false},
-        {COLLECTIVE_REDUCE_SCATTER, 192, 4, 2, "auto", true},
-        {COLLECTIVE_REDUCE_SCATTER, 196, 4, 2, "auto", false},
-        {COLLECTIVE_ALL_GATHER, 192, 16, 2, "ring", true},
-        {COLLECTIVE_ALL_GATHER, 196, 2, 2, "auto", false},
-        {COLLECTIVE_BROADCAST, 192, 8, 2, "auto", true},
-        {COLLECTIVE_BROADCAST, 196, 8, 2, "auto", false},
+        {{COLLECTIVE_ALL_REDUCE, 0, 2, 2, "auto"}, true},
+        {{COLLECTIVE_ALL_REDUCE, 192, 2, 2, "auto"}, true},
+        {{COLLECTIVE_ALL_REDUCE, 196, 2, 2, "auto"}, false},
+        {{COLLECTIVE_ALL_REDUCE, 192, 16, 4, "auto"}, true},
+        {{COLLECTIVE_ALL_REDUCE, 192, 16, 1, "auto"}, true},
+        {{COLLECTIVE_ALL_REDUCE, 0, 17, 17, "auto"}, false},
+        {{COLLECTIVE_ALL_REDUCE, 4, 34, 2, "auto"}, false},
+        {{COLLECTIVE_ALL_REDUCE, 4, 1, 1, "auto"}, false},
+        {{COLLECTIVE_ALL_REDUCE, 4, 4, 2, "ring"}, false},
+        {{COLLECTIVE_ALL_REDUCE, 4, 4, 2, "hierarchical"}, false},
+        {{COLLECTIVE_REDUCE_SCATTER, 192, 4, 2, "auto"}, true},
+        {{COLLECTIVE_REDUCE_SCATTER, 196, 4, 2, "auto"}, false},
+        {{COLLECTIVE_ALL_GATHER, 192, 16, 2, "ring"}, true},
+        {{COLLECTIVE_ALL_GATHER, 196, 2, 2, "auto"}, false},
+        {{COLLECTIVE_BROADCAST, 192, 8, 2, "auto"}, true},
+        {{COLLECTIVE_BROADCAST, 196, 8, 2, "auto"}, false},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
-        size_t count = rows[i].bytes / 4;
-        struct wish wish = wish_of(rows[i].collective, count, WW_F32, 0, rows[i].ranks);
         for (int priced = 0; priced < 2; priced++) {
-            struct choice choice = choose_over(priced ? slow_wire : NULL, rows[i].name,
-                                               rows[i].ranks, rows[i].hosts, wish);
+            struct choice choice = choose_row(unseen, priced ? slow_wire : NULL, &rows[i].call);
             cr_expect_eq(choice.with_announcement, rows[i].with_announcement, "row %zu", i);
         }
     }
@@ -432,32 +441,26 @@ Test(select, more_values_travel_with_a_long_message_where_that_pays)
 {
     static const struct sight roomy = {.values_bytes = GATE_VALUES_BYTES_LONG};
     static const struct {
-        enum collective collective;
-        size_t bytes; /* of one rank's share, where there are shares */
-        int ranks;
-        int hosts;
-        const char *name;
+        struct call_row call;
         bool slow, fast, unpriced; /* over such wires */
     } rows[] = {
-        {COLLECTIVE_ALL_REDUCE, KIB(16), 2, 2, "auto", true, true, true},
-        {COLLECTIVE_ALL_REDUCE, KIB(16) + 4, 2, 2, "auto", false, false, false},
-        {COLLECTIVE_ALL_REDUCE, KIB(16), 16, 16, "auto", false, false, false},
-        {COLLECTIVE_ALL_REDUCE, 256, 16, 16, "auto", false, true, true},
-        {COLLECTIVE_ALL_REDUCE, KIB(1), 4, 4, "auto", true, true, true},
-        {COLLECTIVE_ALL_REDUCE, KIB(16), 17, 17, "auto", false, false, false},
-        {COLLECTIVE_ALL_REDUCE, KIB(16), 2, 2, "ring", false, false, false},
-        {COLLECTIVE_REDUCE_SCATTER, KIB(16), 2, 2, "auto", true, true, true},
-        {COLLECTIVE_REDUCE_SCATTER, KIB(16) + 4, 2, 2, "auto", false, false, false},
-        {COLLECTIVE_ALL_GATHER, KIB(16), 2, 2, "auto", true, true, true},
-        {COLLECTIVE_BROADCAST, KIB(16), 2, 2, "auto", true, true, true},
+        {{COLLECTIVE_ALL_REDUCE, KIB(16), 2, 2, "auto"}, true, true, true},
+        {{COLLECTIVE_ALL_REDUCE, KIB(16) + 4, 2, 2, "auto"}, false, false, false},
+        {{COLLECTIVE_ALL_REDUCE, KIB(16), 16, 16, "auto"}, false, false, false},
+        {{COLLECTIVE_ALL_REDUCE, 256, 16, 16, "auto"}, false, true, true},
+        {{COLLECTIVE_ALL_REDUCE, KIB(1), 4, 4, "auto"}, true, true, true},
+        {{COLLECTIVE_ALL_REDUCE, KIB(16), 17, 17, "auto"}, false, false, false},
+        {{COLLECTIVE_ALL_REDUCE, KIB(16), 2, 2, "ring"}, false, false, false},
+        {{COLLECTIVE_REDUCE_SCATTER, KIB(16), 2, 2, "auto"}, true, true, true},
+        {{COLLECTIVE_REDUCE_SCATTER, KIB(16) + 4, 2, 2, "auto"}, false, false, false},
+        {{COLLECTIVE_ALL_GATHER, KIB(16), 2, 2, "auto"}, true, true, true},
+        {{COLLECTIVE_BROADCAST, KIB(16), 2, 2, "auto"}, true, true, true},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
-        struct wish wish = wish_of(rows[i].collective, rows[i].bytes / 4, WW_F32, 0, rows[i].ranks);
         const struct cost *const costs[] = {slow_wire, fast_wire, NULL};
         const bool expected[] = {rows[i].slow, rows[i].fast, rows[i].unpriced};
         for (size_t c = 0; c < LENGTH(costs); c++) {
-            struct choice choice = choose_with(roomy, costs[c], rows[i].name, rows[i].ranks,
-                                               rows[i].hosts, wish);
+            struct choice choice = choose_row(roomy, costs[c], &rows[i].call);
             cr_expect_eq(choice.with_announcement, expected[c], "row %zu, wires %zu", i, c);
         }
     }

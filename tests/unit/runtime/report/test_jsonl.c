@@ -507,34 +507,35 @@ Test(jsonl, a_limit_to_the_size_of_files_ends_the_file_and_not_the_run)
     expect_no_warnings();
 }
 
-Test(jsonl, a_file_that_somebody_removed_is_told)
+static int cut_to_nothing(const char *path)
+{
+    return truncate(path, 0);
+}
+
+/* What somebody does to the file amid a run is told once, and the file given up. */
+static void expect_harm_told(int (*harm)(const char *path), const char *sentence)
 {
     struct run run;
     run_init(&run, 0, 4);
     run.config.ledger = folder_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
-    remove(folder_path("run.jsonl"));
+    cr_assert_eq(harm(folder_path("run.jsonl")), 0);
     struct ww_report report = run_report(1);
     tell(outputs, &report, 10 * S);
-    expect_line(WW_LOG_WARN, "somebody removed it");
+    expect_line(WW_LOG_WARN, sentence);
     tell(outputs, &report, 20 * S);
     outputs_destroy(outputs, NULL);
     expect_no_warnings();
 }
 
+Test(jsonl, a_file_that_somebody_removed_is_told)
+{
+    expect_harm_told(remove, "somebody removed it");
+}
+
 /* What is written behind a new end would leave zeros before it, and no report could read it. */
 Test(jsonl, a_file_that_somebody_shortened_is_told)
 {
-    struct run run;
-    run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
-    struct outputs *outputs = outputs_create(&run.setup);
-    cr_assert_eq(truncate(folder_path("run.jsonl"), 0), 0);
-    struct ww_report report = run_report(1);
-    tell(outputs, &report, 10 * S);
-    expect_line(WW_LOG_WARN, "somebody shortened it");
-    tell(outputs, &report, 20 * S);
-    outputs_destroy(outputs, NULL);
-    expect_no_warnings();
+    expect_harm_told(cut_to_nothing, "somebody shortened it");
     cr_expect_str_eq(folder_read("run.jsonl"), "");
 }
