@@ -10,9 +10,11 @@
 #define PROBE_DENSE 3 /* of them */
 #define RACE_BLOCKS_LEAST 3
 #define RACE_BLOCKS_MOST 16
+#define RACE_CODED_MOST 8 /* once dense is out: what is left differs by less than so many tell */
 #define PROBE_BLOCKS_MOST 60
 #define GAIN_BLOCKS_MOST 16 /* to show that there is a gain at all */
-#define HOPELESS 1.5        /* times the best, in the first block: it need not be tried again */
+#define HOPELESS 1.5        /* times the best, in the first block: it need not be tried again ... */
+#define HOPELESS_DENSE 2.5  /* ... nor this, though others are compared with it */
 #define WORSE 1.15          /* times the best, after some blocks */
 #define ALIKE 0.01          /* arms that differ less are one as good as the other */
 #define SURPRISE 0.15
@@ -37,6 +39,8 @@
 #define TWO_SIDED_95 2.0  /* standard deviations, about */
 /* Before a block that is to make sure, and one more for every two there were. */
 #define UNCERTAIN_REST 12
+
+static const struct interval nothing = {0, 0, 0};
 
 /* ---- Blocks --------------------------------------------------------------------------------- */
 
@@ -113,14 +117,20 @@ static double block_mean(const struct policy_block *block, const double *seconds
     return sum / turns;
 }
 
-static bool all_dense(const struct policy *policy)
+/* All units, or all but one of them, are dense at home. */
+static bool others_dense(const struct policy *policy, int but)
 {
     for (int unit = 0; unit < policy->setup.units; unit++) {
-        if (policy->home[unit] != 0) {
+        if (unit != but && policy->home[unit] != 0) {
             return false;
         }
     }
     return true;
+}
+
+static bool all_dense(const struct policy *policy)
+{
+    return others_dense(policy, -1);
 }
 
 static void rest(struct policy *policy, double uses)
@@ -206,7 +216,8 @@ static bool drops_out(const struct policy *policy, int arm, int best)
     double ratio = race->mean[arm] / race->mean[best];
     if (race->blocks <
         RACE_BLOCKS_LEAST) { /* a mean of few may hold a hiccup, the least does not */
-        return block_least(&policy->block, arm) > HOPELESS * race->mean[best];
+        double hopeless = arm == 0 ? HOPELESS_DENSE : HOPELESS;
+        return block_least(&policy->block, arm) > hopeless * race->mean[best];
     }
     struct interval more = difference(policy, arm, best, race->blocks);
     bool alike = arm != 0 && best != 0 && race->blocks >= 2 * RACE_BLOCKS_LEAST &&
@@ -238,38 +249,76 @@ static int winner_of(const struct policy *policy)
     return difference(policy, 0, best, policy->race.blocks).least > 0 ? best : 0;
 }
 
-/* What a use of an arm saved in this race. Of one block nothing is known but that. */
-static struct interval saved_by(const struct policy *policy, int arm)
+/* How much less a use of `arm` takes than one of `other`, by this race. Of one block nothing is
+ * known but that. */
+static struct interval advantage(const struct policy *policy, int arm, int other)
 {
     const struct policy_race *race = &policy->race;
-    double mean = race->mean[0] - race->mean[arm];
-    int blocks = race->seen[arm] < race->seen[0] ? race->seen[arm] : race->seen[0];
-    if (arm == 0 || blocks < 1) {
-        return (struct interval){mean, mean, mean};
+    double mean = race->mean[other] - race->mean[arm];
+    int blocks = race->seen[arm] < race->seen[other] ? race->seen[arm] : race->seen[other];
+    if (arm == other || blocks < 1) {
+        return nothing;
     }
     if (blocks == 1) {
         return (struct interval){mean, fmin(mean, 0), fmax(mean, 0)};
     }
-    struct interval more = difference(policy, 0, arm, blocks);
+    struct interval more = difference(policy, other, arm, blocks);
     return (struct interval){mean, mean - (more.mean - more.least), mean + (more.most - more.mean)};
 }
 
-/* What this race's uses saved; other units were at home meanwhile. */
-static void remember_race(struct policy *policy)
+/* What a use at home in all units but this one saves, by their races. */
+static struct interval gain_beside(const struct policy *policy, int but)
 {
-    const struct policy_race *race = &policy->race;
-    struct interval others = {0, 0, 0};
+    struct interval gain = nothing;
     for (int unit = 0; unit < policy->setup.units; unit++) {
-        if (unit != race->unit) {
-            add_interval(&others, &policy->gain[unit], 1);
+        if (unit != but) {
+            add_interval(&gain, &policy->gain[unit], 1);
         }
     }
+    return gain;
+}
+
+/* What this race's uses saved, by it alone; other units were at home meanwhile. */
+static void add_race(const struct policy *policy, struct interval *saved)
+{
+    const struct policy_race *race = &policy->race;
+    struct interval others = gain_beside(policy, race->unit);
     for (int arm = 0; arm < policy->setup.arms; arm++) {
-        struct interval saved = saved_by(policy, arm);
-        add_interval(&saved, &others, 1);
-        remember(policy, &saved, (double)race->uses[arm]);
+        struct interval own = advantage(policy, arm, 0);
+        add_interval(&own, &others, 1);
+        add_interval(saved, &own, (double)race->uses[arm]);
     }
-    policy->gain[race->unit] = saved_by(policy, policy->home[race->unit]);
+}
+
+/* This race's uses, and those of races before it, in which its unit was where it was at home. Those
+ * that were dense throughout saved nothing, whatever is found out. */
+static void note_race(struct policy *policy, int home_before)
+{
+    const struct policy_race *race = &policy->race;
+    struct policy_raced *raced = &policy->raced;
+    int home = policy->home[race->unit];
+    struct interval before = advantage(policy, home, home_before);
+    add_race(policy, &raced->alone);
+    add_interval(&raced->less, &before, (double)raced->uses);
+    for (int arm = others_dense(policy, race->unit) ? 1 : 0; arm < policy->setup.arms; arm++) {
+        struct interval less = advantage(policy, home, arm);
+        add_interval(&raced->less, &less, (double)race->uses[arm]);
+        raced->uses += race->uses[arm];
+    }
+    raced->glimpsed |= race->seen[0] < RACE_BLOCKS_LEAST;
+    policy->gain[race->unit] = advantage(policy, home, 0);
+}
+
+/* Uses of races that count from here on as if they had been at home: what they saved less is
+ * charged. */
+static uint64_t settle_raced(struct policy *policy)
+{
+    const struct interval *less = &policy->raced.less;
+    struct interval saved = {-less->mean, -less->most, -less->least};
+    uint64_t uses = policy->raced.uses;
+    remember(policy, &saved, 1);
+    policy->raced = (struct policy_raced){.uses = 0};
+    return uses;
 }
 
 /* The rest between races that choose nothing: half of the budget, and longer each time. */
@@ -298,13 +347,15 @@ static void begin_window(struct policy *policy)
 static enum policy_news end_race(struct policy *policy)
 {
     int unit = policy->race.unit;
+    int home_before = policy->home[unit];
     policy->home[unit] = winner_of(policy);
-    remember_race(policy);
+    note_race(policy, home_before);
     policy->ended = policy->race;
     policy->chosen = unit + 1 == policy->setup.units;
     if (unit + 1 < policy->setup.units) {
         begin_race(policy, unit + 1);
     } else if (all_dense(policy)) {
+        settle_raced(policy); /* dense ones save nothing */
         rest_dense(policy);
     } else {
         policy->patience = PATIENCE_LEAST;
@@ -329,7 +380,7 @@ static enum policy_news agree_race(struct policy *policy)
         }
     }
     bool alone = race->live == 1U << best;
-    if (alone || race->blocks == RACE_BLOCKS_MOST) {
+    if (alone || race->blocks >= (is_live(policy, 0) ? RACE_BLOCKS_MOST : RACE_CODED_MOST)) {
         return end_race(policy);
     }
     begin_race_block(policy);
@@ -485,6 +536,13 @@ static void note_probe_block(struct policy *policy, double home, double dense)
     window->dense[window->blocks] = dense;
     window->own[window->blocks] = block_mean(&policy->block, policy->block.own, POLICY_HOME);
     window->blocks++;
+    if (window->blocks == POLICY_KNOWN_BLOCKS && policy->raced.uses > 0) {
+        uint64_t uses = settle_raced(policy);
+        window->since.home_uses += uses;
+        for (int i = 0; i < window->blocks; i++) {
+            window->marks[i].home_uses += uses;
+        }
+    }
     if (window->blocks >= POLICY_KNOWN_BLOCKS) {
         window->saving = saving_of(window);
         learn_homes(window);
@@ -772,23 +830,39 @@ enum policy_news policy_agree(struct policy *policy)
     return policy->phase == POLICY_RACES ? agree_race(policy) : agree_probe(policy);
 }
 
+/* What is known by races before probes told; false where these saw dense uses too rarely. */
+static bool saved_by_races(const struct policy *policy, struct interval *saved)
+{
+    bool races = policy->phase == POLICY_RACES;
+    bool seen = policy->raced.uses > 0 || (races && policy->race.seen[0] >= RACE_BLOCKS_LEAST);
+    bool known = policy->past_known || (seen && !policy->raced.glimpsed);
+    uint64_t home_uses = policy->window.since.home_uses;
+    if (!known || (home_uses > 0 && !policy->setup.chooses)) {
+        return false;
+    }
+    struct interval gain = gain_beside(policy, -1);
+    *saved = policy->past;
+    add_interval(saved, &policy->raced.alone, 1);
+    add_interval(saved, &gain, (double)home_uses);
+    if (races) {
+        add_race(policy, saved);
+    }
+    return true;
+}
+
 bool policy_saved(const struct policy *policy, struct interval *saved)
 {
     const struct policy_window *window = &policy->window;
-    bool known = window->blocks >= POLICY_KNOWN_BLOCKS;
-    if (!known && (window->since.home_uses > 0 || !policy->past_known)) {
-        return false;
+    if (window->blocks < POLICY_KNOWN_BLOCKS) {
+        return saved_by_races(policy, saved);
     }
-    *saved = policy->past;
-    if (known) {
-        struct policy halves = *policy;
-        if (window->blocks >= HALVED_LEAST) {
-            settle_oldest(&halves, window->blocks / 2);
-        }
-        struct interval told = policy_saving(&halves);
-        *saved = halves.past;
-        add_interval(saved, &told, (double)halves.window.since.home_uses);
+    struct policy halves = *policy;
+    if (window->blocks >= HALVED_LEAST) {
+        settle_oldest(&halves, window->blocks / 2);
     }
+    struct interval told = policy_saving(&halves);
+    *saved = halves.past;
+    add_interval(saved, &told, (double)halves.window.since.home_uses);
     return true;
 }
 

@@ -14,6 +14,9 @@
  *     rest     all at home, for as long as makes probing cost less than the budget; now and then
  *              the ranks look whether uses still take what they took, and probe if not.
  *
+ * Uses of a race count at what probes tell of the homes that it chose, as an arm that is soon out
+ * was seen too rarely there; until probes told, at what the race tells.
+ *
  * In races and probes the first use behind a change does not count, as caches and connections are
  * used to another way; nor does the second one behind dense ones, as residuals have two places, and
  * in races the second dense one, so that each arm counts in an even and in an odd place.
@@ -79,6 +82,14 @@ struct policy_race {
     double mean[POLICY_ARMS_MAX]; /* 0 = not known; stays after the race */
 };
 
+/* Uses in races since homes were sought, until probes tell what they saved. */
+struct policy_raced {
+    uint64_t uses;
+    struct interval less;  /* they saved so much less than at the homes that were found */
+    struct interval alone; /* what they saved, by the races alone ... */
+    bool glimpsed;         /* ... of which one saw too few dense uses to tell */
+};
+
 /* Uses at home since something. */
 struct policy_uses {
     uint64_t count;
@@ -125,12 +136,13 @@ struct policy {
     struct policy_block block;
     struct policy_race race;
     struct policy_race ended; /* the latest that did, for words */
+    struct policy_raced raced;
     struct policy_window window;
     bool chosen; /* a race of the last unit ended */
     bool calibrating;
     int surprises;        /* blocks in a row that differ from the window */
     bool looked;          /* the next block, or this one, was begun by a look */
-    struct interval past; /* saved before the window, and in races */
+    struct interval past; /* saved before the window */
     bool past_known;
 };
 

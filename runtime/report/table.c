@@ -149,7 +149,9 @@ static void say_evidence(struct page *page, const struct ww_ledger *ledger)
     const struct ww_savings *saved = &ledger->saved;
     say(page, " (%s .. %s s with 95 %%, ", seconds(saved->least_s).text,
         seconds(saved->most_s).text);
-    if (saved->evidence == WW_EVIDENCE_MEASURED) {
+    if (saved->evidence == WW_EVIDENCE_MEASURED && ledger->probes == 0) {
+        say(page, "measured while codecs were tried)\n");
+    } else if (saved->evidence == WW_EVIDENCE_MEASURED) {
         say(page, "measured by %llu probe%s)\n", (unsigned long long)ledger->probes,
             plural(ledger->probes));
     } else {

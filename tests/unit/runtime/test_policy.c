@@ -2,6 +2,7 @@
  * test_policy.c: choices and savings on imagined machines whose times are known. */
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <criterion/criterion.h>
 
@@ -634,6 +635,60 @@ Test(policy, savings_of_a_choice_hold_its_races)
         right += is_right(&policy, &outcome);
     }
     cr_expect_geq(right, 36, "%d of 40 claims were right", right);
+}
+
+/* Encoded arms that differ by less than the noise would keep each other company for long, and what
+ * they save would stay unknown meanwhile. */
+Test(policy, codecs_that_are_alike_do_not_race_for_long)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {.arms = 4,
+                                  .units = 1,
+                                  .seconds = {{1.0, 0.85, 0.682, 0.68}},
+                                  .noise = 0.15,
+                                  .state = seed};
+        struct policy policy = make(&machine, true);
+        struct outcome outcome = live(&machine, &policy, 130);
+        cr_expect_eq(outcome.chose, 1, "seed %d: %d blocks", (int)seed, policy.race.blocks);
+        cr_expect_geq(policy.home[0], 2, "seed %d: home is arm %d", (int)seed, policy.home[0]);
+    }
+}
+
+/* In a race, between it and the first blocks of probes, and behind these: what is told holds what
+ * uses save on average. Dense ones that are out after the first block tell nothing until probes. */
+Test(policy, what_races_save_is_told_while_they_go_on)
+{
+    enum { ROWS = 2, RUNS = 200, MOMENTS = 20, STEP = 10 };
+    static const double seconds[ROWS][4] = {{1.0, 1.4, 0.60, 0.59}, {1.0, 0.5, 0.20, 0.19}};
+    static const int all_told[ROWS] = {4, 10}; /* from this moment on at the latest */
+    for (int row = 0; row < ROWS; row++) {
+        int holds[MOMENTS] = {0};
+        int told[MOMENTS] = {0};
+        for (uint64_t seed = 1; seed <= RUNS; seed++) {
+            struct machine machine = {.arms = 4, .units = 1, .noise = 0.1, .state = seed};
+            memcpy(machine.seconds[0], seconds[row], sizeof seconds[row]);
+            struct policy policy = make(&machine, true);
+            double truth = 0;
+            for (int use = 1; use <= MOMENTS * STEP; use++) {
+                struct interval saved;
+                int moment = (use - 1) / STEP;
+                truth += seconds[row][0] - seconds[row][policy_arm(&policy, 0)];
+                live(&machine, &policy, 1);
+                if (use % STEP == 0 && policy_saved(&policy, &saved)) {
+                    told[moment]++;
+                    holds[moment] += saved.least <= truth && truth <= saved.most;
+                }
+            }
+        }
+        for (int moment = 0; moment < MOMENTS; moment++) {
+            int uses = (moment + 1) * STEP;
+            cr_expect_geq(holds[moment], told[moment] * 9 / 10, "row %d, use %d: %d of %d hold",
+                          row, uses, holds[moment], told[moment]);
+            cr_expect(moment == 0 || told[moment] >= told[moment - 1], "row %d, use %d", row, uses);
+            cr_expect(moment < all_told[row] || told[moment] == RUNS, "row %d, use %d: %d told",
+                      row, uses, told[moment]);
+        }
+    }
 }
 
 Test(policy, savings_follow_a_change_of_the_wires)
