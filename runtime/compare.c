@@ -94,6 +94,7 @@ void compare_begin(struct ww_context *context)
     policy_init(&ledger->policy, &setup);
     ledger->was_probe = false;
     ledger->was_home = false;
+    ledger->race_tells = false;
 }
 
 struct codec_spec compare_codec(const struct ww_context *context, const struct bucket *bucket)
@@ -318,11 +319,13 @@ enum ww_status compare_end_step(struct ww_context *context, uint64_t now_ns,
     if (context->coding.dense_next) { /* asked for: its time says nothing about any arm */
         ledger->was_probe = false;
         ledger->was_home = false;
+        ledger->race_tells = false;
         ledger->probe_s = 0;
         return WW_OK;
     }
     ledger->was_probe = policy_is_probe(&ledger->policy);
     ledger->was_home = policy_is_home(&ledger->policy) || (ledger->was_probe && ledger->shadows);
+    ledger->race_tells = policy_raced_saving(&ledger->policy, &ledger->race_saving);
     report->probe = ledger->was_probe;
     return compare(context, now_ns, report);
 }

@@ -74,6 +74,9 @@ static struct ww_savings step_savings(struct ww_context *context, const struct w
         struct interval saved = ledger->was_home ? policy_saving(policy) : nothing;
         return savings(&saved, 1, WW_EVIDENCE_MEASURED);
     }
+    if (ledger->race_tells) {
+        return savings(&ledger->race_saving, 1, WW_EVIDENCE_MEASURED);
+    }
     if (ledger->model.mean > 0 && !policy->setup.probes) {
         struct interval saved = ledger->was_probe ? nothing : by_model(context, report);
         ledger->modelled.mean += saved.mean;

@@ -70,7 +70,9 @@ struct ledger {
     bool encodes;         /* something is encoded, by some rank */
     bool was_home;        /* how it went: all units at home, or ... */
     bool was_probe;       /* ... dense to be compared with (or it had shadows) */
-    double probe_s;       /* the basis of a dense one; 0 = it was none */
+    bool race_tells;      /* what it saved, where probes do not yet: */
+    struct interval race_saving;
+    double probe_s; /* the basis of a dense one; 0 = it was none */
 };
 
 #endif

@@ -830,6 +830,22 @@ enum policy_news policy_agree(struct policy *policy)
     return policy->phase == POLICY_RACES ? agree_race(policy) : agree_probe(policy);
 }
 
+bool policy_raced_saving(const struct policy *policy, struct interval *saving)
+{
+    bool races = policy->phase == POLICY_RACES;
+    int unit = policy->race.unit;
+    bool seen = races ? policy->race.seen[0] >= RACE_BLOCKS_LEAST : policy->raced.uses > 0;
+    if (!seen || policy->raced.glimpsed) {
+        return false;
+    }
+    *saving = policy_is_probe(policy) ? nothing : gain_beside(policy, races ? unit : -1);
+    if (races) {
+        struct interval own = advantage(policy, policy_arm(policy, unit), 0);
+        add_interval(saving, &own, 1);
+    }
+    return true;
+}
+
 /* What is known by races before probes told; false where these saw dense uses too rarely. */
 static bool saved_by_races(const struct policy *policy, struct interval *saved)
 {

@@ -190,6 +190,9 @@ enum policy_news policy_agree(struct policy *policy);
  * POLICY_KNOWN_BLOCKS in the window. */
 struct interval policy_saving(const struct policy *policy);
 
+/* What the present use saves by races alone, before probes told; false where these do not know. */
+bool policy_raced_saving(const struct policy *policy, struct interval *saving);
+
 /* What all uses so far saved; false while that is not known. */
 bool policy_saved(const struct policy *policy, struct interval *saved);
 

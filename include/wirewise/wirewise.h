@@ -399,7 +399,7 @@ enum ww_evidence {
     WW_EVIDENCE_INSUFFICIENT, /* too few probes; without, no measured wires; or results are delayed
                                */
     WW_EVIDENCE_MODELLED,     /* by what the wires cost */
-    WW_EVIDENCE_MEASURED      /* by probes */
+    WW_EVIDENCE_MEASURED      /* by probes, or while codecs were tried */
 };
 
 /* Seconds that encoding saved, or cost: they are negative then. */

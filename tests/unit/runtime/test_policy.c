@@ -691,6 +691,40 @@ Test(policy, what_races_save_is_told_while_they_go_on)
     }
 }
 
+/* Each use by itself, from the third block of a race to the fourth of probes, which tell the rest.
+ */
+Test(policy, each_use_of_a_race_is_told_what_it_saves)
+{
+    struct machine machine = {.arms = 3,
+                              .units = 2,
+                              .seconds = {{1.0, 0.601, 0.6}, {0.5, 0.4, 0.4}},
+                              .noise = 0.002,
+                              .state = 2};
+    struct policy policy = make(&machine, true);
+    int told[3] = {0}; /* in races of each unit, and in probes */
+    while (policy.window.blocks < POLICY_KNOWN_BLOCKS) {
+        struct interval saving;
+        int phase = policy.phase == POLICY_PROBES ? 2 : policy.race.unit;
+        if (policy_raced_saving(&policy, &saving)) {
+            double truth = 0;
+            for (int unit = 0; unit < 2; unit++) {
+                truth += machine.seconds[unit][0] -
+                         machine.seconds[unit][policy_arm(&policy, unit)];
+            }
+            told[phase]++;
+            cr_expect(fabs(saving.mean - truth) < 0.01, "%g, not %g", saving.mean, truth);
+            cr_expect(saving.least <= saving.mean && saving.mean <= saving.most);
+        } else {
+            cr_expect_eq(told[phase], 0);
+        }
+        live(&machine, &policy, 1);
+    }
+    cr_expect(told[0] > 10 && told[1] > 10, "%d and %d", told[0], told[1]);
+    cr_expect_eq(told[2], 4 * 8);
+    struct interval saving;
+    cr_expect_not(policy_raced_saving(&policy, &saving));
+}
+
 Test(policy, savings_follow_a_change_of_the_wires)
 {
     int right = 0;
