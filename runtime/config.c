@@ -20,7 +20,8 @@ extern char **environ;
 #define PREFIX "WIREWISE_"
 #define VALUE_BYTES 1024 /* of the longest text */
 #define NUMBER_BYTES 32
-#define DIGITS 15 /* of a number: so many are exact */
+#define NEAR_LEAST 2 /* letters; more where less than a third of a name differs */
+#define DIGITS 15    /* of a number: so many are exact */
 #define GIB ((double)(1 << 30))
 
 enum kind { KIND_SIZE, KIND_INT, KIND_NUMBER, KIND_BOOL, KIND_NAME, KIND_TEXT };
@@ -380,7 +381,12 @@ static void warn_unknown(const char *name)
             snprintf(nearest, sizeof nearest, "%s", variable);
         }
     }
-    log_warn("%s is no setting of wirewise and has no effect; did you mean %s?", name, nearest);
+    int letters = (int)(strlen(name) - (sizeof PREFIX - 1));
+    if (best <= NEAR_LEAST || 3 * best <= letters) {
+        log_warn("%s is no setting of wirewise and has no effect; did you mean %s?", name, nearest);
+    } else {
+        log_warn("%s is no setting of wirewise and has no effect", name);
+    }
 }
 
 static void warn_about_environment(void)

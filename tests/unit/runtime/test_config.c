@@ -347,7 +347,6 @@ Test(config, a_mistyped_variable_is_named_with_the_nearest_setting)
         {"WIREWISE_SEGMENT_IN_FLIGHT", "WIREWISE_SEGMENTS_IN_FLIGHT"},
         {"WIREWISE_DETERMINISTC", "WIREWISE_DETERMINISTIC"},
         {"WIREWISE_host", "WIREWISE_HOST"},
-        {"WIREWISE_ALGORITHM_OF_A_NAME_THAT_GOES_ON_FOR_LONGER_THAN_ANY_SETTING_DOES", "WIREWISE_"},
     };
     for (size_t i = 0; i < LENGTH(pairs); i++) {
         char asked[128];
@@ -359,6 +358,22 @@ Test(config, a_mistyped_variable_is_named_with_the_nearest_setting)
         cr_assert_not_null(line, "%s: %s", pairs[i][0], capture_all());
         cr_expect_eq(strncmp(line, pairs[i][0], strcspn(line, " ")), 0, "%s", line);
         unsetenv(pairs[i][0]);
+    }
+}
+
+Test(config, a_variable_like_no_setting_is_not_taken_for_one)
+{
+    static const char *const names[] = {
+        "WIREWISE_XYZ",
+        "WIREWISE_ALGORITHM_OF_A_NAME_THAT_GOES_ON_FOR_LONGER_THAN_ANY_SETTING_DOES"};
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        struct settings settings;
+        setenv(names[i], "1", 1);
+        cr_expect_eq(config_resolve(NULL, &settings), WW_OK);
+        const char *line = capture_take(WW_LOG_WARN, " is no setting of wirewise");
+        cr_assert_not_null(line, "%s", capture_all());
+        cr_expect_null(strstr(line, "did you mean"), "%s", line);
+        unsetenv(names[i]);
     }
 }
 
