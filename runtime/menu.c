@@ -10,22 +10,29 @@
 #define NAME_BYTES 48
 #define MS_PER_S 1e3
 
-enum ww_status menu_parse_codec(const char *text, const char *from, struct codec_spec *spec)
+/* `besides` tells what else it may be. */
+static enum ww_status parse(const char *text, const char *from, const char *besides,
+                            struct codec_spec *spec)
 {
     char reason[LOG_SENTENCE_BYTES];
     if (text == NULL) {
         return log_failure(WW_BAD_ARGUMENT, "%s got NULL for the codec", from);
     }
-    if (strcmp(text, "auto") == 0) {
+    return codec_parse(text, spec, reason, sizeof reason)
+               ? WW_OK
+               : log_failure(WW_BAD_ARGUMENT, "%s: %s%s", from, reason, besides);
+}
+
+enum ww_status menu_parse_codec(const char *text, const char *from, struct codec_spec *spec)
+{
+    if (text != NULL && strcmp(text, "auto") == 0) {
         return log_failure(
             WW_BAD_ARGUMENT,
             "%s got \"auto\", which is for a whole context (codec, ww_step_codec) or "
             "a call of ww_all_reduce_coded: name one codec here",
             from);
     }
-    return codec_parse(text, spec, reason, sizeof reason)
-               ? WW_OK
-               : log_failure(WW_BAD_ARGUMENT, "%s: %s", from, reason);
+    return parse(text, from, "", spec);
 }
 
 static bool is_on(const struct menu *menu, const struct codec_spec *spec)
@@ -93,7 +100,7 @@ enum ww_status menu_parse(const char *text, const char *allowed, const char *fro
         made = list;
         made.chooses = list.arms > 1;
     } else {
-        status = menu_parse_codec(text, from, &made.arm[1]);
+        status = parse(text, from, " (or auto)", &made.arm[1]);
         made.arms += made.arm[1].kind != CODEC_NONE;
     }
     if (status == WW_OK) {

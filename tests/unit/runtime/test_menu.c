@@ -59,6 +59,7 @@ Test(menu, what_no_codec_is_called_is_refused_in_words)
         {"fp17", "none", "codec: "},
         {NULL, "none", "NULL"},
         {"Auto", "none", "codec: "},
+        {"fp17", "none", "(or auto)"},
         {"auto", "fp16,fp17", "codecs_allowed: "},
         {"none", "fp17", "codecs_allowed: "}, /* the list is read whatever the codec */
         {"auto", "auto", "name one codec here"},
