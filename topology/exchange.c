@@ -62,26 +62,21 @@ static void exchange_finish(struct exchange *exchange)
 
 /* ---- Identity ------------------------------------------------------------------------------- */
 
-/* Bytes at the begin of both that are the same, in whole words. */
-static size_t same_begin(const char *a, const char *b)
+/* The words of a list that are others than those of another list in their places. */
+static void print_differing(const char *list, const char *other, char *text, size_t bytes)
 {
-    size_t words = 0;
-    for (size_t i = 0; a[i] != '\0' && a[i] == b[i]; i++) {
-        words = a[i] == ' ' ? i + 1 : words;
+    size_t used = 0;
+    text[0] = '\0';
+    while (*list != '\0' && used < bytes) {
+        size_t word = strcspn(list, " ");
+        size_t others = strcspn(other, " ");
+        if (word != others || memcmp(list, other, word) != 0) {
+            used += (size_t)snprintf(text + used, bytes - used, "%s%.*s", used == 0 ? "" : " ",
+                                     (int)word, list);
+        }
+        list += word + (list[word] == ' ');
+        other += others + (other[others] == ' ');
     }
-    return words;
-}
-
-/* And at the end. */
-static size_t same_end(const char *a, const char *b)
-{
-    size_t words = 0;
-    size_t a_bytes = strlen(a);
-    size_t b_bytes = strlen(b);
-    for (size_t i = 1; i <= a_bytes && i <= b_bytes && a[a_bytes - i] == b[b_bytes - i]; i++) {
-        words = a[a_bytes - i] == ' ' ? i : words;
-    }
-    return words;
 }
 
 /* Of two long lists only what differs, as a sentence has no room for both. */
@@ -90,13 +85,15 @@ static enum ww_status odd_text(const struct identity *all, int odd, int usual, c
 {
     const char *theirs = (const char *)&all[odd] + offset;
     const char *ours = (const char *)&all[usual] + offset;
-    size_t begin = same_begin(theirs, ours);
-    size_t end = same_end(theirs + begin, ours + begin);
-    return log_failure(
-        WW_MISMATCH,
-        "rank %d (%s) has %s \"%.*s\", rank %d (%s) has \"%.*s\": give all ranks the same", odd,
-        all[odd].host_name, what, (int)(strlen(theirs + begin) - end), theirs + begin, usual,
-        all[usual].host_name, (int)(strlen(ours + begin) - end), ours + begin);
+    char odd_words[TOPOLOGY_SETTINGS_BYTES];
+    char usual_words[TOPOLOGY_SETTINGS_BYTES];
+    print_differing(theirs, ours, odd_words, sizeof odd_words);
+    print_differing(ours, theirs, usual_words, sizeof usual_words);
+    return log_failure(WW_MISMATCH,
+                       "rank %d (%s) has %s \"%s\", rank %d (%s) has \"%s\": give all ranks the "
+                       "same",
+                       odd, all[odd].host_name, what, odd_words, usual, all[usual].host_name,
+                       usual_words);
 }
 
 static enum ww_status check_agreement(const struct ww_world *world, const struct identity *all)
