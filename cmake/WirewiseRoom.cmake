@@ -32,11 +32,16 @@ endif()
 # gcc writes that beside its own language, for others the rooms do without.
 set(WIREWISE_MACHINE_CODE $<IF:$<C_COMPILER_ID:GNU>,-ffat-lto-objects,-fno-lto>)
 
-# No contraction of a*b+c: results must not depend on the instruction set.
+# Results must not depend on the instruction set: no contraction of a*b+c. And -ffast-math, which
+# may stand in CFLAGS or be what a compiler does by itself, leaves NaNs out and sums in another
+# order: it is taken back. (clang warns where contraction is turned off behind that.)
+set(WIREWISE_EXACT -ffp-contract=off -fno-fast-math -fno-finite-math-only
+                   -fno-unsafe-math-optimizations)
+
 set(WIREWISE_WARNINGS -Wall -Wextra -Wshadow -Wvla -Wpointer-arith
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)
 function(wirewise_compile_options target)
-    target_compile_options(${target} PRIVATE ${WIREWISE_WARNINGS} -ffp-contract=off
+    target_compile_options(${target} PRIVATE ${WIREWISE_WARNINGS} ${WIREWISE_EXACT}
                            ${WIREWISE_HARDENING} ${WIREWISE_MACHINE_CODE}
                            $<$<BOOL:${WIREWISE_WERROR}>:-Werror>)
     target_compile_definitions(${target} PRIVATE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE)

@@ -186,7 +186,7 @@ static void register_tensors(struct job *job)
 
 static uint64_t read_sent_bytes(void)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
     FILE *file = fopen(SENT_FILE, "r");
     if (file == NULL || fscanf(file, "%" SCNu64, &bytes) != 1) {
         give_up(SENT_FILE, "cannot be read: this program runs on hosts made by hosts.sh");

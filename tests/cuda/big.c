@@ -162,7 +162,7 @@ static bool encodes_alike(const struct device *device, const struct codec_spec *
     device->put(values, sheet->values, bytes);
     device->put(residual, sheet->residual, bytes);
     struct cuda_encoding encoding = {.spec = *spec,
-                                     .in = {values, residual, next, sheet->count},
+                                     .in = {values, residual, next, sheet->count, false},
                                      .frame = frame + 64,
                                      .notes = notes,
                                      .room = room};
@@ -190,7 +190,7 @@ static int frame_big(const struct device *device, const struct kernels *kernels,
     codec_parse(text, &spec, reason, sizeof reason);
     struct sheet sheet = sheet_create(&spec, count);
     struct encode_input input = {
-        .stretch = {sheet.values, sheet.residual, sheet.next, sheet.count}};
+        .stretch = {sheet.values, sheet.residual, sheet.next, sheet.count, false}};
     codecs[spec.kind]->encode(&spec, kernels, &input, sheet.frame, sheet.room, &result);
     snprintf(what, sizeof what, "encode %s, %zu elements", text, count);
     bool good = encodes_alike(device, &spec, &sheet, what);

@@ -17,10 +17,22 @@ if [ -e "$BUILD/collectives/cuda_reduce.cu.o" ]; then # they take a minute, and 
 fi
 quietly "$CMAKE" -S "$work" -B "$work/build" -DWIREWISE_SOURCE="$SOURCE" \
     -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-flto "$@" # Debug is the quickest to compile
-quietly "$CMAKE" -S "$work" -B "$work/plain" -DWIREWISE_SOURCE="$SOURCE" "$@"
+quietly "$CMAKE" -S "$work" -B "$work/plain" -DWIREWISE_SOURCE="$SOURCE" \
+    -DCMAKE_C_FLAGS=-ffast-math "$@"
 grep -q '^CMAKE_BUILD_TYPE:STRING=$' "$work/plain/CMakeCache.txt" || fail "theirs is our build type"
 grep -q -e '-O2 .*/context\.c' "$work/plain/compile_commands.json" ||
     fail "where they have no build type our sources are not optimised"
+compile=$(sed -n 's/^ *"command": "\(.*\) -o .*\/scalar\.c",$/\1/p' \
+    "$work/plain/compile_commands.json")
+(eval "quietly $compile -dM -E -x c -o $work/macros /dev/null")
+grep -q '__FINITE_MATH_ONLY__ 0' "$work/macros" || fail "their -ffast-math leaves our NaNs out"
+if "$CC" -m32 -c -x c -o "$work/narrow.o" /dev/null 2>"$work/said"; then
+    if "$CMAKE" -S "$work" -B "$work/narrow" -DWIREWISE_SOURCE="$SOURCE" -DCMAKE_C_FLAGS=-m32 \
+        -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY >"$work/said" 2>&1; then
+        fail "a machine of 32 bits was taken"
+    fi
+    grep -q 'needs a machine of 64 bits' "$work/said" || fail "not said: $(cat "$work/said")"
+fi
 quietly "$CMAKE" --build "$work/build" --target alone_wirewise alone_static -j 2
 for library in wirewise static; do
     run_alone "$work/build/alone_$library" "$VERSION"
