@@ -99,7 +99,8 @@ void pair_destroy(struct pair *pair); /* NULL is fine */
 /* Delivers the letter, or leaves it for its other half. WW_OK; WW_NO_MEMORY, and it is not done. */
 enum ww_status letter_post(struct meeting *meeting, struct letter *letter);
 
-/* Takes a letter back when nobody has come for it. Otherwise it will be done within a copy. */
+/* Takes a letter back when nobody has come for it, and those of its tag that were posted later.
+ * Otherwise it will be done within a copy. */
 void letter_withdraw(struct letter *letter);
 
 /* Says that nobody touches the letter's memory any more. Its flight may be gone afterwards. */

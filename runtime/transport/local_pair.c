@@ -57,15 +57,6 @@ static struct letter *queue_take(struct queue *queue, int tag)
     return NULL;
 }
 
-static void queue_withdraw(struct queue *queue, const struct letter *letter)
-{
-    struct letter **link = &queue->first;
-    while (*link != letter) {
-        link = &(*link)->next;
-    }
-    queue_unlink(queue, link);
-}
-
 static struct pair *pair_create(void)
 {
     struct pair *pair = local_allocate(sizeof *pair);
@@ -238,15 +229,35 @@ enum ww_status letter_post(struct meeting *meeting, struct letter *letter)
     return status;
 }
 
+/* The letter, and those of its tag behind it: the peer would take one of them for it. */
+static void queue_withdraw(struct pair *pair, const struct letter *letter)
+{
+    struct queue *queue = &pair->waiting[letter->kind];
+    int tag = letter->tag;
+    struct letter **link = &queue->first;
+    while (*link != letter) {
+        link = &(*link)->next;
+    }
+    while (*link != NULL) {
+        struct letter *behind = *link;
+        if (behind->tag != tag) {
+            link = &behind->next;
+            continue;
+        }
+        queue_unlink(queue, link);
+        letter_finish(behind);
+        if (behind->flight == NULL) {
+            spare_give(pair, behind);
+        }
+    }
+}
+
 void letter_withdraw(struct letter *letter)
 {
-    pair_lock(letter->pair);
-    bool queued = letter->queued;
-    if (queued) {
-        queue_withdraw(&letter->pair->waiting[letter->kind], letter);
+    struct pair *pair = letter->pair;
+    pair_lock(pair);
+    if (letter->queued) {
+        queue_withdraw(pair, letter);
     }
-    pthread_mutex_unlock(&letter->pair->lock);
-    if (queued) {
-        letter_finish(letter);
-    }
+    pthread_mutex_unlock(&pair->lock);
 }

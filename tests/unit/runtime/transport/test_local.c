@@ -421,6 +421,39 @@ Test(local, close_takes_back_what_nobody_came_for)
     company_close(&company);
 }
 
+/* A small send is done at once; but who waits for the large one ahead of it must not get it
+ * instead, and no send may meet a later receive. */
+Test(local, close_takes_back_what_lies_behind_it)
+{
+    struct company company;
+    company_open(&company, 2);
+    unsigned char from[5000] = {0}, into[5000], mine[5000];
+    post(&company, 0, 1, sending(1, from, 16));
+    post(&company, 0, 1, sending(1, from, 5000));
+    post(&company, 0, 2, sending(1, from, 16));
+    post(&company, 0, 1, sending(1, from, 16));
+    post(&company, 0, 1, sending(1, from, 4000));
+    post(&company, 0, 3, receiving(1, into, 5000));
+    post(&company, 0, 3, receiving(1, into, 16));
+    company.transport->close(company.fabrics[0], true);
+    company.fabrics[0] = NULL;
+    static const struct {
+        int tag;
+        enum ww_message_kind kind;
+        size_t bytes;
+        enum ww_status status;
+    } rows[] = {{1, WW_RECEIVE, 16, WW_OK},
+                {1, WW_RECEIVE, 5000, WW_PENDING},
+                {2, WW_RECEIVE, 16, WW_OK},
+                {3, WW_SEND, 5000, WW_PENDING}};
+    for (size_t row = 0; row < LENGTH(rows); row++) {
+        struct ww_message message = {rows[row].kind, 0, mine, rows[row].bytes};
+        struct ww_flight flight = post(&company, 1, rows[row].tag, message);
+        cr_expect_eq(poll(&company, 1, &flight), rows[row].status, "row %zu", row);
+    }
+    company_close(&company);
+}
+
 Test(local, small_sends_outlive_the_rank_that_sent_them)
 {
     struct company company;
