@@ -91,6 +91,26 @@ static void note_encoded(struct coding_outcome *outcome, size_t count,
     }
 }
 
+/* Squares of what is encoded: values or, where momentum is kept, what they make of it, and what was
+ * kept back before. */
+static double squares_given(const struct stretch *in, const struct momentum *momentum)
+{
+    if (momentum == NULL) {
+        return kernel_squares_of_sum_f32(in->values, in->residual, in->count);
+    }
+    float sums[256];
+    const size_t room = sizeof sums / sizeof sums[0];
+    double squares = 0;
+    for (size_t first = 0; first < in->count; first += room) {
+        size_t count = in->count - first < room ? in->count - first : room;
+        for (size_t i = 0; i < count; i++) {
+            sums[i] = momentum->factor * momentum->u[first + i] + in->values[first + i];
+        }
+        squares += kernel_squares_of_sum_f32(sums, in->residual + first, count);
+    }
+    return squares;
+}
+
 void frame_encode(struct workspace *space, struct run *run, struct place *place,
                   const struct action *action)
 {
@@ -115,8 +135,7 @@ void frame_encode(struct workspace *space, struct run *run, struct place *place,
     }
     struct encode_result result = {0, 0, 0};
     if (weighed) {
-        coding->outcome->given += kernel_squares_of_sum_f32(in.stretch.values, in.stretch.residual,
-                                                            from.count);
+        coding->outcome->given += squares_given(&in.stretch, in.momentum);
     }
     run->codec->encode(&coding->spec, space->kernels, &in, slot + BODY_OFFSET, space->codec_memory,
                        &result);

@@ -677,11 +677,11 @@ enum ww_status ww_step_loss_scale(struct ww_context *context, double scale)
 enum ww_status ww_step_discard(struct ww_context *context)
 {
     static const char call[] = "ww_step_discard";
-    struct coding_state *coding = &context->coding;
     enum ww_status status = context_check(context, call);
     if (status != WW_OK) {
         return status;
     }
+    struct coding_state *coding = &context->coding;
     status = check_between(context, call);
     if (status == WW_OK && delayed_is_on(context)) {
         status = log_failure(

@@ -3,8 +3,8 @@
  *
  * The n-th fabric that each rank opens meets the others' n-th in a `meeting`. A meeting has one
  * `pair` per (sender, receiver) with the messages that wait for their other half. Whoever comes
- * second copies, in post. Small sends are copied at once, so that they never wait and nobody reads
- * the memory of a rank that gave up. */
+ * second copies, in post. Small sends and control messages are copied at once, so that they never
+ * wait, nobody reads the memory of a rank that gave up, and what it said is heard whole. */
 #ifndef TRANSPORT_LOCAL_H
 #define TRANSPORT_LOCAL_H
 
@@ -20,7 +20,7 @@
 struct letter {
     struct letter *next;
     struct pair *pair;
-    struct flight *flight; /* NULL: a copy of a small send, nobody polls it */
+    struct flight *flight; /* NULL: a copy of a send, nobody polls it */
     void *memory;
     size_t bytes;
     int tag;
@@ -99,7 +99,8 @@ void pair_destroy(struct pair *pair); /* NULL is fine */
 /* Delivers the letter, or leaves it for its other half. WW_OK; WW_NO_MEMORY, and it is not done. */
 enum ww_status letter_post(struct meeting *meeting, struct letter *letter);
 
-/* Takes a letter back when nobody has come for it. Otherwise it will be done within a copy. */
+/* Takes a letter back when nobody has come for it, and those of its tag that were posted later.
+ * Otherwise it will be done within a copy. */
 void letter_withdraw(struct letter *letter);
 
 /* Says that nobody touches the letter's memory any more. Its flight may be gone afterwards. */

@@ -12,10 +12,11 @@
 #define EAGER_BYTES 256 /* sends up to this size are done at once */
 #define LOCK_SPINS 200  /* a pair's lock is held for some ten nanoseconds */
 
-/* A small send that nobody had posted a receive for; its own flight is done. */
+/* A small send, or a control message, that nobody had posted a receive for; its own flight is done.
+ */
 struct copied_letter {
     struct letter letter;
-    unsigned char copy[EAGER_BYTES];
+    unsigned char copy[]; /* EAGER_BYTES, or those of a longer control message */
 };
 
 void *local_allocate(size_t bytes)
@@ -54,15 +55,6 @@ static struct letter *queue_take(struct queue *queue, int tag)
         }
     }
     return NULL;
-}
-
-static void queue_withdraw(struct queue *queue, const struct letter *letter)
-{
-    struct letter **link = &queue->first;
-    while (*link != letter) {
-        link = &(*link)->next;
-    }
-    queue_unlink(queue, link);
 }
 
 static struct pair *pair_create(void)
@@ -169,11 +161,12 @@ static void hand_over(struct meeting *meeting, struct letter *one, struct letter
     letter_finish(other);
 }
 
-static struct letter *spare_take(struct pair *pair)
+static struct letter *spare_take(struct pair *pair, size_t bytes)
 {
     struct letter *letter = pair->spare;
-    if (letter == NULL) {
-        return malloc(sizeof(struct copied_letter));
+    if (letter == NULL || bytes > EAGER_BYTES) {
+        size_t room = bytes > EAGER_BYTES ? bytes : EAGER_BYTES;
+        return malloc(sizeof(struct copied_letter) + room);
     }
     pair->spare = letter->next;
     return letter;
@@ -181,14 +174,18 @@ static struct letter *spare_take(struct pair *pair)
 
 static void spare_give(struct pair *pair, struct letter *letter)
 {
+    if (letter->bytes > EAGER_BYTES) {
+        free(letter);
+        return;
+    }
     letter->next = pair->spare;
     pair->spare = letter;
 }
 
-/* Leaves a small send's copy in the queue; the send itself is done. Called with the lock. */
+/* Leaves a send's copy in the queue; the send itself is done. Called with the lock. */
 static enum ww_status leave_copy(struct pair *pair, struct letter *letter)
 {
-    struct letter *spare = spare_take(pair);
+    struct letter *spare = spare_take(pair, letter->bytes);
     if (spare == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for a send of %zu bytes to rank %d",
                            letter->bytes, letter->peer);
@@ -215,7 +212,8 @@ enum ww_status letter_post(struct meeting *meeting, struct letter *letter)
     pair_lock(pair);
     struct letter *other = queue_take(
         &pair->waiting[letter->kind == WW_SEND ? WW_RECEIVE : WW_SEND], letter->tag);
-    if (other == NULL && letter->kind == WW_SEND && letter->bytes <= EAGER_BYTES) {
+    bool copied = letter->kind == WW_SEND && (letter->bytes <= EAGER_BYTES || letter->control);
+    if (other == NULL && copied) {
         status = leave_copy(pair, letter);
     } else if (other == NULL) {
         queue_append(&pair->waiting[letter->kind], letter);
@@ -231,15 +229,35 @@ enum ww_status letter_post(struct meeting *meeting, struct letter *letter)
     return status;
 }
 
+/* The letter, and those of its tag behind it: the peer would take one of them for it. */
+static void queue_withdraw(struct pair *pair, const struct letter *letter)
+{
+    struct queue *queue = &pair->waiting[letter->kind];
+    int tag = letter->tag;
+    struct letter **link = &queue->first;
+    while (*link != letter) {
+        link = &(*link)->next;
+    }
+    while (*link != NULL) {
+        struct letter *behind = *link;
+        if (behind->tag != tag) {
+            link = &behind->next;
+            continue;
+        }
+        queue_unlink(queue, link);
+        letter_finish(behind);
+        if (behind->flight == NULL) {
+            spare_give(pair, behind);
+        }
+    }
+}
+
 void letter_withdraw(struct letter *letter)
 {
-    pair_lock(letter->pair);
-    bool queued = letter->queued;
-    if (queued) {
-        queue_withdraw(&letter->pair->waiting[letter->kind], letter);
+    struct pair *pair = letter->pair;
+    pair_lock(pair);
+    if (letter->queued) {
+        queue_withdraw(pair, letter);
     }
-    pthread_mutex_unlock(&letter->pair->lock);
-    if (queued) {
-        letter_finish(letter);
-    }
+    pthread_mutex_unlock(&pair->lock);
 }

@@ -83,7 +83,11 @@ Test(context, null_is_refused_or_harmless_everywhere)
     cr_expect_eq(ww_tensor_wait(NULL), WW_BAD_ARGUMENT);
     cr_expect_eq(ww_progress(NULL), WW_BAD_ARGUMENT);
     cr_expect_eq(ww_step_end(NULL, NULL), WW_BAD_ARGUMENT);
-    cr_expect_eq(world_forgive(), 10, "each refusal is a line");
+    cr_expect_eq(ww_step_codec(NULL, "int8"), WW_BAD_ARGUMENT);
+    cr_expect_eq(ww_step_loss_scale(NULL, 1), WW_BAD_ARGUMENT);
+    cr_expect_eq(ww_step_discard(NULL), WW_BAD_ARGUMENT);
+    cr_expect_eq(ww_step_drain(NULL, NULL), WW_BAD_ARGUMENT);
+    cr_expect_eq(world_forgive(), 14, "each refusal is a line");
     ww_context_destroy(NULL);
     char text[80];
     cr_expect_eq(ww_rank(NULL), -1);

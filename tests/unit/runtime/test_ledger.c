@@ -1109,6 +1109,56 @@ static void weigh(const struct ww_world *world, void *shared)
     trainer_end(&trainer);
 }
 
+/* The same with momentum that is masked: its squares are those of momentum and residual together.
+ * Rank 0 alone gives anything, the same in every step, so what is encoded follows from what came
+ * before. */
+static void weigh_momentum(const struct ww_world *world, void *shared)
+{
+    const struct plan_of_test *plan = shared;
+    struct ww_config config = config_of(world, plan);
+    config.momentum = 0.5;
+    struct trainer trainer;
+    trainer_begin(&trainer, world, &config);
+    static const int coded[] = {0, 2};
+    static double momentum[TRAINER_TENSORS][80 * 64];
+    double given = 0;
+    double left = 0;
+    for (int step = 1; step <= 4; step++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        for (int t = TRAINER_TENSORS; t-- > 0;) {
+            for (size_t i = 0; i < trainer_count(t); i++) {
+                trainer.values[t][i] = world->rank == 0 ? trainer_gradient(0, 1, t, i) : 0;
+            }
+            check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        }
+        trainer.report = (struct ww_report)WW_REPORT_INIT;
+        check_status(ww_step_end(trainer.context, &trainer.report), WW_OK);
+        if (world->rank != 0) {
+            continue;
+        }
+        given = left = 0;
+        for (int k = 0; k < 2; k++) {
+            int t = coded[k];
+            for (size_t i = 0; i < trainer_count(t); i++) {
+                double sent = trainer.values[t][i];
+                double *kept = &trainer.given[t][i];
+                double *u = &momentum[t][i];
+                *u = (step == 1 ? 0 : 0.5 * *u) + trainer_gradient(0, 1, t, i);
+                *kept += *u;
+                given += *kept * *kept;
+                *kept -= sent;
+                left += *kept * *kept;
+                *u = sent != 0 ? 0 : *u;
+            }
+        }
+        if (step != 3) {
+            check(fabs(trainer.report.captured - (1 - left / given)) < 1e-4,
+                  "step %d: captured %g, not %g", step, trainer.report.captured, 1 - left / given);
+        }
+    }
+    trainer_end(&trainer);
+}
+
 static void weigh_fine_codecs(const struct ww_world *world, void *shared)
 {
     const struct plan_of_test *plan = shared;
@@ -1129,6 +1179,7 @@ Test(ledger, what_is_kept_is_weighed)
 {
     struct plan_of_test plan = {.codec = "topk:0.05", .ranks_per_host = 1};
     world_run(2, weigh, &plan);
+    world_run(2, weigh_momentum, &plan);
     plan.codec = "topk:0.3:fixed";
     world_run(2, weigh, &plan);
     plan.codec = "int8";
