@@ -13,16 +13,25 @@
 #define FASTEST 0.25
 #define MIDDLE 0.5
 
+/* By how much round trips of a unit differed in a round. */
+struct unrest {
+    bool known;
+    double least_s; /* of its rounds */
+    double most_s;
+};
+
 /* Seconds per byte of units in rounds; 0 = they rested. */
 struct scores {
     const struct ground *ground;
     int rounds;
-    double *byte_s;  /* [units * rounds] */
-    double *bytes;   /* [units * rounds] what these come from */
-    double *seconds; /* [units * rounds] */
-    double *list;    /* [units * rounds] to sort in */
-    double *of_unit; /* [units] at its best */
-    int *other;      /* [units * rounds] the unit it met, -1 = none */
+    double *byte_s;        /* [units * rounds] */
+    double *bytes;         /* [units * rounds] what these come from */
+    double *seconds;       /* [units * rounds] */
+    double *list;          /* [units * rounds] to sort in */
+    double *of_unit;       /* [units] at its best */
+    double *surely;        /* [units] likewise, without what may have held it up */
+    struct unrest *unrest; /* [units] */
+    int *other;            /* [units * rounds] the unit it met, -1 = none */
 };
 
 static double larger(double a, double b)
@@ -37,6 +46,8 @@ static void scores_finish(struct scores *scores)
     free(scores->seconds);
     free(scores->list);
     free(scores->of_unit);
+    free(scores->surely);
+    free(scores->unrest);
     free(scores->other);
 }
 
@@ -49,9 +60,12 @@ static enum ww_status scores_init(struct scores *scores, const struct ground *gr
     scores->seconds = calloc(cells, sizeof *scores->seconds);
     scores->list = calloc(cells, sizeof *scores->list);
     scores->of_unit = calloc((size_t)ground->units, sizeof *scores->of_unit);
+    scores->surely = calloc((size_t)ground->units, sizeof *scores->surely);
+    scores->unrest = calloc((size_t)ground->units, sizeof *scores->unrest);
     scores->other = malloc(cells * sizeof *scores->other);
     if (scores->byte_s == NULL || scores->bytes == NULL || scores->seconds == NULL ||
-        scores->list == NULL || scores->of_unit == NULL || scores->other == NULL) {
+        scores->list == NULL || scores->of_unit == NULL || scores->surely == NULL ||
+        scores->unrest == NULL || scores->other == NULL) {
         scores_finish(scores);
         *scores = (struct scores){.ground = ground};
         return log_failure(WW_NO_MEMORY, "no memory to compare %d units", ground->units);
@@ -85,6 +99,22 @@ static void score_ports(struct scores *scores, const struct wire_record *records
     }
 }
 
+static void note_unrest(struct scores *scores, const struct wire_record *records)
+{
+    for (int rank = 0; rank < scores->ground->size; rank++) {
+        struct unrest *unrest = &scores->unrest[scores->ground->unit[rank]];
+        for (int round = 0; round < SOLO_ROUNDS; round++) {
+            double seen_s = records[rank].unrest_s[round];
+            if (records[rank].fixed[round].samples > 0) {
+                bool less = !unrest->known || seen_s < unrest->least_s;
+                unrest->least_s = less ? seen_s : unrest->least_s;
+                unrest->most_s = larger(unrest->most_s, seen_s);
+                unrest->known = true;
+            }
+        }
+    }
+}
+
 static void score_oneway(struct scores *scores, const struct wire_record *records, int rounds)
 {
     for (int rank = 0; rank < scores->ground->size; rank++) {
@@ -109,20 +139,53 @@ static void score_both(struct scores *scores, const struct wire_record *records,
     }
 }
 
+/* What a unit needed for a byte in a round. */
+typedef double look(const struct scores *scores, int cell);
+
+static double as_seen(const struct scores *scores, int cell)
+{
+    return scores->byte_s[cell];
+}
+
+static double without(const struct scores *scores, int cell, double unrest_s)
+{
+    double seconds = scores->seconds[cell] - unrest_s;
+    return seconds > 0 ? seconds / scores->bytes[cell] : 0;
+}
+
+/* What holds up pings in every round holds up streams as well. */
+static double without_jitter(const struct scores *scores, int cell)
+{
+    return without(scores, cell, scores->unrest[cell / scores->rounds].least_s);
+}
+
+/* A pair met once: what held up any ping of the two may have held up that stream. */
+static double without_accidents(const struct scores *scores, int cell)
+{
+    double one_s = scores->unrest[cell / scores->rounds].most_s;
+    int other = scores->other[cell];
+    return without(scores, cell, other < 0 ? one_s : larger(one_s, scores->unrest[other].most_s));
+}
+
+static void find_best(struct scores *scores, look *byte_s, double *of_unit)
+{
+    for (int unit = 0; unit < scores->ground->units; unit++) {
+        int count = 0;
+        for (int round = 0; round < scores->rounds; round++) {
+            double seen = byte_s(scores, unit * scores->rounds + round);
+            if (seen > 0) {
+                scores->list[count++] = seen;
+            }
+        }
+        of_unit[unit] = fit_quantile(scores->list, count, FASTEST);
+    }
+}
+
 /* Fills of_unit, and returns what the unit in the middle needs for a byte; 0 = nobody did. */
 static double settle(struct scores *scores)
 {
     int seen = 0;
-    for (int unit = 0; unit < scores->ground->units; unit++) {
-        int count = 0;
-        for (int round = 0; round < scores->rounds; round++) {
-            double byte_s = scores->byte_s[unit * scores->rounds + round];
-            if (byte_s > 0) {
-                scores->list[count++] = byte_s;
-            }
-        }
-        scores->of_unit[unit] = fit_quantile(scores->list, count, FASTEST);
-    }
+    find_best(scores, as_seen, scores->of_unit);
     for (int unit = 0; unit < scores->ground->units; unit++) {
         if (scores->of_unit[unit] > 0) {
             scores->list[seen++] = scores->of_unit[unit];
@@ -296,7 +359,7 @@ static void find_slow_paths(const struct scores *scores, double like, int level,
         }
         double best = larger(scores->of_unit[unit], scores->of_unit[other]);
         double byte_s = scores->byte_s[cell];
-        if (is_slow(byte_s, best)) {
+        if (is_slow(without_accidents(scores, cell), best)) {
             insert(slow, count, (struct slow_wire){level, unit, other, best / byte_s, byte_s});
         }
     }
@@ -311,10 +374,12 @@ enum ww_status wire_slow(const struct ground *ground, const struct wire_record *
         return status;
     }
     score_ports(&scores, records);
+    note_unrest(&scores, records);
     double like = settle(&scores);
+    find_best(&scores, without_jitter, scores.surely);
     for (int unit = 0; unit < ground->units; unit++) {
         double byte_s = scores.of_unit[unit];
-        if (is_slow(byte_s, like)) {
+        if (is_slow(scores.surely[unit], like)) {
             insert(slow, count, (struct slow_wire){level, unit, -1, like / byte_s, byte_s});
         }
     }

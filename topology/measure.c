@@ -171,7 +171,7 @@ static enum ww_status ping_half(struct meter *meter, const struct ping *ping, bo
     return pass(meter, messages, ping->messages);
 }
 
-enum ww_status meter_ping(struct meter *meter, const struct ping *ping, struct estimate *oneway)
+enum ww_status meter_ping(struct meter *meter, const struct ping *ping, struct pinged *pinged)
 {
     double times[PING_TIMES_MAX];
     assert(ping->messages <= PING_MESSAGES_MAX && ping->times <= PING_TIMES_MAX);
@@ -186,7 +186,9 @@ enum ww_status meter_ping(struct meter *meter, const struct ping *ping, struct e
         }
         times[i < 0 ? 0 : i] = (double)(meter_now_ns(meter) - begin_ns) * 0.5e-9;
     }
-    *oneway = fit_estimate(times, ping->times);
+    pinged->oneway = fit_estimate(times, ping->times); /* sorts them */
+    pinged->least_s = times[0];
+    pinged->most_s = times[ping->times - 1];
     return WW_OK;
 }
 

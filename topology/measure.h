@@ -73,7 +73,13 @@ struct ping {
 };
 #define PING_MESSAGES_MAX 8
 #define PING_TIMES_MAX 64
-enum ww_status meter_ping(struct meter *meter, const struct ping *ping, struct estimate *oneway);
+/* What pings took. */
+struct pinged {
+    struct estimate oneway;
+    double least_s; /* of them */
+    double most_s;
+};
+enum ww_status meter_ping(struct meter *meter, const struct ping *ping, struct pinged *pinged);
 
 /* Exchanges `copies` messages of 8 bytes with each of the peers, all at once. At most
  * EXCHANGE_MAX in all, each way. */
@@ -90,7 +96,7 @@ struct stream {
     int sharers;        /* streams that begin at the same time on the same port, 1 or more */
     size_t piece_bytes; /* the leader's wish */
     double slot_s;      /* about how long; the leader's, too */
-    double answer_s;    /* a round trip, which is no part of it */
+    double answer_s;    /* what a round trip takes at least, which is no part of it */
 };
 #define STREAM_WINDOW 4
 #define PIECE_BYTES_MAX ((size_t)512 << 10)

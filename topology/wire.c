@@ -29,7 +29,7 @@ struct visit {
     double alone_s; /* a stream's slot */
     double slot_s;  /* the next one's */
     double byte_s;  /* about; of what was seen last */
-    double fixed_s; /* likewise */
+    double least_s; /* of the latest pings: what no answer is faster than */
 };
 
 /* ---- Whose turn it is --------------------------------------------------------------------- */
@@ -120,16 +120,16 @@ static enum ww_status begin_together(struct visit *visit)
 /* ---- One pair ------------------------------------------------------------------------------- */
 
 /* A few pings tell how many more there is time for. */
-static enum ww_status ping(const struct visit *visit, struct estimate *fixed)
+static enum ww_status ping(const struct visit *visit, struct pinged *pinged)
 {
     struct ping some = {visit->peer, visit->leads, 1, PINGS_WARM, PINGS_FIRST};
-    enum ww_status status = meter_ping(visit->meter, &some, fixed);
+    enum ww_status status = meter_ping(visit->meter, &some, pinged);
     uint64_t times = PINGS;
     if (status != WW_OK) {
         return status;
     }
     if (visit->leads) {
-        double room = PING_SHARE * visit->plan->share_s / (2 * fixed->value + 1e-9);
+        double room = PING_SHARE * visit->plan->share_s / (2 * pinged->oneway.value + 1e-9);
         times = room < PINGS_FEW ? PINGS_FEW : room > PINGS ? PINGS : (uint64_t)room;
         status = meter_send(visit->meter, visit->peer, &times, sizeof times);
     } else {
@@ -137,7 +137,7 @@ static enum ww_status ping(const struct visit *visit, struct estimate *fixed)
     }
     some.warm = 0;
     some.times = times <= PINGS ? (int)times : PINGS;
-    return status != WW_OK ? status : meter_ping(visit->meter, &some, fixed);
+    return status != WW_OK ? status : meter_ping(visit->meter, &some, pinged);
 }
 
 static enum ww_status stream(struct visit *visit, bool both, int sharers, struct pour *pour)
@@ -152,7 +152,7 @@ static enum ww_status stream(struct visit *visit, bool both, int sharers, struct
                             .sharers = sharers,
                             .piece_bytes = (size_t)piece,
                             .slot_s = visit->slot_s,
-                            .answer_s = 2 * visit->fixed_s};
+                            .answer_s = 2 * visit->least_s};
     enum ww_status status = meter_stream(visit->meter, &stream, pour);
     if (status == WW_OK && pour_byte_s(pour) > 0) {
         visit->byte_s = pour_byte_s(pour) / sharers;
@@ -171,8 +171,11 @@ static enum ww_status visit_alone(struct visit *visit)
 {
     struct wire_record *record = visit->record;
     int round = visit->round;
-    enum ww_status status = ping(visit, &record->fixed[round]);
-    visit->fixed_s = record->fixed[round].value;
+    struct pinged pinged = {0};
+    enum ww_status status = ping(visit, &pinged);
+    record->fixed[round] = pinged.oneway;
+    record->unrest_s[round] = 2 * (pinged.most_s - pinged.least_s);
+    visit->least_s = pinged.least_s;
     if (status == WW_OK) {
         status = stream(visit, false, 1, &record->oneway[round]);
     }

@@ -18,6 +18,7 @@ struct wire_record {
     struct pour both[SOLO_ROUNDS];
     struct pour port[ROUNDS_MAX]; /* all ranks of all units at work */
     int peer[ROUNDS_MAX];         /* of a round's port; -1 = none */
+    double unrest_s[SOLO_ROUNDS]; /* by which its round trips differed */
     double spent_s;               /* since the calibration began */
 };
 
@@ -51,7 +52,8 @@ struct wire_costs {
 enum ww_status wire_costs(const struct ground *ground, const struct wire_record *records,
                           int rounds, struct wire_costs *costs);
 
-/* Units and pairs of units that are slower than their like: below SLOW_RATIO of the median.
+/* Units and pairs of units that are slower than their like: below SLOW_RATIO of the median, even
+ * if what their pings differed by held up their streams.
  * Adds them to slow[*count], up to SLOW_WIRES_MAX, the worst first; what is there already stays in
  * order. WW_OK, WW_NO_MEMORY. */
 #define SLOW_RATIO 0.7

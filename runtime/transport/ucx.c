@@ -49,10 +49,10 @@
 #define GREETING_NS (60 * CLOCK_NS_PER_S)
 #define LATE_NS (5 * CLOCK_NS_PER_S) /* whoever has not greeted by then is called */
 
-/* Where nobody answers. */
+/* Where nobody answers. Then comes what was chosen. */
 #define NETWORK_ADVICE                                                                             \
     "does a firewall stand between its host and this one? UCX_NET_DEVICES names the networks to "  \
-    "take"
+    "take%s"
 
 /* Where a peer answered, and does no more: UCX gives up long before timeout_s is over. */
 #define OUTAGE_ADVICE                                                                              \
@@ -104,6 +104,7 @@ static struct {
     ucp_context_h context; /* while a fabric is open */
     int fabrics;
     struct fabric *abandoned;
+    char chosen[256]; /* by a person, in words; "" = nothing */
     __typeof__(ucs_status_string) *ucs_status_string;
 #define UCP_POINTER(name) __typeof__(name) *name;
     UCP_CALLS(UCP_POINTER)
@@ -170,20 +171,46 @@ static bool has_rdma(void)
     return entry != NULL;
 }
 
-/* Did nobody set a variable, so that its line is "NAME=default\n"? */
-static bool is_free(const ucp_config_t *config, const char *line)
+/* Lines "NAME=value\n", to be freed; NULL where there is no memory. */
+static char *config_text(const ucp_config_t *config)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *stream = open_memstream(&text, &bytes);
     if (stream == NULL) {
-        return false;
+        return NULL;
     }
     ucx.ucp_config_print(config, stream, NULL, UCS_CONFIG_PRINT_CONFIG);
     fclose(stream);
+    return text;
+}
+
+/* Did nobody set a variable, so that its line is "NAME=default\n"? */
+static bool is_free(const ucp_config_t *config, const char *line)
+{
+    char *text = config_text(config);
     bool found = text != NULL && strstr(text, line) != NULL;
     free(text);
     return found;
+}
+
+/* What a person had UCX take may not be there: notes it, in words that follow a sentence. */
+static void note_choice(const ucp_config_t *config)
+{
+    static const char *const names[] = {"UCX_TLS=", "UCX_NET_DEVICES="};
+    char *text = config_text(config);
+    size_t used = 0;
+    ucx.chosen[0] = '\0';
+    for (size_t i = 0; text != NULL && i < sizeof names / sizeof names[0]; i++) {
+        const char *line = strstr(text, names[i]);
+        int bytes = line == NULL ? 0 : (int)strcspn(line, "\n");
+        bool all = line != NULL && strncmp(line + strlen(names[i]), "all\n", 4) == 0;
+        if (bytes > 0 && !all && used < sizeof ucx.chosen) {
+            used += (size_t)snprintf(ucx.chosen + used, sizeof ucx.chosen - used, "%s%.*s",
+                                     used == 0 ? "; set for this rank: " : ", ", bytes, line);
+        }
+    }
+    free(text);
 }
 
 /* Over TCP a message that asks for permission first wins nothing, and its question waits behind
@@ -236,6 +263,7 @@ static enum ww_status context_create(int size)
     ucp_config_t *config = NULL;
     ucs_status_t cause = ucx.ucp_config_read(NULL, NULL, &config);
     if (cause == UCS_OK) {
+        note_choice(config);
         tune_for_tcp(config);
         leave_memory_out(config);
         connect_in_background(config);
@@ -243,8 +271,8 @@ static enum ww_status context_create(int size)
         ucx.ucp_config_release(config);
     }
     return cause == UCS_OK ? WW_OK
-                           : log_failure(WW_TRANSPORT_FAILED, "UCX could not be initialised: %s",
-                                         ucx.ucs_status_string(cause));
+                           : log_failure(WW_TRANSPORT_FAILED, "UCX could not be initialised: %s%s",
+                                         ucx.ucs_status_string(cause), ucx.chosen);
 }
 
 static void *do_nothing(void *nothing)
@@ -443,7 +471,7 @@ static enum ww_status peer_connect(struct fabric *fabric, int rank)
         peer->endpoint = NULL;
         return log_failure(WW_TRANSPORT_FAILED,
                            "UCX cannot connect to rank %d: %s; " NETWORK_ADVICE, rank,
-                           ucx.ucs_status_string(cause));
+                           ucx.ucs_status_string(cause), ucx.chosen);
     }
     return WW_OK;
 }
@@ -960,7 +988,7 @@ static enum ww_status greeting_look(struct fabric *fabric, int rank, bool is_lat
     ucp_tag_recv_info_t info;
     if (peer->cause != UCS_OK) {
         return log_failure(WW_TRANSPORT_FAILED, "UCX cannot reach rank %d: %s; " NETWORK_ADVICE,
-                           rank, ucx.ucs_status_string(peer->cause));
+                           rank, ucx.ucs_status_string(peer->cause), ucx.chosen);
     }
     if (peer->greeting != NULL && ucx.ucp_tag_recv_request_test(peer->greeting, &info) == UCS_OK) {
         request_drop(&peer->greeting);
@@ -1012,7 +1040,7 @@ static enum ww_status greet_all(struct fabric *fabric)
         if (status == WW_OK && missing > 0 && waited_ns > GREETING_NS) {
             status = log_failure(WW_TIMED_OUT,
                                  "UCX did not reach rank %d within %d s; " NETWORK_ADVICE, last,
-                                 (int)(GREETING_NS / CLOCK_NS_PER_S));
+                                 (int)(GREETING_NS / CLOCK_NS_PER_S), ucx.chosen);
         }
     }
     return status;

@@ -117,4 +117,13 @@ asks_for_a_firewall 20 reach '
     hosts.sh on node1 sh -c "echo 1 >/proc/sys/net/ipv4/tcp_syn_retries"
     hosts.sh on node2 ip rule add pref 1 ipproto tcp dport 29501 lookup main
     hosts.sh on node2 ip rule add pref 2 to 10.99.0.0/24 ipproto tcp blackhole'
+
+# Where a network was chosen that is not there, the sentence tells which.
+said=$(UCX_NET_DEVICES=eth7 "$here/hosts.sh" with 2 none -- "$0" ranks_on_hosts 1 timeout 10 \
+    "$wirewise" bench -e 1M 2>&1 </dev/null)
+if ! grep -q 'rank 0.* UCX cannot connect to rank 1: .*; set for this rank: UCX_NET_DEVICES=eth7' \
+    <<<"$said"; then
+    echo "FAILED: nobody tells which network was chosen: $said"
+    failed=1
+fi
 exit "$failed"

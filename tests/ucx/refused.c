@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * refused.c: on a host whose name has 64 letters, and where it would get no thread, UCX is refused,
- * which would abort the program. Where half of it is missing, the sentence says which. */
+ * which would abort the program. Where half of it is missing, the sentence says which; where what
+ * was chosen is not there, what that was. */
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,12 +36,12 @@ void *__wrap_dlopen(const char *name, int flags)
     return __real_dlopen(missing ? "/nowhere/libucp.so.0" : name, flags);
 }
 
-static bool is_refused(const char *words)
+static bool is_refused(enum ww_status expected, const char *words)
 {
     void *fabric = NULL;
     enum ww_status status = alone_open(&fabric);
     const char *said = ww_last_error(NULL);
-    if (status != WW_UNSUPPORTED || strstr(said, words) == NULL) {
+    if (status != expected || strstr(said, words) == NULL) {
         fprintf(stderr, "failed: %s: %s\n", ww_status_text(status), said);
         return false;
     }
@@ -49,11 +51,16 @@ static bool is_refused(const char *words)
 int main(void)
 {
     name_is_long = true;
-    bool good = is_refused("more than 63 letters");
+    bool good = is_refused(WW_UNSUPPORTED, "more than 63 letters");
     name_is_long = false;
     half_is_missing = true;
-    good = is_refused("cannot be loaded: /nowhere/libucp.so.0") && good;
+    good = is_refused(WW_UNSUPPORTED, "cannot be loaded: /nowhere/libucp.so.0") && good;
     half_is_missing = false;
+    setenv("UCX_TLS", "nowhere", 1);
+    setenv("UCX_NET_DEVICES", "eth7", 1);
+    good = is_refused(WW_TRANSPORT_FAILED, "; set for this rank: UCX_TLS=nowhere, "
+                                           "UCX_NET_DEVICES=eth7") &&
+           good;
     threads_are_refused = true;
-    return is_refused("needs a thread, and none can be started") && good ? 0 : 1;
+    return is_refused(WW_UNSUPPORTED, "needs a thread, and none can be started") && good ? 0 : 1;
 }

@@ -151,6 +151,30 @@ Test(calibrate, known_networks_are_found, .timeout = 60)
     }
 }
 
+/* A stream's answer may come sooner than most pings did, and a stream may be held up like the
+ * longest of them: neither says what the wire carries. */
+Test(calibrate, jitter_makes_no_wire_faster_and_none_slow, .timeout = 60)
+{
+    static const struct {
+        int hosts;
+        double jitter_s;
+    } cases[] = {{2, 1e-3}, {2, 4e-3}, {3, 2e-3}, {3, 8e-3}, {4, 4e-3}, {8, 4e-3}};
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct paper_wires wires = paper_wires(cases[i].hosts, 1);
+        wires.jitter_s = cases[i].jitter_s;
+        struct trial *trial = make_trial(&wires);
+        run_trial(trial);
+        const struct link *link = &trial->found[0].link[1];
+        double byte_s = 8e-9 / wires.gbit_s;
+        cr_expect_geq(link->flow.byte_s, 0.95 * byte_s, "case %zu: %g", i, link->flow.byte_s);
+        cr_expect_geq(link->port_byte_s, 0.95 * byte_s, "case %zu: port %g", i, link->port_byte_s);
+        cr_expect_eq(trial->calibration[0].slow_count, 0, "case %zu: %d slow", i,
+                     trial->calibration[0].slow_count);
+        free(trial);
+    }
+    expect_no_warnings();
+}
+
 Test(calibrate, memory_between_ranks_of_a_host_is_measured_as_messages)
 {
     struct paper_wires wires = paper_wires(1, 4);
