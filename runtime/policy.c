@@ -249,18 +249,23 @@ static int winner_of(const struct policy *policy)
     return difference(policy, 0, best, policy->race.blocks).least > 0 ? best : 0;
 }
 
-/* How much less a use of `arm` takes than one of `other`, by this race. Of one block nothing is
- * known but that. */
+/* How much less a use of `arm` takes than one of `other`, by this race. One block, or the one that
+ * warms up, may be off by as much as it tells; before, a use may save or cost what one takes. */
 static struct interval advantage(const struct policy *policy, int arm, int other)
 {
     const struct policy_race *race = &policy->race;
     double mean = race->mean[other] - race->mean[arm];
     int blocks = race->seen[arm] < race->seen[other] ? race->seen[arm] : race->seen[other];
-    if (arm == other || blocks < 1) {
+    if (arm == other) {
         return nothing;
     }
-    if (blocks == 1) {
-        return (struct interval){mean, fmin(mean, 0), fmax(mean, 0)};
+    if (race->blocks < 0) {
+        const struct policy_race *ended = &policy->ended;
+        double usual = ended->mean[policy->home[ended->unit]];
+        return (struct interval){0, -usual, usual};
+    }
+    if (blocks <= 1) {
+        return (struct interval){mean, mean - fabs(mean), mean + fabs(mean)};
     }
     struct interval more = difference(policy, other, arm, blocks);
     return (struct interval){mean, mean - (more.mean - more.least), mean + (more.most - more.mean)};
@@ -305,7 +310,7 @@ static void note_race(struct policy *policy, int home_before)
         add_interval(&raced->less, &less, (double)race->uses[arm]);
         raced->uses += race->uses[arm];
     }
-    raced->glimpsed |= race->seen[0] < RACE_BLOCKS_LEAST;
+    raced->tells |= race->seen[0] >= RACE_BLOCKS_LEAST;
     policy->gain[race->unit] = advantage(policy, home, 0);
 }
 
@@ -368,6 +373,9 @@ static enum policy_news agree_race(struct policy *policy)
 {
     struct policy_race *race = &policy->race;
     if (!policy->block.counts) {
+        for (int arm = 0; arm < policy->setup.arms; arm++) {
+            race->mean[arm] = block_mean(&policy->block, policy->block.seconds, arm);
+        }
         race->blocks = 0;
         begin_race_block(policy);
         return POLICY_NO_NEWS;
@@ -834,8 +842,7 @@ bool policy_raced_saving(const struct policy *policy, struct interval *saving)
 {
     bool races = policy->phase == POLICY_RACES;
     int unit = policy->race.unit;
-    bool seen = races ? policy->race.seen[0] >= RACE_BLOCKS_LEAST : policy->raced.uses > 0;
-    if (!seen || policy->raced.glimpsed) {
+    if (!(races ? policy->race.seen[0] >= RACE_BLOCKS_LEAST : policy->raced.tells)) {
         return false;
     }
     *saving = policy_is_probe(policy) ? nothing : gain_beside(policy, races ? unit : -1);
@@ -850,8 +857,8 @@ bool policy_raced_saving(const struct policy *policy, struct interval *saving)
 static bool saved_by_races(const struct policy *policy, struct interval *saved)
 {
     bool races = policy->phase == POLICY_RACES;
-    bool seen = policy->raced.uses > 0 || (races && policy->race.seen[0] >= RACE_BLOCKS_LEAST);
-    bool known = policy->past_known || (seen && !policy->raced.glimpsed);
+    bool seen = races && policy->race.seen[0] >= RACE_BLOCKS_LEAST;
+    bool known = policy->past_known || policy->raced.tells || seen;
     uint64_t home_uses = policy->window.since.home_uses;
     if (!known || (home_uses > 0 && !policy->setup.chooses)) {
         return false;
