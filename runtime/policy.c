@@ -314,13 +314,22 @@ static void note_race(struct policy *policy, int home_before)
     policy->gain[race->unit] = advantage(policy, home, 0);
 }
 
-/* Uses of races that count from here on as if they had been at home: what they saved less is
- * charged. */
-static uint64_t settle_raced(struct policy *policy)
+/* Uses of races that count from here on as if they had been at home, where a use saves `saving`:
+ * what they saved less is charged. Where the races themselves told otherwise times changed since,
+ * and either may be right. */
+static uint64_t settle_raced(struct policy *policy, const struct interval *saving)
 {
-    const struct interval *less = &policy->raced.less;
-    struct interval saved = {-less->mean, -less->most, -less->least};
-    uint64_t uses = policy->raced.uses;
+    const struct policy_raced *raced = &policy->raced;
+    const struct interval *alone = &raced->alone;
+    struct interval saved = {-raced->less.mean, -raced->less.most, -raced->less.least};
+    struct interval all = saved;
+    uint64_t uses = raced->uses;
+    add_interval(&all, saving, (double)uses);
+    if (all.least > alone->most) {
+        saved.least -= all.least - alone->least;
+    } else if (all.most < alone->least) {
+        saved.most += alone->most - all.most;
+    }
     remember(policy, &saved, 1);
     policy->raced = (struct policy_raced){.uses = 0};
     return uses;
@@ -360,7 +369,7 @@ static enum policy_news end_race(struct policy *policy)
     if (unit + 1 < policy->setup.units) {
         begin_race(policy, unit + 1);
     } else if (all_dense(policy)) {
-        settle_raced(policy); /* dense ones save nothing */
+        settle_raced(policy, &nothing);
         rest_dense(policy);
     } else {
         policy->patience = PATIENCE_LEAST;
@@ -545,7 +554,8 @@ static void note_probe_block(struct policy *policy, double home, double dense)
     window->own[window->blocks] = block_mean(&policy->block, policy->block.own, POLICY_HOME);
     window->blocks++;
     if (window->blocks == POLICY_KNOWN_BLOCKS && policy->raced.uses > 0) {
-        uint64_t uses = settle_raced(policy);
+        struct interval saving = saving_of(window);
+        uint64_t uses = settle_raced(policy, &saving);
         window->since.home_uses += uses;
         for (int i = 0; i < window->blocks; i++) {
             window->marks[i].home_uses += uses;

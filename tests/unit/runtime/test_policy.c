@@ -745,6 +745,27 @@ Test(policy, what_hopeless_codecs_cost_is_held_by_what_is_told)
     cr_expect_geq(holds, 95, "%d of 100 hold", holds);
 }
 
+/* Probes tell nothing of a race, in which uses took other times. */
+Test(policy, a_change_behind_a_race_is_doubted)
+{
+    int holds = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {
+            .arms = 3, .units = 1, .seconds = {{1.0, 0.60, 0.59}}, .noise = 0.05, .state = seed};
+        struct policy policy = make(&machine, true);
+        struct interval saved = {0, 0, 0};
+        double truth = 0;
+        while (policy.window.blocks < POLICY_KNOWN_BLOCKS) {
+            truth += machine.seconds[0][0] - machine.seconds[0][policy_arm(&policy, 0)];
+            bool chose = live(&machine, &policy, 1).chose > 0;
+            machine.seconds[0][0] = chose ? 3.0 : machine.seconds[0][0];
+        }
+        cr_assert(policy_saved(&policy, &saved), "seed %d", (int)seed);
+        holds += saved.least <= truth && truth <= saved.most;
+    }
+    cr_expect_geq(holds, 38, "%d of 40 hold", holds);
+}
+
 /* Each use by itself, from the third block of a race to the fourth of probes, which tell the rest.
  */
 Test(policy, each_use_of_a_race_is_told_what_it_saves)
