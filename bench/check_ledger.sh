@@ -83,6 +83,8 @@ prints "20 in 2 s: mean 100 ms" thinned
 prints "saved     1 s (95 %: 800 ms to 1.2 s" thinned
 prints "the run failed" failed
 prints "saved     900 ms (95 %: 720 ms to 1.08 s, measured)" failed # added up
+{ head -n 19 dense; sed -n 20p nulls; } >amid_a_race
+prints "saved     insufficient data" amid_a_race # what is judged was dense, some was encoded
 prints "run-int8" - <int8
 
 # ---- What is not whole

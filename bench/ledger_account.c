@@ -75,7 +75,9 @@ static void add_up(struct account *account)
     for (size_t i = 0; i < ledger->line_count; i++) {
         add_line(account, &ledger->lines[i]);
     }
-    if (account->unjudged >= account->total.numbers[LEDGER_STEPS]) {
+    bool dense = account->total.evidence == LEDGER_DENSE; /* all that are judged */
+    if (account->unjudged >= account->total.numbers[LEDGER_STEPS] ||
+        (dense && account->unjudged > 0)) {
         account->total.saved = (struct interval){(double)NAN, (double)NAN, (double)NAN};
         account->total.evidence = LEDGER_INSUFFICIENT;
     }

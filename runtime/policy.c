@@ -249,18 +249,23 @@ static int winner_of(const struct policy *policy)
     return difference(policy, 0, best, policy->race.blocks).least > 0 ? best : 0;
 }
 
-/* How much less a use of `arm` takes than one of `other`, by this race. Of one block nothing is
- * known but that. */
+/* How much less a use of `arm` takes than one of `other`, by this race. One block, or the one that
+ * warms up, may be off by as much as it tells; before, a use may save or cost what one takes. */
 static struct interval advantage(const struct policy *policy, int arm, int other)
 {
     const struct policy_race *race = &policy->race;
     double mean = race->mean[other] - race->mean[arm];
     int blocks = race->seen[arm] < race->seen[other] ? race->seen[arm] : race->seen[other];
-    if (arm == other || blocks < 1) {
+    if (arm == other) {
         return nothing;
     }
-    if (blocks == 1) {
-        return (struct interval){mean, fmin(mean, 0), fmax(mean, 0)};
+    if (race->blocks < 0) {
+        const struct policy_race *ended = &policy->ended;
+        double usual = ended->mean[policy->home[ended->unit]];
+        return (struct interval){0, -usual, usual};
+    }
+    if (blocks <= 1) {
+        return (struct interval){mean, mean - fabs(mean), mean + fabs(mean)};
     }
     struct interval more = difference(policy, other, arm, blocks);
     return (struct interval){mean, mean - (more.mean - more.least), mean + (more.most - more.mean)};
@@ -305,17 +310,26 @@ static void note_race(struct policy *policy, int home_before)
         add_interval(&raced->less, &less, (double)race->uses[arm]);
         raced->uses += race->uses[arm];
     }
-    raced->glimpsed |= race->seen[0] < RACE_BLOCKS_LEAST;
+    raced->tells |= race->seen[0] >= RACE_BLOCKS_LEAST;
     policy->gain[race->unit] = advantage(policy, home, 0);
 }
 
-/* Uses of races that count from here on as if they had been at home: what they saved less is
- * charged. */
-static uint64_t settle_raced(struct policy *policy)
+/* Uses of races that count from here on as if they had been at home, where a use saves `saving`:
+ * what they saved less is charged. Where the races themselves told otherwise times changed since,
+ * and either may be right. */
+static uint64_t settle_raced(struct policy *policy, const struct interval *saving)
 {
-    const struct interval *less = &policy->raced.less;
-    struct interval saved = {-less->mean, -less->most, -less->least};
-    uint64_t uses = policy->raced.uses;
+    const struct policy_raced *raced = &policy->raced;
+    const struct interval *alone = &raced->alone;
+    struct interval saved = {-raced->less.mean, -raced->less.most, -raced->less.least};
+    struct interval all = saved;
+    uint64_t uses = raced->uses;
+    add_interval(&all, saving, (double)uses);
+    if (all.least > alone->most) {
+        saved.least -= all.least - alone->least;
+    } else if (all.most < alone->least) {
+        saved.most += alone->most - all.most;
+    }
     remember(policy, &saved, 1);
     policy->raced = (struct policy_raced){.uses = 0};
     return uses;
@@ -355,7 +369,7 @@ static enum policy_news end_race(struct policy *policy)
     if (unit + 1 < policy->setup.units) {
         begin_race(policy, unit + 1);
     } else if (all_dense(policy)) {
-        settle_raced(policy); /* dense ones save nothing */
+        settle_raced(policy, &nothing);
         rest_dense(policy);
     } else {
         policy->patience = PATIENCE_LEAST;
@@ -368,6 +382,9 @@ static enum policy_news agree_race(struct policy *policy)
 {
     struct policy_race *race = &policy->race;
     if (!policy->block.counts) {
+        for (int arm = 0; arm < policy->setup.arms; arm++) {
+            race->mean[arm] = block_mean(&policy->block, policy->block.seconds, arm);
+        }
         race->blocks = 0;
         begin_race_block(policy);
         return POLICY_NO_NEWS;
@@ -537,7 +554,8 @@ static void note_probe_block(struct policy *policy, double home, double dense)
     window->own[window->blocks] = block_mean(&policy->block, policy->block.own, POLICY_HOME);
     window->blocks++;
     if (window->blocks == POLICY_KNOWN_BLOCKS && policy->raced.uses > 0) {
-        uint64_t uses = settle_raced(policy);
+        struct interval saving = saving_of(window);
+        uint64_t uses = settle_raced(policy, &saving);
         window->since.home_uses += uses;
         for (int i = 0; i < window->blocks; i++) {
             window->marks[i].home_uses += uses;
@@ -834,8 +852,7 @@ bool policy_raced_saving(const struct policy *policy, struct interval *saving)
 {
     bool races = policy->phase == POLICY_RACES;
     int unit = policy->race.unit;
-    bool seen = races ? policy->race.seen[0] >= RACE_BLOCKS_LEAST : policy->raced.uses > 0;
-    if (!seen || policy->raced.glimpsed) {
+    if (!(races ? policy->race.seen[0] >= RACE_BLOCKS_LEAST : policy->raced.tells)) {
         return false;
     }
     *saving = policy_is_probe(policy) ? nothing : gain_beside(policy, races ? unit : -1);
@@ -850,8 +867,8 @@ bool policy_raced_saving(const struct policy *policy, struct interval *saving)
 static bool saved_by_races(const struct policy *policy, struct interval *saved)
 {
     bool races = policy->phase == POLICY_RACES;
-    bool seen = policy->raced.uses > 0 || (races && policy->race.seen[0] >= RACE_BLOCKS_LEAST);
-    bool known = policy->past_known || (seen && !policy->raced.glimpsed);
+    bool seen = races && policy->race.seen[0] >= RACE_BLOCKS_LEAST;
+    bool known = policy->past_known || policy->raced.tells || seen;
     uint64_t home_uses = policy->window.since.home_uses;
     if (!known || (home_uses > 0 && !policy->setup.chooses)) {
         return false;

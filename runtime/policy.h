@@ -79,7 +79,8 @@ struct policy_race {
     uint64_t uses[POLICY_ARMS_MAX]; /* since it began */
     int seen[POLICY_ARMS_MAX];      /* blocks in which it was live */
     double seconds[POLICY_ARMS_MAX][POLICY_BLOCKS_MAX];
-    double mean[POLICY_ARMS_MAX]; /* 0 = not known; stays after the race */
+    double mean[POLICY_ARMS_MAX]; /* by the block that warms up until another counts; 0 = not known;
+                                     stays after the race */
 };
 
 /* Uses in races since homes were sought, until probes tell what they saved. */
@@ -87,7 +88,7 @@ struct policy_raced {
     uint64_t uses;
     struct interval less;  /* they saved so much less than at the homes that were found */
     struct interval alone; /* what they saved, by the races alone ... */
-    bool glimpsed;         /* ... of which one saw too few dense uses to tell */
+    bool tells;            /* ... of which one saw enough dense uses to tell */
 };
 
 /* Uses at home since something. */

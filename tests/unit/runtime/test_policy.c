@@ -691,6 +691,81 @@ Test(policy, what_races_save_is_told_while_they_go_on)
     }
 }
 
+/* On exact machines, of which the second sees a dense second unit once only: what is told holds at
+ * every use, also when the next race knows nothing yet, and stays known. */
+Test(policy, what_is_known_between_races_holds_and_stays_known)
+{
+    static const double seconds[2][2][3] = {{{1.0, 0.5, 0.6}, {1.0, 0.7, 0.4}},
+                                            {{1.0, 0.9, 0.8}, {4.0, 0.5, 0.4}}};
+    for (int row = 0; row < 2; row++) {
+        struct machine machine = {.arms = 3, .units = 2, .state = 1};
+        for (int unit = 0; unit < 2; unit++) {
+            memcpy(machine.seconds[unit], seconds[row][unit], sizeof seconds[row][unit]);
+        }
+        struct policy policy = make(&machine, true);
+        double truth = 0;
+        bool known = false;
+        for (int use = 1; use <= 300; use++) {
+            struct interval saved;
+            for (int unit = 0; unit < 2; unit++) {
+                const double *arms = seconds[row][unit];
+                truth += arms[0] - arms[policy_arm(&policy, unit)];
+            }
+            live(&machine, &policy, 1);
+            if (policy_saved(&policy, &saved)) {
+                known = true;
+                cr_expect(saved.least <= truth + 1e-9 && truth <= saved.most + 1e-9,
+                          "row %d, use %d: %g is not in %g .. %g", row, use, truth, saved.least,
+                          saved.most);
+            } else {
+                cr_expect_not(known, "row %d, use %d: not known any more", row, use);
+            }
+        }
+        cr_expect(known);
+    }
+}
+
+/* One block decides, and its chance is in what is told of it. */
+Test(policy, what_hopeless_codecs_cost_is_held_by_what_is_told)
+{
+    int holds = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct machine machine = {
+            .arms = 3, .units = 1, .seconds = {{1.0, 2.5, 4.0}}, .noise = 0.1, .state = seed};
+        struct policy policy = make(&machine, true);
+        struct interval saved = {0, 0, 0};
+        double truth = 0;
+        for (int chose = 0; chose == 0;) {
+            truth += machine.seconds[0][0] - machine.seconds[0][policy_arm(&policy, 0)];
+            chose = live(&machine, &policy, 1).chose;
+        }
+        cr_assert(policy_saved(&policy, &saved), "seed %d", (int)seed);
+        holds += saved.least <= truth && truth <= saved.most;
+    }
+    cr_expect_geq(holds, 95, "%d of 100 hold", holds);
+}
+
+/* Probes tell nothing of a race, in which uses took other times. */
+Test(policy, a_change_behind_a_race_is_doubted)
+{
+    int holds = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct machine machine = {
+            .arms = 3, .units = 1, .seconds = {{1.0, 0.60, 0.59}}, .noise = 0.05, .state = seed};
+        struct policy policy = make(&machine, true);
+        struct interval saved = {0, 0, 0};
+        double truth = 0;
+        while (policy.window.blocks < POLICY_KNOWN_BLOCKS) {
+            truth += machine.seconds[0][0] - machine.seconds[0][policy_arm(&policy, 0)];
+            bool chose = live(&machine, &policy, 1).chose > 0;
+            machine.seconds[0][0] = chose ? 3.0 : machine.seconds[0][0];
+        }
+        cr_assert(policy_saved(&policy, &saved), "seed %d", (int)seed);
+        holds += saved.least <= truth && truth <= saved.most;
+    }
+    cr_expect_geq(holds, 38, "%d of 40 hold", holds);
+}
+
 /* Each use by itself, from the third block of a race to the fourth of probes, which tell the rest.
  */
 Test(policy, each_use_of_a_race_is_told_what_it_saves)
