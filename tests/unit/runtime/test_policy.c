@@ -66,6 +66,21 @@ static double use(struct machine *machine, const struct policy *policy, uint64_t
     return fmax(seconds, 1e-9) * (1 + machine->drift * (double)number);
 }
 
+/* What the present use saves on average. */
+static double saves(const struct machine *machine, const struct policy *policy)
+{
+    double seconds = 0;
+    for (int unit = 0; unit < machine->units; unit++) {
+        seconds += machine->seconds[unit][0] - machine->seconds[unit][policy_arm(policy, unit)];
+    }
+    return seconds;
+}
+
+static bool holds(const struct interval *interval, double truth)
+{
+    return interval->least <= truth && truth <= interval->most;
+}
+
 struct outcome {
     double total;
     double dense_total; /* of another run, all dense */
@@ -472,7 +487,7 @@ Test(policy, claims_hold_through_a_change)
             struct interval saved;
             double truth = live_changed(change, &policy, seed);
             cr_assert(policy_saved(&policy, &saved));
-            held += saved.least <= truth && truth <= saved.most;
+            held += holds(&saved, truth);
             cr_expect(fabs(saved.mean - truth) < 0.25 * fabs(truth), "row %zu: %g saved, not %g",
                       row, saved.mean, truth);
             cr_expect(row % 2 == 0 || policy.home[0] == (change->after[1] < change->after[0]),
@@ -498,7 +513,7 @@ Test(policy, claims_hold_through_an_early_change)
             struct interval saved;
             double truth = live_changed(&changes[row / 2], &policy, seed);
             cr_assert(policy_saved(&policy, &saved));
-            held += saved.least <= truth && truth <= saved.most;
+            held += holds(&saved, truth);
         }
         cr_expect_geq(held, 36, "row %zu: %d of 40 claims held", row, held);
     }
@@ -515,7 +530,7 @@ Test(policy, claims_of_long_runs_hold_their_beginning)
         struct interval saved;
         double truth = live_changed(&slight, &policy, seed);
         cr_assert(policy_saved(&policy, &saved));
-        held += saved.least <= truth && truth <= saved.most;
+        held += holds(&saved, truth);
     }
     cr_expect_geq(held, 36, "%d of 40 claims held", held);
 }
@@ -558,7 +573,7 @@ Test(policy, what_a_lost_race_cost_is_no_certain_number)
         double truth = live_changed(&same, &policy, seed);
         cr_assert(policy_saved(&policy, &saved));
         cr_expect_lt(saved.least, saved.most);
-        held += saved.least <= truth && truth <= saved.most;
+        held += holds(&saved, truth);
     }
     cr_expect_geq(held, 32, "%d of 40 claims held", held);
 }
@@ -662,7 +677,7 @@ Test(policy, what_races_save_is_told_while_they_go_on)
     static const double seconds[ROWS][4] = {{1.0, 1.4, 0.60, 0.59}, {1.0, 0.5, 0.20, 0.19}};
     static const int all_told[ROWS] = {4, 10}; /* from this moment on at the latest */
     for (int row = 0; row < ROWS; row++) {
-        int holds[MOMENTS] = {0};
+        int held[MOMENTS] = {0};
         int told[MOMENTS] = {0};
         for (uint64_t seed = 1; seed <= RUNS; seed++) {
             struct machine machine = {.arms = 4, .units = 1, .noise = 0.1, .state = seed};
@@ -672,18 +687,18 @@ Test(policy, what_races_save_is_told_while_they_go_on)
             for (int use = 1; use <= MOMENTS * STEP; use++) {
                 struct interval saved;
                 int moment = (use - 1) / STEP;
-                truth += seconds[row][0] - seconds[row][policy_arm(&policy, 0)];
+                truth += saves(&machine, &policy);
                 live(&machine, &policy, 1);
                 if (use % STEP == 0 && policy_saved(&policy, &saved)) {
                     told[moment]++;
-                    holds[moment] += saved.least <= truth && truth <= saved.most;
+                    held[moment] += holds(&saved, truth);
                 }
             }
         }
         for (int moment = 0; moment < MOMENTS; moment++) {
             int uses = (moment + 1) * STEP;
-            cr_expect_geq(holds[moment], told[moment] * 9 / 10, "row %d, use %d: %d of %d hold",
-                          row, uses, holds[moment], told[moment]);
+            cr_expect_geq(held[moment], told[moment] * 9 / 10, "row %d, use %d: %d of %d hold", row,
+                          uses, held[moment], told[moment]);
             cr_expect(moment == 0 || told[moment] >= told[moment - 1], "row %d, use %d", row, uses);
             cr_expect(moment < all_told[row] || told[moment] == RUNS, "row %d, use %d: %d told",
                       row, uses, told[moment]);
@@ -707,10 +722,7 @@ Test(policy, what_is_known_between_races_holds_and_stays_known)
         bool known = false;
         for (int use = 1; use <= 300; use++) {
             struct interval saved;
-            for (int unit = 0; unit < 2; unit++) {
-                const double *arms = seconds[row][unit];
-                truth += arms[0] - arms[policy_arm(&policy, unit)];
-            }
+            truth += saves(&machine, &policy);
             live(&machine, &policy, 1);
             if (policy_saved(&policy, &saved)) {
                 known = true;
@@ -728,7 +740,7 @@ Test(policy, what_is_known_between_races_holds_and_stays_known)
 /* One block decides, and its chance is in what is told of it. */
 Test(policy, what_hopeless_codecs_cost_is_held_by_what_is_told)
 {
-    int holds = 0;
+    int held = 0;
     for (uint64_t seed = 1; seed <= 100; seed++) {
         struct machine machine = {
             .arms = 3, .units = 1, .seconds = {{1.0, 2.5, 4.0}}, .noise = 0.1, .state = seed};
@@ -736,19 +748,19 @@ Test(policy, what_hopeless_codecs_cost_is_held_by_what_is_told)
         struct interval saved = {0, 0, 0};
         double truth = 0;
         for (int chose = 0; chose == 0;) {
-            truth += machine.seconds[0][0] - machine.seconds[0][policy_arm(&policy, 0)];
+            truth += saves(&machine, &policy);
             chose = live(&machine, &policy, 1).chose;
         }
         cr_assert(policy_saved(&policy, &saved), "seed %d", (int)seed);
-        holds += saved.least <= truth && truth <= saved.most;
+        held += holds(&saved, truth);
     }
-    cr_expect_geq(holds, 95, "%d of 100 hold", holds);
+    cr_expect_geq(held, 95, "%d of 100 hold", held);
 }
 
 /* Probes tell nothing of a race, in which uses took other times. */
 Test(policy, a_change_behind_a_race_is_doubted)
 {
-    int holds = 0;
+    int held = 0;
     for (uint64_t seed = 1; seed <= 40; seed++) {
         struct machine machine = {
             .arms = 3, .units = 1, .seconds = {{1.0, 0.60, 0.59}}, .noise = 0.05, .state = seed};
@@ -756,14 +768,14 @@ Test(policy, a_change_behind_a_race_is_doubted)
         struct interval saved = {0, 0, 0};
         double truth = 0;
         while (policy.window.blocks < POLICY_KNOWN_BLOCKS) {
-            truth += machine.seconds[0][0] - machine.seconds[0][policy_arm(&policy, 0)];
+            truth += saves(&machine, &policy);
             bool chose = live(&machine, &policy, 1).chose > 0;
             machine.seconds[0][0] = chose ? 3.0 : machine.seconds[0][0];
         }
         cr_assert(policy_saved(&policy, &saved), "seed %d", (int)seed);
-        holds += saved.least <= truth && truth <= saved.most;
+        held += holds(&saved, truth);
     }
-    cr_expect_geq(holds, 38, "%d of 40 hold", holds);
+    cr_expect_geq(held, 38, "%d of 40 hold", held);
 }
 
 /* Each use by itself, from the third block of a race to the fourth of probes, which tell the rest.
@@ -781,11 +793,7 @@ Test(policy, each_use_of_a_race_is_told_what_it_saves)
         struct interval saving;
         int phase = policy.phase == POLICY_PROBES ? 2 : policy.race.unit;
         if (policy_raced_saving(&policy, &saving)) {
-            double truth = 0;
-            for (int unit = 0; unit < 2; unit++) {
-                truth += machine.seconds[unit][0] -
-                         machine.seconds[unit][policy_arm(&policy, unit)];
-            }
+            double truth = saves(&machine, &policy);
             told[phase]++;
             cr_expect(fabs(saving.mean - truth) < 0.01, "%g, not %g", saving.mean, truth);
             cr_expect(saving.least <= saving.mean && saving.mean <= saving.most);
