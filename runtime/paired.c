@@ -10,7 +10,8 @@
 #define RESAMPLES 400
 #define CUT 10 /* of the sorted resamples, at each end: 2.5 % */
 #define DEVIATIONS 4
-#define NORMAL_SCALE 1.4826 /* from a median deviation to a standard deviation */
+#define HALF_SCALE 1.4826 /* from half of the deviations, ... */
+#define MOST_SCALE 1.0337 /* ... and two thirds of them, to a normal one's standard deviation */
 #define BOOTSTRAP_LEAST 6
 
 static int by_value(const void *a, const void *b)
@@ -28,13 +29,17 @@ static double median(const double *values, int count)
     return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
 }
 
+/* By two shares of them: where values lie around two middles half may be all of one. */
 static double deviation(const double *values, int count, double middle)
 {
     double deviations[PAIRED_MAX] = {0};
     for (int i = 0; i < count; i++) {
         deviations[i] = fabs(values[i] - middle);
     }
-    return NORMAL_SCALE * median(deviations, count);
+    qsort(deviations, (size_t)count, sizeof *deviations, by_value);
+    double half = (deviations[(count - 1) / 2] + deviations[count / 2]) / 2;
+    double most = deviations[2 * (count - 1) / 3];
+    return fmax(half * HALF_SCALE, most * MOST_SCALE);
 }
 
 double paired_deviation(const double *values, int count)
@@ -105,8 +110,7 @@ static double half_width(const double *values, int count, double mean)
     return student(count - 1) * sqrt(squares / (count - 1) / count);
 }
 
-/* Numerical Recipes' linear congruence: what is drawn need only be spread, and alike everywhere. */
-static uint32_t draw(uint32_t *state)
+uint32_t paired_chance(uint32_t *state)
 {
     *state = *state * 1664525U + 1013904223U;
     return *state >> 8;
@@ -116,7 +120,7 @@ static double resample(const double *values, int count, int block, uint32_t *sta
 {
     double sum = 0;
     for (int filled = 0; filled < count;) {
-        int begin = (int)(draw(state) % (uint32_t)(count - block + 1));
+        int begin = (int)(paired_chance(state) % (uint32_t)(count - block + 1));
         for (int i = 0; i < block && filled < count; i++, filled++) {
             sum += values[begin + i];
         }

@@ -4,6 +4,8 @@
 #ifndef RUNTIME_PAIRED_H
 #define RUNTIME_PAIRED_H
 
+#include <stdint.h>
+
 #define PAIRED_MAX 96
 
 struct interval {
@@ -14,8 +16,9 @@ struct interval {
 
 /* Of differences[count] in the order of time, 2 <= count <= PAIRED_MAX: the wider one of Student's
  * interval and a moving-block bootstrap's (Kunsch 1989), which sees that neighbours are alike.
- * Differences that lie further than 4 scaled median deviations from the median count as if they lay
- * there: a hiccup of the machine is neither saved nor lost. */
+ * Differences that lie further than 4 deviations from the median (as half of them tell, or two
+ * thirds, whichever is more) count as if they lay there: a hiccup of the machine is neither saved
+ * nor lost. */
 struct interval paired_interval(const double *differences, int count);
 
 /* The mean of values[count], 1 <= count <= PAIRED_MAX, with hiccups counted likewise. */
@@ -27,5 +30,9 @@ double paired_deviation(const double *values, int count);
 /* How much y[count] grows where x[count] grows by one, 2 <= count <= PAIRED_MAX: the slope of the
  * line of least squares, hiccups counted likewise; 0 where x never changes. */
 double paired_slope(const double *x, const double *y, int count);
+
+/* The next number behind `state`, below 2^24, spread as by chance but alike everywhere: Numerical
+ * Recipes' linear congruence. */
+uint32_t paired_chance(uint32_t *state);
 
 #endif

@@ -22,6 +22,8 @@
 #define UNSURE_DEVIATIONS 3.5 /* while it calibrates, ... */
 #define UNSURE_BLOCKS 8       /* ... and before there are so many blocks ... */
 #define UNSURE_SURPRISE 0.5   /* ... this: few tell little of chance */
+#define AS_FAR 0.75    /* of the way to one that lies far off: those beyond are like it; ... */
+#define RARE 10        /* ... where there is more than one, and one of so many, it is no surprise */
 #define FRESH_MOST 4.0 /* times what uses take: more is a hiccup, when a change is looked for */
 #define HICCUP 4.0     /* deviations: as in paired.h */
 #define SLOPE_KNOWN_BLOCKS 12
@@ -39,6 +41,11 @@
 #define TWO_SIDED_95 2.0  /* standard deviations, about */
 /* Before a block that is to make sure, and one more for every two there were. */
 #define UNCERTAIN_REST 12
+/* Before the third block of a race and the fourth one of probes: so the first ones do not all meet
+ * the same of what is periodic. Before later ones of a race up to so many by chance, ... */
+#define RACE_STRAY 2
+#define FOURTH_REST RACE_STRAY
+#define STRAY 7 /* ... and rests are up to so many uses shorter or longer */
 
 static const struct interval nothing = {0, 0, 0};
 
@@ -68,14 +75,46 @@ static void add_race_turns(struct policy *policy, int arm)
     add_turn(block, arm, false);
 }
 
+static bool is_live(const struct policy *policy, int arm)
+{
+    return (policy->race.live >> arm & 1) != 0;
+}
+
+static int fastest(const struct policy *policy)
+{
+    int best = -1;
+    for (int arm = 0; arm < policy->setup.arms; arm++) {
+        if (is_live(policy, arm) &&
+            (best < 0 || policy->race.mean[arm] < policy->race.mean[best])) {
+            best = arm;
+        }
+    }
+    return best;
+}
+
+/* Uses that do not count. */
+static void add_race_rest(struct policy *policy)
+{
+    uint32_t uses = 0;
+    if (policy->race.blocks == RACE_BLOCKS_LEAST - 1) {
+        uses = RACE_STRAY;
+    } else if (policy->race.blocks >= RACE_BLOCKS_LEAST) {
+        uses = paired_chance(&policy->drawn) % (RACE_STRAY + 1);
+    }
+    for (; uses > 0; uses--) {
+        add_turn(&policy->block, fastest(policy), true);
+    }
+}
+
 /* All live arms, forward and back: of a drift that is even in time each gets the same. */
 static void begin_race_block(struct policy *policy)
 {
     int arms = policy->setup.arms;
     policy->block = (struct policy_block){.counts = policy->race.blocks >= 0};
+    add_race_rest(policy);
     for (int i = 0; i < (policy->block.counts ? 2 * arms : arms); i++) {
         int arm = i < arms ? i : 2 * arms - 1 - i;
-        if ((policy->race.live >> arm & 1) != 0) {
+        if (is_live(policy, arm)) {
             add_race_turns(policy, arm);
         }
     }
@@ -133,10 +172,18 @@ static bool all_dense(const struct policy *policy)
     return others_dense(policy, -1);
 }
 
-static void rest(struct policy *policy, double uses)
+/* About so many uses, more than STRAY. */
+static void rest_about(struct policy *policy, uint64_t uses)
 {
     policy->phase = POLICY_RESTS;
-    policy->rest = uses < REST_LEAST ? REST_LEAST : uses > REST_MOST ? REST_MOST : (uint64_t)uses;
+    policy->rest = uses - STRAY + paired_chance(&policy->drawn) % (2 * STRAY + 1);
+}
+
+static void rest(struct policy *policy, double uses)
+{
+    rest_about(policy, uses < REST_LEAST  ? REST_LEAST
+                       : uses > REST_MOST ? REST_MOST
+                                          : (uint64_t)uses);
 }
 
 static void add_interval(struct interval *into, const struct interval *more, double times)
@@ -168,23 +215,6 @@ static void begin_race(struct policy *policy, int unit)
                                         .live = (1U << policy->setup.arms) - 1,
                                         .blocks = -1}; /* the first one warms up */
     begin_race_block(policy);
-}
-
-static bool is_live(const struct policy *policy, int arm)
-{
-    return (policy->race.live >> arm & 1) != 0;
-}
-
-static int fastest(const struct policy *policy)
-{
-    int best = -1;
-    for (int arm = 0; arm < policy->setup.arms; arm++) {
-        if (is_live(policy, arm) &&
-            (best < 0 || policy->race.mean[arm] < policy->race.mean[best])) {
-            best = arm;
-        }
-    }
-    return best;
 }
 
 /* How much longer `arm` takes than `best`, by the first blocks, in which both were live. */
@@ -406,11 +436,20 @@ static enum policy_news agree_race(struct policy *policy)
 
 /* ---- Probes --------------------------------------------------------------------------------- */
 
-/* Beyond what chance makes of blocks that take as long as ever. */
+/* Beyond what chance makes of blocks that take as long as ever, and where hardly any of them was:
+ * what comes now and then, as work of every fifth use does, is no change. */
 static bool is_far(double seconds, const double *known, int count, double share, double deviations)
 {
-    double chance = deviations * paired_deviation(known, count);
-    return fabs(seconds - paired_mean(known, count)) > fmax(share * seconds, chance);
+    double mean = paired_mean(known, count);
+    double far = seconds - mean;
+    if (fabs(far) <= fmax(share * seconds, deviations * paired_deviation(known, count))) {
+        return false;
+    }
+    int alike = 0;
+    for (int i = 0; i < count; i++) {
+        alike += (known[i] - mean) / far >= AS_FAR;
+    }
+    return alike <= 1 + count / RARE;
 }
 
 /* Noise that keeps it calibrating makes many blocks, of which some lie far off by chance. */
@@ -440,6 +479,7 @@ static void shorten(struct policy_window *window, int count)
     memmove(window->home, window->home + drop, (size_t)count * sizeof *window->home);
     memmove(window->dense, window->dense + drop, (size_t)count * sizeof *window->dense);
     memmove(window->own, window->own + drop, (size_t)count * sizeof *window->own);
+    memmove(window->owns, window->owns + drop, (size_t)count * sizeof *window->owns);
     for (int i = 0; i < count; i++) {
         window->marks[i] = later(&window->marks[i + drop], &past);
     }
@@ -456,6 +496,28 @@ static struct interval saving_of(const struct policy_window *window)
     return paired_interval(differences, window->blocks);
 }
 
+/* A use at home, as it counts where those in blocks are compared with all others: a hiccup as if it
+ * lay at the end of what is usual. What comes often is cut alike on both sides. */
+static double usual(const struct policy_window *window, double seconds)
+{
+    return fmin(fmax(seconds, window->own_least_s), window->own_most_s);
+}
+
+static double usual_of_block(const struct policy_window *window, int block)
+{
+    const double *owns = window->owns[block];
+    return (usual(window, owns[0]) + usual(window, owns[1])) / 2;
+}
+
+static double usual_mean(const struct policy_window *window, int blocks)
+{
+    double sum = 0;
+    for (int i = 0; i < blocks; i++) {
+        sum += usual_of_block(window, i);
+    }
+    return sum / blocks;
+}
+
 /* What uses at home are compared with, as policy_saving needs it. A block's mean of two deviates
  * less than one use does. */
 static void learn_homes(struct policy_window *window)
@@ -468,9 +530,10 @@ static void learn_homes(struct policy_window *window)
     window->home_s = paired_mean(window->home, window->blocks);
     window->own_least_s = window->own_mean - reach;
     window->own_most_s = window->own_mean + reach;
+    window->usual_s = usual_mean(window, window->blocks);
     for (int i = 0; i < window->blocks; i++) {
         differences[i] = window->dense[i] - window->home[i] +
-                         (1 - window->shared) * (window->own[i] - window->own_mean);
+                         (1 - window->shared) * (usual_of_block(window, i) - window->usual_s);
     }
     window->told = paired_interval(differences, window->blocks);
     /* The slope is fitted to the same blocks: few of them make no interval narrower. */
@@ -501,26 +564,26 @@ static void time_home(struct policy_window *window, double seconds)
     count_use(&window->fresh, seconds, FRESH_MOST * window->own_mean);
     count_use(&window->seen, seconds, FRESH_MOST * window->own_mean);
     if (seconds > 0 && window->blocks >= POLICY_KNOWN_BLOCKS) {
-        window->since.timed_s += fmin(fmax(seconds, window->own_least_s), window->own_most_s);
+        window->since.timed_s += usual(window, seconds);
         window->since.timed_uses++;
     }
 }
 
-/* What uses at home saved beyond what blocks tell, or less, as they took other times: `own_mean` in
+/* What uses at home saved beyond what blocks tell, or less, as they took other times: `usual_s` in
  * the blocks. Where few were timed nothing is known of that. */
-static double beyond(const struct policy_window *window, double own_mean, int blocks,
+static double beyond(const struct policy_window *window, double usual_s, int blocks,
                      const struct policy_mark *timed)
 {
     return timed->timed_uses < TIMED_LEAST * (uint64_t)blocks
                ? 0
-               : (1 - window->shared) * (own_mean - timed->timed_s / (double)timed->timed_uses);
+               : (1 - window->shared) * (usual_s - timed->timed_s / (double)timed->timed_uses);
 }
 
 struct interval policy_saving(const struct policy *policy)
 {
     const struct policy_window *window = &policy->window;
     struct interval told = window->told;
-    shift(&told, beyond(window, window->own_mean, window->blocks, &window->since));
+    shift(&told, beyond(window, window->usual_s, window->blocks, &window->since));
     return told;
 }
 
@@ -534,7 +597,7 @@ static void settle_oldest(struct policy *policy, int count)
     window->blocks = count;
     struct interval oldest = saving_of(window);
     window->blocks = blocks;
-    shift(&oldest, beyond(window, paired_mean(window->own, count), count, &past));
+    shift(&oldest, beyond(window, usual_mean(window, count), count, &past));
     remember(policy, &oldest, (double)past.home_uses);
     shorten(window, blocks - count);
     window->since = later(&window->since, &past);
@@ -552,6 +615,8 @@ static void note_probe_block(struct policy *policy, double home, double dense)
     window->home[window->blocks] = home;
     window->dense[window->blocks] = dense;
     window->own[window->blocks] = block_mean(&policy->block, policy->block.own, POLICY_HOME);
+    window->owns[window->blocks][0] = policy->block.own[0];
+    window->owns[window->blocks][1] = policy->block.own[PROBE_TURNS - 1];
     window->blocks++;
     if (window->blocks == POLICY_KNOWN_BLOCKS && policy->raced.uses > 0) {
         struct interval saving = saving_of(window);
@@ -674,11 +739,13 @@ static void rest_home(struct policy *policy)
 static void make_sure(struct policy *policy)
 {
     int blocks = policy->window.blocks;
-    if (blocks < POLICY_KNOWN_BLOCKS) {
+    if (blocks < POLICY_KNOWN_BLOCKS - 1) {
         begin_probe_block(policy);
-    } else {
+    } else if (blocks < POLICY_KNOWN_BLOCKS) {
         policy->phase = POLICY_RESTS;
-        policy->rest = UNCERTAIN_REST + (uint64_t)blocks / 2;
+        policy->rest = FOURTH_REST;
+    } else {
+        rest_about(policy, UNCERTAIN_REST + (uint64_t)blocks / 2);
     }
 }
 
@@ -693,8 +760,7 @@ static enum policy_news agree_probe(struct policy *policy)
         return forget(policy);
     }
     if (policy->surprises == 1) {
-        rest(policy, 0);
-        policy->rest = SURPRISED_REST;
+        rest_about(policy, SURPRISED_REST);
         return POLICY_NO_NEWS;
     }
     if (policy->looked) {

@@ -12,7 +12,9 @@
  *     probe    two home, three dense, three home: they tell what the homes save. The second use of
  *              the block does not count, so that home and dense lie around one middle.
  *     rest     all at home, for as long as makes probing cost less than the budget; now and then
- *              the ranks look whether uses still take what they took, and probe if not.
+ *              the ranks look whether uses still take what they took, and probe if not. Rests
+ *              differ by chance, so that blocks do not always meet the same ones of uses that take
+ *              longer every fifth or eighth time.
  *
  * Uses of a race count at what probes tell of the homes that it chose, as an arm that is soon out
  * was seen too rarely there; until probes told, at what the race tells.
@@ -38,7 +40,7 @@
 
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
-#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX + 1)
+#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX + 3)
 #define POLICY_BLOCKS_MAX PAIRED_MAX
 
 struct policy_setup {
@@ -110,7 +112,8 @@ struct policy_window {
     int blocks;
     double home[POLICY_BLOCKS_MAX];
     double dense[POLICY_BLOCKS_MAX];
-    double own[POLICY_BLOCKS_MAX];               /* as home, by this rank's clock */
+    double own[POLICY_BLOCKS_MAX];               /* as home, by this rank's clock ... */
+    double owns[POLICY_BLOCKS_MAX][2];           /* ... the mean of these */
     struct policy_mark marks[POLICY_BLOCKS_MAX]; /* `since` at that time */
     uint64_t uses;            /* at home, since it began; after a change since the latest block
                                  that fitted before it: alike on all ranks */
@@ -118,10 +121,11 @@ struct policy_window {
     struct policy_uses fresh; /* of these, since the latest block that fitted */
     struct policy_uses seen;  /* of these, since the latest look */
     struct interval saving;   /* of one use at home; known with POLICY_KNOWN_BLOCKS, as all below */
-    struct interval told;     /* likewise, where uses at home take own_mean */
+    struct interval told;     /* likewise, where uses at home take usual_s */
     double own_mean;
-    double home_s; /* a use at home, as all ranks know it */
-    double shared; /* how much of a longer use at home a dense one would share: 0 .. 1 */
+    double usual_s; /* as own_mean, but each use counts as all at home do: see time_home */
+    double home_s;  /* a use at home, as all ranks know it */
+    double shared;  /* how much of a longer use at home a dense one would share: 0 .. 1 */
     double own_least_s, own_most_s; /* a use at home beyond counts as if it lay there */
 };
 #define POLICY_KNOWN_BLOCKS 4
@@ -142,6 +146,7 @@ struct policy {
     bool chosen; /* a race of the last unit ended */
     bool calibrating;
     int surprises;        /* blocks in a row that differ from the window */
+    uint32_t drawn;       /* chance, alike on all ranks */
     bool looked;          /* the next block, or this one, was begun by a look */
     struct interval past; /* saved before the window */
     bool past_known;

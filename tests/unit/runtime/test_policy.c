@@ -17,6 +17,9 @@ struct machine {
     double seconds[POLICY_UNITS_MAX][POLICY_ARMS_MAX]; /* of a use, added up over units */
     double noise;                                      /* standard deviation, of the time */
     double hiccups; /* share of uses that take 20 times as long */
+    uint64_t every; /* one of so many takes `work` longer, from use `first` on; 0 = none does */
+    uint64_t first;
+    double work;
     double drift;   /* the time grows by so much per use */
     double weather; /* standard deviation of a factor that changes within some ten uses */
     double factor;  /* the weather now, less 1 */
@@ -63,6 +66,7 @@ static double use(struct machine *machine, const struct policy *policy, uint64_t
         machine->before = arm;
     }
     seconds *= fmax(1 + machine->factor, 0.1);
+    seconds += machine->every > 0 && number % machine->every == machine->first ? machine->work : 0;
     return fmax(seconds, 1e-9) * (1 + machine->drift * (double)number);
 }
 
@@ -390,6 +394,43 @@ static int count_right(const struct machine *like, int uses, int machines)
     return right;
 }
 
+/* As much work as a dense use is, or as half of one where it chooses, done every so many uses: no
+ * block may always meet it in the same place, nor may it count as a change. */
+Test(policy, claims_hold_beside_periodic_work)
+{
+    static const uint64_t periods[] = {3, 5, 6, 7, 8, 9, 12};
+    for (size_t row = 0; row < 2 * sizeof periods / sizeof periods[0]; row++) {
+        struct machine like = {.arms = 2,
+                               .units = 1,
+                               .seconds = {{1.0, 0.7}},
+                               .noise = 0.03,
+                               .every = periods[row / 2],
+                               .work = row % 2 == 1 ? 0.5 : 1};
+        bool chooses = row % 2 == 1;
+        int held = 0;
+        int home = 0;
+        double more = 0;
+        for (uint64_t seed = 1; seed <= 40; seed++) {
+            struct machine machine = like;
+            machine.state = seed;
+            machine.first = seed % machine.every;
+            struct policy policy = make(&machine, chooses);
+            struct outcome outcome = live(&machine, &policy, 6400);
+            double truth = outcome.dense_total - outcome.total;
+            struct interval saved = {0, 0, 0};
+            held += policy_saved(&policy, &saved) && holds(&saved, truth);
+            home += policy.home[0];
+            more += (saved.mean - truth) / outcome.dense_total;
+        }
+        cr_expect_geq(held, 32, "work every %d, %s: %d of 40 claims held", (int)like.every,
+                      chooses ? "auto" : "fixed", held);
+        cr_expect_geq(home, 36, "work every %d: the codec is home in %d of 40", (int)like.every,
+                      home);
+        cr_expect_lt(fabs(more / 40), 0.03, "work every %d, %s: %.3f of dense time too much",
+                     (int)like.every, chooses ? "auto" : "fixed", more / 40);
+    }
+}
+
 Test(policy, savings_are_those_of_two_real_runs)
 {
     const struct {
@@ -482,18 +523,19 @@ Test(policy, claims_hold_through_a_change)
         const struct change *change = &changes[row / 2];
         struct machine machine = {.arms = 2, .units = 1};
         int held = 0;
+        int near = 0;
         for (uint64_t seed = 1; seed <= 40; seed++) {
             struct policy policy = make(&machine, row % 2 == 1);
             struct interval saved;
             double truth = live_changed(change, &policy, seed);
             cr_assert(policy_saved(&policy, &saved));
             held += holds(&saved, truth);
-            cr_expect(fabs(saved.mean - truth) < 0.25 * fabs(truth), "row %zu: %g saved, not %g",
-                      row, saved.mean, truth);
+            near += fabs(saved.mean - truth) < 0.25 * fabs(truth);
             cr_expect(row % 2 == 0 || policy.home[0] == (change->after[1] < change->after[0]),
                       "row %zu: home is arm %d", row, policy.home[0]);
         }
         cr_expect_geq(held, 36, "row %zu: %d of 40 claims held", row, held);
+        cr_expect_geq(near, 38, "row %zu: %d of 40 claims are near the truth", row, near);
     }
 }
 
@@ -625,7 +667,7 @@ Test(policy, chance_alone_is_no_change)
 /* Making room for later blocks leaves enough of them to show a small gain. */
 Test(policy, long_runs_do_not_give_up_what_they_know)
 {
-    const int runs = EFFORT(12, 4);
+    const int runs = EFFORT(24, 8);
     int gave_up = 0;
     for (int seed = 1; seed <= runs; seed++) {
         struct machine machine = {.arms = 2, .units = 1, .seconds = {{1.0, 0.97}}, .noise = 0.05};
