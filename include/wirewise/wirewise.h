@@ -10,6 +10,8 @@
  * ranks returns when they came, one failed, or timeout_s is over: a signal whose handler returns
  * does not end the wait, so an interpreter that calls from its main thread hears Ctrl-C only then.
  *
+ * Where dlopen brought the library, dlclose leaves it in the process.
+ *
  * Sizes ending in _bytes are bytes, counts are elements, times ending in _s are seconds. */
 #ifndef WIREWISE_H
 #define WIREWISE_H
