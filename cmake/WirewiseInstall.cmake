@@ -64,6 +64,7 @@ endif()
 foreach(library ${CMAKE_DL_LIBS})
     string(APPEND PC_LIBS_PRIVATE " -l${library}")
 endforeach()
+string(APPEND PC_LIBS_PRIVATE " ${stays}") # for plugins with the archive inside
 string(STRIP "${PC_LIBS_PRIVATE}" PC_LIBS_PRIVATE)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/wirewise.pc.in ${PROJECT_BINARY_DIR}/wirewise.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/wirewise.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -43,6 +43,10 @@ endif()
 if(WIREWISE_HAVE_RELRO_NOW)
     target_link_options(wirewise_shared PRIVATE -Wl,-z,relro,-z,now)
 endif()
+# MPI calls what it was given in MPI_Finalize, a handler may be kept by whoever came after it, and a
+# thread be left with NCCL: so the library, or what holds the archive, stays when it is closed.
+set(stays -Wl,-z,nodelete)
+target_link_options(wirewise_shared PRIVATE ${stays})
 
 add_library(wirewise_static STATIC ${objects})
 wirewise_library(wirewise_static)
@@ -73,6 +77,7 @@ set_target_properties(wirewise_archive PROPERTIES OUTPUT_NAME wirewise LINKER_LA
                       EXPORT_NAME static)
 # wirewise::fabrics is MPI in the language of the program; see wirewise-config.cmake.in.
 target_link_libraries(wirewise_archive INTERFACE Threads::Threads m ${CMAKE_DL_LIBS})
+target_link_options(wirewise_archive INTERFACE ${stays})
 if(WIREWISE_HAVE_CUDA)
     target_link_libraries(wirewise_archive INTERFACE rt) # for CUDA's runtime, which is inside
 endif()

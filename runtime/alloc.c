@@ -89,6 +89,36 @@ enum ww_status ww_alloc(struct ww_context *context, size_t bytes, void **memory)
     return WW_OK;
 }
 
+/* A tensor of the open step whose gradient lies there and is the runtime's; NULL = there is none. A
+ * failure gives all of them back. */
+static const struct ww_tensor *under_way(struct ww_context *context,
+                                         const struct allocation *allocation)
+{
+    if (atomic_load(&context->failure) != WW_OK || !atomic_load(&context->step.open)) {
+        return NULL;
+    }
+    uintptr_t begin = (uintptr_t)allocation->memory;
+    for (struct ww_tensor *tensor = context->tensors; tensor != NULL; tensor = tensor->next) {
+        if (tensor->count > 0 &&
+            atomic_load_explicit(&tensor->state, memory_order_acquire) != TENSOR_IDLE &&
+            (uintptr_t)tensor->values - begin < allocation->bytes &&
+            atomic_load_explicit(&tensor->bucket->state, memory_order_acquire) != BUCKET_DONE) {
+            return tensor;
+        }
+    }
+    return NULL;
+}
+
+/* Where the context keeps this allocation, with its end at NULL when it does not. */
+static struct allocation **find(struct ww_context *context, const void *memory)
+{
+    struct allocation **link = &context->allocations;
+    while (*link != NULL && (*link)->memory != memory) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
 enum ww_status ww_free(struct ww_context *context, void *memory)
 {
     enum ww_status status = check(context, "ww_free");
@@ -96,12 +126,10 @@ enum ww_status ww_free(struct ww_context *context, void *memory)
         return status;
     }
     pthread_mutex_lock(&context->allocations_lock);
-    struct allocation **link = &context->allocations;
-    while (*link != NULL && (*link)->memory != memory) {
-        link = &(*link)->next;
-    }
+    struct allocation **link = find(context, memory);
     struct allocation *found = *link;
-    if (found != NULL) {
+    const struct ww_tensor *user = found != NULL ? under_way(context, found) : NULL;
+    if (found != NULL && user == NULL) {
         *link = found->next;
     }
     pthread_mutex_unlock(&context->allocations_lock);
@@ -110,6 +138,14 @@ enum ww_status ww_free(struct ww_context *context, void *memory)
                                                  "ww_free got %p, which is no memory that ww_alloc "
                                                  "of this context gave",
                                                  memory));
+    }
+    if (user != NULL) {
+        return context_fail(context,
+                            log_failure(WW_BAD_STATE,
+                                        "ww_free got memory of \"%s\", which is under way in step "
+                                        "%llu: end the step first, or leave the memory to "
+                                        "ww_context_destroy",
+                                        user->name, (unsigned long long)context->step.number));
     }
     deallocate(context, found);
     return WW_OK;

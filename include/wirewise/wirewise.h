@@ -10,6 +10,8 @@
  * ranks returns when they came, one failed, or timeout_s is over: a signal whose handler returns
  * does not end the wait, so an interpreter that calls from its main thread hears Ctrl-C only then.
  *
+ * Where dlopen brought the library, dlclose leaves it in the process.
+ *
  * Sizes ending in _bytes are bytes, counts are elements, times ending in _s are seconds. */
 #ifndef WIREWISE_H
 #define WIREWISE_H
@@ -267,16 +269,17 @@ WW_API const char *ww_last_error(const struct ww_context *context);
 
 /* bytes    0 gives NULL; the memory is zero, aligned to 4096, and on huge pages where the kernel
  *          allows it and the size is 2 MiB or more
- * *memory  the program's until ww_free, which must come before ww_context_destroy; it stays
- *          readable after a failure
+ * *memory  the program's until ww_free, or until ww_context_destroy, which frees what is left; it
+ *          stays readable after a failure
  * Fork     a child shares this memory with its parent instead of getting a copy of it
  * Thread   any. Not collective: ranks may allocate what and when they like.
  * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_STATE (after fork), WW_NO_MEMORY. Where ranks cannot see
  *          each other's memory it is plain memory. */
 WW_API enum ww_status ww_alloc(struct ww_context *context, size_t bytes, void **memory);
 
-/* Gives it back; not while a collective works in it. NULL is fine. WW_BAD_ARGUMENT for anything
- * that ww_alloc of this context did not give. */
+/* Gives it back; not while a collective works in it: WW_BAD_STATE, and nothing is freed, while a
+ * tensor that was handed over there is under way. NULL is fine. WW_BAD_ARGUMENT for anything that
+ * ww_alloc of this context did not give. */
 WW_API enum ww_status ww_free(struct ww_context *context, void *memory);
 
 /* Writes one setting a line into text: name, value, origin (default, program, environment),
@@ -312,7 +315,8 @@ WW_API enum ww_status ww_step_begin(struct ww_context *context);
 /* Hands one gradient over and returns at once; the result replaces it in place. (With staleness the
  * result is an earlier step's, see "Delayed results".)
  * values   count elements of the registered type, aligned to the type; the runtime's from now
- *          until ww_tensor_wait or ww_step_end returns; may lie elsewhere in every step.
+ *          until ww_tensor_wait, ww_step_end or, where the step is abandoned (an exception),
+ *          ww_context_destroy returns; may lie elsewhere in every step.
  *          NULL only when the tensor has no elements.
  * Thread   any, one caller per tensor.
  * Returns  WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE (no step, or already started or skipped). */

@@ -147,6 +147,46 @@ Test(step_errors, a_step_under_way_is_abandoned_by_destroy)
     }
 }
 
+/* Peers would read what comes after it, and take that for gradients. */
+static void free_too_early(const struct ww_world *world, void *shared)
+{
+    struct trainer trainer;
+    void *memory = NULL, *idle = NULL;
+    trainer_begin(&trainer, world, *(enum ww_progress *)shared, 60);
+    struct ww_context *context = trainer.context;
+    check_status(ww_alloc(context, sizeof trainer.values, &memory), WW_OK);
+    check_status(ww_alloc(context, sizeof trainer.values, &idle), WW_OK);
+    float(*values)[4] = memory;
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_start(trainer.b, values[1]), WW_OK); /* c leaves before it */
+    check_said(ww_free(context, memory), WW_BAD_STATE, context,
+               "ww_free got memory of \"b\", which is under way in step 1");
+    check_status(ww_free(context, idle), WW_OK);
+    check_status(ww_tensor_skip(trainer.c, NULL), WW_OK);
+    check_status(ww_tensor_wait(trainer.b), WW_OK);
+    check_status(ww_free(context, memory), WW_OK);
+    check_status(ww_tensor_skip(trainer.a, NULL), WW_OK);
+    check_status(ww_step_end(context, NULL), WW_OK);
+
+    check_status(ww_alloc(context, sizeof trainer.values, &memory), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_start(trainer.a, memory), WW_OK); /* b and c leave before it */
+    check_said(ww_free(context, memory), WW_BAD_STATE, context,
+               "\"a\", which is under way in step 2");
+    ww_context_destroy(context); /* takes it */
+}
+
+Test(step_errors, memory_that_is_under_way_is_not_freed)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        for (int size = 1; size <= 3; size++) {
+            world_run(size, free_too_early, &kind);
+            cr_expect_eq(world_forgive(), 2 * size);
+        }
+    }
+}
+
 /* Rank 0 leaves amid step 1, or behind it, while the others make step 1, or step 2. */
 struct leaving {
     enum ww_progress progress;
