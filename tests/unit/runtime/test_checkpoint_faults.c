@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "allocations.h"
 #include "effort.h"
 #include "savers.h"
 #include "store/folder.h"
@@ -76,6 +77,53 @@ static void stage_begin(struct stage *stage)
     folder_begin(stage->folder);
     world_run(2, save_twice, stage);
     cr_assert_eq(folder_files(stage->folder), 6);
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* Loads while one allocation of rank 1 fails, and again. */
+struct shortage {
+    const char *folder;
+    int allocation; /* 1 = the first */
+    bool came;      /* it did fail */
+    bool told;      /* it was that for what is attached */
+};
+
+static void load_short(const struct ww_world *world, void *shared)
+{
+    struct shortage *shortage = shared;
+    struct saver saver;
+    saver_begin(&saver, world, &usual);
+    allocations_left = world->rank == 1 ? shortage->allocation : 0;
+    enum ww_status status = ww_checkpoint_load(saver.context, shortage->folder);
+    if (world->rank == 1) {
+        shortage->came = allocations_left == 0;
+        shortage->told = strstr(ww_last_error(saver.context), "to read what is attached") != NULL;
+    }
+    allocations_left = 0;
+    world_meet(world);
+    if (shortage->told) { /* on all ranks the same, and the context is whole */
+        check_status(status, WW_NO_MEMORY);
+        check_words(ww_last_error(saver.context), "rank 1", "to read what is attached", NULL);
+        check_status(ww_checkpoint_load(saver.context, shortage->folder), WW_OK);
+        check(saver.step == 2, "step %d is there", (int)saver.step);
+    }
+    saver_end(&saver);
+}
+
+Test(checkpoint_faults, memory_for_what_is_attached_is_there_before_any_of_it_is_taken)
+{
+    struct stage stage;
+    stage_begin(&stage);
+    struct shortage shortage = {.folder = stage.folder, .came = true};
+    while (shortage.came && !shortage.told) {
+        shortage.allocation++;
+        world_run(2, load_short, &shortage);
+        world_forgive();
+    }
+    cr_expect(shortage.told, "none of %d allocations was for what is attached",
+              shortage.allocation - 1);
+    folder_end(stage.folder);
 }
 
 /* ---- Damage --------------------------------------------------------------------------------- */
