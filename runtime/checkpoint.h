@@ -80,7 +80,9 @@ struct fold {
     const struct shard *shards;
     int count;
     uint32_t size_before;
+    void *room; /* FOLD_ROOM_BYTES, aligned for any number */
 };
+#define FOLD_ROOM_BYTES ((size_t)2 << 20)
 enum ww_status fold_attached(const struct fold *fold, struct attachment *attached);
 
 /* ---- Agreement --------------------------------------------------------------------------- */

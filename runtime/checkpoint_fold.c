@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * checkpoint_fold.c: numbers that each of p ranks attached become those of p' ranks. Rank r' reads
  * what ranks r', r' + p', r' + 2p' ... had, and adds it in that order in fp64. */
-#include <stdlib.h>
-
 #include "call.h"
 #include "checkpoint.h"
 #include "internal/cpu.h"
 
-#define PART ((size_t)1 << 17) /* elements that are read at once */
+#define PART (FOLD_ROOM_BYTES / 16) /* elements that are read at once, and their sums */
 
 static size_t element_bytes(enum ww_keep keep)
 {
@@ -92,16 +90,8 @@ static void write_part(const struct fold *fold, struct attachment *attached, siz
 enum ww_status fold_attached(const struct fold *fold, struct attachment *attached)
 {
     size_t count = attached->bytes / element_bytes(attached->keep);
-    double *sums = calloc(PART, sizeof *sums);
-    uint64_t *values = calloc(PART, sizeof *values);
-    if (sums == NULL || values == NULL) { /* peers wait for this rank */
-        free(sums);
-        free(values);
-        return context_break(fold->context,
-                             log_failure(WW_NO_MEMORY, "%s: no memory to add what %u ranks kept",
-                                         fold->call, fold->size_before),
-                             NULL);
-    }
+    double *sums = fold->room;
+    void *values = sums + PART;
     enum ww_status status = find(fold, attached);
     unsigned before = cpu_exact_begin(); /* all ranks get the same bits, whatever threads flush */
     for (size_t first = 0; first < count && status == WW_OK && attached->loaded; first += PART) {
@@ -115,7 +105,5 @@ enum ww_status fold_attached(const struct fold *fold, struct attachment *attache
         }
     }
     cpu_exact_end(before);
-    free(sums);
-    free(values);
     return status;
 }

@@ -10,7 +10,7 @@
 
 static const char call[] = "ww_checkpoint_load";
 
-#define SPREAD_BYTES ((size_t)1 << 20)
+#define SPREAD_BYTES (FOLD_ROOM_BYTES / 2)
 
 struct loading {
     struct ww_context *context;
@@ -23,6 +23,7 @@ struct loading {
     struct shard *shards;       /* [shard_count] that this rank reads */
     int shard_count;
     struct restored restored;
+    void *room; /* FOLD_ROOM_BYTES through which what is attached goes */
     struct reason reason;
     struct reason first; /* why the newest was passed over */
     uint64_t passed_over;
@@ -318,11 +319,27 @@ static enum fault read_state(struct loading *loading)
                          &inheritance, &loading->reason);
 }
 
+/* What taking over needs is there before all ranks begin with it: what one lacks then breaks the
+ * context. */
+static enum fault make_room(struct loading *loading)
+{
+    if (loading->room == NULL) {
+        loading->room = malloc(FOLD_ROOM_BYTES);
+    }
+    return loading->room != NULL
+               ? FAULT_NONE
+               : reason_set(&loading->reason, FAULT_MEMORY,
+                            "no memory to read what is attached: %zu bytes", FOLD_ROOM_BYTES);
+}
+
 static enum ww_status judge(struct loading *loading)
 {
     enum fault fault = open_shards(loading);
     if (fault == FAULT_NONE) {
         fault = read_state(loading);
+    }
+    if (fault == FAULT_NONE) {
+        fault = make_room(loading);
     }
     struct verdict mine = verdict_of(fault);
     if (fault == FAULT_NONE) {
@@ -362,9 +379,10 @@ static enum ww_status compare_ranks(struct loading *loading)
 /* Rank 0's bytes for everybody, in parts. A file that cannot be read any more breaks the context:
  * peers wait for its bytes. */
 static enum ww_status spread(struct loading *loading, const struct attachment *attached,
-                             const struct shard_section *section, uint8_t *part)
+                             const struct shard_section *section)
 {
     struct ww_context *context = loading->context;
+    uint8_t *part = loading->room;
     for (size_t done = 0; done < attached->bytes;) {
         size_t left = attached->bytes - done;
         size_t bytes = left < SPREAD_BYTES ? left : SPREAD_BYTES;
@@ -386,8 +404,7 @@ static enum ww_status spread(struct loading *loading, const struct attachment *a
 }
 
 /* Whether rank 0's file has it: everybody must know. */
-static enum ww_status fill_common(struct loading *loading, struct attachment *attached,
-                                  uint8_t *part)
+static enum ww_status fill_common(struct loading *loading, struct attachment *attached)
 {
     const struct shard_section *section = section_of(loading, &loading->shards[0], attached);
     int32_t there = section != NULL;
@@ -395,7 +412,7 @@ static enum ww_status fill_common(struct loading *loading, struct attachment *at
                                         &(struct call_purpose){call, GATE_LABEL_CHECKPOINT}, &there,
                                         sizeof there, 0);
     if (status == WW_OK && there != 0) {
-        status = spread(loading, attached, section, part);
+        status = spread(loading, attached, section);
     }
     attached->loaded = status == WW_OK && there != 0;
     return status;
@@ -418,16 +435,17 @@ static enum ww_status fill_own(struct loading *loading, struct attachment *attac
     return WW_OK;
 }
 
-static enum ww_status fill(struct loading *loading, struct attachment *attached, uint8_t *part)
+static enum ww_status fill(struct loading *loading, struct attachment *attached)
 {
     struct ww_context *context = loading->context;
     bool reads = (uint32_t)context->world.rank < loading->label.size;
-    const struct fold fold = {context, call, loading->shards, reads ? loading->shard_count : 0,
-                              loading->label.size};
+    const struct fold fold = {
+        context,      call, loading->shards, reads ? loading->shard_count : 0, loading->label.size,
+        loading->room};
     if (is_folded(loading, attached)) {
         return fold_attached(&fold, attached);
     }
-    return attached->keep == WW_KEEP_COMMON ? fill_common(loading, attached, part)
+    return attached->keep == WW_KEEP_COMMON ? fill_common(loading, attached)
                                             : fill_own(loading, attached);
 }
 
@@ -443,21 +461,14 @@ static void tell_owners(struct ww_context *context)
 static enum ww_status fill_attached(struct loading *loading)
 {
     enum ww_status status = WW_OK;
-    uint8_t *part = aligned_alloc(64, SPREAD_BYTES);
-    if (part == NULL) {
-        return context_break(
-            loading->context,
-            log_failure(WW_NO_MEMORY, "%s: no memory for %zu bytes", call, SPREAD_BYTES), NULL);
-    }
     for (struct attachment *a = loading->context->attachments; a != NULL && status == WW_OK;
          a = a->next) {
-        status = fill(loading, a, part);
+        status = fill(loading, a);
         if (status == WW_OK && !a->loaded && !a->is_part && loading->context->world.rank == 0) {
             log_warn("%s: generation %llu does not give \"%s\": it stays as it is", call,
                      (unsigned long long)loading->label.generation, a->name);
         }
     }
-    free(part);
     return status;
 }
 
@@ -548,6 +559,7 @@ enum ww_status ww_checkpoint_load(struct ww_context *context, const char *folder
     close_shards(&loading);
     restored_free(&loading.restored);
     free(loading.stamps);
+    free(loading.room);
     parley_end(&loading.parley);
     return status;
 }

@@ -226,7 +226,8 @@ static enum fault write_manifest(struct saving *saving)
 }
 
 /* The oldest generation that stays: the second newest of those whose manifest is whole, or was
- * written by somebody who knows more. */
+ * written by somebody who knows more. One that cannot be read now, for want of memory or
+ * descriptors, may be whole: it stays, and is none of the two. */
 static uint64_t first_kept(const struct saving *saving)
 {
     struct folder_list list;
@@ -249,6 +250,8 @@ static uint64_t first_kept(const struct saving *saving)
         if (fault == FAULT_NONE || fault == FAULT_NEWER) {
             first = list.generations[i];
             kept++;
+        } else if (fault == FAULT_SYSTEM || fault == FAULT_MEMORY) {
+            first = list.generations[i];
         }
     }
     return first;

@@ -13,6 +13,7 @@
 #include "internal/clock.h"
 #include "internal/cpu.h"
 #include "internal/fabrics.h"
+#include "internal/gather.h"
 #include "internal/name_set.h"
 
 /* ---- State and errors ------------------------------------------------------------------- */
@@ -562,9 +563,13 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
     struct ww_context *made = calloc(1, sizeof *made);
     int32_t *votes = calloc((size_t)world->size, sizeof *votes);
     if (made == NULL || votes == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory for a context");
+    }
+    status = world_all_well(world, status, "make its context");
+    if (status != WW_OK) {
         free(made);
         free(votes);
-        return log_failure(WW_NO_MEMORY, "no memory for a context");
+        return status;
     }
     made->votes = votes;
     made->generation = atomic_load(&process_generation);

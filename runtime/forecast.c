@@ -274,15 +274,18 @@ enum ww_status ww_forecast_list(struct ww_forecast *forecast, const char *collec
 
 /* ---- The cluster ----------------------------------------------------------------------------- */
 
-static void count_unit_ranks(const struct topology *topology, int level,
-                             struct ww_forecast_level *about)
+static enum ww_status count_unit_ranks(const struct topology *topology, int level,
+                                       struct ww_forecast_level *about)
 {
-    about->units = topology->unit_count[level];
+    about->units = 1;
     about->ranks_least = about->ranks_most = topology->size;
-    int *ranks = level + 1 < topology->levels ? calloc((size_t)about->units, sizeof *ranks) : NULL;
+    if (level + 1 == topology->levels) {
+        return WW_OK;
+    }
+    about->units = topology->unit_count[level];
+    int *ranks = calloc((size_t)about->units, sizeof *ranks);
     if (ranks == NULL) {
-        about->units = 1;
-        return;
+        return log_failure(WW_NO_MEMORY, "no memory to count the ranks of %d units", about->units);
     }
     for (int rank = 0; rank < topology->size; rank++) {
         ranks[topology->unit[level][rank]]++;
@@ -293,6 +296,7 @@ static void count_unit_ranks(const struct topology *topology, int level,
         about->ranks_most = ranks[unit] > about->ranks_most ? ranks[unit] : about->ranks_most;
     }
     free(ranks);
+    return WW_OK;
 }
 
 /* GB/s; 0 where nothing travels. */
@@ -374,8 +378,9 @@ static void describe_codecs(struct ww_forecast *forecast)
     }
 }
 
-static void describe(struct ww_forecast *forecast)
+static enum ww_status describe(struct ww_forecast *forecast)
 {
+    enum ww_status status = WW_OK;
     const struct cluster_file *cluster = &forecast->cluster;
     bool slot = cluster->keys.placement.value == PLACEMENT_SLOT;
     forecast->about = (struct ww_forecast_cluster){
@@ -391,14 +396,15 @@ static void describe(struct ww_forecast *forecast)
         .notes = forecast->notes,
     };
     describe_shapes(forecast);
-    for (int level = 0; level < forecast->topology.levels; level++) {
-        count_unit_ranks(&forecast->topology, level, &forecast->levels[level]);
+    for (int level = 0; level < forecast->topology.levels && status == WW_OK; level++) {
+        status = count_unit_ranks(&forecast->topology, level, &forecast->levels[level]);
         describe_level(forecast, level);
     }
     for (int i = 0; i < cluster->note_count; i++) {
         forecast->notes[i] = cluster->notes[i];
     }
     describe_codecs(forecast);
+    return status;
 }
 
 const struct ww_forecast_cluster *ww_forecast_describe(const struct ww_forecast *forecast)
@@ -470,11 +476,13 @@ enum ww_status ww_forecast_create(const char *file, struct ww_forecast **forecas
     }
     made->wires = cluster_wires(&made->cluster, &made->topology);
     status = make_selector(made);
+    if (status == WW_OK) {
+        status = describe(made);
+    }
     if (status != WW_OK) {
         ww_forecast_destroy(made);
         return status;
     }
-    describe(made);
     *forecast = made;
     return WW_OK;
 }

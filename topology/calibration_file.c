@@ -85,7 +85,8 @@ static char *load(const char *path)
         return NULL;
     }
     if (bytes > FILE_BYTES_MAX || memchr(text, '\0', bytes) != NULL) {
-        log_warn("calibration file %s is none and was ignored: remove it", path);
+        log_warn("calibration file %s is none and was ignored; what is measured takes its place",
+                 path);
         free(text);
         return NULL;
     }
@@ -190,7 +191,8 @@ bool calibration_read(const char *file, uint64_t fingerprint, struct wires *wire
         return false;
     }
     if (*text != '\0' && section_at(text) == NULL) {
-        log_warn("calibration file %s is none and was ignored: remove it", file);
+        log_warn("calibration file %s is none and was ignored; what is measured takes its place",
+                 file);
     }
     for (const char *at = section_at(text); at != NULL; at = section_at(at + 1)) {
         struct wires found = *wires;

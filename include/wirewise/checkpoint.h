@@ -51,8 +51,8 @@ WW_API bool ww_checkpoint_has(const struct ww_context *context, const char *name
  *          generations are whole, and the context is: WW_BAD_ARGUMENT; WW_BAD_STATE (within a step,
  *          before ww_tensors_commit); WW_MISMATCH (other folders, or a load, named);
  *          WW_FILE_FAILED (named, with the rank and the system's words); WW_NO_MEMORY. Or a failure
- *          of communication, which breaks it, WW_TIMED_OUT ...: then the generation may count or
- *          not. */
+ *          of communication, which breaks it, WW_TIMED_OUT ..., want of memory to hear the others
+ *          among them: then the generation may count or not. */
 WW_API enum ww_status ww_checkpoint_save(struct ww_context *context, const char *folder);
 
 /* Takes over the newest generation that is whole on all ranks: residuals, momentum, counters of
@@ -69,7 +69,8 @@ WW_API enum ww_status ww_checkpoint_save(struct ww_context *context, const char 
  *          bytes differ); WW_BAD_STATE; WW_MISMATCH (another model: names the first tensor that
  *          differs; another gradient_op; other folders, or a save); WW_UNSUPPORTED (a newer version
  *          wrote it); WW_FILE_FAILED (there is none, or none is whole); WW_NO_MEMORY. Or a failure
- *          of communication, which breaks the context: attached memory is undefined then. */
+ *          of communication, which breaks the context, want of memory to hear the others and a file
+ *          that went bad since it was judged among them: attached memory is undefined then. */
 WW_API enum ww_status ww_checkpoint_load(struct ww_context *context, const char *folder);
 
 /* What a folder holds, as far as its newest readable manifest tells: files are not looked at. */

@@ -2,6 +2,8 @@
  * gather.c: asks the world for what every rank has to say. */
 #include "internal/gather.h"
 
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal/log.h"
@@ -23,4 +25,51 @@ enum ww_status world_gather(const struct ww_world *world, const void *own, void 
     return log_failure(WW_TRANSPORT_FAILED,
                        "the world's all_gather returned %d for %zu bytes from each of %d ranks",
                        failure, bytes, world->size);
+}
+
+#define VOTES_ON_STACK 65536
+
+enum ww_status world_vote(const struct ww_world *world, enum ww_status own, int *odd,
+                          enum ww_status *its)
+{
+    int8_t few[VOTES_ON_STACK];
+    int8_t mine = (int8_t)own;
+    int8_t *votes = world->size <= VOTES_ON_STACK ? few : malloc((size_t)world->size);
+    if (votes == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", world->size);
+    }
+    memset(votes, WW_OK, (size_t)world->size);
+    if (own != WW_OK) {
+        log_hold_error(); /* the world may end with it */
+    }
+    enum ww_status status = world_gather(world, &mine, votes, sizeof mine);
+    if (own != WW_OK) {
+        log_release_error();
+    }
+    *odd = -1;
+    for (int rank = world->size - 1; rank >= 0 && status == WW_OK; rank--) {
+        if (votes[rank] != WW_OK) {
+            *odd = rank;
+            *its = (enum ww_status)votes[rank];
+        }
+    }
+    if (votes != few) {
+        free(votes);
+    }
+    return status;
+}
+
+enum ww_status world_all_well(const struct ww_world *world, enum ww_status own, const char *what)
+{
+    int odd;
+    enum ww_status its;
+    enum ww_status status = world_vote(world, own, &odd, &its);
+    if (own != WW_OK) {
+        return own;
+    }
+    if (status == WW_OK && odd >= 0) {
+        status = log_failure(WW_PEER_FAILED, "rank %d could not %s: %s", odd, what,
+                             ww_status_text(its));
+    }
+    return status;
 }

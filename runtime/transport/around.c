@@ -12,6 +12,14 @@ struct ww_transport_setup around_setup(const struct ww_transport_setup *setup,
     return inner;
 }
 
+enum ww_status around_open(const struct ww_transport_setup *setup, const struct ww_transport *below,
+                           struct around *around)
+{
+    struct ww_transport_setup inner = around_setup(setup, below, &around->world);
+    around->below = below;
+    return below->open(&inner, &around->fabric);
+}
+
 static enum ww_status hand_reserve(void *self, size_t bytes, void **memory)
 {
     const struct around *around = self;

@@ -16,6 +16,11 @@ struct around {
 struct ww_transport_setup around_setup(const struct ww_transport_setup *setup,
                                        const struct ww_transport *below, struct ww_world *world);
 
+/* Opens the one below, and fills *around. What a fabric needs beside it is made behind that: a rank
+ * without memory for it would be missing below. */
+enum ww_status around_open(const struct ww_transport_setup *setup, const struct ww_transport *below,
+                           struct around *around);
+
 /* Slots for memory and what peers see of it, handed on; what `below` leaves empty stays empty. The
  * name is below's. All other slots are NULL. */
 struct ww_transport around_slots(const struct ww_transport *below);

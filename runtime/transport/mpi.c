@@ -21,6 +21,7 @@
 #include "flights.h"
 #include "internal/clock.h"
 #include "internal/fabrics.h"
+#include "internal/gather.h"
 #include "internal/log.h"
 #include "internal/memory.h"
 #include "route.h"
@@ -629,14 +630,14 @@ static enum ww_status mpi_open(const struct ww_transport_setup *setup, void **fa
     assert(setup->levels >= 1 && setup->levels <= WW_LEVELS_MAX);
     int level = MPI_THREAD_SINGLE;
     enum ww_status status = setup_check(setup, &level);
-    if (status != WW_OK) {
-        return status;
-    }
     struct fabric *made = calloc(1, sizeof *made);
-    if (made == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory for an MPI fabric");
+    if (status == WW_OK && made == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory for an MPI fabric");
     }
-    status = comm_duplicate(world_comm(setup->world), &made->comm);
+    status = world_all_well(setup->world, status, "open MPI's transport");
+    if (status == WW_OK) {
+        status = comm_duplicate(world_comm(setup->world), &made->comm);
+    }
     if (status != WW_OK) {
         goto free_made;
     }

@@ -194,7 +194,7 @@ struct greeting {
     int64_t well;
 };
 
-static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
+static enum ww_status share_id(const struct nccl_setup *setup, bool has_memory, ncclUniqueId *id)
 {
     const struct ww_world *world = setup->world;
     struct greeting own = {.well = 1};
@@ -202,18 +202,23 @@ static enum ww_status share_id(const struct nccl_setup *setup, ncclUniqueId *id)
     bool leads = world->rank == setup->leader;
     ncclResult_t made = leads ? library.get_unique_id(&own.id) : ncclSuccess;
     own.well = made == ncclSuccess;
-    /* Without memory this rank cannot even take part in the exchange. */
-    if (all == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory for the greetings of %d ranks", world->size);
+    enum ww_status status = WW_OK;
+    if (!has_memory || all == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory for NCCL between %d ranks", world->size);
     }
-    enum ww_status status = world_gather(world, &own, all, sizeof own);
+    status = world_all_well(world, status, "open NCCL");
+    if (status == WW_OK) {
+        status = world_gather(world, &own, all, sizeof own);
+    }
     if (status == WW_OK && !all[setup->leader].well) {
         status = log_failure(WW_TRANSPORT_FAILED,
                              "NCCL: rank %d could not make an id for %d ranks%s%s", setup->leader,
                              setup->size, made != ncclSuccess ? ": " : "",
                              made != ncclSuccess ? library.error_string(made) : "");
     }
-    *id = all[setup->leader].id;
+    if (status == WW_OK) {
+        *id = all[setup->leader].id;
+    }
     free(all);
     return status;
 }
@@ -340,10 +345,7 @@ enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl)
     ncclUniqueId id;
     struct nccl *made = calloc(1, sizeof *made);
     *nccl = NULL;
-    enum ww_status status = share_id(setup, &id);
-    if (made == NULL && status == WW_OK) {
-        status = log_failure(WW_NO_MEMORY, "no memory for NCCL");
-    }
+    enum ww_status status = share_id(setup, made != NULL, &id);
     if (status == WW_OK) {
         pthread_mutex_init(&made->lock, NULL);
         made->device = setup->device;

@@ -255,11 +255,15 @@ enum ww_status route_join(const struct ww_transport_setup *setup, struct part pa
     struct part opened[PARTS] = {{NULL, NULL}, {NULL, NULL}};
     struct opening opening = {
         .setup = setup, .network = setup->world->transport, .far = {-1, -1}, .troubled = -1};
+    enum ww_status status = WW_OK;
     opening.words = calloc(size, sizeof *opening.words);
-    if (opening.words == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to hear of %zu ranks", size);
+    if (opening.words == NULL || part == NULL) {
+        status = log_failure(WW_NO_MEMORY, "no memory for a fabric between %zu ranks", size);
     }
-    enum ww_status status = open_parts(&opening, opened);
+    status = world_all_well(setup->world, status, "open its fabric");
+    if (status == WW_OK) {
+        status = open_parts(&opening, opened);
+    }
     if (status == WW_OK) {
         warn_of_refusal(&opening);
         memcpy(part, opened, sizeof opened);

@@ -23,7 +23,8 @@ int route_far_rank(const struct ww_transport_setup *setup);
 const char *route_network_trouble(const struct ww_transport_setup *setup);
 
 /* Opens the parts that the world needs; collective. All ranks come to the same choice, and where
- * one fails all do, with no part open; see route.h for what it returns. */
+ * one fails all do, with no part open; see route.h for what it returns.
+ * part  NULL = this rank has no memory for it, which makes all fail */
 enum ww_status route_join(const struct ww_transport_setup *setup, struct part part[PARTS]);
 
 #endif

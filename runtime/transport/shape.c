@@ -38,22 +38,23 @@ static const char *shape_thread_trouble(const struct ww_transport_setup *setup)
 
 static enum ww_status shape_open(const struct ww_transport_setup *setup, void **fabric)
 {
+    const struct shape *shape = shape_of(setup->world->transport);
+    struct around around;
+    enum ww_status status = around_open(setup, shape->below, &around);
+    if (status != WW_OK) {
+        return status;
+    }
     struct fabric *made = calloc(1, sizeof *made);
     if (made == NULL) {
+        around.below->close(around.fabric, true);
         return log_failure(WW_NO_MEMORY, "no memory for imitated wires between %d ranks",
                            setup->world->size);
     }
-    made->shape = shape_of(setup->world->transport);
-    made->around.below = made->shape->below;
-    struct ww_transport_setup below = around_setup(setup, made->around.below, &made->around.world);
+    made->around = around;
+    made->shape = shape;
     made->levels = setup->levels;
     made->host_levels = setup->host_levels;
     made->peer_level = setup->peer_level;
-    enum ww_status status = made->around.below->open(&below, &made->around.fabric);
-    if (status != WW_OK) {
-        free(made);
-        return status;
-    }
     *fabric = made;
     return WW_OK;
 }

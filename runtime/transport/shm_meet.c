@@ -492,11 +492,19 @@ enum ww_status fabric_meet(const struct ww_transport_setup *setup, struct fabric
                            char *sentence, size_t bytes)
 {
     struct meeting meeting = {.setup = setup, .world = setup->world};
+    int odd = -1;
+    enum ww_status its = WW_OK;
     meeting.all = calloc((size_t)setup->world->size, sizeof(struct record));
-    if (meeting.all == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to hear from %d ranks", setup->world->size);
+    enum ww_status status = world_vote(setup->world, meeting.all == NULL ? WW_NO_MEMORY : WW_OK,
+                                       &odd, &its);
+    if (status == WW_OK && odd >= 0) {
+        snprintf(sentence, bytes, "rank %d has no memory to hear from %d ranks", odd,
+                 setup->world->size);
+        status = WW_UNSUPPORTED;
     }
-    enum ww_status status = agree(&meeting, sentence, bytes);
+    if (status == WW_OK) {
+        status = agree(&meeting, sentence, bytes);
+    }
     if (status == WW_OK) {
         meeting.fabric->fetches = all_fetch(&meeting);
         *fabric = meeting.fabric;

@@ -879,39 +879,27 @@ static void ucx_close(void *self, bool failed)
 
 /* ---- Opening -------------------------------------------------------------------------------- */
 
-/* What ranks tell each other of their workers, before the addresses themselves. */
-struct introduction {
-    int32_t status;
-    uint32_t address_bytes;
-};
+#define WHAT_IS_OPENED "open UCX"
 
-/* Every rank comes here, whatever it has to tell: else the others would wait for it. */
-static enum ww_status introduce(const struct ww_world *world, struct introduction own,
+/* How long the longest address of a worker is, before the addresses themselves. Every rank comes
+ * here, however it fares (`own`): else the others would wait for it. */
+static enum ww_status introduce(const struct ww_world *world, enum ww_status own, size_t own_bytes,
                                 size_t *address_bytes)
 {
-    struct introduction *all = calloc((size_t)world->size, sizeof *all);
-    if (all == NULL) {
-        return log_failure(WW_NO_MEMORY, "no memory to hear of %d ranks", world->size);
+    uint32_t mine = (uint32_t)own_bytes;
+    uint32_t *all = calloc((size_t)world->size, sizeof *all);
+    if (own == WW_OK && all == NULL) {
+        own = log_failure(WW_NO_MEMORY, "no memory to hear of %d ranks", world->size);
     }
-    bool failed = own.status !=
-                  WW_OK; /* then its own sentence stays, whatever becomes of the world */
-    if (failed) {
-        log_hold_error();
-    }
-    enum ww_status status = world_gather(world, &own, all, sizeof own);
-    if (failed) {
-        log_release_error();
+    enum ww_status status = world_all_well(world, own, WHAT_IS_OPENED);
+    if (status == WW_OK) {
+        status = world_gather(world, &mine, all, sizeof mine);
     }
     size_t most = 0;
     for (int rank = 0; status == WW_OK && rank < world->size; rank++) {
-        most = all[rank].address_bytes > most ? all[rank].address_bytes : most;
-        if (all[rank].status != WW_OK && own.status == WW_OK) {
-            status = log_failure(WW_PEER_FAILED,
-                                 "rank %d could not open UCX: its own line tells why", rank);
-        }
+        most = all[rank] > most ? all[rank] : most;
     }
     free(all);
-    status = own.status != WW_OK ? (enum ww_status)own.status : status;
     if (status == WW_OK) {
         *address_bytes = most;
     }
@@ -939,7 +927,9 @@ static enum ww_status addresses_gather(struct fabric *fabric, const struct ww_wo
     enum ww_status status = WW_OK;
     if (padded == NULL || fabric->addresses == NULL) {
         status = log_failure(WW_NO_MEMORY, "no memory for the addresses of %d ranks", world->size);
-    } else {
+    }
+    status = world_all_well(world, status, WHAT_IS_OPENED);
+    if (status == WW_OK) {
         memcpy(padded, own, own_bytes);
         status = world_gather(world, padded, fabric->addresses, fabric->address_bytes);
     }
@@ -959,8 +949,7 @@ static enum ww_status meet(struct fabric *fabric, const struct ww_world *world,
                                  : log_failure(WW_TRANSPORT_FAILED, "UCX has no address: %s",
                                                ucx.ucs_status_string(cause));
     }
-    struct introduction introduction = {status, (uint32_t)own_bytes};
-    status = introduce(world, introduction, &fabric->address_bytes);
+    status = introduce(world, status, own_bytes, &fabric->address_bytes);
     if (status == WW_OK) {
         status = addresses_gather(fabric, world, own, own_bytes);
     }
@@ -1071,7 +1060,7 @@ static enum ww_status ucx_open(const struct ww_transport_setup *setup, void **fa
     size_t unused;
     if (made == NULL) {
         enum ww_status status = log_failure(WW_NO_MEMORY, "no memory for a fabric over UCX");
-        return introduce(setup->world, (struct introduction){status, 0}, &unused);
+        return introduce(setup->world, status, 0, &unused);
     }
     enum ww_status joined = library_join(made->size);
     enum ww_status status = joined == WW_OK ? worker_create(made) : joined;

@@ -70,20 +70,19 @@ static const char *voice_thread_trouble(const struct ww_transport_setup *setup)
 
 static enum ww_status voice_open(const struct ww_transport_setup *setup, void **fabric)
 {
+    const struct ww_transport *below = voice_of(setup->world->transport)->below;
+    struct around around;
+    unsigned long errors = log_error_count();
+    enum ww_status status = around_open(setup, below, &around);
+    if (status != WW_OK) {
+        return say(below, status, errors, "when it was opened");
+    }
     struct fabric *made = calloc(1, sizeof *made);
     if (made == NULL) {
+        below->close(around.fabric, true);
         return log_failure(WW_NO_MEMORY, "no memory for a fabric of %d ranks", setup->world->size);
     }
-    struct around *around = &made->around;
-    around->below = voice_of(setup->world->transport)->below;
-    struct ww_transport_setup below = around_setup(setup, around->below, &around->world);
-    unsigned long errors = log_error_count();
-    enum ww_status status = around->below->open(&below, &around->fabric);
-    if (status != WW_OK) {
-        status = say(around->below, status, errors, "when it was opened");
-        free(made);
-        return status;
-    }
+    made->around = around;
     *fabric = made;
     return WW_OK;
 }

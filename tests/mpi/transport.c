@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "allocations.h"
+
 static const size_t sizes[] = {0, 1, 8, 61440, 61441, 2 * 61440, (3 << 20) + 7};
 
 static unsigned char pattern(int sender, size_t seed, size_t index)
@@ -361,6 +363,28 @@ static void all_gather_brings_everyone_everything(void)
     end_close(&end, false);
 }
 
+/* Of one rank each of the first allocations that opening makes, until there are fewer. */
+static void a_rank_without_memory_is_waited_for_by_nobody(void)
+{
+    enum ww_status status = WW_NO_MEMORY;
+    for (int allocation = 1; allocation <= 5 && status != WW_OK; allocation++) {
+        struct end end;
+        struct ww_world world;
+        ranks_world(&world);
+        bool poor = world.rank == world.size - 1;
+        allocations_left = poor ? allocation : 0;
+        end_open(&end, 1, false, false);
+        allocations_left = 0;
+        status = end.status;
+        check(status == WW_OK || status == (poor ? WW_NO_MEMORY : WW_PEER_FAILED),
+              "allocation %d: %s", allocation, ww_status_name(status));
+        if (status != WW_OK) {
+            check_line(poor ? "no memory" : "could not open");
+        }
+        end_close(&end, false);
+    }
+}
+
 int main(int argc, char **argv)
 {
     checks_begin();
@@ -391,6 +415,7 @@ int main(int argc, char **argv)
     messages_of_one_tag_keep_their_order_and_tags_do_not_mix();
     fabrics_of_one_world_do_not_hear_each_other();
     all_gather_brings_everyone_everything();
+    a_rank_without_memory_is_waited_for_by_nobody();
     ranks_end();
     return checks_end();
 }

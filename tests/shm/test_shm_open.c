@@ -115,6 +115,13 @@ static void use_up_file_bytes(void)
     setrlimit(RLIMIT_FSIZE, &limit);
 }
 
+static bool starves; /* the next calloc finds no memory */
+
+static void starve(void)
+{
+    starves = true;
+}
+
 static void refused(struct rank *rank)
 {
     const struct refusal *refusal = rank->argument;
@@ -182,6 +189,11 @@ Test(shm_open, a_refusal_on_one_rank_is_the_same_sentence_on_all)
          {.proc_is_hidden = false},
          use_up_addresses,
          "rank 1 (pid %d) cannot make memory to share: Cannot allocate memory"},
+        {"no memory to hear, rank 3",
+         3,
+         {.proc_is_hidden = false},
+         starve,
+         "rank 3 has no memory to hear from 4 ranks"},
         {"no file bytes, rank 2",
          2,
          {.proc_is_hidden = false},
@@ -307,6 +319,10 @@ void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes)
 {
     bool maps = starved > 0 && count == 1 && bytes == sizeof(struct mapping);
+    if (starves) {
+        starves = false;
+        return NULL;
+    }
     return maps && --starved == 0 ? NULL : __real_calloc(count, bytes);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "allocations.h"
 #include "effort.h"
 #include "savers.h"
 #include "store/folder.h"
@@ -76,6 +77,94 @@ static void stage_begin(struct stage *stage)
     folder_begin(stage->folder);
     world_run(2, save_twice, stage);
     cr_assert_eq(folder_files(stage->folder), 6);
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* Loads while one allocation of rank 1 fails, and again. */
+struct shortage {
+    const char *folder;
+    int allocation; /* 1 = the first */
+    bool came;      /* it did fail */
+    bool told;      /* it was that for what is attached */
+    int made;       /* by rank 0's save */
+};
+
+static void load_short(const struct ww_world *world, void *shared)
+{
+    struct shortage *shortage = shared;
+    struct saver saver;
+    saver_begin(&saver, world, &usual);
+    allocations_left = world->rank == 1 ? shortage->allocation : 0;
+    enum ww_status status = ww_checkpoint_load(saver.context, shortage->folder);
+    if (world->rank == 1) {
+        shortage->came = allocations_left == 0;
+        shortage->told = strstr(ww_last_error(saver.context), "to read what is attached") != NULL;
+    }
+    allocations_left = 0;
+    world_meet(world);
+    if (shortage->told) { /* on all ranks the same, and the context is whole */
+        check_status(status, WW_NO_MEMORY);
+        check_words(ww_last_error(saver.context), "rank 1", "to read what is attached", NULL);
+        check_status(ww_checkpoint_load(saver.context, shortage->folder), WW_OK);
+        check(saver.step == 2, "step %d is there", (int)saver.step);
+    }
+    saver_end(&saver);
+}
+
+Test(checkpoint_faults, memory_for_what_is_attached_is_there_before_any_of_it_is_taken)
+{
+    struct stage stage;
+    stage_begin(&stage);
+    struct shortage shortage = {.folder = stage.folder, .came = true};
+    while (shortage.came && !shortage.told) {
+        shortage.allocation++;
+        world_run(2, load_short, &shortage);
+        world_forgive();
+    }
+    cr_expect(shortage.told, "none of %d allocations was for what is attached",
+              shortage.allocation - 1);
+    folder_end(stage.folder);
+}
+
+/* One generation, and another while an allocation of rank 0 fails. */
+static void save_short(const struct ww_world *world, void *shared)
+{
+    struct shortage *shortage = shared;
+    struct saver saver;
+    saver_begin(&saver, world, &usual);
+    saver_step(&saver, world->rank);
+    check_status(ww_checkpoint_save(saver.context, shortage->folder), WW_OK);
+    saver_step(&saver, world->rank);
+    int before = allocations_made();
+    allocations_left = world->rank == 0 ? shortage->allocation : 0;
+    ww_checkpoint_save(saver.context, shortage->folder);
+    allocations_left = 0;
+    if (world->rank == 0) {
+        shortage->made = allocations_made() - before;
+    }
+    saver_end(&saver);
+}
+
+/* Of a save in which none fails the last one keeps its debug line for this test. */
+Test(checkpoint_faults, a_generation_that_cannot_be_read_now_stays)
+{
+    struct shortage shortage = {.allocation = 0};
+    int most = 1;
+    for (; shortage.allocation < most; shortage.allocation++) {
+        struct stage stage = {.rounds = 1};
+        char path[FILE_PATH_BYTES];
+        folder_begin(stage.folder);
+        shortage.folder = stage.folder;
+        world_run(2, save_short, &shortage);
+        world_forgive();
+        most = shortage.allocation == 0 ? shortage.made : most;
+        path_of(&stage, 1, FOLDER_MANIFEST, path);
+        cr_expect_eq(access(path, F_OK), 0, "allocation %d of %d took generation 1 away",
+                     shortage.allocation, most);
+        folder_end(stage.folder);
+    }
+    cr_expect_gt(most, 10);
 }
 
 /* ---- Damage --------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 
 #include <wirewise/tools.h>
 
+#include "allocations.h"
 #include "capture.h"
 
 #define MIB 1048576.0
@@ -106,6 +107,31 @@ Test(forecast, the_cluster_is_described)
     cr_expect_eq(cluster->levels[1].units, 4);
     cr_expect_eq(cluster->levels[1].ranks_least, 56);
     cr_expect_eq(cluster->levels[1].ranks_most, 64);
+    ww_forecast_destroy(forecast);
+}
+
+/* Whichever allocation fails: one page may not tell of other units than the next. */
+Test(forecast, without_memory_there_is_no_forecast)
+{
+    create(MACHINES "/switched.ini");
+    const struct ww_forecast_cluster *whole = ww_forecast_describe(forecast);
+    struct ww_forecast *other = NULL;
+    bool came = true;
+    for (int allocation = 1; came; allocation++) {
+        allocations_left = allocation;
+        enum ww_status status = ww_forecast_create(MACHINES "/switched.ini", &other);
+        came = allocations_left == 0;
+        allocations_left = 0;
+        for (int level = 0; status == WW_OK && level < whole->level_count; level++) {
+            cr_expect_eq(ww_forecast_describe(other)->levels[level].units,
+                         whole->levels[level].units, "allocation %d, level %d", allocation, level);
+        }
+        if (status == WW_OK) {
+            ww_forecast_destroy(other);
+        } else {
+            cr_expect_not_null(capture_take(WW_LOG_ERROR, ""), "allocation %d", allocation);
+        }
+    }
     ww_forecast_destroy(forecast);
 }
 

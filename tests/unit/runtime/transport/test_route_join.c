@@ -3,6 +3,7 @@
  * to one of them. */
 #include <string.h>
 
+#include "allocations.h"
 #include "route_fakes.h"
 #include "transport/local.h"
 #include "transport/route.h"
@@ -27,7 +28,8 @@ struct scene {
     enum ww_status memory; /* what opening gives */
     enum ww_status network_status;
     const char *trouble;
-    bool thread; /* it wants one */
+    bool thread;    /* it wants one */
+    int allocation; /* which fails, 1 = the first; 0 = none */
 
     enum ww_status wanted; /* of the odd rank */
     enum ww_status wanted_elsewhere;
@@ -64,6 +66,7 @@ static void guest_make(struct guest *guest, const struct scene *scene, const str
         fakes[FAKE_NETWORK].sentence = "the cable is out";
         fakes[FAKE_NETWORK].trouble = scene->trouble;
     }
+    allocations_left = odd ? scene->allocation : 0;
 }
 
 static void check_failure(const struct scene *scene)
@@ -317,6 +320,24 @@ Test(route_join, a_network_that_fails_on_one_rank_fails_on_all_and_memory_closes
     cr_expect_eq(world_forgive(), 4);
 }
 
+Test(route_join, a_rank_without_memory_for_the_fabric_fails_on_all_before_anything_opens)
+{
+    for (int allocation = 1; allocation <= 2; allocation++) {
+        run_scene((struct scene){.hosts = "aab",
+                                 .network = &fake_network,
+                                 .odd = 1,
+                                 .allocation = allocation,
+                                 .wanted = WW_NO_MEMORY,
+                                 .wanted_elsewhere = WW_PEER_FAILED,
+                                 .words = {"rank"},
+                                 .diary = ""});
+        expect_line(WW_LOG_ERROR, "no memory for a fabric between 3 ranks");
+        expect_line(WW_LOG_ERROR,
+                    "rank 1 could not open its fabric: memory could not be allocated");
+        world_forgive();
+    }
+}
+
 /* all_gather of a world that fails at the n-th time, on all ranks. */
 struct shaky {
     const struct ww_world *inner;
@@ -349,7 +370,7 @@ static void gather_with_failures(const struct ww_world *world, void *shared)
 
 Test(route_join, an_all_gather_that_fails_at_any_time_leaves_nothing_open)
 {
-    for (int fails_at = 0; fails_at < 3; fails_at++) {
+    for (int fails_at = 0; fails_at < 4; fails_at++) {
         world_run(3, gather_with_failures, &fails_at);
         cr_expect_eq(world_forgive(), 3);
     }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "allocations.h"
 #include "internal/fabrics.h"
 #include "route_fakes.h"
 #include "world.h"
@@ -469,6 +470,12 @@ Test(wires, what_the_fabric_below_says_is_handed_on)
     cr_expect_eq(transport->open(&opening, &fabric), WW_UNSUPPORTED);
     expect_line(WW_LOG_ERROR, "closed today");
     fakes[FAKE_NETWORK].open_status = WW_OK;
+    fake_diary[0] = '\0';
+    allocations_left = 1;
+    cr_expect_eq(transport->open(&opening, &fabric), WW_NO_MEMORY);
+    expect_line(WW_LOG_ERROR, "no memory for imitated wires between 2 ranks");
+    cr_expect_str_eq(fake_diary, "network opens, network closes failed",
+                     "peers wait there: this rank must not be missing");
     cr_assert_eq(transport->open(&opening, &fabric), WW_OK);
 
     unsigned char value = 0;
