@@ -155,7 +155,8 @@ WW_API enum ww_status ww_outer_restore(struct ww_outer *outer);
 WW_API const float *ww_outer_start(const struct ww_outer *outer);
 
 /* What encoding kept back here, by place, in units of the sum of all ranks: over all ranks it adds
- * up to `size` times what the mean still owes. NULL = nothing is encoded. */
+ * up to `size` times what the mean still owes. Exchanges in flight write it from a thread of the
+ * library: it holds still while a report's in_flight is 0. NULL = nothing is encoded. */
 WW_API const float *ww_outer_residual(const struct ww_outer *outer);
 
 /* "outer step 3 after 60 steps: sent 0.42 MiB of 31.50 dense (75 times fewer); drift 0.31, ...".
