@@ -27,7 +27,7 @@ enum ww_status world_gather(const struct ww_world *world, const void *own, void 
                        failure, bytes, world->size);
 }
 
-#define VOTES_ON_STACK 65536
+#define VOTES_ON_STACK 8192
 
 enum ww_status world_vote(const struct ww_world *world, enum ww_status own, int *odd,
                           enum ww_status *its)
