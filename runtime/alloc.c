@@ -89,8 +89,8 @@ enum ww_status ww_alloc(struct ww_context *context, size_t bytes, void **memory)
     return WW_OK;
 }
 
-/* A tensor of the open step whose gradient lies there and is the runtime's; NULL = there is none. A
- * failure gives all of them back. */
+/* A tensor of the open step whose gradient lies there and is the runtime's, which clipping makes it
+ * until the end of the step; NULL = there is none. A failure gives all of them back. */
 static const struct ww_tensor *under_way(struct ww_context *context,
                                          const struct allocation *allocation)
 {
@@ -98,11 +98,13 @@ static const struct ww_tensor *under_way(struct ww_context *context,
         return NULL;
     }
     uintptr_t begin = (uintptr_t)allocation->memory;
+    bool clips = context->settings.values.clip_norm > 0;
     for (struct ww_tensor *tensor = context->tensors; tensor != NULL; tensor = tensor->next) {
         if (tensor->count > 0 &&
             atomic_load_explicit(&tensor->state, memory_order_acquire) != TENSOR_IDLE &&
             (uintptr_t)tensor->values - begin < allocation->bytes &&
-            atomic_load_explicit(&tensor->bucket->state, memory_order_acquire) != BUCKET_DONE) {
+            (clips ||
+             atomic_load_explicit(&tensor->bucket->state, memory_order_acquire) != BUCKET_DONE)) {
             return tensor;
         }
     }

@@ -40,7 +40,7 @@
 
 #define POLICY_ARMS_MAX 8
 #define POLICY_UNITS_MAX 4
-#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX + 3)
+#define POLICY_TURNS_MAX (4 * POLICY_ARMS_MAX + 4)
 #define POLICY_BLOCKS_MAX PAIRED_MAX
 
 struct policy_setup {

@@ -12,7 +12,7 @@
 enum ww_status world_gather(const struct ww_world *world, const void *own, void *all, size_t bytes);
 
 /* A vote before something that all ranks must do together, so that nobody waits in it for one that
- * cannot. It needs no memory, as that may be what one of them lacks (worlds of more than 65536
+ * cannot. It needs no memory, as that may be what one of them lacks (worlds of more than 8192
  * ranks do need some). `own` is how this rank fares; its sentence stays the latest error.
  * Writes the lowest rank that does not fare well, -1 = all do, and how that one fares.
  * Returns WW_OK, WW_TRANSPORT_FAILED, WW_NO_MEMORY. */

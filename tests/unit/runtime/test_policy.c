@@ -643,6 +643,29 @@ Test(policy, savings_are_told_for_the_uses_that_there_were)
     cr_expect(fabs(saved.mean - truth) < 0.02 * truth, "%g s saved, not %g", saved.mean, truth);
 }
 
+/* The longest blocks there are: nobody drops out at first, and the fastest is another than dense.
+ */
+Test(policy, as_many_arms_as_there_may_be_race)
+{
+    int most = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct machine machine = {.arms = POLICY_ARMS_MAX,
+                                  .units = 1,
+                                  .seconds = {{1.0, 1.0, 1.0, 0.9, 1.0, 1.0, 1.0, 1.0}},
+                                  .noise = 0.1,
+                                  .state = seed};
+        struct policy policy = make(&machine, true);
+        for (int i = 0; i < 1000; i++) {
+            double seconds = use(&machine, &policy, (uint64_t)i);
+            most = policy.block.turns > most ? policy.block.turns : most;
+            if (policy_note(&policy, &(struct policy_time){seconds, seconds, 0})) {
+                policy_agree(&policy);
+            }
+        }
+    }
+    cr_expect_eq(most, POLICY_TURNS_MAX, "blocks of %d turns", most);
+}
+
 /* A dense run is never cold, so no claim may hold what being cold costs. */
 Test(policy, the_first_use_behind_a_change_tells_nothing)
 {

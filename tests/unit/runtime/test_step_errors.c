@@ -187,6 +187,39 @@ Test(step_errors, memory_that_is_under_way_is_not_freed)
     }
 }
 
+/* Sums that are there are still to be clipped. */
+static void free_unclipped(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = WW_CONFIG_INIT;
+    config.clip_norm = 1;
+    config.progress = *(enum ww_progress *)shared;
+    struct ww_context *context = world_context(world, &config);
+    struct ww_tensor *tensor;
+    size_t count = 4;
+    void *memory = NULL;
+    check_status(ww_tensor_add(context, "w", WW_F32, 1, &count, &tensor), WW_OK);
+    check_status(ww_tensors_commit(context), WW_OK);
+    check_status(ww_alloc(context, count * sizeof(float), &memory), WW_OK);
+    check_status(ww_step_begin(context), WW_OK);
+    check_status(ww_tensor_start(tensor, memory), WW_OK);
+    world_meet(world);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* a thread may sum meanwhile */
+    check_said(ww_free(context, memory), WW_BAD_STATE, context,
+               "\"w\", which is under way in step 1");
+    check_status(ww_step_end(context, NULL), WW_OK);
+    check_status(ww_free(context, memory), WW_OK);
+    ww_context_destroy(context);
+}
+
+Test(step_errors, memory_that_is_to_be_clipped_is_not_freed)
+{
+    for (int progress = WW_PROGRESS_INLINE; progress <= WW_PROGRESS_THREAD; progress++) {
+        enum ww_progress kind = (enum ww_progress)progress;
+        world_run(2, free_unclipped, &kind);
+        cr_expect_eq(world_forgive(), 2);
+    }
+}
+
 /* Rank 0 leaves amid step 1, or behind it, while the others make step 1, or step 2. */
 struct leaving {
     enum ww_progress progress;
