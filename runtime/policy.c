@@ -92,7 +92,7 @@ static int fastest(const struct policy *policy)
     return best;
 }
 
-/* Uses that do not count. */
+/* Turns that do not count, of the arm that costs least, so that blocks do not lie evenly. */
 static void add_race_rest(struct policy *policy)
 {
     uint32_t uses = 0;

@@ -61,6 +61,11 @@ static bool is_file_or_absent(const char *path)
     return stat(path, &status) != 0 || S_ISREG(status.st_mode);
 }
 
+static void warn_of_other_file(const char *path)
+{
+    log_warn("calibration file %s is none and was ignored; what is measured takes its place", path);
+}
+
 /* To be freed; NULL when there is no file, or no sense in it. */
 static char *load(const char *path)
 {
@@ -85,8 +90,7 @@ static char *load(const char *path)
         return NULL;
     }
     if (bytes > FILE_BYTES_MAX || memchr(text, '\0', bytes) != NULL) {
-        log_warn("calibration file %s is none and was ignored; what is measured takes its place",
-                 path);
+        warn_of_other_file(path);
         free(text);
         return NULL;
     }
@@ -191,8 +195,7 @@ bool calibration_read(const char *file, uint64_t fingerprint, struct wires *wire
         return false;
     }
     if (*text != '\0' && section_at(text) == NULL) {
-        log_warn("calibration file %s is none and was ignored; what is measured takes its place",
-                 file);
+        warn_of_other_file(file);
     }
     for (const char *at = section_at(text); at != NULL; at = section_at(at + 1)) {
         struct wires found = *wires;
