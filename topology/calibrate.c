@@ -281,21 +281,25 @@ static const char *unit_name(const struct topology *topology, int level, int uni
     return text;
 }
 
+#define IMITATED_SLOW "but these hosts are imitated: see what else keeps this machine's cores busy"
+
 static void tell_slow(const struct topology *topology, const struct slow_wire *slow)
 {
     char one[2 * HOST_NAME_BYTES];
     char other[2 * HOST_NAME_BYTES];
     double gbit_s = 8e-9 / slow->byte_s;
+    bool imitated = strcmp(topology->port_name, IMITATED_PORT) == 0;
     unit_name(topology, slow->level, slow->unit, one, sizeof one);
     if (slow->peer < 0) {
-        log_warn("link %s <-> switch carries %.3g Gbit/s, its like %.3g (%.0f %%): check cable, "
-                 "speed and duplex of its port",
-                 one, gbit_s, gbit_s / slow->ratio, 100 * slow->ratio);
+        log_warn("link %s <-> switch carries %.3g Gbit/s, its like %.3g (%.0f %%): %s", one, gbit_s,
+                 gbit_s / slow->ratio, 100 * slow->ratio,
+                 imitated ? IMITATED_SLOW : "check cable, speed and duplex of its port");
     } else {
         log_warn("path %s <-> %s carries %.3g Gbit/s, its like %.3g (%.0f %%): both are faster "
-                 "with others, so check switches and routes between them",
+                 "with others, %s",
                  one, unit_name(topology, slow->level, slow->peer, other, sizeof other), gbit_s,
-                 gbit_s / slow->ratio, 100 * slow->ratio);
+                 gbit_s / slow->ratio, 100 * slow->ratio,
+                 imitated ? IMITATED_SLOW : "so check switches and routes between them");
     }
 }
 

@@ -22,6 +22,7 @@ struct trial {
     double budget_s;
     double timeout_s;
     double expected_gbit_s; /* nominal; 0 = unknown */
+    bool imitated;          /* hosts that are parts of one */
     const char *file;
     enum ww_status status[PAPER_RANKS_MAX];
     struct wires found[PAPER_RANKS_MAX];
@@ -62,6 +63,8 @@ static void calibrate_one(const struct ww_world *world, void *fabric, void *shar
     topology.cores = 64;
     topology.cache_bytes = 1e6;
     topology.port_gbit_s = trial->expected_gbit_s;
+    snprintf(topology.port_name, sizeof topology.port_name, "%s",
+             trial->imitated ? IMITATED_PORT : "");
     int32_t votes[PAPER_RANKS_MAX];
     struct calibration_setup setup = {.world = world,
                                       .votes = votes,
@@ -234,6 +237,31 @@ Test(calibrate, what_is_slow_is_named_and_nothing_else, .timeout = 60)
         expect_near(slow->ratio, 0.2, share, "case %zu: ratio %g", i, slow->ratio);
         expect_line(WW_LOG_WARN, cases[i].words);
         expect_speed(trial, 1, cases[i].words);
+        free(trial);
+    }
+    expect_no_warnings();
+}
+
+/* Nobody goes to look for a cable that is not there. */
+Test(calibrate, what_is_slow_between_imitated_hosts_has_no_cable, .timeout = 60)
+{
+    static const int ports[] = {1, -1};
+    for (size_t i = 0; i < LENGTH(ports); i++) {
+        struct paper_wires wires = paper_wires(4, 1);
+        wires.slow_port = ports[i];
+        wires.port_factor = 5;
+        wires.slow_path[0] = ports[i] < 0 ? 0 : -1;
+        wires.slow_path[1] = ports[i] < 0 ? 3 : -1;
+        wires.path_factor = 5;
+        struct trial *trial = make_trial(&wires);
+        trial->imitated = true;
+        run_trial(trial);
+        const char *line = capture_take(WW_LOG_WARN, ports[i] < 0
+                                                         ? "path node1 <-> node4 carries"
+                                                         : "link node2 <-> switch carries");
+        cr_assert_not_null(line, "%s", capture_all());
+        cr_expect_not_null(strstr(line, "keeps this machine's cores busy"), "%s", line);
+        cr_expect(strstr(line, "cable") == NULL && strstr(line, "routes") == NULL, "%s", line);
         free(trial);
     }
     expect_no_warnings();
