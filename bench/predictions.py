@@ -9,7 +9,8 @@ median error of both, how many pairs of ways that differ by more than 5 % were p
 order, small vectors apart from those of 2 MiB and more, and how much longer the chosen way took
 than the best, where ways that seemed more than 5 % faster met it once more (the least of many
 noisy medians is not what its way takes). With several runs, each of which measures the wires anew,
-also how often one run's best way was another run's. Needs root, and an otherwise idle machine."""
+also how often one run's best way was another run's, and what one run's medians would have been worth
+as predictions of another's. Needs root, and an otherwise idle machine."""
 import argparse
 import itertools
 import json
@@ -136,16 +137,25 @@ def tell_choices(runs, meetings):
 
 
 def tell_mates(runs):
-    """How often the way that one run found to be the best was that of another run, too."""
+    """What one run measured, taken for a prediction of what another did: no prediction that is made
+    before the job begins can be expected to do better."""
     right = total = 0
+    scores = {"small": Score(), "large": Score()}
     for one, other in itertools.permutations(runs, 2):
         for place, rows in one.items():
+            times = {row[:2]: row[4] for row in rows}
+            later = [(row[0], row[1], None, row[4], None) for row in other[place]
+                     if row[:2] in times]
+            for part, score in scores.items():
+                score.add([row for row in later if (row[1] >= LARGE) == (part == "large")], times)
             for size in sorted({row[1] for row in rows}):
                 here, there = ratios(rows, size)[0], ratios(other[place], size)[0]
                 right += there.get(min(here, key=here.get), 1) <= WITHIN
                 total += 1
     if total:
         print(f"one run's best, in another run: {100 * right / total:.1f} % within {WITHIN} x")
+        for part, score in scores.items():
+            print(f"one run's times as another's predictions, {part}: {score}")
 
 
 def main():
