@@ -57,6 +57,10 @@ for line in '-b 8 -e 8 -n 2' '--overhead -n 10'; do
     code=$?
     [ "$code" -eq 5 ] || complain "$line: exit code $code, expected 5, for a table on a full disk"
     grep -q 'No space left' "$folder/err" || complain "$line: no sentence about the full disk"
+    "$wirewise" bench $line >&- 2>"$folder/err"
+    code=$?
+    [ "$code" -eq 5 ] || complain "$line: exit code $code, expected 5, for a table without an output"
+    grep -q 'Bad file descriptor' "$folder/err" || complain "$line: no sentence about no output"
 done
 
 for command in bench plan report wires; do

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * main.c: the command `wirewise`: finds the subcommand and hands over. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,8 +136,23 @@ static bool is_information(const char *word)
            strcmp(word, "help") == 0 || strcmp(word, "--version") == 0;
 }
 
+/* An output that is closed refuses what is written for as long as the program runs: else the next
+ * file opened, or the null device where a context is made, would take its place. */
+static void keep_output_closed(void)
+{
+    if (fcntl(STDOUT_FILENO, F_GETFD) >= 0) {
+        return;
+    }
+    int refuses = open("/dev/null", O_RDONLY);
+    if (refuses >= 0 && refuses != STDOUT_FILENO) {
+        dup2(refuses, STDOUT_FILENO);
+        close(refuses);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    keep_output_closed();
     signal(SIGXFSZ, SIG_IGN); /* a limit to the size of files is told like a full disk */
     if (argc < 2) {
         return refuse(NULL);
