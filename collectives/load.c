@@ -581,25 +581,6 @@ static void keep_totals(struct reader *reader, double *const *sums)
     }
 }
 
-/* Where the busiest unit is another one from step to step, as in two trees whose roots lie apart,
- * steps are not waited for by all: what leaves one unit late passes while another is at its next
- * step. Then all steps together fill a port no longer than the busiest unit's does. */
-static void overlap_steps(struct load *load)
-{
-    for (int wire = 1; wire < load->levels; wire++) {
-        double together = larger(load->flood.out[wire], load->flood.in[wire]);
-        double apart = 0;
-        for (uint32_t i = 0; i < load->stage_count; i++) {
-            const struct flood *flood = &load->stages[i].flood;
-            apart += load->stages[i].times * larger(flood->out[wire], flood->in[wire]);
-        }
-        for (uint32_t i = 0; i < load->stage_count && apart > together; i++) {
-            load->stages[i].flood.out[wire] *= together / apart;
-            load->stages[i].flood.in[wire] *= together / apart;
-        }
-    }
-}
-
 static bool make_stages(struct reader *reader)
 {
     double *sums[WW_LEVELS_MAX] = {NULL};
@@ -614,9 +595,6 @@ static bool make_stages(struct reader *reader)
     if (made) {
         made = add_steps(reader, sums, seen_at, list);
         keep_totals(reader, sums);
-    }
-    if (made) {
-        overlap_steps(reader->load);
     }
     for (int wire = 1; wire < reader->load->levels; wire++) {
         free(sums[wire]);

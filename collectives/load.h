@@ -38,7 +38,7 @@ struct stage {
     double times;
     uint32_t first_tally; /* in load->stage_tallies: what ranks do in such a step, each way once */
     uint32_t tally_count;
-    struct flood flood; /* all stages' together are no more than that of the load (load.c) */
+    struct flood flood;
 };
 
 /* A host's ranks together. */

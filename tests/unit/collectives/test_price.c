@@ -111,29 +111,6 @@ Test(price, levels_send_less_through_the_hosts_ports)
     topology_finish(&topology);
 }
 
-/* The roots of the two halves lie in different hosts: while one half's sums come in, the other's go
- * out, and no port carries more than the vector up and down. Measured, 1 Gbit/s, 256 KiB: 4.6 ms in
- * two hosts with two ranks each, 5.2 ms in four with one; the vector alone takes 2.2 ms. */
-Test(price, steps_of_two_trees_pass_at_the_same_time)
-{
-    static const struct {
-        int hosts, ranks;
-        double least, most; /* vectors through the fullest port */
-    } rows[] = {{2, 2, 2, 2.1}, {4, 1, 2, 2.5}, {4, 2, 4, 4.4}, {2, 1, 1, 1}};
-    for (size_t i = 0; i < LENGTH(rows); i++) {
-        struct topology topology = paper_topology(
-            &(struct paper_cluster){rows[i].hosts, rows[i].ranks, NULL, 0, 0});
-        const struct cost cost[WW_LEVELS_MAX] = {{0, 0}, {0, BETA}};
-        struct wires wires = paper_wires(&topology, cost);
-        struct candidate tree = {&algorithm_tree, NEST_NONE, 0};
-        double vectors = price_of(&topology, &wires, &tree, (struct pace){MIB, MIB, 1}).seconds /
-                         (MIB * BETA);
-        cr_expect(vectors > rows[i].least - 1e-9 && vectors < rows[i].most + 1e-9,
-                  "row %zu: %g vectors", i, vectors);
-        topology_finish(&topology);
-    }
-}
-
 /* A wire that sends to one other unit at full rate only: rings do, at whatever level. */
 Test(price, several_partners_share_a_port_badly)
 {
