@@ -45,7 +45,7 @@ void identity_describe(struct identity *identity, const char *host)
         snprintf(identity->host_name, sizeof identity->host_name, "%s", host);
         return;
     }
-    if (gethostname(identity->host_name, sizeof identity->host_name - 1) != 0) {
+    if (gethostname(identity->host_name, sizeof identity->host_name) != 0) {
         snprintf(identity->host_name, sizeof identity->host_name, "host");
     }
     read_boot_id(identity->boot_id, sizeof identity->boot_id);

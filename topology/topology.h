@@ -15,7 +15,7 @@
 #include "fit.h"
 #include "internal/gather.h"
 
-#define HOST_NAME_BYTES 64
+#define HOST_NAME_BYTES 65 /* Linux allows 64 letters */
 
 struct machine_shape;
 struct ww_machine_query;

@@ -4,15 +4,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "internal/clock.h"
 #include "internal/size_guard.h"
+
+/* Whoever reads stderr may have been stopped. So long a line waits; then lines are lost, and a step
+ * goes on. */
+#define READER_NS CLOCK_NS_PER_S
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[36m", "\033[2m"};
@@ -45,18 +52,52 @@ static int wants_colour(void)
     return colour;
 }
 
+/* Lines since stderr last took one. */
+static atomic_ulong lost;
+
+/* Whether stderr takes a line without waiting for its reader. */
+static bool has_room(uint64_t wait_ns)
+{
+    struct pollfd stream = {.fd = STDERR_FILENO, .events = POLLOUT};
+    uint64_t begin_ns = clock_now_ns(), waited_ns = 0;
+    int ready;
+    do {
+        ready = poll(&stream, 1, (int)((wait_ns - waited_ns) / 1000000));
+        waited_ns = clock_now_ns() - begin_ns;
+    } while (ready < 0 && errno == EINTR && waited_ns < wait_ns);
+    return ready > 0 || (ready < 0 && errno != EINTR); /* what is wrong with it, write tells */
+}
+
+/* Tells in text how many lines are missing, if any. Returns its bytes. */
+static int lost_tell(char *text, size_t bytes)
+{
+    unsigned long missing = atomic_exchange(&lost, 0);
+    *text = '\0';
+    return missing == 0 ? 0
+                        : snprintf(text, bytes,
+                                   "wirewise warning: %lu lines are missing here: nobody read "
+                                   "stderr\n",
+                                   missing);
+}
+
 static void write_line(enum ww_log_level level, const char *sentence)
 {
+    if (!has_room(atomic_load(&lost) == 0 ? READER_NS : 0)) {
+        atomic_fetch_add(&lost, 1);
+        return;
+    }
     char rank[32] = "";
     if (thread_rank >= 0) {
         snprintf(rank, sizeof rank, " [rank %d]", thread_rank);
     }
     int colour = wants_colour();
-    char line[LOG_SENTENCE_BYTES + 96];
+    char line[LOG_SENTENCE_BYTES + 96 + 96];
+    int begin = lost_tell(line, sizeof line);
     /* One write per line, if it may be, so that lines of several ranks do not mix. */
-    int bytes = snprintf(line, sizeof line, "wirewise%s %s%s:%s %s\n", rank,
-                         colour ? level_colours[level] : "", level_names[level],
-                         colour ? "\033[0m" : "", sentence);
+    int bytes = begin + snprintf(line + begin, sizeof line - (size_t)begin,
+                                 "wirewise%s %s%s:%s %s\n", rank,
+                                 colour ? level_colours[level] : "", level_names[level],
+                                 colour ? "\033[0m" : "", sentence);
     if (bytes > (int)sizeof line - 1) {
         bytes = (int)sizeof line - 1;
         line[bytes - 1] = '\n';

@@ -49,7 +49,7 @@ static struct env_hello own_hello(const struct env_launch *launch)
                               .size = launch->size,
                               .pid = (int32_t)getpid(),
                               .job = launch->job};
-    if (gethostname(hello.host, sizeof hello.host - 1) != 0) {
+    if (gethostname(hello.host, sizeof hello.host) != 0) {
         snprintf(hello.host, sizeof hello.host, "unknown");
     }
     return hello;

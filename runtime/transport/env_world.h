@@ -13,8 +13,8 @@
 #include <wirewise/env.h>
 
 #define ENV_MAGIC UINT64_C(0x57495245574d4554) /* "WIREWMET" */
-#define ENV_VERSION 2
-#define ENV_HOST_BYTES 64
+#define ENV_VERSION 3
+#define ENV_HOST_BYTES 72 /* Linux allows 64 letters */
 #define ENV_TEXT_BYTES 768
 
 /* ---- env_launch.c: what this rank was told -------------------------------------------------- */

@@ -271,7 +271,7 @@ static enum ww_status shm_fetch(void *self, int peer, uint64_t from, void *into,
     int error = peer_read(owner, from, into, bytes);
     if (error == ESRCH) {
         char host[65] = "this host"; /* the sentence may be read on another one */
-        gethostname(host, sizeof host - 1);
+        gethostname(host, sizeof host);
         return log_failure(WW_PEER_FAILED,
                            "rank %d (pid %d on %s) is gone: its memory cannot be read", peer,
                            owner->card.pid, host);

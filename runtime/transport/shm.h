@@ -109,8 +109,19 @@ int arena_map(int fd, size_t bytes, unsigned char **base);
 
 /* ---- shm_room.c ----------------------------------------------------------------------------- */
 
+/* A limit of this process that leaves no room, as ulimit tells it. */
+struct room_limit {
+    uint64_t kib;
+    uint64_t needed_kib; /* at least, for the smallest arenas */
+    int32_t option;      /* "ulimit -f" or "-v"; 0 = no limit is known */
+    int32_t padding;
+};
+
 /* The largest arena that this process can map once for each of `ranks` ranks; 0 = none. */
 uint64_t room_for_arenas(int ranks);
+
+/* Why there was none. */
+struct room_limit room_limit_find(int ranks);
 
 /* What host and control groups could give now without ending somebody; UINT64_MAX = unknown. */
 uint64_t room_bytes_free(void);

@@ -14,6 +14,7 @@
 #include "shm.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ struct trouble {
     int32_t peer;
     int32_t error; /* errno */
     int32_t pid;   /* whose trouble it is */
+    struct room_limit limit;
 };
 
 struct hello {
@@ -74,7 +76,8 @@ static void note(struct meeting *meeting, enum trouble_kind kind, int peer, int 
 {
     if (meeting->own.kind == TROUBLE_NONE) {
         kind = kind == TROUBLE_MAP && error == ESTALE ? TROUBLE_FOREIGN : kind;
-        meeting->own = (struct trouble){(int32_t)kind, peer, error, (int32_t)getpid()};
+        meeting->own = (struct trouble){
+            .kind = (int32_t)kind, .peer = peer, .error = error, .pid = (int32_t)getpid()};
     }
 }
 
@@ -111,6 +114,7 @@ static uint64_t hellos_read(struct meeting *meeting, const struct hello *own)
     uint64_t room = own->room_bytes;
     if (room == 0) {
         note(meeting, TROUBLE_ARENA, -1, ENOMEM); /* its own trouble: others go on without it */
+        meeting->own.limit = room_limit_find(own->size);
     }
     for (int rank = 0; rank < meeting->world->size; rank++) {
         const struct hello *hello = &all[rank];
@@ -333,9 +337,22 @@ static bool all_fetch(const struct meeting *meeting)
     return fetch;
 }
 
+static void limit_tell(const struct room_limit *limit, char *text, size_t bytes)
+{
+    if (limit->option == 0) {
+        *text = '\0';
+        return;
+    }
+    snprintf(text, bytes,
+             "; ulimit -%c is %" PRIu64 " (KiB) there, and at least %" PRIu64 " are needed",
+             limit->option, limit->kib, limit->needed_kib);
+}
+
 static void trouble_tell(int rank, const struct trouble *trouble, char *sentence, size_t bytes)
 {
+    char limit[128];
     const char *cause = strerror(trouble->error);
+    limit_tell(&trouble->limit, limit, sizeof limit);
     switch (trouble->kind) {
     case TROUBLE_MAP:
         snprintf(sentence, bytes, "rank %d (pid %d) cannot map the memory of rank %d: %s", rank,
@@ -354,8 +371,8 @@ static void trouble_tell(int rank, const struct trouble *trouble, char *sentence
                  rank, trouble->pid, trouble->peer);
         return;
     default:
-        snprintf(sentence, bytes, "rank %d (pid %d) cannot make memory to share: %s", rank,
-                 trouble->pid, cause);
+        snprintf(sentence, bytes, "rank %d (pid %d) cannot make memory to share: %s%s", rank,
+                 trouble->pid, cause, limit);
     }
 }
 
@@ -414,7 +431,7 @@ static enum ww_status envoys_exchange(struct meeting *meeting)
     struct peer *self = &fabric->peers[fabric->place];
     struct trouble before = meeting->own;
     meeting->proc_error = before.error;
-    meeting->own = (struct trouble){TROUBLE_NONE, 0, 0, 0};
+    meeting->own = (struct trouble){.kind = TROUBLE_NONE};
     if (self->mapping == NULL) {
         peer_map(meeting, self);
     }

@@ -61,6 +61,29 @@ uint64_t room_for_arenas(int ranks)
     return bytes >= ARENA_BYTES_LEAST ? bytes : 0;
 }
 
+static bool is_limited(int resource, uint64_t needed_kib, struct room_limit *found)
+{
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return false;
+    }
+    found->kib = limit.rlim_cur >> 10;
+    found->needed_kib = needed_kib;
+    return true;
+}
+
+struct room_limit room_limit_find(int ranks)
+{
+    struct room_limit found = {.option = 0};
+    uint64_t least_kib = ARENA_BYTES_LEAST >> 10;
+    if (is_limited(RLIMIT_FSIZE, least_kib, &found) && found.kib < least_kib) {
+        found.option = 'f';
+    } else if (is_limited(RLIMIT_AS, 2 * least_kib * (uint64_t)ranks, &found)) {
+        found.option = 'v';
+    }
+    return found;
+}
+
 /* ---- Pages ---------------------------------------------------------------------------------- */
 
 /* Adds up the numbers of the lines of a file that begin with one of two words. False when there is

@@ -65,6 +65,9 @@
 /* UCX moves some ten kilobytes at a time; a poll moves what is there, within reason. */
 #define PROGRESS_STEPS 64
 
+/* Names of hosts have 64 letters at most. */
+#define HOST_BYTES 72
+
 /* Tags that no message has. */
 #define HELLO_TAG WW_TRANSPORT_TAGS
 #define GOODBYE_TAG (WW_TRANSPORT_TAGS + 1)
@@ -366,8 +369,8 @@ struct fabric {
     const uint8_t *peer_level;
     ucp_worker_h worker;
     struct peer *peers;       /* [size] */
-    unsigned char *addresses; /* [size * address_bytes] of their workers */
-    size_t address_bytes;
+    unsigned char *addresses; /* [size * address_bytes] of their workers, with their hosts' names */
+    size_t address_bytes;     /* of which HOST_BYTES, the last ones, are the name's */
     struct flights flights;
     struct ww_traffic traffic[WW_LEVELS_MAX];
     struct fabric *next; /* of those that are abandoned */
@@ -438,18 +441,24 @@ static void peer_know(struct fabric *fabric, int rank)
     }
 }
 
-/* A host that vanished says nothing, and neither does a network that is down for a while. */
-static enum ww_status peer_lost(int rank, ucs_status_t cause)
-{
-    bool silent = cause == UCS_ERR_ENDPOINT_TIMEOUT;
-    return log_failure(WW_PEER_FAILED, "rank %d is gone%s: UCX lost the connection to it: %s%s",
-                       rank, silent ? " or cannot be reached" : "", ucx.ucs_status_string(cause),
-                       silent ? OUTAGE_ADVICE : "");
-}
-
 static void *peer_address(const struct fabric *fabric, int rank)
 {
     return fabric->addresses + (size_t)rank * fabric->address_bytes;
+}
+
+static const char *peer_host(const struct fabric *fabric, int rank)
+{
+    return (const char *)peer_address(fabric, rank + 1) - HOST_BYTES;
+}
+
+/* A host that vanished says nothing, and neither does a network that is down for a while. */
+static enum ww_status peer_lost(const struct fabric *fabric, int rank, ucs_status_t cause)
+{
+    bool silent = cause == UCS_ERR_ENDPOINT_TIMEOUT;
+    return log_failure(WW_PEER_FAILED,
+                       "rank %d is gone%s: UCX lost the connection to it on %s: %s%s", rank,
+                       silent ? " or cannot be reached" : "", peer_host(fabric, rank),
+                       ucx.ucs_status_string(cause), silent ? OUTAGE_ADVICE : "");
 }
 
 /* Connects when the first message to a peer is posted; UCX does the rest while it makes progress.
@@ -470,8 +479,8 @@ static enum ww_status peer_connect(struct fabric *fabric, int rank)
     if (cause != UCS_OK) {
         peer->endpoint = NULL;
         return log_failure(WW_TRANSPORT_FAILED,
-                           "UCX cannot connect to rank %d: %s; " NETWORK_ADVICE, rank,
-                           ucx.ucs_status_string(cause), ucx.chosen);
+                           "UCX cannot connect to rank %d on %s: %s; " NETWORK_ADVICE, rank,
+                           peer_host(fabric, rank), ucx.ucs_status_string(cause), ucx.chosen);
     }
     return WW_OK;
 }
@@ -514,7 +523,7 @@ static enum ww_status piece_failed(const struct fabric *fabric, const struct fli
 {
     const struct peer *peer = &fabric->peers[piece->peer];
     if (peer->cause != UCS_OK) {
-        return peer_lost(piece->peer, peer->cause);
+        return peer_lost(fabric, piece->peer, peer->cause);
     }
     return log_failure(WW_TRANSPORT_FAILED, "UCX could not %s %zu bytes %s rank %d (tag %d): %s",
                        piece->kind == WW_SEND ? "send" : "receive", piece->bytes,
@@ -560,7 +569,7 @@ static enum ww_status piece_post(struct fabric *fabric, struct flight *flight,
         return status;
     }
     if (piece.kind == WW_SEND && fabric->peers[piece.peer].cause != UCS_OK) {
-        return peer_lost(piece.peer, fabric->peers[piece.peer].cause);
+        return peer_lost(fabric, piece.peer, fabric->peers[piece.peer].cause);
     }
     if (flight->control && piece.kind == WW_SEND && piece.bytes > 0) {
         memory = copies_keep(&flight->copies, memory, piece.bytes);
@@ -614,7 +623,7 @@ static enum ww_status piece_wait(struct fabric *fabric, const struct flight *fli
         }
     }
     return peer->cause == UCS_OK || has_left(peer) ? WW_PENDING
-                                                   : peer_lost(piece->peer, peer->cause);
+                                                   : peer_lost(fabric, piece->peer, peer->cause);
 }
 
 static enum ww_status piece_test(struct fabric *fabric, struct flight *flight, struct piece *piece)
@@ -881,8 +890,8 @@ static void ucx_close(void *self, bool failed)
 
 #define WHAT_IS_OPENED "open UCX"
 
-/* How long the longest address of a worker is, before the addresses themselves. Every rank comes
- * here, however it fares (`own`): else the others would wait for it. */
+/* How long the longest address of a worker is, with its host's name, before the addresses
+ * themselves. Every rank comes here, however it fares (`own`), or the others would wait for it. */
 static enum ww_status introduce(const struct ww_world *world, enum ww_status own, size_t own_bytes,
                                 size_t *address_bytes)
 {
@@ -901,7 +910,7 @@ static enum ww_status introduce(const struct ww_world *world, enum ww_status own
     }
     free(all);
     if (status == WW_OK) {
-        *address_bytes = most;
+        *address_bytes = most + HOST_BYTES;
     }
     return status;
 }
@@ -930,7 +939,11 @@ static enum ww_status addresses_gather(struct fabric *fabric, const struct ww_wo
     }
     status = world_all_well(world, status, WHAT_IS_OPENED);
     if (status == WW_OK) {
+        char *host = (char *)padded + fabric->address_bytes - HOST_BYTES;
         memcpy(padded, own, own_bytes);
+        if (gethostname(host, HOST_BYTES) != 0) {
+            snprintf(host, HOST_BYTES, "an unknown host");
+        }
         status = world_gather(world, padded, fabric->addresses, fabric->address_bytes);
     }
     free(padded);
@@ -976,8 +989,9 @@ static enum ww_status greeting_look(struct fabric *fabric, int rank, bool is_lat
     struct peer *peer = &fabric->peers[rank];
     ucp_tag_recv_info_t info;
     if (peer->cause != UCS_OK) {
-        return log_failure(WW_TRANSPORT_FAILED, "UCX cannot reach rank %d: %s; " NETWORK_ADVICE,
-                           rank, ucx.ucs_status_string(peer->cause), ucx.chosen);
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "UCX cannot reach rank %d on %s: %s; " NETWORK_ADVICE, rank,
+                           peer_host(fabric, rank), ucx.ucs_status_string(peer->cause), ucx.chosen);
     }
     if (peer->greeting != NULL && ucx.ucp_tag_recv_request_test(peer->greeting, &info) == UCS_OK) {
         request_drop(&peer->greeting);
@@ -1027,9 +1041,9 @@ static enum ww_status greet_all(struct fabric *fabric)
             last = done ? last : rank;
         }
         if (status == WW_OK && missing > 0 && waited_ns > GREETING_NS) {
-            status = log_failure(WW_TIMED_OUT,
-                                 "UCX did not reach rank %d within %d s; " NETWORK_ADVICE, last,
-                                 (int)(GREETING_NS / CLOCK_NS_PER_S), ucx.chosen);
+            status = log_failure(
+                WW_TIMED_OUT, "UCX did not reach rank %d on %s within %d s; " NETWORK_ADVICE, last,
+                peer_host(fabric, last), (int)(GREETING_NS / CLOCK_NS_PER_S), ucx.chosen);
         }
     }
     return status;

@@ -90,7 +90,8 @@ said=$("$here/hosts.sh" with 2 none -- bash -c '
         grep "rank 0.* error" "$folder/said" && break
         sleep 0.1
     done' "$0" "$wirewise" </dev/null)
-if ! grep -q 'rank 1 is gone or cannot be reached: UCX .* UCX_TCP_KEEPIDLE' <<<"$said"; then
+words='rank 1 is gone or cannot be reached: UCX .* on node2: .* UCX_TCP_KEEPIDLE'
+if ! grep -q "$words" <<<"$said"; then
     echo "FAILED: a network that is down is told as a rank that is gone: $said"
     failed=1
 fi
@@ -101,7 +102,7 @@ asks_for_a_firewall() {
     local said
     said=$("$here/hosts.sh" with 2 none -- bash -c "$3"'
         "$0" ranks_on_hosts 1 timeout "$2" "$1" bench -e 1M' "$0" "$wirewise" "$1" 2>&1 </dev/null)
-    if ! grep -q "rank 0.* UCX cannot $2 rank 1: .*does a firewall stand" <<<"$said"; then
+    if ! grep -q "rank 0.* UCX cannot $2 rank 1 on node2: .*does a firewall stand" <<<"$said"; then
         echo "FAILED: nobody asks for the firewall: $said"
         failed=1
     fi
@@ -121,8 +122,8 @@ asks_for_a_firewall 20 reach '
 # Where a network was chosen that is not there, the sentence tells which.
 said=$(UCX_NET_DEVICES=eth7 "$here/hosts.sh" with 2 none -- "$0" ranks_on_hosts 1 timeout 10 \
     "$wirewise" bench -e 1M 2>&1 </dev/null)
-if ! grep -q 'rank 0.* UCX cannot connect to rank 1: .*; set for this rank: UCX_NET_DEVICES=eth7' \
-    <<<"$said"; then
+words='rank 0.* UCX cannot connect to rank 1 on node2: .*; set for this rank: UCX_NET_DEVICES=eth7'
+if ! grep -q "$words" <<<"$said"; then
     echo "FAILED: nobody tells which network was chosen: $said"
     failed=1
 fi

@@ -328,3 +328,28 @@ Test(log, a_signal_that_comes_while_stderr_is_full_takes_no_line_away)
     log_warn("waits for room");
     cr_expect_str_eq(tap_close(&tap), "wirewise warning: waits for room\n");
 }
+
+/* ---- Readers that stopped ------------------------------------------------------------------- */
+
+/* A launcher that is held in a debugger, say. */
+Test(log, a_pipe_that_nobody_reads_holds_nobody_up, .timeout = 20)
+{
+    struct stderr_tap tap = tap_pipe();
+    char bytes[4096] = {0};
+    fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+    while (write(STDERR_FILENO, bytes, sizeof bytes) > 0) {
+        continue;
+    }
+    fcntl(STDERR_FILENO, F_SETFL, 0);
+    log_warn("one");
+    log_failure(WW_BAD_STATE, "two");
+    cr_expect_str_eq(log_last_error(), "two");
+    while (read(tap.from, bytes, sizeof bytes) > 0) {
+        continue;
+    }
+    log_warn("three");
+    log_warn("four");
+    cr_expect_str_eq(tap_close(&tap),
+                     "wirewise warning: 2 lines are missing here: nobody read stderr\n"
+                     "wirewise warning: three\nwirewise warning: four\n");
+}

@@ -242,6 +242,20 @@ Test(hosts, either_way_to_a_beacon_is_enough)
     beacon_douse(&beacon);
 }
 
+/* As many letters as Linux allows; the last ones tell hosts of a fleet apart. */
+Test(hosts, the_longest_name_is_told_whole)
+{
+    char name[65];
+    struct identity identity = {.host_name = ""};
+    memset(name, 'h', 63);
+    memcpy(name + 63, "7", 2);
+    if (unshare(CLONE_NEWUTS) != 0 || sethostname(name, strlen(name)) != 0) {
+        cr_skip_test("namespaces need a privilege here");
+    }
+    identity_describe(&identity, NULL);
+    cr_expect_str_eq(identity.host_name, name);
+}
+
 /* Lights a beacon in a process with namespaces of its own and tells the token; burns until the pipe
  * is closed. Exits with 1 where namespaces are refused. */
 static void burn_elsewhere(int flags, int tell, int wait)
