@@ -234,9 +234,9 @@ static const struct argp parser = {
            "  mpirun -n 2 wirewise bench --versus mpi -b 8 -e 64M -f 4 --plot versus.svg\n"
            "  srun --mpi=pmix -n 8 wirewise bench -J result.json -T 60\n"
            "  mpirun -n 2 wirewise bench -b 64M --expect-busbw 64M:2.5 || echo too slow\n"
-           "  torchrun --no-python --nproc-per-node 4 wirewise bench -b 8 -e 64M -f 2\n"
+           "  torchrun --no_python --nproc_per_node 4 wirewise bench -b 8 -e 64M -f 2\n"
            "  wirewise bench broadcast -t 3 -d all -c 1\n"
-           "  torchrun --no-python --nproc-per-node 4 wirewise bench --device cuda -b 8 -e 1G -f 4 "
+           "  torchrun --no_python --nproc_per_node 4 wirewise bench --device cuda -b 8 -e 1G -f 4 "
            "--versus nccl\n\n"
            "Exit codes: 0 done, 1 wrong results, 2 unusable command line, 3 an expectation was "
            "not met, 4 MPI or a GPU is needed and absent, 5 communication or system failure",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "device.h"
 #include "internal/clock.h"
 #include "internal/memory.h"
 #include "internal/number.h"
@@ -397,14 +398,42 @@ static void note_slowest(struct ledger *ledger, int rank)
     }
 }
 
-static void add_levels(struct ledger *ledger, struct ww_report *report, bool is_step)
+/* Whether any rank encodes in this step: alike on all, where one's own part may be empty. */
+static bool encodes(const struct ww_context *context)
 {
+    for (int i = 0; i < context->bucket_count; i++) {
+        if (bucket_spec(&context->buckets[i])->kind != CODEC_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What went dense is its own yardstick: ranks of one host try several ways (tune.h), and what these
+ * send differs by some bytes from the plan that was measured, as segments end in other places. */
+static void measure_by_itself(struct ww_level_report *line)
+{
+    if (line->dense32_bytes > 0) {
+        double share = (double)line->dense16_bytes / (double)line->dense32_bytes;
+        line->dense32_bytes = line->planned_bytes;
+        line->dense16_bytes = (uint64_t)(share * (double)line->planned_bytes);
+    }
+}
+
+static void add_levels(struct ww_context *context, struct ww_report *report, bool is_step)
+{
+    struct ledger *ledger = &context->ledger;
     struct ww_ledger *totals = &ledger->totals;
+    bool alone = is_step && !delayed_is_on(context) && !device_enqueues(context);
+    bool dense = alone && !encodes(context);
     for (int level = 0; level < totals->levels; level++) {
         struct ww_level_report *line = &report->level[level];
         struct ww_level_report *sum = &totals->level[level];
         line->dense32_bytes = is_step ? ledger->dense.dense32[level] : 0;
         line->dense16_bytes = is_step ? ledger->dense.dense16[level] : 0;
+        if (dense) {
+            measure_by_itself(line);
+        }
         sum->sent_bytes += line->sent_bytes;
         sum->planned_bytes += line->planned_bytes;
         sum->dense32_bytes += line->dense32_bytes;
@@ -522,17 +551,6 @@ static void write_outputs(struct ww_context *context, const struct ww_report *re
     }
 }
 
-/* Whether any rank encodes in this step: alike on all, where one's own part may be empty. */
-static bool encodes(const struct ww_context *context)
-{
-    for (int i = 0; i < context->bucket_count; i++) {
-        if (bucket_spec(&context->buckets[i])->kind != CODEC_NONE) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void note_encoding(struct ww_context *context)
 {
     struct ledger *ledger = &context->ledger;
@@ -585,7 +603,7 @@ void ledger_note_drain(struct ww_context *context, struct ww_report *report)
 {
     struct ledger *ledger = &context->ledger;
     note_encoding(context);
-    add_levels(ledger, report, false);
+    add_levels(context, report, false);
     note(context, report); /* it claims no savings: steps do */
     hold(&ledger->held, report);
     if (ledger->outputs != NULL) {
@@ -600,7 +618,7 @@ void ledger_note(struct ww_context *context, struct ww_report *report)
     report->ledger_s = seconds_of(charge_ns(context)) +
                        (ledger->probe_s > usual && usual > 0 ? ledger->probe_s - usual : 0);
     note_encoding(context);
-    add_levels(ledger, report, true);
+    add_levels(context, report, true);
     report->saved = step_savings(context, report);
     note(context, report);
     ledger->charged_ns += charge_ns(context);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * test_env_processes.c: ranks that are processes: they work together, and one that is killed is
- * missed. */
+ * test_env_processes.c: ranks that are processes: they work together, what they tell of it adds
+ * up, and one that is killed is missed. */
 #include <criterion/criterion.h>
 
 #include <signal.h>
@@ -102,6 +102,41 @@ Test(env_processes, a_context_sums_over_processes_of_one_host)
 {
     int codes[RANKS];
     run_ranks(all_reduce, codes);
+    for (int rank = 0; rank < RANKS; rank++) {
+        cr_expect_eq(codes[rank], 0, "rank %d ended with %d", rank, codes[rank]);
+    }
+}
+
+/* So many steps that ways whose segments end elsewhere than the plan's are tried as well. */
+static int tell_dense_steps(const struct ww_world *world)
+{
+    const size_t count = 110550;
+    struct ww_context *context = open_context(world, 30);
+    struct ww_tensor *tensor = NULL;
+    if (context == NULL || ww_tensor_add(context, "t", WW_F32, 1, &count, &tensor) != WW_OK ||
+        ww_tensors_commit(context) != WW_OK) {
+        return 1;
+    }
+    float *values = calloc(count, sizeof *values);
+    int wrong = 0;
+    for (int step = 0; step < 12; step++) {
+        struct ww_report report = WW_REPORT_INIT;
+        wrong += ww_step_begin(context) != WW_OK || ww_tensor_start(tensor, values) != WW_OK ||
+                 ww_step_end(context, &report) != WW_OK;
+        const struct ww_level_report *host = &report.level[report.levels - 1];
+        wrong += host->sent_bytes != host->dense32_bytes ||
+                 host->planned_bytes != host->dense32_bytes ||
+                 host->dense16_bytes != host->dense32_bytes / 2;
+    }
+    ww_context_destroy(context);
+    free(values);
+    return wrong == 0 ? 0 : 2;
+}
+
+Test(env_processes, a_dense_step_saves_no_byte_and_loses_none)
+{
+    int codes[RANKS];
+    run_ranks(tell_dense_steps, codes);
     for (int rank = 0; rank < RANKS; rank++) {
         cr_expect_eq(codes[rank], 0, "rank %d ended with %d", rank, codes[rank]);
     }
