@@ -59,7 +59,7 @@ for line in '-b 8 -e 8 -n 2' '--overhead -n 10'; do
     grep -q 'No space left' "$folder/err" || complain "$line: no sentence about the full disk"
     "$wirewise" bench $line >&- 2>"$folder/err"
     code=$?
-    [ "$code" -eq 5 ] || complain "$line: exit code $code, expected 5, for a table without an output"
+    [ "$code" -eq 5 ] || complain "$line: exit code $code, expected 5, for a table put nowhere"
     grep -q 'Bad file descriptor' "$folder/err" || complain "$line: no sentence about no output"
 done
 

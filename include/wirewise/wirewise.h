@@ -281,8 +281,8 @@ WW_API enum ww_status ww_alloc(struct ww_context *context, size_t bytes, void **
 
 /* Gives it back; not while a collective works in it: WW_BAD_STATE, and nothing is freed, while a
  * tensor that was handed over there is under way (beside another thread's ww_step_end it may still
- * seem so). Any thread. NULL is fine. WW_BAD_ARGUMENT for anything that ww_alloc of this context did
- * not give. */
+ * seem so). Any thread. NULL is fine. WW_BAD_ARGUMENT for anything that ww_alloc of this context
+ * did not give. */
 WW_API enum ww_status ww_free(struct ww_context *context, void *memory);
 
 /* Writes one setting a line into text: name, value, origin (default, program, environment),
