@@ -413,10 +413,10 @@ static bool encodes(const struct ww_context *context)
  * send differs by some bytes from the plan that was measured, as segments end in other places. */
 static void measure_by_itself(struct ww_level_report *line)
 {
-    if (line->dense32_bytes > 0) {
+    if (line->dense32_bytes > 0 && line->dense32_bytes != line->planned_bytes) {
         double share = (double)line->dense16_bytes / (double)line->dense32_bytes;
         line->dense32_bytes = line->planned_bytes;
-        line->dense16_bytes = (uint64_t)(share * (double)line->planned_bytes);
+        line->dense16_bytes = (uint64_t)(share * (double)line->planned_bytes + 0.5);
     }
 }
 

@@ -281,7 +281,7 @@ static const char *unit_name(const struct topology *topology, int level, int uni
     return text;
 }
 
-#define IMITATED_SLOW "but these hosts are imitated: see what else keeps this machine's cores busy"
+#define IMITATED_SLOW "these hosts are imitated: see what else keeps this machine's cores busy"
 
 static void tell_slow(const struct topology *topology, const struct slow_wire *slow)
 {
@@ -296,10 +296,10 @@ static void tell_slow(const struct topology *topology, const struct slow_wire *s
                  imitated ? IMITATED_SLOW : "check cable, speed and duplex of its port");
     } else {
         log_warn("path %s <-> %s carries %.3g Gbit/s, its like %.3g (%.0f %%): both are faster "
-                 "with others, %s",
+                 "with others%s",
                  one, unit_name(topology, slow->level, slow->peer, other, sizeof other), gbit_s,
                  gbit_s / slow->ratio, 100 * slow->ratio,
-                 imitated ? IMITATED_SLOW : "so check switches and routes between them");
+                 imitated ? "; " IMITATED_SLOW : ", so check switches and routes between them");
     }
 }
 

@@ -152,8 +152,8 @@ struct ww_config {
     bool mpi_quiet;              /* promise: no MPI call by the program between ww_step_begin and
                                     ww_step_end; lets a thread run under MPI_THREAD_SERIALIZED */
     enum ww_log_level log_level; /* of this process, on stderr; standard streams that are closed
-                                    when a context is made become /dev/null. A line waits a second
-                                    at most for a pipe's reader, then it is left out, which the next
+                                    when a context is made become /dev/null. A line waits about a
+                                    second for a pipe's reader, then it is left out, which the next
                                     line that finds room tells */
     const char *host;            /* name of this rank's host; ranks that give the same name count as
                                     one host. NULL = found out (those that can meet in memory) */

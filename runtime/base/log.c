@@ -75,9 +75,9 @@ static int lost_tell(char *text, size_t bytes)
     *text = '\0';
     return missing == 0 ? 0
                         : snprintf(text, bytes,
-                                   "wirewise warning: %lu lines are missing here: nobody read "
+                                   "wirewise warning: %lu line%s missing here: nobody read "
                                    "stderr\n",
-                                   missing);
+                                   missing, missing == 1 ? " is" : "s are");
 }
 
 static void write_line(enum ww_log_level level, const char *sentence)

@@ -7,6 +7,7 @@
 #include "env_world.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,11 +96,19 @@ static enum ww_status caller_contradicts(struct door *door, struct caller *calle
     return env_break(door->env, WW_MISMATCH, sentence);
 }
 
+/* What all versions begin with tells them apart: the rest may be shorter in another one. */
+static bool is_of_another_version(const struct caller *caller)
+{
+    const struct env_hello *hello = &caller->hello;
+    size_t head = offsetof(struct env_hello, rank) + sizeof hello->rank;
+    return caller->pieces.moved >= head && hello->version != ENV_VERSION;
+}
+
 static bool is_strange(struct door *door, struct caller *caller)
 {
     const struct env_hello *hello = &caller->hello;
     char sentence[ENV_TEXT_BYTES];
-    if (hello->version != ENV_VERSION) {
+    if (is_of_another_version(caller)) {
         snprintf(sentence, sizeof sentence,
                  "rank %d on %s meets others in the way of version %u, rank 0 in that of %d: all "
                  "ranks need the same version of wirewise",
@@ -158,7 +167,10 @@ static enum ww_status caller_hear(struct door *door, struct caller *caller)
         return WW_OK;
     }
     caller->hello.host[ENV_HOST_BYTES - 1] = '\0';
-    if (error == EAGAIN || is_strange(door, caller)) {
+    if (error == EAGAIN && !is_of_another_version(caller)) {
+        return WW_OK;
+    }
+    if (is_strange(door, caller)) {
         return WW_OK;
     }
     return caller_sits_down(door, caller);

@@ -114,7 +114,9 @@ static uint64_t hellos_read(struct meeting *meeting, const struct hello *own)
     uint64_t room = own->room_bytes;
     if (room == 0) {
         note(meeting, TROUBLE_ARENA, -1, ENOMEM); /* its own trouble: others go on without it */
-        meeting->own.limit = room_limit_find(own->size);
+        if (meeting->own.kind == TROUBLE_ARENA) {
+            meeting->own.limit = room_limit_find(own->size);
+        }
     }
     for (int rank = 0; rank < meeting->world->size; rank++) {
         const struct hello *hello = &all[rank];
@@ -344,7 +346,8 @@ static void limit_tell(const struct room_limit *limit, char *text, size_t bytes)
         return;
     }
     snprintf(text, bytes,
-             "; ulimit -%c is %" PRIu64 " (KiB) there, and at least %" PRIu64 " are needed",
+             "; ulimit -%c is %" PRIu64 " (KiB) there, and at least %" PRIu64
+             " of it are needed for this alone",
              limit->option, limit->kib, limit->needed_kib);
 }
 

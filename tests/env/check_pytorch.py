@@ -29,7 +29,11 @@ with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
                            OMP_NUM_THREADS="1", WIREWISE_LOG_LEVEL="warn")
         ranks.append(subprocess.Popen([sys.executable, "train.py"], cwd=folder, env=environment,
                                       stdout=subprocess.PIPE, text=True))
-    told = [rank.communicate()[0].split() for rank in ranks]
+    try:
+        told = [rank.communicate(timeout=100)[0].split() for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
     assert all(rank.returncode == 0 for rank in ranks), [rank.returncode for rank in ranks]
     assert len(told[0]) == 2 and told[0][1] == told[1][1], told
-    assert told[0][0] != told[1][0] and all(float(words[0]) < 0.5 for words in told), told
+    assert told[0][0] != told[1][0] and all(float(words[0]) < 0.3 for words in told), told

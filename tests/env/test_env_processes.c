@@ -312,6 +312,35 @@ Test(env_processes, who_came_hears_that_rank_0_has_no_room_for_more)
     close(second);
 }
 
+/* Another version's hello may be shorter: it is answered all the same. */
+Test(env_processes, who_says_less_in_another_version_hears_so)
+{
+    struct port_address address = port_free();
+    struct env_hello hello = hello_of(1, 2);
+    struct env_word word = {.magic = 0};
+    char sentence[ENV_TEXT_BYTES] = "";
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct ww_env env = {sizeof env, 0, 2, address.text, "a test", 30};
+        struct ww_env_world *made = NULL;
+        struct ww_world world;
+        alarm(60);
+        ww_env_world_create(&env, &made, &world);
+        _exit(1);
+    }
+    hello.version = ENV_VERSION - 1;
+    int caller = port_connect(&address);
+    send(caller, &hello, sizeof hello - 8, MSG_NOSIGNAL);
+    recv(caller, &word, sizeof word, MSG_WAITALL);
+    cr_assert(word.magic == ENV_MAGIC && word.bytes < sizeof sentence);
+    recv(caller, sentence, word.bytes, MSG_WAITALL);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    cr_expect_eq(word.status, WW_MISMATCH);
+    cr_expect_not_null(strstr(sentence, "all ranks need the same version"), "%s", sentence);
+    close(caller);
+}
+
 Test(env_processes, a_world_larger_than_what_may_be_open_has_no_room)
 {
     int status = -1;

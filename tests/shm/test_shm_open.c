@@ -189,7 +189,7 @@ Test(shm_open, a_refusal_on_one_rank_is_the_same_sentence_on_all)
          {.proc_is_hidden = false},
          use_up_addresses,
          "rank 1 (pid %d) cannot make memory to share: Cannot allocate memory; ulimit -v is 204800 "
-         "(KiB) there, and at least 524288 are needed"},
+         "(KiB) there, and at least 524288 of it are needed for this alone"},
         {"no memory to hear, rank 3",
          3,
          {.proc_is_hidden = false},
@@ -200,7 +200,7 @@ Test(shm_open, a_refusal_on_one_rank_is_the_same_sentence_on_all)
          {.proc_is_hidden = false},
          use_up_file_bytes,
          "rank 2 (pid %d) cannot make memory to share: Cannot allocate memory; ulimit -f is 1024 "
-         "(KiB) there, and at least 65536 are needed"}};
+         "(KiB) there, and at least 65536 of it are needed for this alone"}};
     for (size_t row = 0; row < LENGTH(rows); row++) {
         if (!HAS_SHADOW || rows[row].suffer != use_up_addresses) {
             ranks_run(4, refused, &rows[row]);
