@@ -167,10 +167,8 @@ static enum ww_status caller_hear(struct door *door, struct caller *caller)
         return WW_OK;
     }
     caller->hello.host[ENV_HOST_BYTES - 1] = '\0';
-    if (error == EAGAIN && !is_of_another_version(caller)) {
-        return WW_OK;
-    }
-    if (is_strange(door, caller)) {
+    bool incomplete = error == EAGAIN && !is_of_another_version(caller);
+    if (incomplete || is_strange(door, caller)) {
         return WW_OK;
     }
     return caller_sits_down(door, caller);

@@ -62,6 +62,15 @@ static void run_ranks(rank_work *work, int *codes)
     }
 }
 
+static void expect_all_well(rank_work *work)
+{
+    int codes[RANKS];
+    run_ranks(work, codes);
+    for (int rank = 0; rank < RANKS; rank++) {
+        cr_expect_eq(codes[rank], 0, "rank %d ended with %d", rank, codes[rank]);
+    }
+}
+
 /* ---- A context ------------------------------------------------------------------------------ */
 
 static struct ww_context *open_context(const struct ww_world *world, double timeout_s)
@@ -100,11 +109,7 @@ static int all_reduce(const struct ww_world *world)
 
 Test(env_processes, a_context_sums_over_processes_of_one_host)
 {
-    int codes[RANKS];
-    run_ranks(all_reduce, codes);
-    for (int rank = 0; rank < RANKS; rank++) {
-        cr_expect_eq(codes[rank], 0, "rank %d ended with %d", rank, codes[rank]);
-    }
+    expect_all_well(all_reduce);
 }
 
 /* So many steps that ways whose segments end elsewhere than the plan's are tried as well. */
@@ -135,11 +140,7 @@ static int tell_dense_steps(const struct ww_world *world)
 
 Test(env_processes, a_dense_step_saves_no_byte_and_loses_none)
 {
-    int codes[RANKS];
-    run_ranks(tell_dense_steps, codes);
-    for (int rank = 0; rank < RANKS; rank++) {
-        cr_expect_eq(codes[rank], 0, "rank %d ended with %d", rank, codes[rank]);
-    }
+    expect_all_well(tell_dense_steps);
 }
 
 /* ---- Death ---------------------------------------------------------------------------------- */
@@ -232,11 +233,7 @@ static int gather_in_a_child(const struct ww_world *world)
 
 Test(env_processes, a_child_is_refused_and_harms_nobody)
 {
-    int codes[RANKS];
-    run_ranks(gather_in_a_child, codes);
-    for (int rank = 0; rank < RANKS; rank++) {
-        cr_expect_eq(codes[rank], 0, "rank %d ended with %d", rank, codes[rank]);
-    }
+    expect_all_well(gather_in_a_child);
 }
 
 /* ---- No room -------------------------------------------------------------------------------- */
