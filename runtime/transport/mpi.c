@@ -505,21 +505,20 @@ static int transfers_end(struct fabric *fabric, bool failed)
 static int on_finalize(MPI_Comm comm, int keyval, void *value, void *extra)
 {
     (void)comm, (void)keyval, (void)value, (void)extra;
-    int open = 0;
     pthread_mutex_lock(&registry.lock);
+    bool open = registry.open != NULL;
     for (struct fabric *fabric = registry.open; fabric != NULL; fabric = fabric->next) {
         pthread_mutex_lock(fabric->lock);
         receives_cancel(fabric);
         fabric->left += requests_leave(fabric);
         fabric->dead = true;
-        open++;
         pthread_mutex_unlock(fabric->lock);
     }
     pthread_mutex_unlock(&registry.lock);
-    if (open > 0) {
+    if (open) { /* not how many: a context may have several */
         log_failure(WW_BAD_STATE,
-                    "MPI_Finalize was called while %d %s: call ww_context_destroy before it", open,
-                    open == 1 ? "context was open" : "contexts were open");
+                    "MPI_Finalize was called while a context was open: call ww_context_destroy "
+                    "before it");
     }
     return MPI_SUCCESS;
 }
