@@ -75,6 +75,14 @@ static void insert(struct folder_list *list, uint64_t generation)
     list->generations[at] = generation;
 }
 
+/* The next entry; NULL with errno 0 behind the last one. */
+static struct dirent *next_entry(DIR *stream)
+{
+    errno = 0;
+    return readdir(stream);
+}
+
+/* A list cut short would have newer generations taken for what killed saves left. */
 enum fault folder_read(const char *folder, struct folder_list *list, struct reason *reason)
 {
     struct dirent *entry;
@@ -83,7 +91,7 @@ enum fault folder_read(const char *folder, struct folder_list *list, struct reas
     if (stream == NULL) {
         return errno == ENOENT ? FAULT_NONE : reason_errno(reason, folder, "read");
     }
-    while ((entry = readdir(stream)) != NULL) {
+    while ((entry = next_entry(stream)) != NULL) {
         uint64_t generation;
         const char *rest;
         if (!parse_name(entry->d_name, &generation, &rest)) {
@@ -96,8 +104,9 @@ enum fault folder_read(const char *folder, struct folder_list *list, struct reas
             insert(list, generation);
         }
     }
+    enum fault fault = errno == 0 ? FAULT_NONE : reason_errno(reason, folder, "read");
     closedir(stream);
-    return FAULT_NONE;
+    return fault;
 }
 
 /* Which files go, by generation and what follows it in the name. */

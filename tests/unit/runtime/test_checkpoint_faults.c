@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_checkpoint_faults.c: damaged, foreign, newer and missing files, full and absent folders,
  * calls at the wrong time: a clear sentence each, and nothing is lost. */
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +168,62 @@ Test(checkpoint_faults, a_generation_that_cannot_be_read_now_stays)
         folder_end(stage.folder);
     }
     cr_expect_gt(most, 10);
+}
+
+/* A network's file system fails after so many entries of a folder; -1 = it does not. */
+static atomic_int entries_left = -1;
+
+struct dirent *__real_readdir(DIR *stream); /* NOLINT: the linker's names */
+struct dirent *__wrap_readdir(DIR *stream);
+struct dirent *__wrap_readdir(DIR *stream)
+{
+    int left = atomic_load(&entries_left);
+    while (left > 0 && !atomic_compare_exchange_weak(&entries_left, &left, left - 1)) {
+    }
+    if (left == 0) {
+        errno = EIO;
+        return NULL;
+    }
+    return __real_readdir(stream);
+}
+
+/* A save while the folder cannot be read to its end, then one in peace. */
+static void save_half_blind(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct saver saver;
+    saver_begin(&saver, world, &usual);
+    world_meet(world);
+    if (world->rank == 0) {
+        atomic_store(&entries_left, stage->rounds);
+    }
+    world_meet(world);
+    check_status(ww_checkpoint_save(saver.context, stage->folder), WW_FILE_FAILED);
+    check_words(ww_last_error(saver.context), "cannot be read", strerror(EIO), stage->folder, NULL);
+    world_meet(world);
+    atomic_store(&entries_left, -1);
+    world_meet(world);
+    check_status(ww_checkpoint_save(saver.context, stage->folder), WW_OK);
+    saver_end(&saver);
+}
+
+Test(checkpoint_faults, a_folder_that_is_not_read_to_its_end_loses_nothing)
+{
+    for (int entries = 0; entries <= 8; entries++) { /* two of them are . and .. */
+        struct stage stage;
+        char path[FILE_PATH_BYTES];
+        stage_begin(&stage);
+        stage.rounds = entries;
+        world_run(2, save_half_blind, &stage);
+        for (int rank = FOLDER_MANIFEST; rank < 2; rank++) {
+            path_of(&stage, 2, rank, path);
+            cr_expect_eq(access(path, F_OK), 0, "%d entries: %s is gone", entries, path);
+            path_of(&stage, 3, rank, path);
+            cr_expect_eq(access(path, F_OK), 0, "%d entries: no %s", entries, path);
+        }
+        folder_end(stage.folder);
+    }
+    world_forgive();
 }
 
 /* ---- Damage --------------------------------------------------------------------------------- */
