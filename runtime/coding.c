@@ -462,6 +462,9 @@ static void note_outcome(const struct bucket *bucket, int own, struct ww_report 
 static void warn_of_wild(struct ww_context *context, const struct ww_report *report)
 {
     struct coding_state *coding = &context->coding;
+    if (context->device != NULL && report->timed_step == 0) {
+        return; /* of no step yet */
+    }
     coding->wild_row = report->wild_bucket >= 0 ? coding->wild_row + 1 : 0;
     bool tells = context->world.rank == 0 || report->wild > 0;
     if (report->wild_bucket < 0 || !tells || (coding->wild_row & (coding->wild_row - 1)) != 0) {
@@ -476,7 +479,7 @@ static void warn_of_wild(struct ww_context *context, const struct ww_report *rep
     log_warn(
         "step %llu: what rank %d (%s) encoded of bucket %d (\"%s\" ...) is not finite%s: so is "
         "the result on all ranks, and no residual took it in",
-        (unsigned long long)report->step, rank,
+        (unsigned long long)(report->timed_step > 0 ? report->timed_step : report->version), rank,
         context->topology.host_name[context->topology.host_of[rank]], bucket->index,
         bucket->tensors[0]->name, row);
 }

@@ -788,6 +788,41 @@ Test(coding, values_that_are_not_finite_are_named_and_kept_out)
     world_forgive();
 }
 
+/* Results come two steps late: the second step's NaN is told at the fourth step's end, as the
+ * second's. */
+static void go_wild_and_hear_late(const struct ww_world *world, void *shared)
+{
+    struct ww_config config = steady_config();
+    struct trainer trainer;
+    config.staleness = 2;
+    trainer_begin(&trainer, world, shared, &config);
+    for (int s = 1; s <= 5; s++) {
+        check_status(ww_step_begin(trainer.context), WW_OK);
+        for (int t = TENSORS; t-- > 0;) {
+            for (size_t i = 0; i < count_of(t); i++) {
+                trainer.values[t][i] = 1;
+            }
+            trainer.values[t][0] = t == 2 && world->rank == 1 && s == 2 ? NAN : 1;
+            check_status(ww_tensor_start(trainer.tensors[t], trainer.values[t]), WW_OK);
+        }
+        trainer.report = (struct ww_report)WW_REPORT_INIT;
+        check_status(ww_step_end(trainer.context, &trainer.report), WW_OK);
+        check((trainer.report.wild_rank == 1) == (s == 4), "step %d names rank %d", s,
+              trainer.report.wild_rank);
+    }
+    trainer_end(&trainer);
+}
+
+Test(coding, what_is_not_finite_is_told_of_the_step_it_came_from)
+{
+    struct plan_of_test plan = {.codec = "int8"};
+    world_run(3, go_wild_and_hear_late, &plan);
+    for (int rank = 0; rank < 2; rank++) { /* rank 0's log is read, and rank 1 encoded it */
+        cr_expect_not_null(capture_take(WW_LOG_WARN, "step 2: what rank 1"));
+    }
+    world_forgive();
+}
+
 /* Nine steps with a NaN of rank 1, one without, and one more. */
 static void go_wild_often(const struct ww_world *world, void *shared)
 {
