@@ -229,7 +229,9 @@ static void leave_steps(struct ww_context *context, uint64_t since_ns)
              "it called ww_context_destroy %s step %" PRIu64 ", where others %s",
              amid ? "amid" : "behind", context->step.number,
              amid ? "wait for it" : "go on: do all ranks make as many steps?");
+    pthread_mutex_lock(&context->steps.lock); /* a GPU's watcher still moves steps */
     engine_leave(context->steps.engine, sentence);
+    pthread_mutex_unlock(&context->steps.lock);
 }
 
 /* Buckets move while this rank waits; at the farewell (since_ns) they are abandoned. */

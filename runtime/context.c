@@ -123,6 +123,17 @@ bool context_is_parents(const struct ww_context *context)
     return context->generation != atomic_load(&process_generation);
 }
 
+/* Alone there is nobody to be told from. */
+static void name_rank(const struct ww_world *world)
+{
+    log_set_rank(world->size > 1 ? world->rank : -1);
+}
+
+void context_name_rank(const struct ww_context *context)
+{
+    name_rank(&context->world);
+}
+
 enum ww_status context_check(struct ww_context *context, const char *call)
 {
     if (context == NULL) {
@@ -134,6 +145,7 @@ enum ww_status context_check(struct ww_context *context, const char *call)
                            "make contexts after fork, in the process that uses them",
                            call, (int)getpid());
     }
+    context_name_rank(context); /* a thread may use several, of several worlds */
     return atomic_load(&context->failure);
 }
 
@@ -559,7 +571,7 @@ enum ww_status ww_context_create(const struct ww_world *world, const struct ww_c
     }
     pthread_once(&fork_once, watch_forks);
     log_keep_streams();
-    log_set_rank(world->size > 1 ? world->rank : -1);
+    name_rank(world);
     struct ww_context *made = calloc(1, sizeof *made);
     int32_t *votes = calloc((size_t)world->size, sizeof *votes);
     if (made == NULL || votes == NULL) {

@@ -109,7 +109,8 @@ struct bucket {
     struct ww_tensor **tensors; /* in the order of registration; points into context->by_bucket */
     int tensor_count;
     size_t count;
-    void *memory; /* reserved when there are several tensors; pages appear with the first use */
+    void *memory; /* reserved where its tensors are copied together; pages appear with the first
+                     use */
     struct device_bucket *on_device; /* what a GPU keeps of it; NULL = it is not on one */
     size_t memory_bytes;
     int unit;          /* of the ledger's policy; where the codec follows the context's */
@@ -270,7 +271,11 @@ enum ww_status context_break_alike(struct ww_context *context, enum ww_status st
 /* True in a child of the process that made the context: its threads and messages are not here. */
 bool context_is_parents(const struct ww_context *context);
 
-/* WW_OK when the context may be used here and now: not NULL, not forked, not broken. */
+/* What this thread logs from now on begins with "[rank N]" of the context's world. */
+void context_name_rank(const struct ww_context *context);
+
+/* WW_OK when the context may be used here and now: not NULL, not forked, not broken. Names the rank
+ * that the thread speaks for. */
 enum ww_status context_check(struct ww_context *context, const char *call);
 
 /* bucket.c: fusing tensors, once all ranks agree on them. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * courier.c: a thread that exchanges parts of the vector while the caller makes local steps. */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "internal/thread.h"
 #include "outer.h"
 
 struct courier {
@@ -48,7 +48,7 @@ static void *run(void *argument)
 {
     struct courier *courier = argument;
     struct fragment *fragment;
-    log_set_rank(courier->outer->carrier->world.rank);
+    context_name_rank(courier->outer->carrier);
     while ((fragment = await_work(courier)) != NULL) {
         exchange_run(courier->outer, fragment); /* after a failure it returns that one at once */
         hand_back(courier, fragment);
@@ -75,18 +75,6 @@ void courier_await(struct courier *courier, struct fragment *fragment)
     pthread_mutex_unlock(&courier->lock);
 }
 
-/* The program's signals are not this thread's business. */
-static int start_without_signals(struct courier *courier)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&courier->thread, NULL, run, courier);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failure;
-}
-
 static void destroy(struct courier *courier)
 {
     pthread_mutex_destroy(&courier->lock);
@@ -109,7 +97,7 @@ enum ww_status courier_start(struct ww_outer *outer, bool must, struct courier *
     made->capacity = outer->config.fragments;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
-    int failure = start_without_signals(made);
+    int failure = thread_start(&made->thread, run, made);
     if (failure != 0) {
         destroy(made);
     }

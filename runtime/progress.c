@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "context.h"
 #include "internal/clock.h"
 #include "internal/cpu.h"
+#include "internal/thread.h"
 
 /* A core's answer comes within a microsecond or so: pause so often before yielding. */
 #define PAUSES 200
@@ -114,7 +114,7 @@ static void *run(void *argument)
     struct ww_context *context = self->context;
     struct patience patience = {.crowded = context->crowded};
     uint64_t idle_since = clock_now_ns();
-    log_set_rank(context->world.rank);
+    context_name_rank(context);
     while (!atomic_load(&self->ending)) {
         unsigned seen = atomic_load(&self->calls);
         uint64_t now = clock_now_ns();
@@ -165,18 +165,6 @@ void progress_resume(struct progress_thread *thread, unsigned calls, bool moves)
     }
 }
 
-/* The program's signals are not this thread's business. */
-static int start_without_signals(struct progress_thread *self)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&self->thread, NULL, run, self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failure;
-}
-
 enum ww_status progress_start(struct ww_context *context, bool must,
                               struct progress_thread **thread)
 {
@@ -187,7 +175,7 @@ enum ww_status progress_start(struct ww_context *context, bool must,
     self->context = context;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->wake, NULL);
-    int failure = start_without_signals(self);
+    int failure = thread_start(&self->thread, run, self);
     if (failure != 0) {
         pthread_mutex_destroy(&self->lock);
         pthread_cond_destroy(&self->wake);

@@ -2,12 +2,12 @@
  * watch.c: looks after the GPU while the program waits for it. A collective that has begun and does
  * not end, an error that NCCL found, a peer's bad news: whatever it is breaks the context, which
  * aborts what is under way, so that no stream hangs without a name. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "end.h"
 #include "internal/clock.h"
+#include "internal/thread.h"
 
 #define NS_PER_S 1e9
 #define LOOK_EVERY_S 0.02
@@ -280,7 +280,7 @@ static void *run(void *argument)
 {
     struct watcher *self = argument;
     struct ww_context *context = self->end->base.context;
-    log_set_rank(context->world.rank);
+    context_name_rank(context);
     end_enter(self->end);
     while (pause_watch(self)) {
         if (atomic_load(&context->failure) != WW_OK) {
@@ -294,18 +294,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* The program's signals are not this thread's business. */
-static int start_without_signals(struct watcher *self)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&self->thread, NULL, run, self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failure;
-}
-
 enum ww_status watcher_start(struct device_end *end)
 {
     struct watcher *self = calloc(1, sizeof *self);
@@ -316,8 +304,10 @@ enum ww_status watcher_start(struct device_end *end)
     self->hears = context_thread_trouble(end->base.context, false) == NULL;
     pthread_mutex_init(&self->lock, NULL);
     clock_condition_init(&self->wake);
-    int failure = start_without_signals(self);
+    int failure = thread_start(&self->thread, run, self);
     if (failure != 0) {
+        pthread_cond_destroy(&self->wake);
+        pthread_mutex_destroy(&self->lock);
         free(self);
         return log_failure(WW_NO_MEMORY, "no thread to watch a GPU: %s", strerror(failure));
     }

@@ -22,6 +22,7 @@
 #include "internal/gpu.h"
 #include "internal/gather.h"
 #include "internal/log.h"
+#include "internal/thread.h"
 
 #define ABORT_PATIENCE_NS UINT64_C(1000000000) /* for a call that may come out by itself */
 #define VERSION_LEAST 21400
@@ -138,6 +139,7 @@ struct nccl {
     int device;
     int size;
     int rank;
+    int world_rank;
     double timeout_s;
 };
 
@@ -237,6 +239,7 @@ struct errand {
     int device;
     int size;
     int rank;
+    int world_rank; /* by which logs name it */
 };
 
 static void errand_destroy(struct errand *self)
@@ -249,7 +252,7 @@ static void errand_destroy(struct errand *self)
 static void *run_errand(void *argument)
 {
     struct errand *self = argument;
-    log_set_rank(self->rank);
+    log_set_rank(self->world_rank);
     ncclResult_t result = self->work(self);
     pthread_mutex_lock(&self->lock);
     self->result = result;
@@ -295,9 +298,10 @@ static enum ww_status errand_do(const struct nccl *nccl, const ncclUniqueId *id,
     self->device = nccl->device;
     self->size = nccl->size;
     self->rank = nccl->rank;
+    self->world_rank = nccl->world_rank;
     pthread_mutex_init(&self->lock, NULL);
     clock_condition_init(&self->changed);
-    int trouble = pthread_create(&thread, NULL, run_errand, self);
+    int trouble = thread_start(&thread, run_errand, self);
     if (trouble != 0) {
         errand_destroy(self);
         return log_failure(WW_NO_MEMORY, "no thread for NCCL: %s", strerror(trouble));
@@ -351,10 +355,14 @@ enum ww_status nccl_open(const struct nccl_setup *setup, struct nccl **nccl)
         made->device = setup->device;
         made->size = setup->size;
         made->rank = setup->rank;
+        made->world_rank = setup->world->rank;
         made->timeout_s = setup->timeout_s;
         status = connect_all(&id, made);
     }
     if (status != WW_OK) {
+        if (made != NULL && made->comm != NULL) { /* one that does not block is there at once */
+            library.abort(made->comm);
+        }
         free(made);
         return status;
     }
@@ -396,7 +404,7 @@ static void *abort_apart(void *argument)
 void nccl_abort(struct nccl *nccl, struct nccl *other)
 {
     pthread_t thread;
-    bool apart = other != NULL && pthread_create(&thread, NULL, abort_apart, other) == 0;
+    bool apart = other != NULL && thread_start(&thread, abort_apart, other) == 0;
     abort_one(nccl);
     if (apart) {
         pthread_join(thread, NULL);
