@@ -17,8 +17,13 @@ static enum ww_status allocate(const struct ww_context *context, struct allocati
 {
     const struct ww_transport *transport = context->transport;
     if (transport->allocate != NULL) {
+        unsigned long said = log_error_count();
         enum ww_status status = transport->allocate(allocation->bytes, &allocation->memory);
         allocation->seen = status == WW_OK;
+        if (status != WW_OK && status != WW_UNSUPPORTED && log_error_count() == said) {
+            log_failure(status, "ww_alloc: transport %s gave no memory for %zu bytes: %s",
+                        transport->name, allocation->bytes, ww_status_name(status));
+        }
         if (status != WW_UNSUPPORTED) {
             return status;
         }

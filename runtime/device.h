@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * device.h: a context whose gradients lie on a GPU. Steps and single calls go their usual way, and
- * come to these where memory is touched or moved. Only device*.c know what a GPU is; in a library
+ * come to these where memory is touched or moved. Only device/ knows what a GPU is; in a library
  * without CUDA context->device is always NULL. */
 #ifndef RUNTIME_DEVICE_H
 #define RUNTIME_DEVICE_H

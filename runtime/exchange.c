@@ -12,6 +12,7 @@
 
 #include "call.h"
 #include "internal/clock.h"
+#include "internal/cpu.h"
 #include "internal/vote.h"
 #include "outer.h"
 
@@ -156,7 +157,9 @@ static enum ww_status sum(struct ww_outer *outer, struct fragment *fragment)
     float *delta = outer->delta + fragment->first;
     float weight = weight_of(outer, exchange, (double)exchange->own_steps);
     if (weight != 1) {
+        unsigned before = cpu_exact_begin();
         scale(delta, fragment->count, weight);
+        cpu_exact_end(before);
     }
     struct call_mean mean = {.values = delta,
                              .count = fragment->count,
@@ -185,8 +188,10 @@ void exchange_run(struct ww_outer *outer, struct fragment *fragment)
     if (status == WW_OK) {
         status = ww_calls_report(outer->carrier, &after);
     }
-    exchange->sent_bytes = after.sent_bytes - before.sent_bytes;
-    exchange->control_bytes = after.control_bytes - before.control_bytes;
+    if (status == WW_OK) {
+        exchange->sent_bytes = after.sent_bytes - before.sent_bytes;
+        exchange->control_bytes = after.control_bytes - before.control_bytes;
+    }
     exchange->taken_ns = clock_now_ns() - since_ns;
     exchange->status = status;
 }

@@ -558,7 +558,8 @@ WW_API enum ww_status ww_broadcast(struct ww_context *context, void *values, siz
                                    enum ww_type type, int root);
 
 /* What this rank's single calls sent since the context was made: take it twice and subtract.
- * report   size, levels and bytes as after a step; step counts the calls; all the rest is 0
+ * report   size, levels and bytes as after a step; step counts the calls; all the rest is as
+ *          in WW_REPORT_INIT
  * Thread   any
  * Returns  WW_OK; WW_BAD_ARGUMENT; WW_BAD_STATE (a call is inside); the failure of a broken
  * context. */

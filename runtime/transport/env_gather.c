@@ -124,6 +124,16 @@ static enum ww_status seats_are_late(struct ww_env_world *env)
     return env_break(env, WW_TIMED_OUT, sentence);
 }
 
+/* The kernel refuses to look at more than may be open. */
+static enum ww_status seats_unseen(struct ww_env_world *env, int error)
+{
+    char sentence[ENV_TEXT_BYTES];
+    snprintf(sentence, sizeof sentence,
+             "rank 0 cannot wait for %d ranks: %s; it needs a connection for each (ulimit -n)",
+             env->size, strerror(error == EINVAL ? EMFILE : error));
+    return env_break(env, WW_TRANSPORT_FAILED, sentence);
+}
+
 /* ---- Rank 0 --------------------------------------------------------------------------------- */
 
 /* Rank 0 is here, and takes in what a rank brings. */
@@ -198,6 +208,9 @@ static enum ww_status seats_poll(struct ww_env_world *env, enum env_way way, uin
                                            .events = way == ENV_SEND ? POLLOUT : POLLIN};
     }
     int ready = env_poll(env->polls, env->size, end_ns);
+    if (ready < 0) {
+        return seats_unseen(env, errno);
+    }
     return ready > 0 ? WW_OK : seats_are_late(env);
 }
 

@@ -109,7 +109,7 @@ struct ww_env_world {
     char why[ENV_TEXT_BYTES]; /* what was said then */
 };
 
-/* The ranks without a mark: "rank 3", "ranks 3 and 5", "ranks 1, 2, 3 and 90 others". */
+/* The ranks without a mark: "rank 3", "ranks 3 and 5", "ranks 1, 2, 3 and 90 more". */
 void env_list_missing(const bool *marks, int size, char *text, size_t bytes);
 
 /* On rank 0: tells all seats why the world ends here, and marks it broken. Returns the status. */
