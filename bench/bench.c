@@ -109,7 +109,9 @@ static void measure_resident(struct bench *bench)
     const struct ww_world *world = &bench->meter.world;
     size_t most = resident_most();
     double sharers = bench->options->processes ? 1.0 : world->size;
-    double own = (double)most - sharers * (double)meter_touched(&bench->meter);
+    size_t touched = meter_touched(&bench->meter);
+    touched += bench->options->lossy ? coded_touched(&bench->meter) : 0;
+    double own = (double)most - sharers * (double)touched;
     double least = (double)most;
     team_combine(world, COMBINE_MIN, &least, 1);
     struct resident resident = {least > 0.0, own, own};

@@ -71,14 +71,14 @@ static enum ww_status run_broadcast(struct ww_context *context, const struct cal
 }
 
 const struct collective collectives[] = {
-    {"all_reduce", "AllReduce", "MPI_Allreduce", OUTCOME_REDUCED, true, false, false, false,
-     shape_whole, factor_both_ways, run_all_reduce},
-    {"reduce_scatter", "ReduceScatter", "MPI_Reduce_scatter_block", OUTCOME_REDUCED_SHARE, true,
-     false, false, true, shape_scattered, factor_one_way, run_reduce_scatter},
-    {"all_gather", "AllGather", "MPI_Allgather", OUTCOME_GATHERED, false, false, true, false,
-     shape_gathered, factor_one_way, run_all_gather},
-    {"broadcast", "Broadcast", "MPI_Bcast", OUTCOME_COPIED, false, true, false, false, shape_whole,
-     factor_one, run_broadcast},
+    {"all_reduce", "MPI_Allreduce", OUTCOME_REDUCED, true, false, false, false, shape_whole,
+     factor_both_ways, run_all_reduce},
+    {"reduce_scatter", "MPI_Reduce_scatter_block", OUTCOME_REDUCED_SHARE, true, false, false, true,
+     shape_scattered, factor_one_way, run_reduce_scatter},
+    {"all_gather", "MPI_Allgather", OUTCOME_GATHERED, false, false, true, false, shape_gathered,
+     factor_one_way, run_all_gather},
+    {"broadcast", "MPI_Bcast", OUTCOME_COPIED, false, true, false, false, shape_whole, factor_one,
+     run_broadcast},
 };
 const size_t collective_count = sizeof(collectives) / sizeof(collectives[0]);
 

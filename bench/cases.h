@@ -37,7 +37,6 @@ enum outcome {
 
 struct collective {
     const char *name;         /* "all_reduce" */
-    const char *title;        /* "AllReduce" */
     const char *mpi_function; /* "MPI_Allreduce": what MPI has for it */
     enum outcome outcome;
     bool has_op;

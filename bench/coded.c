@@ -10,6 +10,7 @@
 
 #define POOL ((size_t)1 << 20) /* Gaussian numbers to draw from, a power of two */
 #define RUN 4096               /* consecutive ones from a place drawn anew */
+#define POOL_BYTES ((POOL + RUN) * sizeof(float))
 
 static double uniform(uint64_t key)
 {
@@ -19,7 +20,7 @@ static double uniform(uint64_t key)
 /* Box and Muller; the same on all ranks. */
 static float *make_pool(const struct meter *meter)
 {
-    float *pool = malloc((POOL + RUN) * sizeof(*pool));
+    float *pool = malloc(POOL_BYTES);
     if (pool == NULL) {
         team_fail(&meter->world, "no memory for %zu Gaussian numbers", POOL + RUN);
     }
@@ -108,8 +109,7 @@ static double run_once(struct meter *meter, const struct job *job, const float *
  * is no feedback. */
 static struct buffer make_residual(const struct meter *meter, const struct job *job)
 {
-    struct ww_codec_facts facts = WW_CODEC_FACTS_INIT;
-    if (ww_codec_describe(meter->options->codec, &facts) != WW_OK || !facts.feeds_back) {
+    if (!meter->options->feeds_back) {
         return (struct buffer){.kind = MEMORY_MALLOC};
     }
     struct buffer residual = buffer_open(&meter->world, meter->context, meter->options->memory,
@@ -227,6 +227,13 @@ static struct batches plan_batches(const struct meter *meter, const struct job *
         batches.calls = room > 0 ? (int)room : 1;
     }
     return batches;
+}
+
+size_t coded_touched(const struct meter *meter)
+{
+    bool has_residual = meter->options->feeds_back && meter->device == NULL;
+    struct sweep_needs needs = sweep_needs(meter->options, meter->world.size);
+    return POOL_BYTES + (has_residual ? needs.widest_bytes : 0);
 }
 
 struct figures coded_measure(struct meter *meter, const struct job *job, bool in_place)

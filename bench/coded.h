@@ -10,4 +10,7 @@
  * feedback where the library has it by default. */
 struct figures coded_measure(struct meter *meter, const struct job *job, bool in_place);
 
+/* Bytes that this has touched beside the meter's buffers, at most at any time. */
+size_t coded_touched(const struct meter *meter);
+
 #endif

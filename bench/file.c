@@ -82,8 +82,12 @@ static bool open_directly(struct draft *draft)
         return fail(draft, "cannot be written", errno);
     }
     int flags = fcntl(draft->descriptor, F_GETFL);
-    return draft->own >= 0 || fcntl(draft->descriptor, F_SETFL, flags & ~O_NONBLOCK) == 0 ||
-           fail(draft, "cannot be written", errno);
+    if (draft->own < 0 && fcntl(draft->descriptor, F_SETFL, flags & ~O_NONBLOCK) != 0) {
+        fail(draft, "cannot be written", errno);
+        close(draft->descriptor);
+        return false;
+    }
+    return true;
 }
 
 static bool is_beside(const struct draft *draft)

@@ -16,7 +16,7 @@ struct marker {
     struct summary mpi;       /* seconds of MPI_Allreduce of 1 MiB float sum in place */
 };
 
-/* All ranks call it; places[world.size]. Takes 128 MiB per rank meanwhile. meter->input and
+/* All ranks call it; host_of[world.size]. Takes 128 MiB per rank meanwhile. meter->input and
  * meter->output have room for VERSUS_ARENA_BYTES. */
 struct marker marker_measure(struct meter *meter, const int *host_of, const char *when);
 

@@ -51,7 +51,7 @@ void meter_reserve(struct meter *meter)
         meter->ratios = reserve_times(meter);
     }
     int contests = options->versus_mpi ? MEMORY_HOST_COUNT : options->versus_nccl ? 1 : 0;
-    meter->jobs = needs.jobs * (size_t)(2 + contests);
+    meter->jobs = needs.jobs * (size_t)(2 + contests + (options->predict ? 1 : 0));
 }
 
 void meter_release(struct meter *meter)

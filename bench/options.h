@@ -46,7 +46,8 @@ struct options {
     bool memory_asked;  /* by --memory */
     bool on_gpu;        /* --device cuda */
     const char *codec;
-    bool lossy; /* it is not "none" */
+    bool lossy;      /* it is not "none" */
+    bool feeds_back; /* it comes with residuals */
     struct expectation expectations[EXPECTATIONS_MAX];
     int expectation_count;
     const char *json_path; /* NULL = not asked for */

@@ -144,7 +144,10 @@ bool places_have_gpus(const struct place *places, const struct ww_world *world,
 
 static int buffers_needed(const struct options *options)
 {
-    return options->on_gpu ? 1 : options->versus_mpi ? 4 : 2;
+    if (options->on_gpu) {
+        return 1;
+    }
+    return (options->versus_mpi ? 4 : 2) + (options->feeds_back ? 1 : 0);
 }
 
 /* Per rank. On a GPU the host's memory holds values on their way only. A contest has a huge and a

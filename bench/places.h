@@ -42,9 +42,9 @@ int places_gpu_count(const struct place *places, int size);
 bool places_have_gpus(const struct place *places, const struct ww_world *world,
                       const struct options *options);
 
-/* True when each rank's part of its host's memory has room for the buffers of this run, twice: what
- * does not fit would be promised by the system and then cost the job its life. All ranks come to
- * the same answer; rank 0 says why not. */
+/* True when each rank's part of its host's memory has room for the buffers of this run: what does
+ * not fit would be promised by the system and then cost the job its life. All ranks come to the
+ * same answer; rank 0 says why not. */
 bool places_have_room(const struct place *places, const struct ww_world *world,
                       const struct options *options);
 

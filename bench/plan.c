@@ -13,6 +13,7 @@
 #include "command.h"
 #include "forecast.h"
 #include "launch.h"
+#include "words.h"
 
 #define RANKS_MAX 4096
 
@@ -89,25 +90,6 @@ static void read_hosts(struct argp_state *state, struct wishes *wishes, char *li
     wishes->hosts_given = true;
 }
 
-/* Bytes of "25M"; ends at a comma or the text's end. NULL when it is no size. */
-static const char *read_size(const char *text, double *bytes)
-{
-    static const char suffixes[] = "KMG";
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || errno != 0 || value == 0) {
-        return NULL;
-    }
-    *bytes = (double)value;
-    const char *suffix = *end == '\0' || *end == ',' ? NULL : strchr(suffixes, *end);
-    for (int i = 0; suffix != NULL && i <= suffix - suffixes; i++) {
-        *bytes *= 1024;
-    }
-    end += suffix != NULL;
-    return *end == '\0' || *end == ',' ? end : NULL;
-}
-
 static void read_sizes(struct argp_state *state, struct forecast_wishes *forecast, const char *list)
 {
     const char *at = list;
@@ -117,14 +99,16 @@ static void read_sizes(struct argp_state *state, struct forecast_wishes *forecas
             argp_error(state, "--bytes %s: there may be %d sizes, not more", list,
                        FORECAST_SIZES_MAX);
         }
-        const char *end = read_size(at, &forecast->bytes[forecast->size_count++]);
-        if (end == NULL) {
+        size_t bytes = 0;
+        const char *end = read_size(at, &bytes);
+        if (end == NULL || (*end != '\0' && *end != ',')) {
             argp_error(state,
                        "--bytes %s: write bytes, or numbers with K, M or G, 1 or more, joined by "
                        "commas: 25M,64M",
                        list);
         }
-        at = end != NULL && *end == ',' ? end + 1 : NULL;
+        forecast->bytes[forecast->size_count++] = (double)bytes;
+        at = *end == ',' ? end + 1 : NULL;
     }
 }
 

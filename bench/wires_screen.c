@@ -8,7 +8,7 @@
 #define VERDICT_BYTES 1024
 #define MATRIX_GPUS_MAX 16
 
-/* "12", "up to 400", "-", "?". */
+/* "12", "<= 400", "-", "?". */
 static const char *cell(struct ww_fact fact, char text[CELL_BYTES])
 {
     if (fact.known == WW_FACT_KNOWN) {

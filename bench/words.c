@@ -28,30 +28,23 @@ void refuse(struct argp_state *state, const char *format, ...)
     ((struct options *)state->input)->refused = true;
 }
 
-/* Bytes of "4096", "64K", "1g"; ends at `stop`. */
-static bool read_size(const char *text, char stop, size_t *bytes)
+const char *read_size(const char *text, size_t *bytes)
 {
     static const char suffixes[] = "KMG";
     char *end = NULL;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (end == text || errno != 0 || text[0] < '0' || text[0] > '9') {
-        return false;
+        return NULL;
     }
-    int shift = 0;
-    if (*end != stop && *end != '\0') {
-        const char *suffix = strchr(suffixes, *end >= 'a' ? *end - 'a' + 'A' : *end);
-        if (suffix == NULL) {
-            return false;
-        }
-        shift = 10 * (int)(suffix - suffixes + 1);
-        end++;
-    }
-    if (*end != stop || value == 0 || value > SIZE_MAX >> shift) {
-        return false;
+    char letter = *end >= 'a' && *end <= 'z' ? (char)(*end - 'a' + 'A') : *end;
+    const char *suffix = letter != '\0' ? strchr(suffixes, letter) : NULL;
+    int shift = suffix != NULL ? 10 * (int)(suffix - suffixes + 1) : 0;
+    if (value == 0 || value > SIZE_MAX >> shift) {
+        return NULL;
     }
     *bytes = (size_t)value << shift;
-    return true;
+    return suffix != NULL ? end + 1 : end;
 }
 
 static bool read_real(const char *text, double *value)
@@ -63,7 +56,8 @@ static bool read_real(const char *text, double *value)
 
 void take_size(struct argp_state *state, const char *flag, const char *text, size_t *bytes)
 {
-    if (!read_size(text, '\0', bytes)) {
+    const char *end = read_size(text, bytes);
+    if (end == NULL || *end != '\0') {
         refuse(state,
                "%s %s: not a size; write bytes, or a number with K, M or G, "
                "1 or more: 64M",
@@ -164,9 +158,8 @@ void take_expectation(struct argp_state *state, const char *text, struct options
         return;
     }
     struct expectation *expectation = &options->expectations[options->expectation_count];
-    const char *colon = strchr(text, ':');
-    if (colon == NULL || !read_size(text, ':', &expectation->bytes) ||
-        !read_real(colon + 1, &expectation->gbps) ||
+    const char *colon = read_size(text, &expectation->bytes);
+    if (colon == NULL || *colon != ':' || !read_real(colon + 1, &expectation->gbps) ||
         !(expectation->gbps > 0.0 && expectation->gbps <= GBPS_MOST)) {
         refuse(state,
                "--expect-busbw %s: write SIZE:GBPS, a size of the sweep and the 10^9 bytes per "
@@ -186,6 +179,7 @@ void take_codec(struct argp_state *state, const char *text, struct options *opti
     }
     options->codec = text;
     options->lossy = facts.lossy;
+    options->feeds_back = facts.feeds_back;
 }
 
 void take_versus(struct argp_state *state, const char *text, struct options *options)

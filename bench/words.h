@@ -12,6 +12,9 @@ struct argp_state;
 void refuse(struct argp_state *state, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Bytes of "4096", "64K", "1g", 1 or more. The end of what was read; NULL = that is no size. */
+const char *read_size(const char *text, size_t *bytes);
+
 /* Each takes `text`, given for `flag` ("-b"), or refuses it with a sentence. */
 void take_size(struct argp_state *state, const char *flag, const char *text, size_t *bytes);
 void take_number(struct argp_state *state, const char *flag, const char *text, int least, int most,

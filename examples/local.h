@@ -18,9 +18,11 @@ enum ww_status local_create(struct ww_context *context, const struct options *op
 void local_destroy(struct local *local);
 
 /* After the optimizer's step. All ranks call it; in the last one they meet.
+ *
  * *loss    comes as this rank's and becomes the mean of all ranks over the steps before their
- * latest exchange, the same on all ranks *report  what this step sent and took, as a step with
- * gradients reports it */
+ *          latest exchange, the same on all ranks
+ *
+ * *report  what this step sent and took, as a step with gradients reports it */
 enum ww_status local_step(struct local *local, size_t step, double *loss, struct ww_report *report,
                           const char **what);
 

@@ -2,7 +2,8 @@
  * gpu_ranks.c: one rank of several on a real GPU, started from the environment (wirewise/env.h).
  *
  *     gpu_ranks collectives   every collective, type and operation at many sizes, checked on the
- * host gpu_ranks steps         steps with every codec beside the same steps in the host's memory:
+ *                             host
+ *     gpu_ranks steps         steps with every codec beside the same steps in the host's memory:
  *                             equal bits where sums are exact, equal hashes on all ranks always
  *     gpu_ranks dies          the last rank is killed amid its steps: the others name it and end
  *     gpu_ranks overhead      a dense all-reduce of this library beside NCCL's own call
