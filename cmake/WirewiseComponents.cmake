@@ -1,10 +1,6 @@
 # Components: AUTO uses what is there, ON fails without it, OFF leaves it out. Sets
 # WIREWISE_HAVE_<component> and prints, at the end of the configure step, one table of them.
 
-# A component that nothing uses is looked for, so that the table can tell, and left out.
-set(WIREWISE_UCX_TRANSPORT ON)
-set(WIREWISE_NCCL_TRANSPORT ON) # its header is needed; the library is loaded at run time
-
 # Imported targets must reach a project that takes this one in by add_subdirectory.
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
 find_package(PkgConfig QUIET)
@@ -147,11 +143,6 @@ macro(wirewise_find_xxhash)
     endif()
 endmacro()
 
-set(WIREWISE_MPI_TRANSPORT ON)
-set(WIREWISE_HWLOC_TRANSPORT ON) # not a transport, but used
-set(WIREWISE_JANSSON_TRANSPORT ON) # likewise
-set(WIREWISE_XXHASH_TRANSPORT ON) # likewise
-set(WIREWISE_CUDA_TRANSPORT ON) # likewise
 set(XXHASH_use "checksums of checkpoints (else CRC-64)")
 set(XXHASH_package "checkpoints get CRC-64; apt-get install libxxhash-dev")
 set(HWLOC_use "wirewise wires")
@@ -182,17 +173,11 @@ macro(wirewise_component component)
     set(WIREWISE_HAVE_${component} OFF)
     if(asked STREQUAL "OFF")
         wirewise_summary(${component} OFF "-" "left out")
-    elseif(asked STREQUAL "ON" AND NOT WIREWISE_${component}_TRANSPORT)
-        message(FATAL_ERROR "WIREWISE_${component}=ON, but wirewise ${PROJECT_VERSION} has no "
-                            "transport for ${component}: say AUTO or OFF")
     elseif(asked STREQUAL "ON" AND NOT found)
         message(FATAL_ERROR "WIREWISE_${component}=ON, but ${component} was not found. "
                             "Debian: ${${component}_package}")
     elseif(NOT found)
         wirewise_summary(${component} ${asked} "not found" "left out (${${component}_package})")
-    elseif(NOT WIREWISE_${component}_TRANSPORT)
-        wirewise_summary(${component} ${asked} "${found}"
-                         "not used: this version has no transport for it")
     else()
         set(WIREWISE_HAVE_${component} ON)
         wirewise_summary(${component} ${asked} "${found}" "${${component}_use}")

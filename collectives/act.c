@@ -137,7 +137,6 @@ static enum ww_status copy(struct workspace *space, const struct run *run,
     } else if (into.memory != source) {
         copy_to(run, action->slice.slot, into.memory, source, bytes);
     }
-    copy_also(space, run, action, source, 0, bytes);
     return WW_OK;
 }
 

@@ -239,26 +239,19 @@ static enum ww_status run_action(const struct walk *walk, const struct action *a
     const struct run *run = walk->run;
     const struct slice *sources = &run->request.plan->sources[action->sources];
     struct span into = run_span(run, walk->place, &action->slice);
-    size_t bytes = into.count * run->element_bytes;
-    enum ww_status status;
     if (into.count == 0) {
         return WW_OK;
     }
     if (action->kind == ACTION_ENCODE) {
         return encode(walk, action);
     }
+    assert(action->also_count == 0); /* plans that see their peers have such */
     if (action->kind == ACTION_COPY) {
-        status = copy(walk, into.memory, run_span(run, walk->place, &sources[0]).memory, bytes);
-    } else if (is_framed(walk, &sources[action->source_count - 1u])) {
-        status = sum_frames(walk, action, &into);
-    } else {
-        status = reduce(walk, action, &into);
+        return copy(walk, into.memory, run_span(run, walk->place, &sources[0]).memory,
+                    into.count * run->element_bytes);
     }
-    for (uint32_t i = 0; status == WW_OK && i < action->also_count; i++) {
-        struct span also = run_span(run, walk->place, &sources[action->source_count + i]);
-        status = copy(walk, also.memory, into.memory, bytes);
-    }
-    return status;
+    return is_framed(walk, &sources[action->source_count - 1u]) ? sum_frames(walk, action, &into)
+                                                                : reduce(walk, action, &into);
 }
 
 /* ---- Messages --------------------------------------------------------------------------- */

@@ -32,14 +32,14 @@ void enqueuer_destroy(struct enqueuer *enqueuer); /* NULL is fine */
  * kind. WW_OK; WW_NO_MEMORY; WW_UNSUPPORTED for a plan that does not run so. */
 enum ww_status enqueue_reserve(struct enqueuer *enqueuer, const struct run_request *request);
 
-/* Enqueues the collective; its memory is the GPU's, as residuals are, and stays in use until the
- * stream has come past it. notes as in cuda.h, may be NULL. sent[levels] grows by the bytes of
- * messages, by peer_level. WW_OK, or what post or a launch returned: the stream is of no use then.
- */
 struct enqueue_tally {
     const uint8_t *peer_level;
-    struct ww_traffic *traffic;
+    struct ww_traffic *traffic; /* [levels] grows by what is sent to peers of a level */
 };
+
+/* Enqueues the collective; its memory is the GPU's, as residuals are, and stays in use until the
+ * stream has come past it. notes as in cuda.h, may be NULL. WW_OK, or what post or a launch
+ * returned: the stream is of no use then. */
 enum ww_status enqueue_run(struct enqueuer *enqueuer, const struct run_request *request,
                            struct cuda_notes *notes, const struct enqueue_tally *tally,
                            void *stream);

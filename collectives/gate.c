@@ -480,8 +480,8 @@ static enum ww_status name_mismatch(struct gate *gate, const struct signature *o
     int usual;
     int odd = vote_odd_one(gate->votes, gate->topology->size, sizeof *gate->votes,
                            sizeof *gate->votes, &usual);
-    char theirs[256];
-    char ours[256];
+    char theirs[SIGNATURE_TEXT_BYTES];
+    char ours[SIGNATURE_TEXT_BYTES];
     signature_print(&gate->votes[odd], theirs, sizeof theirs);
     signature_print(&gate->votes[usual], ours, sizeof ours);
     return log_failure(WW_MISMATCH, "rank %d (%s) wants %s, rank %d (%s) wants %s", odd,

@@ -209,11 +209,6 @@ void plan_copy(struct plan_writer *writer, int step, struct slice into, struct s
     add_local(writer, ACTION_COPY, step, into, false);
 }
 
-void plan_copy_named(struct plan_writer *writer, int step, struct slice into)
-{
-    add_local(writer, ACTION_COPY, step, into, false);
-}
-
 void plan_encode(struct plan_writer *writer, int step, struct slice into, struct slice from)
 {
     plan_source(writer, from);

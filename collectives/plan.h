@@ -70,8 +70,8 @@ enum action_kind {
 struct action {
     uint8_t kind;
     uint8_t finish;        /* REDUCE: every rank's contribution is in now: a mean divides here */
-    uint16_t source_count; /* COPY 1, REDUCE >= 1, others 0 */
-    uint16_t also_count;   /* COPY, REDUCE: further slices that get the same result; never frames */
+    uint16_t source_count; /* COPY and ENCODE 1, REDUCE >= 1, others 0 */
+    uint16_t also_count;   /* REDUCE: further slices that get the same result; never frames */
     uint16_t head;         /* SEND, RECEIVE: 1 = of the frame in slice, only how long it is */
     int32_t peer;          /* -1 for local actions */
     uint32_t sources;      /* index of the first source in plan->sources; the further slices follow
@@ -157,11 +157,9 @@ void plan_copy(struct plan_writer *writer, int step, struct slice into, struct s
 void plan_source(struct plan_writer *writer, struct slice source);
 void plan_reduce(struct plan_writer *writer, int step, struct slice into, bool finish);
 
-/* Names a further slice that the copy or reduction which follows writes as well; after all of its
- * sources are named. A copy of which more is written is given so: plan_source, plan_also ...,
- * plan_copy_named. */
+/* Names a further slice that the reduction which follows writes as well; after all of its sources
+ * are named. */
 void plan_also(struct plan_writer *writer, struct slice into);
-void plan_copy_named(struct plan_writer *writer, int step, struct slice into);
 
 /* A new scratch slot for a frame of up to `chunks` chunks, not shared; what fills it, and the
  * messages that tell its length. */

@@ -40,8 +40,7 @@ void load_destroy(struct load *load);
 enum limit {
     LIMIT_LATENCY, /* waiting for one another, step by step */
     LIMIT_WIRE,    /* the ports of one level */
-    LIMIT_CORES,   /* copying and adding */
-    LIMITS
+    LIMIT_CORES    /* copying and adding */
 };
 
 /* How a vector goes through. */

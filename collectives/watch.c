@@ -102,7 +102,7 @@ static enum ww_status time_out(const struct watch *watch, const struct watched *
 {
     struct signature signature = run_signature(&watched->run->request);
     char who[256];
-    char what[160];
+    char what[SIGNATURE_TEXT_BYTES];
     enum verdict verdict = name_awaited(watched, watch->roll_called, who, sizeof who);
     signature_print(&signature, what, sizeof what);
     if (verdict == AWAITED) {
@@ -128,7 +128,7 @@ static void warn_once(struct watch *watch, const struct watched *watched, uint64
     watch->warned = true;
     struct signature signature = run_signature(&watched->run->request);
     char who[256];
-    char what[160];
+    char what[SIGNATURE_TEXT_BYTES];
     name_awaited(watched, false, who, sizeof who);
     signature_print(&signature, what, sizeof what);
     log_warn("waiting for %s %s %s since %.3g s; gives up after %.3g s (timeout_s)", who,
@@ -211,7 +211,7 @@ static int missing_for_ever(struct watch *watch, const struct watched *watched, 
 static enum ww_status tell_of_the_ended(const struct watched *watched, int rank)
 {
     struct signature signature = run_signature(&watched->run->request);
-    char what[160];
+    char what[SIGNATURE_TEXT_BYTES];
     enum ww_status heard = gate_hear(watched->gate);
     if (heard != WW_OK) {
         return heard;

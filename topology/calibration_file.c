@@ -233,7 +233,7 @@ static int write_rows(char *into, size_t bytes, const char *prefix, const struct
     return used;
 }
 
-/* A section takes less than SECTION_BYTES: 8 links of 9 lines and memory's 11, of 60 bytes. */
+/* A section takes less than SECTION_BYTES: 8 links of 10 lines and memory's 11, of 60 bytes. */
 static void write_section(char into[SECTION_BYTES], uint64_t fingerprint, const struct wires *wires)
 {
     size_t bytes = SECTION_BYTES;

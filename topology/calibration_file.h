@@ -25,7 +25,7 @@ bool calibration_read(const char *file, uint64_t fingerprint, struct wires *wire
 
 /* Puts these wires last, in the place of older ones of the same fingerprint, and drops the oldest
  * beyond FILE_SECTIONS_MAX. All at once, so that readers see the old file or the new one. false,
- * with a debug line, when that is not possible. */
+ * with a line that says why, when that is not possible. */
 bool calibration_write(const char *file, uint64_t fingerprint, const struct wires *wires);
 
 #endif

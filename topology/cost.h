@@ -16,11 +16,6 @@ struct cost {
     double byte_s;
 };
 
-static inline double cost_at(struct cost cost, double bytes)
-{
-    return cost.fixed_s + bytes * cost.byte_s;
-}
-
 /* Where a number comes from; later ones are more to be trusted. */
 enum cost_source {
     COST_ASSUMED, /* what such a wire does usually */

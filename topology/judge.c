@@ -278,14 +278,17 @@ static void take_better(struct estimate *estimate, double value)
 }
 
 /* In company a step takes as long as it does in a plan; alone it is only the least it can be. */
-static void take_meetings(const struct wire_record *records, int size, struct wire_costs *costs)
+static enum ww_status take_meetings(const struct wire_record *records, int size,
+                                    struct wire_costs *costs)
 {
     struct estimate met;
-    meet_costs(&records[0].meet, sizeof *records, size, &met, &costs->message_s);
+    enum ww_status status = meet_costs(&records[0].meet, sizeof *records, size, &met,
+                                       &costs->message_s);
     if (met.samples > 0) {
         costs->fixed.value = larger(met.value, 0);
         costs->fixed.samples = costs->fixed.samples > 0 ? costs->fixed.samples : met.samples;
     }
+    return status;
 }
 
 enum ww_status wire_costs(const struct ground *ground, const struct wire_record *records,
@@ -308,7 +311,7 @@ enum ww_status wire_costs(const struct ground *ground, const struct wire_record 
     costs->fixed = collect(&alone, records, pick_fixed);
     costs->fixed.scatter = larger(costs->fixed.scatter,
                                   collect(&alone, records, pick_fixed_scatter).value);
-    take_meetings(records, ground->size, costs);
+    status = take_meetings(records, ground->size, costs);
     costs->core_byte_s = collect(&alone, records, pick_core).value;
     score_both(&both, records, rounds);
     double both_byte_s = settle(&both);

@@ -161,14 +161,17 @@ static bool grows(const struct steps *steps)
     return steps->count > 1 && steps->messages[steps->count - 1] > steps->messages[0];
 }
 
-void meet_costs(const struct meet_record *records, size_t stride, int size, struct estimate *fixed,
-                double *message_s)
+enum ww_status meet_costs(const struct meet_record *records, size_t stride, int size,
+                          struct estimate *fixed, double *message_s)
 {
     struct steps steps = {.count = 0};
     double *list = malloc((size_t)size * sizeof *list);
     *fixed = (struct estimate){0, 0, 0};
     *message_s = 0;
-    for (int kind = 0; kind < MEET_KINDS && list != NULL; kind++) {
+    if (list == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory for the steps of %d ranks", size);
+    }
+    for (int kind = 0; kind < MEET_KINDS; kind++) {
         bool copies = kinds[kind].copies > 1; /* only where neighbours do not show it */
         bool further = steps.count == 0 ||
                        kinds[kind].places > 1; /* as many again would add nothing */
@@ -183,7 +186,7 @@ void meet_costs(const struct meet_record *records, size_t stride, int size, stru
     }
     free(list);
     if (steps.count == 0) {
-        return;
+        return WW_OK;
     }
     struct estimate slope = {0, 0, 0};
     if (grows(&steps)) {
@@ -197,4 +200,5 @@ void meet_costs(const struct meet_record *records, size_t stride, int size, stru
     *fixed = fit_estimate(at_one, steps.count);
     double least = steps.seconds[0] / 4; /* a line through few points must not end below the axis */
     fixed->value = fixed->value > least ? fixed->value : least;
+    return WW_OK;
 }

@@ -22,8 +22,8 @@ enum ww_status meet_measure(struct meter *meter, const struct ground *ground, do
                             struct meet_record *record);
 
 /* The line through the steps of all ranks: records[i] lie stride bytes apart. `fixed` is a step of
- * one message, message_s each further one. Without samples nobody met. */
-void meet_costs(const struct meet_record *records, size_t stride, int size, struct estimate *fixed,
-                double *message_s);
+ * one message, message_s each further one. Without samples nobody met. WW_OK, WW_NO_MEMORY. */
+enum ww_status meet_costs(const struct meet_record *records, size_t stride, int size,
+                          struct estimate *fixed, double *message_s);
 
 #endif

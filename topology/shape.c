@@ -114,11 +114,6 @@ void shape_of_machine(const struct ww_machine *machine, struct machine_shape *sh
     take_nics(machine, shape);
 }
 
-uint64_t shape_hash(const struct machine_shape *shape)
-{
-    return hash_more(HASH_BEGIN, shape, sizeof *shape);
-}
-
 double shape_network(const struct machine_shape *shape, enum ww_nic_kind *kind)
 {
     double best = 0;

@@ -47,8 +47,6 @@ struct machine_shape {
 
 void shape_of_machine(const struct ww_machine *machine, struct machine_shape *shape);
 
-uint64_t shape_hash(const struct machine_shape *shape);
-
 /* The kind that leads to other hosts: with RDMA before without, then the fastest. Returns its
  * usable rate in Gb/s, 0 where none is known. */
 double shape_network(const struct machine_shape *shape, enum ww_nic_kind *kind);

@@ -295,7 +295,7 @@ static int say_core_levels(const struct ww_machine *machine, struct line *lines)
     return levels;
 }
 
-/* The kind of the first NIC with RDMA that is not DOWN, as the GPUs choose it. */
+/* The NIC of the first GPU that has one, else the first with RDMA that is UP. */
 static const struct ww_nic *network_of(const struct ww_machine *machine)
 {
     for (int gpu = 0; gpu < machine->gpu_count; gpu++) {

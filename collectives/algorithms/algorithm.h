@@ -83,12 +83,13 @@ const struct algorithm *algorithm_find(enum collective collective, const char *n
 
 /* Writes a flat plan: one group of all ranks. root counts for a broadcast only.
  * Returns WW_OK, WW_NO_MEMORY. */
+enum ww_status plan_flat(const struct algorithm *algorithm, int rank, int size, int root,
+                         struct plan **plan);
+
 /* The same for task->count ranks of the topology, who hold as much of the sum as they reduce: task
  * names ranks, count, me and finish; a mean divides by all ranks of the topology. */
 enum ww_status plan_group(const struct algorithm *algorithm, const struct topology *topology,
                           const struct task *task, struct plan **plan);
-enum ww_status plan_flat(const struct algorithm *algorithm, int rank, int size, int root,
-                         struct plan **plan);
 
 /* Writes an all-reduce over nested groups: reduce-scatter inside, level by level outwards, `top`
  * among the owners of each shard across the outermost groups, all-gather back inwards. Groups may

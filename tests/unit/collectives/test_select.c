@@ -486,6 +486,10 @@ Test(select, many_values_are_staged_viewed_or_fetched)
     struct choice named = choose_seen("ring", true, 4, alone);
     cr_expect_str_eq(named.algorithm->name, "ring");
     cr_expect(named.viewed == NULL && named.fetched == NULL && !named.with_announcement);
+    struct wish rounded = {COLLECTIVE_ALL_REDUCE, MIB(1), WW_BF16, 0};
+    struct choice unfit = choose_seen("ring", true, 4, rounded);
+    cr_expect_str_eq(unfit.algorithm->name, "staged", "a ring would round more than once");
+    cr_expect_str_eq(unfit.viewed->name, "viewed");
 }
 
 Test(select, what_needs_sight_is_refused_without_it)

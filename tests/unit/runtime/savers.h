@@ -36,7 +36,7 @@ void folder_begin(char path[64]);
 void folder_end(const char *path);
 int folder_files(const char *path);
 
-/* deterministic=plan, three tensors of which two are encoded. Prints the rest of a path. */
+/* deterministic=plan, three tensors of which two are encoded. */
 void saver_begin(struct saver *saver, const struct ww_world *world, const struct saver_plan *plan);
 void saver_end(struct saver *saver);
 

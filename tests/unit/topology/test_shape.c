@@ -56,7 +56,7 @@ Test(shape, names_do_not_count)
     struct machine_shape a = shape_with(8, 0, "a");
     struct machine_shape b = shape_with(8, 0, "b");
     char text[256];
-    cr_expect_eq(shape_hash(&a), shape_hash(&b));
+    cr_expect_eq(memcmp(&a, &b, sizeof a), 0);
     shape_difference(&a, &b, text, sizeof text);
     cr_expect_str_empty(text);
 }
@@ -75,7 +75,7 @@ static void expect_difference(const struct machine_shape *a, const struct machin
                               const char *words)
 {
     char text[512];
-    cr_expect_neq(shape_hash(a), shape_hash(b));
+    cr_expect_neq(memcmp(a, b, sizeof *a), 0);
     shape_difference(a, b, text, sizeof text);
     cr_expect_str_eq(text, words, "%s", text);
 }
