@@ -81,7 +81,7 @@ def pairs(rows, predicted):
     for i, (way, size, _, median, _) in enumerate(rows):
         for other, other_size, _, other_median, _ in rows[i + 1:]:
             ratio = median / other_median
-            if size != other_size or 1 / 1.05 <= ratio <= 1.05:
+            if size != other_size or 1 / WITHIN <= ratio <= WITHIN:
                 continue
             total += 1
             right += (predicted[way, size] < predicted[other, size]) == (ratio < 1)

@@ -136,9 +136,6 @@ void image_free(struct image *image);
 /* Writes STATE_WORDS words; dense is for manifests, which speak for all ranks. */
 void image_put_state(uint8_t *to, const struct ww_context *context, bool dense);
 
-/* The layout section of this context, owned by the caller; NULL = no memory. */
-uint8_t *image_layout(const struct ww_context *context, uint64_t *checksum);
-
 /* Compares the tensors with those of a shard, in words. FAULT_NONE when they are the same. */
 enum fault image_compare_layout(const struct ww_context *context, const struct shard *shard,
                                 struct reason *reason);

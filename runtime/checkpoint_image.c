@@ -29,13 +29,12 @@ static void put_layout(uint8_t *to, const struct ww_context *context)
     }
 }
 
-uint8_t *image_layout(const struct ww_context *context, uint64_t *checksum)
+/* Its layout section; free() it. NULL = no memory. */
+static uint8_t *make_layout(const struct ww_context *context)
 {
-    size_t bytes = (size_t)context->tensor_count * LAYOUT_BYTES;
-    uint8_t *layout = calloc(1, bytes + 1);
+    uint8_t *layout = calloc(1, (size_t)context->tensor_count * LAYOUT_BYTES + 1);
     if (layout != NULL) {
         put_layout(layout, context);
-        *checksum = checksum_crc64(0, layout, bytes);
     }
     return layout;
 }
@@ -83,8 +82,7 @@ static enum fault name_difference(const struct shard *shard, const uint8_t *ours
 enum fault image_compare_layout(const struct ww_context *context, const struct shard *shard,
                                 struct reason *reason)
 {
-    uint64_t checksum = 0;
-    uint8_t *ours = image_layout(context, &checksum);
+    uint8_t *ours = make_layout(context);
     const struct shard_section *section = shard_find(shard, SECTION_LAYOUT, "");
     if (ours == NULL) {
         return reason_set(reason, FAULT_MEMORY, "no memory for the layout of tensors");

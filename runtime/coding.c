@@ -78,7 +78,8 @@ struct codec_spec coding_spec(const struct ww_context *context, const struct buc
     return spec;
 }
 
-bool coding_feeds_back(enum ww_feedback feedback, const struct codec_spec *spec)
+/* Whether a codec feeds back what it leaves out. */
+static bool feeds_back(enum ww_feedback feedback, const struct codec_spec *spec)
 {
     switch (feedback) {
     case WW_FEEDBACK_ON:
@@ -112,7 +113,7 @@ enum ww_status ww_codec_describe(const char *codec, struct ww_codec_facts *facts
     enum ww_status status = menu_parse_codec(codec, "codec", &spec);
     if (status == WW_OK) {
         facts->lossy = spec.kind != CODEC_NONE;
-        facts->feeds_back = coding_feeds_back(WW_FEEDBACK_AUTO, &spec);
+        facts->feeds_back = feeds_back(WW_FEEDBACK_AUTO, &spec);
         facts->bytes_per_element = codec_bytes_per_element(&spec);
     }
     return status;
@@ -134,9 +135,9 @@ static bool may_feed_back(const struct ww_context *context, const struct bucket 
 {
     const struct menu *menu = &context->coding.menu;
     enum ww_feedback feedback = context->settings.values.error_feedback;
-    bool some = !bucket->codec.follows && coding_feeds_back(feedback, &bucket->codec.spec);
+    bool some = !bucket->codec.follows && feeds_back(feedback, &bucket->codec.spec);
     for (int arm = 0; arm < menu->arms && bucket->codec.follows; arm++) {
-        some = some || coding_feeds_back(feedback, &menu->arm[arm]);
+        some = some || feeds_back(feedback, &menu->arm[arm]);
     }
     return some && bucket->count > 0 && context->world.size > 1;
 }
@@ -328,7 +329,7 @@ void coding_launch(struct ww_context *context, struct bucket *bucket,
 {
     struct bucket_coding *kept = &bucket->coding;
     const struct codec_spec *spec = &request->coding.spec;
-    bool keeps = coding_feeds_back(context->settings.values.error_feedback, spec);
+    bool keeps = feeds_back(context->settings.values.error_feedback, spec);
     uint64_t holders = keeps ? fingerprint(request) : 0;
     request->coding.scale = (float)fmin(fmax(terms->loss_scale, FLT_MIN), FLT_MAX);
     if (terms->loss_scale != 1) {

@@ -293,9 +293,6 @@ enum ww_status bucket_plan(struct ww_context *context, struct bucket *bucket);
 /* coding.c: behind a dense step that was asked for. */
 enum ww_status coding_share_momentum(struct ww_context *context);
 
-/* coding.c: whether a codec feeds back what it leaves out. */
-bool coding_feeds_back(enum ww_feedback feedback, const struct codec_spec *spec);
-
 /* coding.c: whether encoding keeps the momentum, and begins it anew where it sends. */
 bool coding_masks(const struct ww_config *config, const struct codec_spec *spec);
 

@@ -162,7 +162,4 @@ const char *outer_trouble(const struct ww_outer *outer);
 /* outer_keep.c: out of checkpoints again. */
 void outer_forget(struct ww_outer *outer);
 
-/* outer_begin.c: where the parts of a vector lie, and when each leaves. */
-void outer_cut(struct ww_outer *outer);
-
 #endif

@@ -211,7 +211,8 @@ static bool reserve_vectors(struct ww_outer *outer)
            (!coded || outer->residual != NULL);
 }
 
-void outer_cut(struct ww_outer *outer)
+/* Where the parts of a vector lie, and when each leaves. */
+static void cut(struct ww_outer *outer)
 {
     size_t parts = (size_t)outer->config.fragments;
     size_t each = outer->count / parts;
@@ -250,7 +251,7 @@ static enum ww_status take_memory(struct ww_outer *outer, const struct ww_outer_
                            outer->count);
     }
     keep_regions(outer, regions);
-    outer_cut(outer);
+    cut(outer);
     return WW_OK;
 }
 

@@ -106,16 +106,14 @@ enum ww_status yardstick_reserve_shadow(struct ww_context *context)
         most = ledger_may_encode(&context->buckets[i]) && bytes > most ? bytes : most;
     }
     ledger->shadows = ledger->compares && context->settings.values.probe == WW_PROBE_SHADOWS;
-    if (!ledger->shadows || most <= ledger->shadow_bytes) {
+    if (!ledger->shadows || most == 0) {
         return WW_OK;
     }
-    memory_release(ledger->shadow, ledger->shadow_bytes);
-    ledger->shadow_bytes = most;
     ledger->shadow = memory_reserve(most);
     if (ledger->shadow == NULL) {
-        ledger->shadow_bytes = 0;
         return log_failure(WW_NO_MEMORY, "no memory for a shadow of %zu bytes", most);
     }
+    ledger->shadow_bytes = most;
     memset(ledger->shadow, 0, most); /* its pages are there before anything is timed */
     return WW_OK;
 }

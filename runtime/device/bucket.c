@@ -16,7 +16,7 @@ static struct mark *mark_of(struct device_bucket *kept, uint64_t step)
 
 /* ---- Making ----------------------------------------------------------------------------- */
 
-enum ww_status mark_create(struct mark *mark)
+static enum ww_status mark_create(struct mark *mark)
 {
     enum ww_status status = gpu_event_create(true, &mark->begin);
     return status == WW_OK ? gpu_event_create(true, &mark->end) : status;

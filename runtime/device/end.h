@@ -106,7 +106,6 @@ struct visit {
 struct visit end_enter(const struct device_end *end);
 void end_leave(const struct device_end *end, struct visit before);
 
-enum ww_status mark_create(struct mark *mark);
 void mark_finish(struct mark *mark);
 
 /* run.c: enqueues a collective that all ranks agreed on. */

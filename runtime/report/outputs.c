@@ -102,13 +102,6 @@ void outputs_trace(struct outputs *outputs, const struct ww_report *report,
     }
 }
 
-void outputs_step(struct outputs *outputs, const struct ww_report *report,
-                  const struct step_times *times, uint64_t now_ns)
-{
-    outputs_line(outputs, report, now_ns);
-    outputs_trace(outputs, report, times, now_ns);
-}
-
 bool outputs_want_totals(const struct outputs *outputs, uint64_t now_ns)
 {
     return outputs != NULL && prometheus_is_due(outputs->metrics, now_ns);

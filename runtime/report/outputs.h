@@ -54,7 +54,7 @@ struct step_times {
 struct outputs;
 struct outputs *outputs_create(const struct outputs_setup *setup);
 
-/* True when outputs_step wants to know times of buckets. NULL is fine here and below. */
+/* True when outputs_trace wants to know times of buckets. NULL is fine here and below. */
 bool outputs_want_times(const struct outputs *outputs);
 
 /* Tells a step, to the ledger, to the trace or to both. Lines are gathered, so that a short step
@@ -63,8 +63,6 @@ bool outputs_want_times(const struct outputs *outputs);
 void outputs_line(struct outputs *outputs, const struct ww_report *report, uint64_t now_ns);
 void outputs_trace(struct outputs *outputs, const struct ww_report *report,
                    const struct step_times *times, uint64_t now_ns);
-void outputs_step(struct outputs *outputs, const struct ww_report *report,
-                  const struct step_times *times, uint64_t now_ns);
 
 /* True when the metrics are due, so that the totals are to be read and told. */
 bool outputs_want_totals(const struct outputs *outputs, uint64_t now_ns);

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum fault file_sync_folder(const char *path, struct reason *reason)
+/* Brings the names in the folder of `path` to the disk. */
+static enum fault sync_folder(const char *path, struct reason *reason)
 {
     char folder[FILE_PATH_BYTES];
     snprintf(folder, sizeof folder, "%s", path);
@@ -76,7 +77,7 @@ enum fault file_keep(struct new_file *file, struct reason *reason)
         return reason_errno(reason, file->path, "put in place");
     }
     file->beside[0] = '\0';
-    return file_sync_folder(file->path, reason);
+    return sync_folder(file->path, reason);
 }
 
 void file_drop(struct new_file *file)

@@ -31,7 +31,4 @@ void file_drop(struct new_file *file);
 enum fault file_read(int descriptor, const char *path, uint64_t offset, void *into, size_t bytes,
                      struct reason *reason);
 
-/* Brings the names in the folder of `path` to the disk. */
-enum fault file_sync_folder(const char *path, struct reason *reason);
-
 #endif

@@ -89,9 +89,6 @@ struct seat {
 
 /* ---- local_pair.c --------------------------------------------------------------------------- */
 
-/* Memory in whole cache lines, zeroed; free() it. NULL when there is none. */
-void *local_allocate(size_t bytes);
-
 /* The pair is made by whoever asks first. NULL when there is no memory. */
 struct pair *pair_between(struct meeting *meeting, int sender, int receiver);
 void pair_destroy(struct pair *pair); /* NULL is fine */

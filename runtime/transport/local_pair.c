@@ -19,7 +19,8 @@ struct copied_letter {
     unsigned char copy[]; /* EAGER_BYTES, or those of a longer control message */
 };
 
-void *local_allocate(size_t bytes)
+/* Memory in whole cache lines, zeroed; free() it. NULL when there is none. */
+static void *allocate(size_t bytes)
 {
     size_t whole = (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
     void *memory = aligned_alloc(LINE_BYTES, whole);
@@ -59,7 +60,7 @@ static struct letter *queue_take(struct queue *queue, int tag)
 
 static struct pair *pair_create(void)
 {
-    struct pair *pair = local_allocate(sizeof *pair);
+    struct pair *pair = allocate(sizeof *pair);
     if (pair == NULL) {
         return NULL;
     }

@@ -35,7 +35,7 @@ static const char *string(const json_t *object, const char *name)
 /* Tells a step that ends at a time. */
 static void tell(struct outputs *outputs, const struct ww_report *report, uint64_t now_ns)
 {
-    outputs_step(outputs, report, NULL, now_ns);
+    outputs_line(outputs, report, now_ns);
 }
 
 /* ---- Lines ------------------------------------------------------------------------------- */
@@ -389,7 +389,8 @@ Test(jsonl, rank_0_writes_or_all_where_the_name_holds_the_rank)
     run.config.ledger = "";
     run.setup.rank = 0;
     cr_expect_null(outputs_create(&run.setup));
-    outputs_step(NULL, NULL, NULL, 0);
+    outputs_line(NULL, NULL, 0);
+    outputs_trace(NULL, NULL, NULL, 0);
     outputs_event(NULL, "policy", 1, "");
     cr_expect_not(outputs_want_times(NULL));
     cr_expect_not(outputs_want_totals(NULL, 0));

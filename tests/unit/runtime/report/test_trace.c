@@ -110,8 +110,8 @@ Test(trace, it_tells_steps_buckets_and_their_parts)
     struct outputs *outputs = outputs_create(&run.setup);
     struct ww_report report = run_report(1);
     cr_expect(outputs_want_times(outputs));
-    outputs_step(outputs, &report, &times, S + 70 * US);
-    outputs_step(outputs, &report, NULL, S + 80 * US); /* without times there is nothing to tell */
+    outputs_trace(outputs, &report, &times, S + 70 * US);
+    outputs_trace(outputs, &report, NULL, S + 80 * US); /* without times there is nothing to tell */
     outputs_event(outputs, "policy", 1, "int8 \"now\"");
     outputs_destroy(outputs, NULL);
 
@@ -166,7 +166,7 @@ Test(trace, overlapping_buckets_have_lanes_of_their_own)
         buckets[7].start_ns = 0; /* it did not run */
         struct step_times times = {begin, begin + 900 * US, buckets, BUCKETS, false};
         struct ww_report report = run_report(step);
-        outputs_step(outputs, &report, &times, begin + 900 * US);
+        outputs_trace(outputs, &report, &times, begin + 900 * US);
     }
     outputs_destroy(outputs, NULL);
     json_t *events = load(folder_read("2.trace"));
@@ -187,7 +187,7 @@ Test(trace, a_full_trace_says_so_and_stops)
         struct bucket_times bucket = {0, "int8", 1, begin, begin, begin, begin + US, 0, 0};
         struct step_times times = {begin, begin + 50 * US, &bucket, 1, false};
         struct ww_report report = run_report(steps);
-        outputs_step(outputs, &report, &times, begin + 50 * US);
+        outputs_trace(outputs, &report, &times, begin + 50 * US);
         if (steps % 10 == 0) {
             outputs_event(outputs, "alert", steps, "an event");
         }
@@ -215,7 +215,7 @@ Test(trace, the_trace_of_a_killed_run_lacks_its_end_only)
     for (uint64_t step = 1; step <= 20; step++) {
         struct step_times times = {step * S, (step + 1) * S, NULL, 0, false};
         struct ww_report report = run_report(step);
-        outputs_step(outputs, &report, &times, (step + 1) * S);
+        outputs_trace(outputs, &report, &times, (step + 1) * S);
     }
     char text[65536 + 3];
     snprintf(text, sizeof text, "%s\n]", folder_read("2.trace"));
