@@ -23,6 +23,8 @@
 #include <mpi.h>
 #include <wirewise/mpi.h>
 
+#include "chance.h"
+
 #define HOST_BYTES 64
 #define RANKS_MAX 64
 #define SENT_FILE "/sys/class/net/eth0/statistics/tx_bytes"
@@ -98,9 +100,7 @@ static void find_places(struct job *job)
 static float gradient_of(const struct place *place, uint64_t step, uint64_t index)
 {
     uint64_t x = (index << 20) ^ (step << 12) ^ (place->host_index << 6) ^ place->local_index;
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (float)(int32_t)(x >> 32) / 2147483648.0f;
+    return (float)(int32_t)(chance_mix(x) >> 32) / 2147483648.0f;
 }
 
 static void fill(const struct job *job, uint64_t step)

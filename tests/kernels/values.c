@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* splitmix64 */
+#include "chance.h"
+
 uint64_t chance_bits(struct chance *chance)
 {
-    uint64_t z = chance->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return chance_next(&chance->state);
 }
 
 size_t chance_below(struct chance *chance, size_t limit)

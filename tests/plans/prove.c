@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
 #include "order.h"
 
 const char *const flaw_names[FLAW_KINDS] = {
@@ -77,14 +78,6 @@ bool flawed(struct verdict *verdict, enum flaw flaw, const struct place *place, 
 }
 
 /* ---- Chance ------------------------------------------------------------------------------- */
-
-static uint64_t chance_next(uint64_t *state)
-{
-    uint64_t x = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
 
 /* Which of the ready lanes moves: the seed also decides on the habit, because a lane that runs
  * ahead as far as it can, or one that always comes last, finds other bugs than an even mix. */

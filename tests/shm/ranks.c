@@ -229,14 +229,6 @@ void skip_test(const char *reason)
 
 /* ---- Patterns ------------------------------------------------------------------------------- */
 
-uint64_t chance_next(uint64_t *state)
-{
-    uint64_t x = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static unsigned char pattern_at(uint64_t seed, size_t index)
 {
     return (unsigned char)(seed * 131 + index * 7 + (index >> 8) * 13 + (index >> 16));

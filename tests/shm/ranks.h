@@ -82,7 +82,4 @@ bool rank_check_at(struct rank *rank, bool good, const char *file, int line, con
 void pattern_fill(void *memory, size_t bytes, uint64_t seed);
 bool pattern_holds(const void *memory, size_t bytes, uint64_t seed);
 
-/* Chance that a seed repeats. */
-uint64_t chance_next(uint64_t *state);
-
 #endif

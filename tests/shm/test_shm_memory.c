@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "effort.h"
 #include "internal/log.h"
 #include "internal/memory.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "internal/fabrics.h"
 #include "internal/log.h"
 #include "ranks.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "calendar.h"
+#include "chance.h"
 #include "internal/fabrics.h"
 
 #define FNV_START UINT64_C(0xcbf29ce484222325)
@@ -102,16 +103,9 @@ static void *demand(void *memory)
     return memory;
 }
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static uint64_t draw(struct sim *sim)
 {
-    return mix(sim->chance += UINT64_C(0x9e3779b97f4a7c15));
+    return chance_mix(sim->chance += UINT64_C(0x9e3779b97f4a7c15));
 }
 
 __attribute__((format(printf, 2, 3))) static void complain(struct sim *sim, const char *format, ...)
@@ -143,7 +137,7 @@ static uint64_t fingerprint(const uint8_t *memory, size_t bytes)
 
 static struct queue *probe(const struct sim *sim, uint64_t key)
 {
-    size_t at = (size_t)mix(key) & (sim->queue_room - 1);
+    size_t at = (size_t)chance_mix(key) & (sim->queue_room - 1);
     while (sim->queues[at].key != 0 && sim->queues[at].key != key) {
         at = (at + 1) & (sim->queue_room - 1);
     }
@@ -729,7 +723,7 @@ struct sim *sim_create(const struct sim_options *options)
         return NULL;
     }
     sim->options = *options;
-    sim->chance = mix(options->seed + 1);
+    sim->chance = chance_mix(options->seed + 1);
     sim->trace = FNV_START;
     sim->fabrics = demand(calloc((size_t)options->size, sizeof(*sim->fabrics)));
     for (int rank = 0; rank < options->size; rank++) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "chance.h"
 #include "codecs/codec.h"
 #include "comma.h"
 #include "kernels/half.h"
@@ -217,13 +218,9 @@ struct chance {
     uint64_t state;
 };
 
-/* splitmix64 */
 static uint32_t chance_bits(struct chance *chance)
 {
-    uint64_t z = chance->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (uint32_t)(z >> 32);
+    return (uint32_t)(chance_next(&chance->state) >> 32);
 }
 
 static uint32_t sign_of(uint32_t bits)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "chance.h"
 #include "codecs/codec.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -46,10 +47,7 @@ static void *guarded_end(const struct guarded *memory, size_t bytes, size_t alig
 
 static uint32_t chance_bits(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (uint32_t)(z >> 32);
+    return (uint32_t)(chance_next(state) >> 32);
 }
 
 /* A frame of random values, at the guarded end of its memory. */

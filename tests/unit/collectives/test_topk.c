@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "chance.h"
 #include "codecs/codec.h"
 #include "codecs/selection.h"
 
@@ -19,10 +20,7 @@ static uint64_t chance_state;
 
 static uint64_t chance_bits(void)
 {
-    uint64_t z = chance_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return chance_next(&chance_state);
 }
 
 /* In (0, 1). */

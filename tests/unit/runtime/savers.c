@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chance.h"
+
 static const struct {
     const char *name;
     int dims;
@@ -55,17 +57,10 @@ int folder_files(const char *path)
     return count;
 }
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 float saver_gradient(int rank, uint64_t step, size_t place)
 {
     uint64_t key = ((uint64_t)rank * 131 + step) * UINT64_C(1000003) + place;
-    return (float)((int)(mix(key * UINT64_C(0x9e3779b97f4a7c15)) % 17) - 8);
+    return (float)((int)(chance_mix(key * UINT64_C(0x9e3779b97f4a7c15)) % 17) - 8);
 }
 
 void saver_begin(struct saver *saver, const struct ww_world *world, const struct saver_plan *plan)

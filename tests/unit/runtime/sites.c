@@ -5,18 +5,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define REGIONS_MAX 8
+#include "chance.h"
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
+#define REGIONS_MAX 8
 
 static uint64_t key_of(int rank, int step, size_t i)
 {
-    return mix(((uint64_t)rank * 131 + (uint64_t)step) * UINT64_C(1000003) + i);
+    return chance_mix(((uint64_t)rank * 131 + (uint64_t)step) * UINT64_C(1000003) + i);
 }
 
 float site_update(const struct plan_of_sites *plan, int rank, int step, size_t i)

@@ -9,6 +9,7 @@
 
 #include <wirewise/tools.h>
 
+#include "chance.h"
 #include "effort.h"
 #include "flush.h"
 #include "world.h"
@@ -27,16 +28,9 @@ static struct ww_config steady_config(void)
 
 /* ---- Numbers -------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static double uniform(uint64_t key)
 {
-    return (double)(mix(key * UINT64_C(0x9e3779b97f4a7c15) + 1) >> 11) * 0x1p-53;
+    return (double)(chance_mix(key * UINT64_C(0x9e3779b97f4a7c15) + 1) >> 11) * 0x1p-53;
 }
 
 static float gaussian(uint64_t key)
@@ -49,7 +43,7 @@ static float gaussian(uint64_t key)
 /* An integer of -8 .. 8: sums of few of them are exact in fp32, bf16 and fp16. */
 static float whole(uint64_t key)
 {
-    return (float)((int)(mix(key + 77) % 17) - 8);
+    return (float)((int)(chance_mix(key + 77) % 17) - 8);
 }
 
 static uint64_t key_of(int rank, int step, size_t element)

@@ -9,6 +9,7 @@
 
 #include <wirewise/ledger.h>
 
+#include "chance.h"
 #include "internal/clock.h"
 #include "effort.h"
 #include "values.h"
@@ -19,16 +20,9 @@
 
 TestSuite(delayed, .init = capture_start, .fini = capture_finish);
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static uint64_t key_of(int rank, uint64_t step, size_t element)
 {
-    return mix(((uint64_t)rank * 131 + step) * UINT64_C(1000003) + element * 7919 + 1);
+    return chance_mix(((uint64_t)rank * 131 + step) * UINT64_C(1000003) + element * 7919 + 1);
 }
 
 /* Ranks are late now and then, each at other times. */

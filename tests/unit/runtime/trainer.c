@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "chance.h"
+
 static const size_t shapes[TRAINER_TENSORS][2] = {{80, 64}, {33, 1}, {40, 30}, {8, 8}};
 static const int dims[TRAINER_TENSORS] = {2, 1, 2, 2};
 
@@ -26,9 +28,7 @@ float trainer_gradient(int rank, int step, int tensor, size_t element)
 {
     uint64_t key = ((uint64_t)rank * 131 + (uint64_t)step) * UINT64_C(1000003) + element * 7 +
                    (uint64_t)tensor;
-    key = (key ^ (key >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    key = (key ^ (key >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (float)((int)((key ^ (key >> 31)) % 17) - 8);
+    return (float)((int)(chance_mix(key) % 17) - 8);
 }
 
 struct ww_config trainer_config(const struct ww_world *world, const char *codec, int ranks_per_host)
