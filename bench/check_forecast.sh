@@ -108,6 +108,7 @@ prints "scatter_gather  *64 MiB  *7\.[6-9]" "$work/gpus.ini" -b 1G -c broadcast
 printf '%s\n' "[shape A]" "ranks = 8" "cores = 8" "[nodes]" "A = 1" >"$work/memory.ini"
 prints " announcement " "$work/memory.ini" -b 16K --all
 prints " announcement " "$work/memory.ini" -b 16K -a announcement
+prints '"rank_bytes": 114688' "$work/memory.ini" -b 16K -a announcement --json
 refuses 2 "no algorithm \"announcement\"" "$work/memory.ini" -b 1M -a announcement
 printf '%s\n' "[shape A]" "ranks = 1" "cores = 1" "ports = 1" "port = 1 Mb/s Ethernet" "[nodes]" \
     "A = 4" >"$work/slow.ini"

@@ -89,7 +89,7 @@ static struct pace pace_of(const struct ledger *ledger, const struct ledger_line
     double steps = numbers[LEDGER_STEPS];
     double longer = ledger->dense_s - ledger->coded_s; /* NAN without a summary */
     double probes = account_probes(line);
-    double more = longer > 0 ? probes * longer : 0;
+    double more = (longer > 0 ? probes * longer : 0) + account_shadows_s(line);
     return (struct pace){.codec = line->codec,
                          .step_s = numbers[LEDGER_STEP_S] / steps,
                          .steps = steps,
@@ -135,8 +135,8 @@ static double slow_steps_by(const struct pace *paces, size_t count, int codec, d
     return slow;
 }
 
-/* The median of all steps and how many of them are slow, probes aside: where a codec pays they are
- * meant to take longer. */
+/* The median of all steps and how many of them are slow, probes and shadows aside: where a codec
+ * pays they are meant to take longer. */
 static bool find_pace(struct account *account)
 {
     const struct ledger *ledger = account->ledger;
@@ -306,6 +306,12 @@ double account_probes(const struct ledger_line *line)
     const double *numbers = line->numbers;
     bool told = numbers[LEDGER_PROBES] > 0 && !(numbers[LEDGER_SHADOW] > 0);
     return told ? fmin(numbers[LEDGER_PROBES], numbers[LEDGER_STEPS]) : 0;
+}
+
+double account_shadows_s(const struct ledger_line *line)
+{
+    const double *numbers = line->numbers;
+    return numbers[LEDGER_SHADOW] > 0 ? fmax(0, numbers[LEDGER_COMPARING_S]) : 0;
 }
 
 void account_codecs(const struct account *account, char *text, size_t bytes)

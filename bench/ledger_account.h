@@ -44,6 +44,9 @@ bool account_is_probe(const struct ledger *ledger, const struct ledger_line *lin
  * they were encoded. */
 double account_probes(const struct ledger_line *line);
 
+/* The seconds of the line's steps, inside wirewise, that went into shadows. */
+double account_shadows_s(const struct ledger_line *line);
+
 /* "int8", "auto: none, int8", never longer than `bytes`. */
 void account_codecs(const struct account *account, char *text, size_t bytes);
 

@@ -57,15 +57,26 @@ struct stage {
     double latency_s; /* of a step's buckets */
 };
 
+/* A line without what its steps did besides, for the sake of comparing. */
+static struct ledger_line without_shadows(const struct ledger_line *line)
+{
+    struct ledger_line coded = *line;
+    double *numbers = coded.numbers;
+    double shadows_s = account_shadows_s(line);
+    numbers[LEDGER_STEP_S] = fmax(0, numbers[LEDGER_STEP_S] - shadows_s);
+    numbers[LEDGER_EXPOSED_S] = fmax(0, numbers[LEDGER_EXPOSED_S] - shadows_s);
+    return coded;
+}
+
 /* A line without those of its steps that were probes: they went dense, over the same wires, and
  * took as much longer as dense steps do. */
 static struct ledger_line without_probes(const struct stage *stage, const struct ledger_line *line)
 {
     static const enum ledger_number seconds[] = {LEDGER_STEP_S, LEDGER_COMMUNICATION_S,
                                                  LEDGER_EXPOSED_S};
-    struct ledger_line coded = *line;
+    struct ledger_line coded = without_shadows(line);
     double *numbers = coded.numbers;
-    double probes = account_probes(line); /* what shadows took is in no line */
+    double probes = account_probes(line);
     if (probes == 0) {
         return coded;
     }

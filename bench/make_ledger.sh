@@ -9,7 +9,7 @@
 #   nulls     knows nothing that may be null thinned   lines about 1, 2 and 4 steps
 #   killed    int8, cut in its last line     failed    int8, ended by a failure
 #   gpus      int8, where energy of GPUs is known as well
-#   shadows   int8, of whose steps 10 and 20 have shadows that sent 2 MB each
+#   shadows   int8, of whose steps 10 and 20 have shadows that sent 2 MB and took 250 ms each
 #   probed    int8, lines about 4 steps, one of which may be a probe, which takes 50 ms longer
 #   wild slow skew unexplained               each with what `--check` finds under that name
 set -u
@@ -35,9 +35,11 @@ write() {
         return is("auto") ? "modelled" : "measured"
     }
     # The members of steps up to `step`, `slow` of which took 10 times as long.
-    function members(step, steps, probes, slow, saved, evidence,    coded, longer, unknown) {
+    function members(step, steps, probes, slow, saved, evidence,
+                     coded, longer, shadow, unknown) {
         coded = codec == "none" ? 0 : is("shadows") ? steps : steps - probes
         longer = is("probed") ? probes * 0.05 : 0
+        shadow = is("shadows") ? probes * 0.25 : 0
         unknown = is("nulls")
         return sprintf("\"step\": %d, \"steps\": %d, \"t\": %.9g, \"codec\": \"%s\", " \
             "\"probes\": %d, \"bytes\": [%d, %d], \"dense32\": [%d, %d], " \
@@ -51,11 +53,12 @@ write() {
             steps * 1000000, coded * 250000 + (steps - coded) * 1000000,
             steps * 1000000, steps * 1000000, steps * 500000, steps * 500000,
             steps * 100, is("shadows") ? probes * 2000000 : 0,
-            steps * 0.1 + slow * 0.9 + longer, steps * 0.06 + longer,
-            steps * 0.05 + longer,
+            steps * 0.1 + slow * 0.9 + longer + shadow, steps * 0.06 + longer,
+            steps * 0.05 + longer + shadow,
             coded * 0.002, coded * 0.001, steps * (is("skew") ? 0.03 : 0.001),
             unknown ? "null" : (step % 4 == 0 && steps < 20 ? 1 : 3), saved, evidence,
-            probes * 0.05, unknown ? "null" : "0.125", unknown ? "null" : "0.75",
+            is("shadows") ? shadow : probes * 0.05,
+            unknown ? "null" : "0.125", unknown ? "null" : "0.75",
             coded * 500000, coded * 500000, is("wild") && step >= 7 ? 3 : 0)
     }
     function line(step, steps,    probes, slow) {

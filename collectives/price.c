@@ -367,3 +367,39 @@ void load_bytes(const struct load *load, double bytes, double *rank_bytes, doubl
         port_bytes[l] = l == 0 ? rank_bytes[0] : load->flood.out[l] * bytes;
     }
 }
+
+/* Everybody sends its share to everybody, or rank 0 alone does. Few ranks tell so. */
+static void add_told(const struct topology *topology, int tellers, double share, double *rank_bytes,
+                     double *port_bytes)
+{
+    for (int rank = 0; rank < tellers; rank++) {
+        double own[WW_LEVELS_MAX] = {0};
+        double unit[WW_LEVELS_MAX] = {0}; /* of its unit in the level below */
+        for (int from = 0; from < tellers; from++) {
+            for (int to = 0; to < topology->size; to++) {
+                int level = topology_level(topology, from, to);
+                bool beside = from == rank || topology_level(topology, rank, from) < level;
+                own[level] += from == rank && to != rank ? share : 0;
+                unit[level] += beside && from != to ? share : 0;
+            }
+        }
+        for (int l = 0; l < topology->levels; l++) {
+            rank_bytes[l] = larger(rank_bytes[l], own[l]);
+            port_bytes[l] = larger(port_bytes[l], unit[l]);
+        }
+    }
+}
+
+void announced_bytes(const struct topology *topology, enum collective collective, bool on_board,
+                     double share, double *rank_bytes, double *port_bytes)
+{
+    bool one_tells = collective == COLLECTIVE_BROADCAST;
+    for (int l = 0; l < topology->levels; l++) {
+        rank_bytes[l] = port_bytes[l] = 0;
+    }
+    if (on_board) {
+        rank_bytes[0] = port_bytes[0] = (one_tells ? 1 : topology->size - 1) * share;
+    } else {
+        add_told(topology, one_tells ? 1 : topology->size, share, rank_bytes, port_bytes);
+    }
+}

@@ -94,4 +94,9 @@ struct price gate_price(const struct topology *topology, const struct wires *wir
  * each [levels]. Reads and writes in peers' memory count as sent. */
 void load_bytes(const struct load *load, double bytes, double *rank_bytes, double *port_bytes);
 
+/* The same for values that travel with the announcement, a share of so many bytes to everybody: by
+ * messages, or read off a board. Rank 0 broadcasts. */
+void announced_bytes(const struct topology *topology, enum collective collective, bool on_board,
+                     double share, double *rank_bytes, double *port_bytes);
+
 #endif

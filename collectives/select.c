@@ -444,13 +444,31 @@ static enum ww_status known_of(struct selector *selector, const struct wish *wis
     return make_known(selector, &candidate, known);
 }
 
-enum ww_status selector_load(struct selector *selector, const struct wish *wish,
-                             const struct choice *choice, const struct load **load)
+/* The load that a choice's price is read off. */
+static enum ww_status find_load(struct selector *selector, const struct wish *wish,
+                                const struct choice *choice, const struct load **load)
 {
     struct known *known;
     enum ww_status status = known_of(selector, wish, choice, &known);
     if (status == WW_OK) {
         *load = known->load;
+    }
+    return status;
+}
+
+enum ww_status selector_bytes(struct selector *selector, const struct wish *wish,
+                              const struct choice *choice, double *rank_bytes, double *port_bytes)
+{
+    const struct topology *topology = selector->topology;
+    const struct load *load;
+    if (choice->with_announcement) {
+        announced_bytes(topology, wish->collective, selector->sight.all,
+                        (double)rule_told_bytes(topology, wish), rank_bytes, port_bytes);
+        return WW_OK;
+    }
+    enum ww_status status = find_load(selector, wish, choice, &load);
+    if (status == WW_OK) {
+        load_bytes(load, (double)wish->bytes, rank_bytes, port_bytes);
     }
     return status;
 }
@@ -506,7 +524,7 @@ static enum ww_status price_as_is(struct selector *selector, const struct wish *
                      : price_told(selector, wish);
         return WW_OK;
     }
-    enum ww_status status = selector_load(selector, wish, choice, &load);
+    enum ww_status status = find_load(selector, wish, choice, &load);
     if (status == WW_OK) {
         struct pace pace = {bytes, (double)choice->segment_bytes, choice->window};
         *price = load_price(load, &selector->wires, pace);

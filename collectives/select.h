@@ -118,9 +118,9 @@ struct choice selector_choose_coded(const struct selector *selector, const struc
 enum ww_status selector_price(struct selector *selector, const struct wish *wish,
                               const struct choice *choice, struct price *price);
 
-/* The load that such a price is read off; it stays the selector's. */
-enum ww_status selector_load(struct selector *selector, const struct wish *wish,
-                             const struct choice *choice, const struct load **load);
+/* What a choice sends, as load_bytes tells it. */
+enum ww_status selector_bytes(struct selector *selector, const struct wish *wish,
+                              const struct choice *choice, double *rank_bytes, double *port_bytes);
 
 /* Tells what a choice really took, the same on all ranks, for growing wishes: from then on prices
  * follow, see struct correction. What was decided is to be decided again (selector_decide). */

@@ -87,11 +87,12 @@ fi
 export WIREWISE_RUN=${WIREWISE_RUN-example}
 work=(--batch "$((2 * ranks))" --steps 150 "$@")
 codecs=(--codec auto --allow "fp16,int8,topk:0.01")
+ledger=${WIREWISE_LEDGER-$build/run.jsonl} # of the second run
 
 echo "1 of 2: dense, for comparison"
-train dense --quiet "${work[@]}" || exit
+WIREWISE_LEDGER='' train dense --quiet "${work[@]}" || exit
 echo "2 of 2: ${codecs[*]}"
-WIREWISE_LEDGER=${WIREWISE_LEDGER-$build/run.jsonl} train auto "${codecs[@]}" "${work[@]}" || exit
+WIREWISE_LEDGER=$ledger train auto "${codecs[@]}" "${work[@]}" || exit
 
 # last NAME: the trainer's last line about the whole run.
 last() {
@@ -108,5 +109,7 @@ awk -v dense="$(last dense)" -v auto="$(last auto)" 'BEGIN {
     print "such runs scatter by several per cent where cores are shared, so the"
     print "ledger, whose figure stands above, compares steps of one run"
 }'
-echo "its report: $build/wirewise report $build/run.jsonl"
+if [ -n "$ledger" ]; then
+    echo "its report: $build/wirewise report $(printf '%q' "${ledger//%r/0}")"
+fi
 again "${codecs[@]}" "${work[@]}"

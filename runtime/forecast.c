@@ -45,8 +45,9 @@ static bool is_named(const struct choice *choice, const char *name)
 /* A way, and what it takes. */
 struct offer {
     struct choice choice;
-    const struct load *load;
     struct price price;
+    double rank_bytes[WW_LEVELS_MAX];
+    double port_bytes[WW_LEVELS_MAX];
 };
 
 static enum ww_status price_choice(struct ww_forecast *forecast, const struct wish *wish,
@@ -54,7 +55,9 @@ static enum ww_status price_choice(struct ww_forecast *forecast, const struct wi
 {
     offer->choice = *choice;
     enum ww_status status = selector_price(forecast->selector, wish, choice, &offer->price);
-    return status == WW_OK ? selector_load(forecast->selector, wish, choice, &offer->load) : status;
+    return status == WW_OK ? selector_bytes(forecast->selector, wish, choice, offer->rank_bytes,
+                                            offer->port_bytes)
+                           : status;
 }
 
 static double bus_factor(enum collective collective, int size)
@@ -125,7 +128,10 @@ static void fill_row(const struct ww_forecast *forecast, const struct wish *wish
     made.algbw_gb_s = made.seconds > 0 ? bytes / made.seconds / GB : 0;
     made.busbw_gb_s = made.algbw_gb_s * factor;
     say_limit(forecast, &offer->price, made.limit, sizeof made.limit);
-    load_bytes(offer->load, bytes, made.rank_bytes, made.port_bytes);
+    for (int level = 0; level < forecast->topology.levels; level++) {
+        made.rank_bytes[level] = offer->rank_bytes[level];
+        made.port_bytes[level] = offer->port_bytes[level];
+    }
     made.node_bytes = leaving_node(forecast, &made);
     made.nic_bytes = made.node_bytes / (forecast->about.ports > 0 ? forecast->about.ports : 1);
     *row = made;

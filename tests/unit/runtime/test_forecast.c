@@ -48,6 +48,29 @@ Test(forecast, small_vectors_take_what_latency_takes)
     ww_forecast_destroy(forecast);
 }
 
+/* Four ranks on two hosts tell each other: one of the same host and two of the other. */
+Test(forecast, announcements_bring_values_to_everybody)
+{
+    static const struct {
+        const char *collective;
+        double inside;
+        double across;
+        double node;
+    } rows[] = {{"all_reduce", 64, 128, 256},
+                {"reduce_scatter", 16, 32, 64},
+                {"all_gather", 16, 32, 64},
+                {"broadcast", 64, 128, 128}};
+    create(MACHINES "/pair.ini");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cr_assert_eq(ww_forecast_price(forecast, rows[i].collective, "announcement", 64, &row),
+                     WW_OK);
+        cr_expect_float_eq(row.rank_bytes[0], rows[i].inside, 1e-9, "%s", rows[i].collective);
+        cr_expect_float_eq(row.rank_bytes[1], rows[i].across, 1e-9, "%s", rows[i].collective);
+        cr_expect_float_eq(row.node_bytes, rows[i].node, 1e-9, "%s", rows[i].collective);
+    }
+    ww_forecast_destroy(forecast);
+}
+
 Test(forecast, all_ways_are_listed_the_fastest_first_and_it_is_the_chosen_one)
 {
     static struct ww_forecast_row rows[64];
