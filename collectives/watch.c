@@ -4,7 +4,8 @@
  * messages everybody is asked in good time, too: peers that are absent but answer wait themselves
  * for somebody, whose last word reached this rank and not them. In a star only rank 0 can ask
  * everybody: it does so early, and the others wait a little longer for what it says. Of ranks
- * on this host the system knows whether they are there at all: that is asked soon. */
+ * on this host the system knows whether they are there at all: that is asked soon. Who did not look
+ * for long, as a suspended job does not, knows nothing of that time: nobody was silent then. */
 #include "watch.h"
 
 #include <stdio.h>
@@ -22,6 +23,8 @@
 /* When nothing moves it is asked so often whether those awaited still live, and of how many. */
 #define ALIVE_NS UINT64_C(200000000)
 #define ASKED_MOST 64
+/* Whoever waits looks more often, however many share its core. */
+#define UNSEEN_NS UINT64_C(1000000000)
 
 /* What there is to say of the ranks that are named. */
 enum verdict {
@@ -244,9 +247,23 @@ static bool news_are_old(struct watch *watch, const struct watched *watched, uin
     return now_ns > since_ns + NEWS_PATIENCE_NS;
 }
 
+/* Where it did not look for so long that this process was stopped, or at something else, that time
+ * is as if it had not been. */
+static void skip_unseen(struct watch *watch, uint64_t now_ns)
+{
+    uint64_t least_ns = watch->timeout_ns / 4 > UNSEEN_NS ? watch->timeout_ns / 4 : UNSEEN_NS;
+    if (now_ns > watch->looked_ns + least_ns) {
+        uint64_t unseen_ns = now_ns - watch->looked_ns;
+        watch->last_move_ns += unseen_ns;
+        watch->roll_called_ns += unseen_ns;
+    }
+    watch->looked_ns = now_ns;
+}
+
 enum ww_status watch_look(struct watch *watch, const struct watched *watched, uint64_t moves,
                           uint64_t now_ns)
 {
+    skip_unseen(watch, now_ns);
     if (watch->resting || moves != watch->moves) {
         watch->moves = moves;
         begin(watch, now_ns);

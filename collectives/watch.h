@@ -11,7 +11,8 @@ struct watch {
     uint64_t warn_ns;
     uint64_t moves; /* at last_move_ns */
     uint64_t last_move_ns;
-    bool resting; /* until the next look nobody waited */
+    uint64_t looked_ns; /* the latest look */
+    bool resting;       /* until the next look nobody waited */
     bool warned;
     bool roll_called;
     uint64_t roll_called_ns;

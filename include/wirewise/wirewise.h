@@ -144,7 +144,9 @@ struct ww_config {
     size_t bucket_bytes;       /* small tensors travel together up to this size */
     size_t segment_bytes;      /* piece that slides through a plan; 0 = chosen */
     int segments_in_flight;    /* 1 .. 16; 0 = chosen */
-    double timeout_s;          /* a collective without any progress for so long fails */
+    double timeout_s;          /* a collective without any progress for so long fails. What a rank
+                                  spends suspended or computing does not count, where that is a
+                                  second and a quarter of this at a stretch, or more */
     const char *algorithm;     /* "auto" or a name that `wirewise plan --list` prints */
     enum ww_op gradient_op;    /* WW_MEAN or WW_SUM, what a step does with gradients */
     enum ww_progress progress; /* see above */

@@ -469,3 +469,63 @@ Test(faults, a_rank_that_comes_just_in_time_spoils_nothing)
         cluster_destroy(cluster);
     }
 }
+
+/* Nobody looks meanwhile, and what comes then is not lost. */
+static void freeze(struct cluster *cluster, double seconds)
+{
+    uint64_t until_ns = sim_now_ns(cluster->sim) + (uint64_t)(seconds * NS_PER_S);
+    int touched[2];
+    while (sim_deliver(cluster->sim, until_ns, touched) > 0) {
+        continue;
+    }
+}
+
+Test(faults, a_job_that_was_suspended_for_longer_than_the_timeout_goes_on)
+{
+    static const int sizes[] = {2, 5, 20};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct cluster_options options = fault_options(sizes[s], s);
+        struct cluster *cluster = cluster_create(&options);
+        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 3000);
+        struct exercise exercise = exercise_init(cluster, &job);
+        for (int rank = 0; rank < cluster->size; rank++) {
+            if (rank != 1) { /* it computes still */
+                exercise_start(&exercise, rank);
+            }
+        }
+        cr_expect_not(cluster_run(cluster, TIMEOUT_S / 2));
+        freeze(cluster, 100 * TIMEOUT_S);
+        cr_expect_not(cluster_run(cluster, TIMEOUT_S / 4));
+        exercise_start(&exercise, 1);
+        cr_expect(cluster_run(cluster, TIMEOUT_S));
+        expect_all_fine(cluster, &exercise);
+        exercise_finish(&exercise);
+        cluster_destroy(cluster);
+    }
+}
+
+Test(faults, a_rank_that_stays_away_is_named_in_time_behind_a_suspension)
+{
+    static const int sizes[] = {2, 5, 20};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct cluster_options options = fault_options(sizes[s], s);
+        struct cluster *cluster = cluster_create(&options);
+        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 3000);
+        struct exercise exercise = exercise_init(cluster, &job);
+        for (int rank = 0; rank < cluster->size; rank++) {
+            if (rank != 1) {
+                exercise_start(&exercise, rank);
+            }
+        }
+        cr_expect_not(cluster_run(cluster, TIMEOUT_S / 2));
+        freeze(cluster, 100 * TIMEOUT_S);
+        cr_expect(cluster_run(cluster, TIMEOUT_S / 2 + 1.0), "%d ranks wait still", sizes[s]);
+        for (int rank = 0; rank < cluster->size; rank++) {
+            if (rank != 1) {
+                expect_sentence(cluster, rank, WW_TIMED_OUT, "rank 1 ");
+            }
+        }
+        exercise_finish(&exercise);
+        cluster_destroy(cluster);
+    }
+}
