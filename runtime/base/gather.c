@@ -2,11 +2,30 @@
  * gather.c: asks the world for what every rank has to say. */
 #include "internal/gather.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "internal/log.h"
+
+/* An all_gather may say 0 without having done anything, as a callback of Python's does that raises.
+ * So the own place holds what no rank said: whoever leaves it so wrote nothing. */
+static void place_spoil(unsigned char *place, const unsigned char *own, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        place[i] = (unsigned char)(255 - own[i]);
+    }
+}
+
+static bool place_is_spoilt(const unsigned char *place, const unsigned char *own, size_t bytes)
+{
+    size_t i = 0;
+    while (i < bytes && place[i] + own[i] == 255) {
+        i++;
+    }
+    return i == bytes && bytes > 0;
+}
 
 enum ww_status world_gather(const struct ww_world *world, const void *own, void *all, size_t bytes)
 {
@@ -14,8 +33,16 @@ enum ww_status world_gather(const struct ww_world *world, const void *own, void 
         memcpy(all, own, bytes);
         return WW_OK;
     }
+    unsigned char *place = (unsigned char *)all + (size_t)world->rank * bytes;
     unsigned long errors = log_error_count();
+    place_spoil(place, own, bytes);
     int failure = world->all_gather(world->self, own, all, bytes);
+    if (failure == 0 && place_is_spoilt(place, own, bytes)) {
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "the world's all_gather returned 0, but wrote none of %zu bytes from "
+                           "each of %d ranks",
+                           bytes, world->size);
+    }
     if (failure == 0) {
         return WW_OK;
     }

@@ -33,19 +33,26 @@ static int gather_nothing(void *self, const void *mine, void *all, size_t bytes)
     return 5;
 }
 
+static int gather_nothing_well(void *self, const void *mine, void *all, size_t bytes)
+{
+    (void)self, (void)mine, (void)all, (void)bytes;
+    return 0;
+}
+
 Test(context, a_world_that_makes_no_sense_is_refused)
 {
     struct ww_local_world *local = NULL;
     struct ww_world good;
     cr_assert_eq(ww_local_world_create(2, &local), WW_OK);
     cr_assert_eq(ww_local_world_rank(local, 0, &good), WW_OK);
-    struct ww_world worlds[] = {good, good, good, good, good, good};
+    struct ww_world worlds[] = {good, good, good, good, good, good, good};
     worlds[0].struct_bytes = 0;
     worlds[1].size = 0;
     worlds[2].rank = -1;
     worlds[3].rank = 2;
     worlds[4].all_gather = NULL;
     worlds[5].all_gather = gather_nothing;
+    worlds[6].all_gather = gather_nothing_well;
     static const struct {
         enum ww_status status;
         const char *words;
@@ -56,6 +63,7 @@ Test(context, a_world_that_makes_no_sense_is_refused)
         {WW_BAD_ARGUMENT, "rank 2 of 2"},
         {WW_BAD_ARGUMENT, "needs an all_gather"},
         {WW_TRANSPORT_FAILED, "all_gather returned 5"},
+        {WW_TRANSPORT_FAILED, "all_gather returned 0, but wrote none"},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         struct ww_context *context = (struct ww_context *)&good;
