@@ -75,6 +75,12 @@ enum ww_status select_check_sight(const char *name, const struct sight *sight)
                : WW_OK;
 }
 
+static void add_name(const struct algorithm *algorithm, char *list, size_t bytes)
+{
+    size_t used = strlen(list);
+    snprintf(list + used, bytes - used, "%s%s", used > 0 ? ", " : "", algorithm->name);
+}
+
 enum ww_status select_check(const char *name)
 {
     enum nesting nesting;
@@ -83,16 +89,19 @@ enum ww_status select_check(const char *name)
         return WW_OK;
     }
     char known[256] = AUTOMATIC ", " HIERARCHICAL ", " HOSTS;
+    char nested[256] = "";
     for (int i = 0; algorithms[i] != NULL; i++) {
         if (algorithms[i]->collective == COLLECTIVE_ALL_REDUCE && !algorithms[i]->coded) {
-            strncat(known, ", ", sizeof known - strlen(known) - 1);
-            strncat(known, algorithms[i]->name, sizeof known - strlen(known) - 1);
+            add_name(algorithms[i], known, sizeof known);
+            if (algorithms[i]->needs == NEEDS_MESSAGES) {
+                add_name(algorithms[i], nested, sizeof nested);
+            }
         }
     }
-    return log_failure(
-        WW_BAD_CONFIG,
-        "algorithm is \"%s\"; it can be one of %s, or hierarchical+ or hosts+ one of them", name,
-        known);
+    return log_failure(WW_BAD_CONFIG,
+                       "algorithm is \"%s\"; it can be one of %s; or hierarchical+ or hosts+ one "
+                       "of %s",
+                       name, known, nested);
 }
 
 void choice_name(const struct choice *choice, char *text, size_t bytes)

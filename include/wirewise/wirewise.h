@@ -147,7 +147,9 @@ struct ww_config {
     double timeout_s;          /* a collective without any progress for so long fails. What a rank
                                   spends suspended or computing does not count, where that is a
                                   second and a quarter of this at a stretch, or more */
-    const char *algorithm;     /* "auto" or a name that `wirewise plan --list` prints */
+    const char *algorithm;     /* of all-reduces: "auto", a name that `wirewise plan --list` has for
+                                  them, or "hierarchical+ring" and its like, which sum within each
+                                  level first, "hosts+ring" only within hosts */
     enum ww_op gradient_op;    /* WW_MEAN or WW_SUM, what a step does with gradients */
     enum ww_progress progress; /* see above */
     enum ww_deterministic deterministic;
@@ -333,9 +335,11 @@ WW_API enum ww_status ww_tensor_start(struct ww_tensor *tensor, void *values);
 WW_API enum ww_status ww_tensor_skip(struct ww_tensor *tensor, void *values);
 
 /* Waits until the result of a started or skipped tensor is in place, so that an optimizer can
- * begin before the step's end. A bucket leaves when all its tensors were started.
- * Thread   any. Returns WW_OK, WW_BAD_STATE (not started, or a tensor of the same bucket was
- *          not, which is named) or the step's failure. */
+ * begin before the step's end. A bucket leaves when all its tensors were started and those ahead of
+ * it in the agreed order have left, at first those of tensors registered later: what another thread
+ * has yet to hand over there is waited for, as long as timeout_s.
+ * Thread   any. Returns WW_OK, WW_BAD_STATE (not started, or a tensor of the same bucket was not,
+ *          or one ahead never was, which is named) or the step's failure. */
 WW_API enum ww_status ww_tensor_wait(struct ww_tensor *tensor);
 
 /* Lets inline progress advance; cheap, never blocks. WW_OK, or the step's failure. */
@@ -362,9 +366,9 @@ WW_API enum ww_status ww_progress(struct ww_context *context);
  * NaN and infinity never enter them: the result is not finite either on any rank (NaN with int8;
  * with topk:D:fixed at least one element), and the report names a rank that encoded them. */
 
-/* Overrides the codec of one tensor, also of a small one; NULL = by the config again. Before
- * ww_tensors_commit, alike on all ranks. Returns WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE,
- * WW_UNSUPPORTED (only fp32 is encoded). */
+/* Overrides the codec of one tensor, also of a small one; NULL = by the config again. Not "auto",
+ * which is for a whole context. Before ww_tensors_commit, alike on all ranks.
+ * Returns  WW_OK, WW_BAD_ARGUMENT, WW_BAD_STATE, WW_UNSUPPORTED (only fp32 is encoded). */
 WW_API enum ww_status ww_tensor_codec(struct ww_tensor *tensor, const char *codec);
 
 /* Changes the codec of all large tensors without an override, from the next step on. Between steps,

@@ -516,7 +516,8 @@ Test(select, what_needs_sight_is_refused_without_it)
         }
     }
     cr_expect_eq(select_check("hierarchical+staged"), WW_BAD_CONFIG, "owners are on several hosts");
-    expect_line(WW_LOG_ERROR, "hierarchical+staged");
+    expect_line(WW_LOG_ERROR, "or hierarchical+ or hosts+ one of ring, halving, scatter_gather, "
+                              "tree, direct, doubling");
 }
 
 /* ---- Shelf ------------------------------------------------------------------------------ */
