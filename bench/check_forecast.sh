@@ -44,6 +44,7 @@ prints "pair: 4 ranks on 2 nodes, one node after the other" "$pair" -b 25M
 prints "network       1         4  Ethernet              30 us   0.119 GB/s" "$pair" -b 25M
 prints "network: what leaves a host over Ethernet" "$pair" -b 64M
 prints "64 MiB                   64 MiB" "$pair" -b 1,25M,64M
+prints "64 KiB" "$pair" -b 64k
 prints "all_reduce, the fastest first" "$pair" -b 64M --all
 prints " ring " "$pair" -b 64M -a ring
 prints "hierarchical+tree " "$pair" -b 64M -a hierarchical+tree

@@ -21,6 +21,10 @@ eraser=$'\r\e[K'
 shown=$(on_terminal xterm)
 [[ $shown == *"${eraser}wirewise bench: 0 of 4: all_reduce float sum of 8 bytes"* ]] ||
     complain "no progress on a terminal"
+ways=$(TERM=xterm script -qec "$wirewise bench -t 2 -b 8 -e 64 -f 8 -n 2 --predict" /dev/null \
+    </dev/null)
+[[ $ways == *"wirewise bench: 5 of 6: 64 bytes in every way"* ]] ||
+    complain "ways are beyond the end of what is under way"
 # What stands on the lines once every eraser has done its work.
 left=$(printf '%s' "$shown" | sed $'s/.*\r\e\\[K//')
 [[ $left != *"wirewise bench:"* ]] || complain "a progress line was not erased: $left"

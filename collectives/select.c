@@ -352,8 +352,8 @@ static void choose_by_rule(const struct selector *selector, const struct decisio
                            const struct wish *wish, struct choice *choice)
 {
     const struct topology *topology = selector->topology;
-    bool open = is_automatic(selector, wish) || decision->count == 0;
-    if (selector->sight.all && topology->size > 1 && open) {
+    bool unnamed = is_automatic(selector, wish) || decision->count == 0;
+    if (selector->sight.all && topology->size > 1 && unnamed) {
         rule_in_memory(topology, &selector->sight, wish, choice);
         return;
     }

@@ -42,7 +42,7 @@ struct signature {
 };
 
 /* "all_reduce of 1024 f32 (mean), bucket 2 of step 7". Returns what snprintf does. */
-#define SIGNATURE_TEXT_BYTES 256 /* room for the longest */
 int signature_print(const struct signature *signature, char *text, size_t bytes);
+#define SIGNATURE_TEXT_BYTES 256 /* room for the longest */
 
 #endif

@@ -20,9 +20,10 @@ static enum ww_status allocate(const struct ww_context *context, struct allocati
         unsigned long said = log_error_count();
         enum ww_status status = transport->allocate(allocation->bytes, &allocation->memory);
         allocation->seen = status == WW_OK;
-        if (status != WW_OK && status != WW_UNSUPPORTED && log_error_count() == said) {
-            log_failure(status, "ww_alloc: transport %s gave no memory for %zu bytes: %s",
-                        transport->name, allocation->bytes, ww_status_name(status));
+        bool silent = log_error_count() == said;
+        if (status != WW_OK && status != WW_UNSUPPORTED && silent) {
+            return log_failure(status, "ww_alloc: transport %s gave no memory for %zu bytes: %s",
+                               transport->name, allocation->bytes, ww_status_name(status));
         }
         if (status != WW_UNSUPPORTED) {
             return status;

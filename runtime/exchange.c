@@ -188,7 +188,7 @@ void exchange_run(struct ww_outer *outer, struct fragment *fragment)
     if (status == WW_OK) {
         status = ww_calls_report(outer->carrier, &after);
     }
-    if (status == WW_OK) {
+    if (status == WW_OK) { /* else nobody asks what was sent */
         exchange->sent_bytes = after.sent_bytes - before.sent_bytes;
         exchange->control_bytes = after.control_bytes - before.control_bytes;
     }

@@ -142,6 +142,25 @@ Test(faults, a_different_root_is_named_on_every_rank)
     cluster_destroy(cluster);
 }
 
+static void start_without(const struct cluster *cluster, struct exercise *exercise, int absent)
+{
+    for (int rank = 0; rank < cluster->size; rank++) {
+        if (rank != absent) {
+            exercise_start(exercise, rank);
+        }
+    }
+}
+
+static void expect_others(const struct cluster *cluster, int absent, enum ww_status status,
+                          const char *words)
+{
+    for (int rank = 0; rank < cluster->size; rank++) {
+        if (rank != absent) {
+            expect_sentence(cluster, rank, status, words);
+        }
+    }
+}
+
 /* ---- Absence --------------------------------------------------------------------------------- */
 
 static void run_absence(int size, int absent)
@@ -150,11 +169,7 @@ static void run_absence(int size, int absent)
     struct cluster *cluster = cluster_create(&options);
     struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 1000);
     struct exercise exercise = exercise_init(cluster, &job);
-    for (int rank = 0; rank < size; rank++) {
-        if (rank != absent) {
-            exercise_start(&exercise, rank);
-        }
-    }
+    start_without(cluster, &exercise, absent);
     cr_expect(cluster_run(cluster, 2 * TIMEOUT_S), "somebody still waits for rank %d of %d", absent,
               size);
     char name[32];
@@ -356,20 +371,12 @@ Test(faults, a_rank_that_gives_up_says_so_to_all)
         struct cluster *cluster = cluster_create(&options);
         struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 1000);
         struct exercise exercise = exercise_init(cluster, &job);
-        for (int rank = 0; rank < cluster->size; rank++) {
-            if (rank != 1) {
-                exercise_start(&exercise, rank);
-            }
-        }
+        start_without(cluster, &exercise, 1);
         cluster->members[1].status = engine_fail(cluster->members[1].engine, WW_BAD_STATE,
                                                  "tensor \"bias\" was not started");
         cr_expect(cluster_run(cluster, TIMEOUT_S + 2));
-        for (int rank = 0; rank < cluster->size; rank++) {
-            if (rank != 1) {
-                expect_sentence(cluster, rank, WW_PEER_FAILED, "rank 1 ");
-                expect_sentence(cluster, rank, WW_PEER_FAILED, "tensor \"bias\"");
-            }
-        }
+        expect_others(cluster, 1, WW_PEER_FAILED, "rank 1 ");
+        expect_others(cluster, 1, WW_PEER_FAILED, "tensor \"bias\"");
         expect_no_complaint(cluster);
         exercise_finish(&exercise);
         cluster_destroy(cluster);
@@ -395,17 +402,9 @@ static void run_late_failure(const struct cluster_options *options, const char *
     engine_fail(cluster->members[1].engine, WW_BAD_STATE, "tensor \"bias\" was not started");
     cr_expect(cluster_run(cluster, TIMEOUT_S + 2));
     expect_all_fine(cluster, &exercise);
-    for (int rank = 0; rank < cluster->size; rank++) {
-        if (rank != 1) {
-            exercise_start(&next, rank);
-        }
-    }
+    start_without(cluster, &next, 1);
     cr_expect(cluster_run(cluster, TIMEOUT_S + 2));
-    for (int rank = 0; rank < cluster->size; rank++) {
-        if (rank != 1) {
-            expect_sentence(cluster, rank, WW_PEER_FAILED, "rank 1 ");
-        }
-    }
+    expect_others(cluster, 1, WW_PEER_FAILED, "rank 1 ");
     exercise_finish(&exercise);
     exercise_finish(&next);
     cluster_destroy(cluster);
@@ -456,11 +455,7 @@ Test(faults, a_rank_that_comes_just_in_time_spoils_nothing)
         struct cluster *cluster = cluster_create(&options);
         struct job job = job_of(COLLECTIVE_ALL_REDUCE, "tree", 3000);
         struct exercise exercise = exercise_init(cluster, &job);
-        for (int rank = 0; rank < cluster->size; rank++) {
-            if (rank != 3) {
-                exercise_start(&exercise, rank);
-            }
-        }
+        start_without(cluster, &exercise, 3);
         cr_expect_not(cluster_run(cluster, TIMEOUT_S - 0.2));
         exercise_start(&exercise, 3);
         cr_expect(cluster_run(cluster, TIMEOUT_S));
@@ -480,52 +475,42 @@ static void freeze(struct cluster *cluster, double seconds)
     }
 }
 
-Test(faults, a_job_that_was_suspended_for_longer_than_the_timeout_goes_on)
+/* All are suspended while they wait for rank 1, which computes; it comes when they are awake again,
+ * or stays away. */
+static void run_suspension(int size, bool comes)
 {
-    static const int sizes[] = {2, 5, 20};
-    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-        struct cluster_options options = fault_options(sizes[s], s);
-        struct cluster *cluster = cluster_create(&options);
-        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 3000);
-        struct exercise exercise = exercise_init(cluster, &job);
-        for (int rank = 0; rank < cluster->size; rank++) {
-            if (rank != 1) { /* it computes still */
-                exercise_start(&exercise, rank);
-            }
-        }
-        cr_expect_not(cluster_run(cluster, TIMEOUT_S / 2));
-        freeze(cluster, 100 * TIMEOUT_S);
+    struct cluster_options options = fault_options(size, (uint64_t)size);
+    struct cluster *cluster = cluster_create(&options);
+    struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 3000);
+    struct exercise exercise = exercise_init(cluster, &job);
+    start_without(cluster, &exercise, 1);
+    cr_expect_not(cluster_run(cluster, TIMEOUT_S / 2));
+    freeze(cluster, 100 * TIMEOUT_S);
+    if (comes) {
         cr_expect_not(cluster_run(cluster, TIMEOUT_S / 4));
         exercise_start(&exercise, 1);
         cr_expect(cluster_run(cluster, TIMEOUT_S));
         expect_all_fine(cluster, &exercise);
-        exercise_finish(&exercise);
-        cluster_destroy(cluster);
+    } else {
+        cr_expect(cluster_run(cluster, TIMEOUT_S / 2 + 1.0), "%d ranks wait still", size);
+        expect_others(cluster, 1, WW_TIMED_OUT, "rank 1 ");
+    }
+    exercise_finish(&exercise);
+    cluster_destroy(cluster);
+}
+
+static const int suspended_sizes[] = {2, 5, 20};
+
+Test(faults, a_job_that_was_suspended_for_longer_than_the_timeout_goes_on)
+{
+    for (size_t s = 0; s < sizeof(suspended_sizes) / sizeof(suspended_sizes[0]); s++) {
+        run_suspension(suspended_sizes[s], true);
     }
 }
 
 Test(faults, a_rank_that_stays_away_is_named_in_time_behind_a_suspension)
 {
-    static const int sizes[] = {2, 5, 20};
-    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-        struct cluster_options options = fault_options(sizes[s], s);
-        struct cluster *cluster = cluster_create(&options);
-        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 3000);
-        struct exercise exercise = exercise_init(cluster, &job);
-        for (int rank = 0; rank < cluster->size; rank++) {
-            if (rank != 1) {
-                exercise_start(&exercise, rank);
-            }
-        }
-        cr_expect_not(cluster_run(cluster, TIMEOUT_S / 2));
-        freeze(cluster, 100 * TIMEOUT_S);
-        cr_expect(cluster_run(cluster, TIMEOUT_S / 2 + 1.0), "%d ranks wait still", sizes[s]);
-        for (int rank = 0; rank < cluster->size; rank++) {
-            if (rank != 1) {
-                expect_sentence(cluster, rank, WW_TIMED_OUT, "rank 1 ");
-            }
-        }
-        exercise_finish(&exercise);
-        cluster_destroy(cluster);
+    for (size_t s = 0; s < sizeof(suspended_sizes) / sizeof(suspended_sizes[0]); s++) {
+        run_suspension(suspended_sizes[s], false);
     }
 }
