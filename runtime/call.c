@@ -246,7 +246,7 @@ static void serve_steps(struct ww_context *context, uint64_t since_ns)
 
 static enum ww_status finish(struct ww_context *context, struct engine *engine, bool few)
 {
-    struct patience patience = {.crowded = context->crowded};
+    struct patience patience = patience_of_caller(context);
     bool parts = context->latest_call.request.label == GATE_LABEL_FAREWELL;
     uint64_t parting_ns = parts ? clock_now_ns() : 0;
     enum ww_status status = engine_advance(engine, few ? 0 : clock_now_ns());
@@ -268,7 +268,7 @@ static enum ww_status await_room(struct ww_context *context, struct engine *engi
     if (engine_has_room(engine)) {
         return WW_OK;
     }
-    struct patience patience = {.crowded = context->crowded};
+    struct patience patience = patience_of_caller(context);
     uint64_t since_ns = clock_now_ns();
     enum ww_status status = engine_await_room(engine, since_ns, since_ns);
     while (status == WW_PENDING) {

@@ -92,7 +92,7 @@ static uint64_t fingerprint(const struct ww_context *context)
 
 /* Pings that nap make each other nap: the answer to one that woke late finds the other asleep, and
  * all take a nap instead of what the wire takes (54 us, not 9). So nobody naps before the other's
- * nap is over; collectives do not fall into step like that, as looking takes them longer. */
+ * nap is over. */
 static void spend_moment(void *waiter, enum ww_wait wait, uint64_t moves)
 {
     patience_spend(waiter, (struct pulse){wait, moves});

@@ -20,9 +20,13 @@
 #define AWAKE_NS UINT64_C(2000000)
 #define SLEEP_NS UINT64_C(50000)
 /* On a wire: a few yields, because yielding for ever keeps the kernel's network work waiting for
- * the next scheduler tick. */
+ * the next scheduler tick. Then naps. */
 #define NETWORK_YIELDS 20
 #define NETWORK_SLEEP_NS UINT64_C(20000)
+/* But a nap is longer by the kernel's slack for timers (50 us unless prctl says otherwise), and in
+ * virtual machines by as much again. Who has a core and nothing else to do waits so long awake
+ * first: then a nap at most doubles what a peer was late. */
+#define NETWORK_AWAKE_NS UINT64_C(50000)
 /* Then a share of what was waited: a look costs tens of microseconds of whoever computes on that
  * core, and to be so much later is not felt. */
 #define NETWORK_SHARE 32
@@ -60,6 +64,12 @@ static void wait_for_network(struct patience *patience)
     } else {
         clock_sleep_ns(NETWORK_SLEEP_MOST_NS);
     }
+}
+
+struct patience patience_of_caller(const struct ww_context *context)
+{
+    return (struct patience){.crowded = context->crowded,
+                             .awake_ns = context->crowded ? 0 : NETWORK_AWAKE_NS};
 }
 
 void patience_spend(struct patience *patience, struct pulse pulse)

@@ -17,7 +17,7 @@ struct pulse {
 /* One stretch of waiting; crowded and awake_ns are set at its begin, the rest zero. */
 struct patience {
     bool crowded;      /* more ranks than cores: never spin */
-    uint64_t awake_ns; /* on a wire: no nap before so long without a move; 0 = as usual */
+    uint64_t awake_ns; /* on a wire: no nap before so long without a move; 0 = a few yields */
     unsigned turns;
     uint64_t since_ns;
     uint64_t moves;
@@ -26,11 +26,14 @@ struct patience {
 /* awake_ns of pings that are measured: longer than a nap. */
 #define PINGS_AWAKE_NS UINT64_C(100000)
 
-/* Spends a moment: a pause, a yield or a short sleep, the longer nothing moves. */
-void patience_spend(struct patience *patience, struct pulse pulse);
-
 struct ww_context;
 struct progress_thread;
+
+/* Of a program's own thread, which has nothing to do but to wait. */
+struct patience patience_of_caller(const struct ww_context *context);
+
+/* Spends a moment: a pause, a yield or a short sleep, the longer nothing moves. */
+void patience_spend(struct patience *patience, struct pulse pulse);
 
 /* Starts a thread that advances the context's steps. Where the system gives none that is an error
  * if one must be there, else a warning, and *thread stays. WW_OK, WW_NO_MEMORY, WW_UNSUPPORTED. */

@@ -61,7 +61,7 @@ static enum ww_status await_room(struct ww_context *context, struct patience *pa
 enum ww_status side_run_request(struct ww_context *context, const struct run_request *request)
 {
     uint64_t number = 0;
-    struct patience patience = {.crowded = context->crowded};
+    struct patience patience = patience_of_caller(context);
     enum ww_status status = await_room(context, &patience);
     if (status == WW_OK) {
         status = engine_start(context->steps.engine, request, &number);

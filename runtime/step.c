@@ -473,7 +473,7 @@ static int state_of(atomic_int *state)
 static enum ww_status await(struct ww_context *context, const struct bucket *bucket,
                             atomic_int *state, enum ww_status *latest)
 {
-    struct patience patience = {.crowded = context->crowded};
+    struct patience patience = patience_of_caller(context);
     uint64_t since = clock_now_ns();
     for (unsigned turn = 0; state_of(state) != BUCKET_DONE; turn++) {
         enum ww_status status = await_moment(context);
