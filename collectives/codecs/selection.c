@@ -27,26 +27,30 @@
 
 /* ---- Radix selection ---- */
 
-#define DIGITS_MAX 2048
-#define KEYS_FEW 3000 /* clearing large tables would take longer than a further pass */
-#define COUNTERS 4    /* neighbours often share a digit: adding to the same word twice would wait */
+#define DIGITS_MAX 512 /* programs' threads may have small stacks, and clearing takes time */
+#define COUNTERS 4     /* neighbours often share a digit: adding twice to a word would wait */
 
 struct digit {
     int shift;
     uint32_t mask;
 };
 
-/* Counts the keys of each digit. */
-static void digits_count(uint32_t totals[DIGITS_MAX], const uint32_t *keys, size_t count,
-                         struct digit digit)
+/* The digit of the rank-th largest key; *above grows by the keys whose digit is greater. */
+static uint32_t digit_find(const uint32_t *keys, size_t count, struct digit digit, size_t rank,
+                           size_t *above)
 {
     uint32_t counts[DIGITS_MAX][COUNTERS];
     memset(counts, 0, (digit.mask + 1) * sizeof counts[0]);
     for (size_t i = 0; i < count; i++) {
         counts[keys[i] >> digit.shift & digit.mask][i % COUNTERS]++;
     }
-    for (size_t value = 0; value <= digit.mask; value++) {
-        totals[value] = counts[value][0] + counts[value][1] + counts[value][2] + counts[value][3];
+    for (uint32_t value = digit.mask;; value--) {
+        const uint32_t *of = counts[value];
+        size_t all = (size_t)of[0] + of[1] + of[2] + of[3];
+        if (*above + all >= rank) {
+            return value;
+        }
+        *above += all;
     }
 }
 
@@ -65,20 +69,10 @@ static size_t keys_keep(uint32_t *keys, size_t count, struct digit digit, uint32
 /* From the upper bits down: each digit leaves the keys that share it with the one looked for. */
 struct selection selection_among(uint32_t *keys, size_t count, size_t rank)
 {
-    static const struct digit of_many[] = {{20, 0x7ff}, {10, 0x3ff}, {0, 0x3ff}};
-    static const struct digit of_few[] = {{23, 0xff}, {15, 0xff}, {7, 0xff}, {0, 0x7f}};
-    bool few = count < KEYS_FEW;
-    const struct digit *digits = few ? of_few : of_many;
-    size_t digit_count = few ? sizeof of_few / sizeof *of_few : sizeof of_many / sizeof *of_many;
+    static const struct digit digits[] = {{22, 0x1ff}, {13, 0x1ff}, {4, 0x1ff}, {0, 0xf}};
     struct selection found = {0, 0, count};
-    uint32_t totals[DIGITS_MAX];
-    for (size_t i = 0; i < digit_count; i++) {
-        digits_count(totals, keys, found.equal, digits[i]);
-        uint32_t value = digits[i].mask;
-        while (found.above + totals[value] < rank) {
-            found.above += totals[value];
-            value--;
-        }
+    for (size_t i = 0; i < sizeof digits / sizeof *digits; i++) {
+        uint32_t value = digit_find(keys, found.equal, digits[i], rank, &found.above);
         found.equal = keys_keep(keys, found.equal, digits[i], value);
         found.key |= value << digits[i].shift;
     }
