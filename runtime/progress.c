@@ -24,8 +24,9 @@
 #define NETWORK_YIELDS 20
 #define NETWORK_SLEEP_NS UINT64_C(20000)
 /* But a nap is longer by the kernel's slack for timers (50 us unless prctl says otherwise), and in
- * virtual machines by as much again. Who has a core and nothing else to do waits so long awake
- * first: then a nap at most doubles what a peer was late. */
+ * virtual machines by as much again. Who has a core and nothing else to do waits awake for as long
+ * as that slack first, so a peer that is a little late is seen at once; longer, and transfers of
+ * megabytes lose a few per cent where others use the core. */
 #define NETWORK_AWAKE_NS UINT64_C(50000)
 /* Then a share of what was waited: a look costs tens of microseconds of whoever computes on that
  * core, and to be so much later is not felt. */

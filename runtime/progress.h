@@ -23,7 +23,7 @@ struct patience {
     uint64_t moves;
 };
 
-/* awake_ns of pings that are measured: longer than a nap. */
+/* awake_ns of pings that are measured: as long as most naps last. */
 #define PINGS_AWAKE_NS UINT64_C(100000)
 
 struct ww_context;

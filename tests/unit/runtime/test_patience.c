@@ -51,8 +51,8 @@ static struct patience patience_where(bool crowded)
     return patience_of_caller(&context);
 }
 
-/* A nap costs about what it waited before: a peer that is a little late is not made later. */
-Test(patience, a_caller_with_a_core_is_awake_for_as_long_as_a_nap_takes)
+/* A peer that is a little late is not made later by a nap. */
+Test(patience, a_caller_with_a_core_is_awake_for_50_microseconds)
 {
     struct patience patience = patience_where(false);
     uint64_t first_ns = awake_ns(&patience, (struct pulse){WW_WAIT_NETWORK, 1});
