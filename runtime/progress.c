@@ -24,9 +24,11 @@
 #define NETWORK_YIELDS 20
 #define NETWORK_SLEEP_NS UINT64_C(20000)
 /* But a nap is longer by the kernel's slack for timers (50 us unless prctl says otherwise), and in
- * virtual machines by as much again. Who has a core and nothing else to do waits awake for as long
- * as that slack first, so a peer that is a little late is seen at once; longer, and transfers of
+ * virtual machines by as much again, so a peer that is a little late is seen late. Who has a core
+ * and nothing else to do waits awake for as long as that slack first, and all of a call's first
+ * half millisecond, in which a nap would be a large part of the whole. Longer, and transfers of
  * megabytes lose a few per cent where others use the core. */
+#define CALL_AWAKE_NS UINT64_C(500000)
 #define NETWORK_AWAKE_NS UINT64_C(50000)
 /* Then a share of what was waited: a look costs tens of microseconds of whoever computes on that
  * core, and to be so much later is not felt. */
@@ -38,6 +40,9 @@
 static uint64_t waited_ns(struct patience *patience)
 {
     uint64_t now = clock_now_ns();
+    if (patience->begin_ns == 0) {
+        patience->begin_ns = now;
+    }
     if (patience->since_ns == 0) {
         patience->since_ns = now;
     }
@@ -55,10 +60,18 @@ static void wait_for_memory(struct patience *patience)
     }
 }
 
+static bool is_awake(const struct patience *patience, uint64_t waited)
+{
+    uint64_t since_begin = patience->since_ns + waited - patience->begin_ns;
+    return patience->turns < NETWORK_YIELDS || waited < patience->awake_ns ||
+           since_begin < patience->call_awake_ns;
+}
+
 static void wait_for_network(struct patience *patience)
 {
-    uint64_t share_ns = waited_ns(patience) / NETWORK_SHARE;
-    if (patience->turns < NETWORK_YIELDS || waited_ns(patience) < patience->awake_ns) {
+    uint64_t waited = waited_ns(patience);
+    uint64_t share_ns = waited / NETWORK_SHARE;
+    if (is_awake(patience, waited)) {
         sched_yield();
     } else if (share_ns < NETWORK_SLEEP_MOST_NS) {
         clock_sleep_ns(share_ns > NETWORK_SLEEP_NS ? share_ns : NETWORK_SLEEP_NS);
@@ -69,8 +82,12 @@ static void wait_for_network(struct patience *patience)
 
 struct patience patience_of_caller(const struct ww_context *context)
 {
-    return (struct patience){.crowded = context->crowded,
-                             .awake_ns = context->crowded ? 0 : NETWORK_AWAKE_NS};
+    struct patience patience = {.crowded = context->crowded};
+    if (!context->crowded) {
+        patience.awake_ns = NETWORK_AWAKE_NS;
+        patience.call_awake_ns = CALL_AWAKE_NS;
+    }
+    return patience;
 }
 
 void patience_spend(struct patience *patience, struct pulse pulse)

@@ -14,12 +14,15 @@ struct pulse {
     uint64_t moves;
 };
 
-/* One stretch of waiting; crowded and awake_ns are set at its begin, the rest zero. */
+/* One stretch of waiting; the first three are set at its begin, the rest zero. On a wire there is
+ * no nap before so long without a move, nor before so long since the begin; 0 = a few yields. */
 struct patience {
-    bool crowded;      /* more ranks than cores: never spin */
-    uint64_t awake_ns; /* on a wire: no nap before so long without a move; 0 = a few yields */
-    unsigned turns;
-    uint64_t since_ns;
+    bool crowded; /* more ranks than cores: never spin */
+    uint64_t awake_ns;
+    uint64_t call_awake_ns;
+    uint64_t begin_ns;
+    uint64_t since_ns; /* the latest move */
+    unsigned turns;    /* since then */
     uint64_t moves;
 };
 
