@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_coding.c: sums that travel encoded: the same bits on all ranks, small errors, nothing lost
  * from step to step, codecs that differ named, values that are not finite named and kept out. */
+#define _GNU_SOURCE /* pthread_setattr_default_np */
 #include <math.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,11 @@
 #include "world.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
+#if defined __OPTIMIZE__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#define STACK_BYTES ((size_t)64 << 10)
+#else
+#define STACK_BYTES ((size_t)256 << 10) /* frames are as long as whoever looks at them wants */
+#endif
 
 TestSuite(coding, .init = capture_start, .fini = capture_finish);
 
@@ -202,6 +209,24 @@ Test(coding, every_rank_gets_the_same_bits_close_to_the_sum)
     }
     expect_sums(8, 0, false, EFFORT(70001, 7001));
     expect_sums(1, 0, false, 1000);
+}
+
+/* Threads of fibres, of other languages and of small systems have little. */
+Test(coding, threads_with_little_stack_encode)
+{
+    pthread_attr_t small;
+    cr_assert_eq(pthread_attr_init(&small), 0);
+    cr_assert_eq(pthread_attr_setstacksize(&small, STACK_BYTES), 0);
+    cr_assert_eq(pthread_setattr_default_np(&small), 0);
+    for (size_t c = 0; c < LENGTH(codecs_tried); c++) {
+        struct plan_of_test plan = {.codec = codecs_tried[c].codec,
+                                    .count = 70001,
+                                    .feedback = codecs_tried[c].feedback,
+                                    .error_most = codecs_tried[c].error_most};
+        struct board board = {.plan = &plan};
+        world_run(2, sum_once, &board);
+    }
+    pthread_attr_destroy(&small);
 }
 
 Test(coding, hosts_sum_densely_and_encode_between_them)
