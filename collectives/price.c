@@ -340,6 +340,7 @@ struct price gate_price(const struct topology *topology, const struct wires *wir
     return (struct price){.seconds = seconds,
                           .least_s = seconds * (1 - spread),
                           .most_s = seconds * (1 + spread),
+                          .wire_s = bytes * port,
                           .limit = LIMIT_LATENCY,
                           .limit_level = outermost};
 }

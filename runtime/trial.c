@@ -18,12 +18,17 @@
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
 #define WAYS_MAX 32
-#define FIRST_S 0.3e-3  /* a way's first batches take about so long */
+/* A way's first batches take about so long; between hosts that share cores a call or two tell
+ * little of what many take. */
+#define FIRST_IN_MEMORY_S 0.3e-3
+#define FIRST_BETWEEN_HOSTS_S 1e-3
 #define FURTHER_S 1e-3  /* a further batch takes about so long */
 #define BATCH_MOST 32   /* calls */
 #define FIRST_TURNS 2   /* the lesser counts: what comes in between only lengthens it */
 #define FURTHER_TURNS 7 /* at most; odd: the middle one counts */
-#define NEAR 1.3        /* times the fastest: tried further */
+/* Times the fastest: tried further. */
+#define NEAR_IN_MEMORY 1.3
+#define NEAR_BETWEEN_HOSTS 1.1
 /* From here on times grow with the vector, and what a way takes more than it should does too. */
 #define GROWS_BYTES ((size_t)1 << 20)
 
@@ -159,10 +164,10 @@ struct batch {
 
 static const struct batch single = {0, 1, 0};
 
-/* In memory calls are cheap beside what the first one of another way takes. */
 static struct batch first_of(const struct trial *trial)
 {
-    return (struct batch){FIRST_S, 1, trial->context->sight.all};
+    bool in_memory = trial->context->sight.all;
+    return (struct batch){in_memory ? FIRST_IN_MEMORY_S : FIRST_BETWEEN_HOSTS_S, 1, 1};
 }
 
 static int calls_of(const struct way_tried *way, struct batch batch)
@@ -279,8 +284,9 @@ static enum ww_status prepare(struct trial *trial, size_t bytes)
 static enum ww_status try_further(struct trial *trial, const struct stop *stop, double end_s)
 {
     struct batch batch = {FURTHER_S, stop->row, 1};
+    bool in_memory = trial->context->sight.all;
     sort_ways(trial, trial->count);
-    int near = count_near(trial, trial->count, NEAR);
+    int near = count_near(trial, trial->count, in_memory ? NEAR_IN_MEMORY : NEAR_BETWEEN_HOSTS);
     double fits = (trial->left_s - end_s) / turn_s(trial, near, batch);
     int turns = !(fits >= 1) ? 0 : fits > FURTHER_TURNS ? FURTHER_TURNS : ((int)fits - 1) | 1;
     if (turns == 0) {

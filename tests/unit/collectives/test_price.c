@@ -112,6 +112,18 @@ Test(price, levels_send_less_through_the_hosts_ports)
 }
 
 /* A wire that sends to one other unit at full rate only: rings do, at whatever level. */
+/* As a trial shorter than a shaper's burst is told by it. */
+Test(price, values_in_announcements_fill_a_port_as_well)
+{
+    struct topology topology = paper_topology(&(struct paper_cluster){3, 2, NULL, 0, 0});
+    const struct cost cost[WW_LEVELS_MAX] = {{0, 0}, {ALPHA, BETA}};
+    struct wires wires = paper_wires(&topology, cost);
+    struct price price = gate_price(&topology, &wires, 4096);
+    cr_expect_float_eq(price.wire_s, 2 * 4 * 4096 * BETA, 1e-12); /* each of 2 to 4 elsewhere */
+    cr_expect_gt(price.seconds, price.wire_s);
+    topology_finish(&topology);
+}
+
 Test(price, several_partners_share_a_port_badly)
 {
     static const struct {
