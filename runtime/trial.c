@@ -18,10 +18,10 @@
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
 #define WAYS_MAX 32
-/* A way's first batches take about so long; between hosts that share cores a call or two tell
- * little of what many take. */
-#define FIRST_IN_MEMORY_S 0.3e-3
-#define FIRST_BETWEEN_HOSTS_S 1e-3
+/* A way's first batches take about so long. Between hosts that share cores a call or two of few
+ * bytes tell little of what many take. */
+#define FIRST_S 0.3e-3
+#define FIRST_FEW_BYTES_S 1e-3
 #define FURTHER_S 1e-3  /* a further batch takes about so long */
 #define BATCH_MOST 32   /* calls */
 #define FIRST_TURNS 2   /* the lesser counts: what comes in between only lengthens it */
@@ -164,10 +164,11 @@ struct batch {
 
 static const struct batch single = {0, 1, 0};
 
-static struct batch first_of(const struct trial *trial)
+/* Where all ways are tried calls are cheap beside what the first one of another way takes. */
+static struct batch first_of(const struct trial *trial, const struct stop *stop)
 {
-    bool in_memory = trial->context->sight.all;
-    return (struct batch){in_memory ? FIRST_IN_MEMORY_S : FIRST_BETWEEN_HOSTS_S, 1, 1};
+    bool all = isinf(stop->within);
+    return (struct batch){all && !trial->context->sight.all ? FIRST_FEW_BYTES_S : FIRST_S, 1, all};
 }
 
 static int calls_of(const struct way_tried *way, struct batch batch)
@@ -334,7 +335,7 @@ static enum ww_status try_stop(struct trial *trial, const struct stop *stop, dou
 {
     enum ww_status status = prepare(trial, stop->bytes);
     if (status == WW_OK) {
-        status = time_ways(trial, stop->bytes, trial->count, FIRST_TURNS, first_of(trial));
+        status = time_ways(trial, stop->bytes, trial->count, FIRST_TURNS, first_of(trial, stop));
     }
     if (status == WW_OK) {
         status = try_further(trial, stop, end_s);
@@ -343,21 +344,21 @@ static enum ww_status try_stop(struct trial *trial, const struct stop *stop, dou
 }
 
 /* Seconds that the first turns take. */
-static double first_turns_s(const struct trial *trial)
+static double first_turns_s(const struct trial *trial, const struct stop *stop)
 {
     double once_s = is_new_there(trial) ? turn_s(trial, trial->count, single) : 0;
-    return once_s + FIRST_TURNS * turn_s(trial, trial->count, first_of(trial));
+    return once_s + FIRST_TURNS * turn_s(trial, trial->count, first_of(trial, stop));
 }
 
 /* Keeps as many of the ways as there is time for. Of several two at least, as one alone tells
  * nothing about which is faster; where there is one only it tells what that takes. */
-static bool fit_ways(struct trial *trial, double time_s)
+static bool fit_ways(struct trial *trial, const struct stop *stop, double time_s)
 {
     int least = trial->announced + 2;
-    while (trial->count > least && first_turns_s(trial) > time_s) {
+    while (trial->count > least && first_turns_s(trial, stop) > time_s) {
         trial->count--;
     }
-    return trial->count > trial->announced && first_turns_s(trial) <= time_s;
+    return trial->count > trial->announced && first_turns_s(trial, stop) <= time_s;
 }
 
 /* What is left of the time when this stop and those before it had theirs. */
@@ -379,7 +380,7 @@ static enum ww_status try_stops(struct trial *trial)
         if (stop->bytes <= trial->bytes) {
             double end_s = end_of(trial, i);
             status = list_ways(trial, stop);
-            if (status == WW_OK && fit_ways(trial, trial->left_s - end_s)) {
+            if (status == WW_OK && fit_ways(trial, stop, trial->left_s - end_s)) {
                 status = try_stop(trial, stop, end_s);
             }
         }
@@ -434,7 +435,7 @@ static enum ww_status trial_init(struct trial *trial, struct ww_context *context
         if (status != WW_OK) {
             return status;
         }
-        if (fit_ways(trial, trial->budget_s)) {
+        if (fit_ways(trial, &trial->stops[i], trial->budget_s)) {
             trial->bytes = trial->stops[i].bytes;
         }
     }
