@@ -73,6 +73,13 @@ struct outer_sums {
 };
 #define OUTER_SUMS (sizeof(struct outer_sums) / sizeof(uint64_t))
 
+/* What a state has of what encoding kept back. */
+enum debt {
+    DEBT_ABSENT, /* no vector for it */
+    DEBT_OWED,   /* a vector, and some rank may owe something */
+    DEBT_NIL     /* a vector of zeros, on all ranks */
+};
+
 /* What a state begins with. No padding: it goes to the bytes as it is. */
 struct outer_head {
     char magic[8];
@@ -84,7 +91,7 @@ struct outer_head {
     uint64_t count;
     uint64_t local_steps;
     uint64_t has_velocity;
-    uint64_t has_residual;
+    uint64_t debt;      /* enum debt */
     uint64_t is_common; /* nothing in it belongs to one rank */
     uint64_t clock;
     uint64_t dense_left;

@@ -67,7 +67,7 @@ static void take(void *self)
     uint64_t place = *counts++;
     memcpy(&outer->sums, counts, sizeof outer->sums);
     forget_vector(outer->velocity, head->has_velocity != 0, outer->count);
-    forget_vector(outer->residual, head->has_residual != 0, outer->count);
+    forget_vector(outer->residual, head->debt != DEBT_ABSENT, outer->count);
     outer_head_take(outer, head);
     outer->clock = place; /* the head tells rank 0's, and ranks of uneven speeds have their own */
 }

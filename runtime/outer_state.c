@@ -54,6 +54,20 @@ static bool is_common(const struct ww_outer *outer)
     return common;
 }
 
+static enum debt debt_of(const struct ww_outer *outer)
+{
+    if (outer->residual == NULL) {
+        return DEBT_ABSENT;
+    }
+    return outer->settled ? DEBT_NIL : DEBT_OWED;
+}
+
+/* Earlier builds wrote DEBT_OWED wherever there was a vector, also of zeros in a common state. */
+static bool owes(const struct outer_head *head)
+{
+    return head->debt == DEBT_OWED && head->is_common == 0;
+}
+
 static size_t state_bytes(uint64_t count, uint64_t fragments, bool velocity, bool residual)
 {
     return sizeof(struct outer_head) + fragments * sizeof(uint64_t) +
@@ -97,7 +111,7 @@ void outer_head_fill(const struct ww_outer *outer, size_t bytes, struct outer_he
                                 .count = outer->count,
                                 .local_steps = outer->config.local_steps,
                                 .has_velocity = outer->velocity != NULL,
-                                .has_residual = outer->residual != NULL,
+                                .debt = debt_of(outer),
                                 .is_common = is_common(outer),
                                 .clock = outer->clock,
                                 .dense_left = outer->dense_left,
@@ -162,11 +176,11 @@ static enum ww_status check_bytes(const struct outer_head *head, size_t bytes)
         return refuse_bytes(bytes, head->bytes > bytes ? "they are cut" : "there are too many");
     }
     bool sane = head->size >= 1 && head->rank >= 0 && head->rank < head->size &&
-                head->fragments >= 1 && head->has_velocity <= 1 && head->has_residual <= 1 &&
+                head->fragments >= 1 && head->has_velocity <= 1 && head->debt <= DEBT_NIL &&
                 head->count <= bytes / sizeof(float) && head->fragments <= (int64_t)bytes &&
                 memchr(head->codec, '\0', sizeof head->codec) != NULL &&
                 bytes == state_bytes(head->count, (uint64_t)head->fragments,
-                                     head->has_velocity != 0, head->has_residual != 0);
+                                     head->has_velocity != 0, head->debt != DEBT_ABSENT);
     return sane ? WW_OK : refuse_bytes(bytes, "its head contradicts itself");
 }
 
@@ -215,12 +229,12 @@ bool outer_head_fits(const struct ww_outer *outer, const struct outer_head *head
                  "is of rank %d of %d, this is rank %d of %d, and it holds what belongs to that "
                  "rank: call ww_outer_settle right before saving one for other ranks",
                  head->rank, head->size, world->rank, world->size);
-    } else if (head->is_common == 0 && strcmp(head->codec, outer->codec_name) != 0) {
+    } else if (owes(head) && strcmp(head->codec, outer->codec_name) != 0) {
         snprintf(why, bytes,
                  "holds what the codec \"%s\" kept back, which \"%s\" does not take: give the "
                  "former, or call ww_outer_settle right before saving",
                  head->codec, outer->codec_name);
-    } else if (head->is_common == 0 && head->has_residual != 0 && outer->residual == NULL) {
+    } else if (owes(head) && outer->residual == NULL) {
         snprintf(why, bytes,
                  "holds what the codec \"%s\" kept back on %d ranks, and one rank alone encodes "
                  "nothing: take two or more, or call ww_outer_settle right before saving",
@@ -234,7 +248,7 @@ void outer_head_take(struct ww_outer *outer, const struct outer_head *head)
     outer->clock = head->clock;
     outer->dense_left = head->dense_left;
     outer->exchanges = head->exchanges;
-    outer->settled = head->is_common != 0;
+    outer->settled = !owes(head);
 }
 
 static void take_vector(struct cursor *cursor, bool is_there, float *vector, size_t count)
@@ -255,7 +269,7 @@ static void take_state(struct ww_outer *outer, const struct outer_head *head, st
     }
     get(cursor, outer->start, outer->count * sizeof(float));
     take_vector(cursor, head->has_velocity != 0, outer->velocity, outer->count);
-    take_vector(cursor, head->has_residual != 0, outer->residual, outer->count);
+    take_vector(cursor, head->debt != DEBT_ABSENT, outer->residual, outer->count);
     outer->sums = head->sums;
     outer_head_take(outer, head);
 }

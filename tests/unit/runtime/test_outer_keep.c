@@ -230,6 +230,64 @@ Test(outer_keep, another_number_of_ranks_owes_the_same)
     }
 }
 
+/* ---- Another codec -------------------------------------------------------------------------- */
+
+/* Amid a window, with nothing kept back: the codec binds nobody. */
+static void save_amid_window(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    struct site site;
+    begin(&site, world, &stage->plan);
+    if (stage->at > 6) { /* the exchange keeps something back, which this sends */
+        step_to(&site, 6);
+        check_status(ww_outer_settle(site.outer, NULL), WW_OK);
+    }
+    step_to(&site, stage->at);
+    check_status(ww_checkpoint_save(site.context, stage->folder), WW_OK);
+    if (world->rank == 0) {
+        stage->wanted[0] = copy(&site);
+    }
+    site_end(&site);
+}
+
+/* Twice: what is loaded keeps nothing back either. */
+static void load_amid_window(const struct ww_world *world, void *shared)
+{
+    struct stage *stage = shared;
+    for (int time = 0; time < 2; time++) {
+        struct site site;
+        begin(&site, world, &stage->plan);
+        check_status(ww_checkpoint_load(site.context, stage->folder), WW_OK);
+        size_t bytes = stage->plan.count * sizeof(float);
+        check(memcmp(ww_outer_start(site.outer), stage->wanted[0], bytes) == 0,
+              "\"%s\" on %d ranks has another start", stage->plan.config.codec, world->size);
+        const float *residual = ww_outer_residual(site.outer);
+        for (size_t i = 0; residual != NULL && i < stage->plan.count; i++) {
+            check(residual[i] == 0, "something is kept back at %zu", i);
+        }
+        check_status(ww_checkpoint_save(site.context, stage->folder), WW_OK);
+        site_end(&site);
+    }
+}
+
+Test(outer_keep, another_codec_goes_on_where_nothing_is_kept_back)
+{
+    static const struct {
+        const char *before, *after;
+        int size, size_after, at;
+    } rows[] = {{"none", "int8", 2, 2, 8}, {"none", "topk:0.1", 2, 3, 4},
+                {"int8", "fp16", 2, 2, 3}, {"int8", "int8", 3, 1, 3},
+                {"int8", "none", 2, 2, 8}, {"int8", "fp16", 1, 2, 7}};
+    for (size_t row = 0; row < LENGTH(rows); row++) {
+        struct stage stage = {.plan = plan_with(rows[row].before, 1, 0), .at = rows[row].at};
+        folder_begin(stage.folder);
+        world_run(rows[row].size, save_amid_window, &stage);
+        stage.plan.config.codec = rows[row].after;
+        world_run(rows[row].size_after, load_amid_window, &stage);
+        stage_end(&stage);
+    }
+}
+
 /* ---- What is refused ------------------------------------------------------------------------ */
 
 static void refuse(const struct ww_world *world, const struct stage *stage,
