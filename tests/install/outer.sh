@@ -43,4 +43,17 @@ if nm -g --defined-only "$work/build/wirewise/libwirewise.a" | awk 'NF == 3 { pr
 fi
 (cd "$work/build" && ctest -N) | grep -q 'Total Tests: 0' || fail "our tests became theirs"
 [ ! -e "$work/build/wirewise-config.cmake" ] || fail "our install rules became theirs"
+
+# Where packagers put the two folders, the command looks for the library where it lies.
+looks_in() { # looks_in RPATH BINDIR LIBDIR
+    quietly "$CMAKE" -S "$SOURCE" -B "$work/folders" -DCMAKE_INSTALL_PREFIX=/opt/pack \
+        -DCMAKE_INSTALL_BINDIR="$2" -DCMAKE_INSTALL_LIBDIR="$3" -DWIREWISE_TESTS=OFF
+    grep -qF "NEW_RPATH \"$1\"" "$work/folders/bench/cmake_install.cmake" ||
+        fail "commands in $2 do not look for libraries in $3"
+}
+looks_in '\$ORIGIN/../lib64' bin lib64
+looks_in '\$ORIGIN/../../lib' libexec/tools lib
+looks_in /usr/lib64 bin /usr/lib64
+looks_in /opt/pack/lib /usr/bin lib
+
 echo "a C++ project took the sources in, shared and static"
