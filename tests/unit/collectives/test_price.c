@@ -111,8 +111,7 @@ Test(price, levels_send_less_through_the_hosts_ports)
     topology_finish(&topology);
 }
 
-/* A wire that sends to one other unit at full rate only: rings do, at whatever level. */
-/* As a trial shorter than a shaper's burst is told by it. */
+/* By this a trial that is shorter than a shaper's burst is not believed. */
 Test(price, values_in_announcements_fill_a_port_as_well)
 {
     struct topology topology = paper_topology(&(struct paper_cluster){3, 2, NULL, 0, 0});
@@ -124,6 +123,7 @@ Test(price, values_in_announcements_fill_a_port_as_well)
     topology_finish(&topology);
 }
 
+/* A wire that sends to one other unit at full rate only: rings do, at whatever level. */
 Test(price, several_partners_share_a_port_badly)
 {
     static const struct {
