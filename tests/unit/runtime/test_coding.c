@@ -17,7 +17,9 @@
 #include "world.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
-#if defined __OPTIMIZE__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __SANITIZE_THREAD__
+#define STACK_BYTES ((size_t)8 << 20) /* its own data of each thread would not fit into less */
+#elif defined __OPTIMIZE__ && !defined __SANITIZE_ADDRESS__
 #define STACK_BYTES ((size_t)64 << 10)
 #else
 #define STACK_BYTES ((size_t)256 << 10) /* frames are as long as whoever looks at them wants */
