@@ -248,7 +248,8 @@ static enum ww_status check_program(const struct ww_config *values, const struct
 /* Doubles from 2^53 on have no fraction. */
 static bool is_whole(double number)
 {
-    return number <= -0x1p53 || number >= 0x1p53 || number == (double)(int64_t)number;
+    bool near = number > -0x1p53 && number < 0x1p53;
+    return near ? number == (double)(int64_t)number : !isnan(number);
 }
 
 /* "512", "64K", "1.5G"; binary suffixes for sizes only. */
