@@ -43,7 +43,7 @@ efficiency = 0.956
 def planned(build, hosts, rate, ranks, latency, sizes):
     """Seconds by (way, bytes), from a cluster file alone."""
     with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
-        file.write(CLUSTER.format(hosts=hosts, ranks=ranks, cores=max(1, os.cpu_count() // hosts),
+        file.write(CLUSTER.format(hosts=hosts, ranks=ranks, cores=os.cpu_count() / hosts,
                                   latency=latency,
                                   rate=rate.replace("gbit", "")))
         file.flush()

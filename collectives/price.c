@@ -308,26 +308,13 @@ struct price board_price(const struct topology *topology, const struct wires *wi
                           .limit = LIMIT_LATENCY};
 }
 
-static int ranks_of_fullest_host(const struct topology *topology)
-{
-    int most = 0;
-    for (int rank = 0; rank < topology->size; rank++) {
-        int ranks = 1; /* of its host, up to it */
-        for (int before = 0; before < rank; before++) {
-            ranks += topology->host_of[before] == topology->host_of[rank];
-        }
-        most = ranks > most ? ranks : most;
-    }
-    return most;
-}
-
 /* Everybody sends the same to everybody, and adds up what comes. */
 struct price gate_price(const struct topology *topology, const struct wires *wires, double bytes)
 {
     int outermost = wires->levels - 1;
     const struct link *link = &wires->link[outermost];
     const struct memory_cost *memory = &wires->memory;
-    double local = ranks_of_fullest_host(topology);
+    double local = topology->fullest;
     double peers = topology->size - 1;
     double fan = topology->hosts > 2 ? larger(1, link->fan) : 1;
     double port = local * (topology->size - local) * link->port_byte_s * fan;

@@ -120,6 +120,7 @@ enum ww_status context_learn_wires(struct ww_context *context, void *fabric)
     char file[PATH_BYTES];
     struct patience patience = {.crowded = context->crowded, .awake_ns = PINGS_AWAKE_NS};
     context->wires = wires_assumed(&context->topology);
+    wires_share_cores(&context->wires, context->topology.fullest);
     context->measures = wants_measuring(context);
     if (!context->measures) {
         return WW_OK;

@@ -41,7 +41,7 @@ struct shape_keys {
     struct given ranks, bind;
 };
 struct network_keys {
-    struct given rate, kind, latency, efficiency;
+    struct given rate, kind, latency, efficiency, message, core;
 };
 struct group_keys { /* rail, rack, site */
     struct given nodes, uplink, rate, latency;
@@ -61,6 +61,7 @@ struct cluster_shape {
     int nodes;
     int ranks; /* on each */
     int packages, numa, cores, caches;
+    double cores_used;  /* by a node's ranks; less than cores where a fraction is given */
     double cache_bytes; /* all last caches of a node together */
     int gpus;
     int *island; /* [ranks] island of each rank's GPU; NULL = GPUs are not in use or not linked */

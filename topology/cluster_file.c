@@ -73,7 +73,7 @@ static const struct key cluster_rows[] = {
 static const struct key shape_rows[] = {
     OTHER("xml", FORM_PATH, SHAPE(xml)),        COUNT("ranks", 1024, SHAPE(keys.ranks)),
     WORD("bind", SHAPE(keys.bind), binds),      COUNT("packages", 256, SHAPE(keys.packages)),
-    COUNT("numa", 1024, SHAPE(keys.numa)),      COUNT("cores", 65536, SHAPE(keys.cores)),
+    COUNT("numa", 1024, SHAPE(keys.numa)),      NUMBER("cores", 0.01, 65536, SHAPE(keys.cores)),
     COUNT("caches", 4096, SHAPE(keys.caches)),  SIZE("cache", SHAPE(keys.cache)),
     COUNT("gpus", 256, SHAPE(keys.gpus)),       RATE("gpu.links", SHAPE(keys.gpu_links)),
     RATE("gpu.pair", SHAPE(keys.gpu_pair)),     COUNT("gpu.island", 256, SHAPE(keys.gpu_island)),
@@ -86,6 +86,8 @@ static const struct key network_rows[] = {
     RATE("rate", CLUSTER(network.rate)),
     TIME("latency", CLUSTER(network.latency)),
     NUMBER("efficiency", 0.01, 1, CLUSTER(network.efficiency)),
+    TIME("message", CLUSTER(network.message)),
+    RATE("core", CLUSTER(network.core)),
     END,
 };
 #define GROUP(section)                                                                             \

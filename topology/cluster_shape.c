@@ -3,6 +3,7 @@
  * numbers, which go first. What nobody knows is assumed and said, or refused. */
 #include "cluster.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,9 @@ static void find_cores(struct cluster_shape *shape, const struct ww_machine *mac
     numa.value -= machine->numa_without_cores.value;
     shape->packages = given_or(keys->packages, machine->packages);
     shape->numa = given_or(keys->numa, numa);
-    shape->cores = given_or(keys->cores, machine->cores);
+    shape->cores = keys->cores.line > 0 ? (int)ceil(keys->cores.value)
+                                        : given_or(keys->cores, machine->cores);
+    shape->cores_used = keys->cores.line > 0 ? keys->cores.value : shape->cores;
     find_caches(shape, machine);
     if (keys->cache.line > 0 || keys->caches.line > 0) {
         double each = shape->caches > 0 ? shape->cache_bytes / shape->caches : 0;
@@ -399,6 +402,7 @@ static enum ww_status settle_ranks(struct cluster_file *cluster, struct cluster_
     }
     if (!on_gpus && shape->cores == 0) {
         shape->cores = shape->ranks;
+        shape->cores_used = shape->ranks;
         cluster_note(cluster,
                      "How many cores a node of shape %s has is unknown: assumed is one for each "
                      "rank. Write cores = COUNT to settle it.",
@@ -445,7 +449,7 @@ static void describe(struct cluster_shape *shape, const struct ww_machine *machi
         line_say(&line, ", %.4g GB/s a GPU", shape->links_s / GB);
     }
     if (shape->cores > 0) {
-        line_say(&line, "; %d core%s", shape->cores, shape->cores == 1 ? "" : "s");
+        line_say(&line, "; %.4g core%s", shape->cores_used, shape->cores_used == 1 ? "" : "s");
     }
     if (shape->ports > 0) {
         line_say(&line, "; %d x ", shape->ports);

@@ -60,6 +60,22 @@ static double senders_of(const struct cluster_file *cluster)
     return fewest > 1 ? fewest : 1;
 }
 
+static int set_rate(struct given given, double *byte_s)
+{
+    if (given.line > 0) {
+        *byte_s = 1 / given.value;
+    }
+    return given.line > 0;
+}
+
+static int set_value(struct given given, double *value)
+{
+    if (given.line > 0) {
+        *value = given.value;
+    }
+    return given.line > 0;
+}
+
 /* Between two nodes that nothing thins out: what such ports usually do, then what the file says. */
 static struct link node_link(const struct cluster_file *cluster)
 {
@@ -84,6 +100,8 @@ static struct link node_link(const struct cluster_file *cluster)
     if (network->latency.line > 0) {
         link.flow.fixed_s = network->latency.value;
     }
+    set_value(network->message, &link.message_s);
+    set_rate(network->core, &link.core_byte_s);
     link.flow.byte_s = most(link.flow.byte_s, link.port_byte_s * senders_of(cluster));
     return link;
 }
@@ -324,22 +342,6 @@ static const struct memory_cost gpu_memory = {.await_s = 2 * US,
                                               .spread = SPREAD_ASSUMED,
                                               .source = COST_ASSUMED};
 
-static int set_rate(struct given given, double *byte_s)
-{
-    if (given.line > 0) {
-        *byte_s = 1 / given.value;
-    }
-    return given.line > 0;
-}
-
-static int set_value(struct given given, double *value)
-{
-    if (given.line > 0) {
-        *value = given.value;
-    }
-    return given.line > 0;
-}
-
 /* Numbers of a person are counted as such only where the most important ones are there. */
 static void override_memory(const struct cluster_file *cluster, struct memory_cost *memory)
 {
@@ -380,11 +382,22 @@ void cluster_level_cost(const struct cluster_file *cluster, struct cost *cost_of
     }
 }
 
+/* What a host has to offer: the least of all. GPUs of their own are no cores to be shared. */
+static double cores_of(const struct cluster_file *cluster)
+{
+    double cores = INFINITY;
+    for (int i = 0; i < cluster->shape_count; i++) {
+        const struct cluster_shape *shape = &cluster->shape[i];
+        cores = least(cores, cluster_on_gpus(cluster) ? shape->ranks : shape->cores_used);
+    }
+    return cores;
+}
+
 struct wires cluster_wires(const struct cluster_file *cluster, const struct topology *topology)
 {
     struct wires wires = wires_assumed(topology);
     bool on_gpus = cluster_on_gpus(cluster);
-    wires.cores = topology->cores;
+    wires.cores = cores_of(cluster);
     for (int level = 0; level < topology->levels; level++) {
         enum level_kind kind = topology->level_kind[level];
         enum level_kind below = level == 0 ? LEVEL_CACHE : topology->level_kind[level - 1];
@@ -400,5 +413,6 @@ struct wires cluster_wires(const struct cluster_file *cluster, const struct topo
         wires.memory.cache_bytes = topology->cache_bytes;
     }
     override_memory(cluster, &wires.memory);
+    wires_share_cores(&wires, topology->fullest);
     return wires;
 }

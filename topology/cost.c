@@ -31,30 +31,37 @@ struct port {
     double fixed_s;
     double flow_gbit_s; /* what one pair of cores can move; the port has the rest for others */
     double core_byte_s;
+    double message_s; /* a core's: a system call, or a door bell */
     double fan;
 };
 
 static const struct port ports[] = {
-    {"InfiniBand", 0.95, 2.5e-6, 1000, 0.02e-9, 1}, /* perftest and MPI on HDR and NDR */
-    {"RoCE", 0.93, 3e-6, 1000, 0.02e-9, 1},         /* larger headers than InfiniBand's */
-    {"Omni-Path", 0.95, 2.5e-6, 100, 0.1e-9, 1},    /* the core copies into the port */
-    {"Slingshot", 0.9, 3e-6, 1000, 0.02e-9, 1},
-    {"EFA", 0.75, 16e-6, 1000, 0.05e-9, 1}, /* reliable datagrams, reordered by software */
+    {"InfiniBand", 0.95, 2.5e-6, 1000, 0.02e-9, 0.17e-6, 1}, /* perftest and MPI on HDR and NDR */
+    {"RoCE", 0.93, 3e-6, 1000, 0.02e-9, 0.2e-6, 1},          /* larger headers than InfiniBand's */
+    {"Omni-Path", 0.95, 2.5e-6, 100, 0.1e-9, 0.17e-6, 1},    /* the core copies into the port */
+    {"Slingshot", 0.9, 3e-6, 1000, 0.02e-9, 0.2e-6, 1},
+    {"EFA", 0.75, 16e-6, 1000, 0.05e-9, 1e-6, 1}, /* reliable datagrams, reordered by software */
     /* By the transport `shape`: bytes are counted as they are, and the latency comes on top of what
      * messages inside a machine and naps take. */
-    {IMITATED_PORT, 1, 10e-6, 1000, 0.2e-9, 1},
+    {IMITATED_PORT, 1, 10e-6, 1000, 0.2e-9, 0.7e-6, 1},
     /* TCP in packets of 1500 bytes carries 1448 in 1514 + 24 that the wire is busy; a shaped or
      * virtual one does not count the last 24. One core moves 20 to 30 Gbit/s, at about 0.3 ns a
      * byte with both copies. Latency: 25 to 35 us measured, naps and all. Streams to several hosts
      * get uneven shares of a port: where exchanges wait for the last one, 3 to 9 % are lost
      * (measured among four hosts, bench/README.md), while a ring reaches the rate. */
-    {"Ethernet", 0.956, 30e-6, 25, 0.3e-9, 1.05},
+    {"Ethernet", 0.956, 30e-6, 25, 0.3e-9, 5e-6, 1.05},
 };
 
 #define GBIT_UNKNOWN 10 /* what servers come with since about 2012 */
 
 /* Between sites: light in glass needs 5 us per km, there and back; some 1000 km. */
 #define SITE_FIXED_S 5e-3
+
+/* Who waits for a message and shares a core with others gets it back once each of them looked in
+ * vain, who look the more often the more they are, until they take naps. Fits what two and four
+ * ranks a core need for a step (measured between hosts of namespaces, bench/README.md). */
+#define TURN_S 5e-6
+#define TURN_MOST_S 18e-6
 
 #define SPREAD_UNKNOWN 0.5
 #define SPREAD_NOMINAL 0.25
@@ -94,7 +101,7 @@ static struct link link_between(const struct topology *topology)
     struct link link = {.flow = {fixed_s, 8e-9 / (flow_gbit_s * port->efficiency)},
                         .duplex = 1, /* cables have a pair of wires for each direction */
                         .port_byte_s = 8e-9 / (gbit_s * port->efficiency),
-                        .message_s = port->fixed_s / 15, /* a system call, or a door bell */
+                        .message_s = port->message_s,
                         .core_byte_s = port->core_byte_s,
                         .fan = port->fan,
                         .spread = known ? SPREAD_NOMINAL : SPREAD_UNKNOWN,
@@ -129,4 +136,20 @@ struct wires wires_assumed(const struct topology *topology)
                                         .spread = SPREAD_MEMORY,
                                         .source = COST_ASSUMED};
     return wires;
+}
+
+static void share_link(struct link *link, double others, double turn_s)
+{
+    link->flow.fixed_s += turn_s + others * link->message_s;
+    link->message_s *= 1 + others;
+}
+
+void wires_share_cores(struct wires *wires, int ranks)
+{
+    double others = wires->cores > 0 && ranks > wires->cores ? ranks / wires->cores - 1 : 0;
+    double each_s = others * TURN_S < TURN_MOST_S ? others * TURN_S : TURN_MOST_S;
+    for (int level = 0; level < wires->levels; level++) {
+        share_link(&wires->link[level], others, others * each_s);
+    }
+    wires->memory.await_s += others * each_s;
 }

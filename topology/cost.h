@@ -65,13 +65,17 @@ struct memory_cost {
 
 /* What all ranks agree on: equal bits on every rank. */
 struct wires {
-    int levels; /* as in struct topology */
-    int cores;  /* of a host: the least of all hosts */
+    int levels;   /* as in struct topology */
+    double cores; /* of a host: the least of all hosts; below 1 where it has a share of one only */
     struct link link[WW_LEVELS_MAX];
     struct memory_cost memory;
 };
 
-/* What is to be expected where nothing is known but who shares a host. */
+/* What is to be expected where nothing is known but who shares a host; each rank has a core. */
 struct wires wires_assumed(const struct topology *topology);
+
+/* Makes what such wires cost of what they cost ranks that have a core each, where a host has fewer
+ * cores than ranks: up to so many. What was measured in company says so by itself. */
+void wires_share_cores(struct wires *wires, int ranks);
 
 #endif

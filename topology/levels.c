@@ -253,6 +253,21 @@ static enum ww_status find_levels(struct topology *topology, const uint64_t *lab
 
 /* ---- Hosts and peers ------------------------------------------------------------------------ */
 
+static enum ww_status count_fullest(struct topology *topology)
+{
+    int *ranks = calloc((size_t)topology->hosts, sizeof *ranks);
+    if (ranks == NULL) {
+        return log_failure(WW_NO_MEMORY, "no memory to count the ranks of %d hosts",
+                           topology->hosts);
+    }
+    for (int rank = 0; rank < topology->size; rank++) {
+        int here = ++ranks[topology->host_of[rank]];
+        topology->fullest = here > topology->fullest ? here : topology->fullest;
+    }
+    free(ranks);
+    return WW_OK;
+}
+
 static enum ww_status find_hosts(struct topology *topology, const uint64_t *labels,
                                  const char (*host_names)[HOST_NAME_BYTES])
 {
@@ -271,7 +286,7 @@ static enum ww_status find_hosts(struct topology *topology, const uint64_t *labe
         topology->local_size += here;
         topology->local_rank += here && rank < topology->rank;
     }
-    return WW_OK;
+    return count_fullest(topology);
 }
 
 /* Units nest, so their numbers serve as labels of a hierarchy of the levels from `first` on. */

@@ -69,6 +69,7 @@ struct topology {
     int hosts;
     int local_size;  /* ranks on this rank's host */
     int local_rank;  /* 0 .. local_size - 1, by rank */
+    int fullest;     /* ranks of the host that has most */
     int levels;      /* 1 .. WW_LEVELS_MAX */
     int host_levels; /* the first so many of them stay inside a host: >= 1, < levels where there are
                         several hosts */

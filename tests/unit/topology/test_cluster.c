@@ -69,6 +69,7 @@ Test(cluster, ranks_fill_nodes_or_are_dealt_out)
     }
     cr_expect_str_eq(topology.host_name[2], "A2");
     cr_expect_eq(wires.cores, 2);
+    cr_expect_eq(topology.fullest, 2);
     cr_expect(topology.hierarchy.seen);
     unmake();
     make("[cluster]\nplacement = slot\n[nodes]\nA = 1\nB = 1\nA = 1\n[shape A]\nranks = 1\n"
@@ -96,6 +97,19 @@ Test(cluster, the_files_numbers_go_first)
     cr_expect_eq(wires.link[1].source, COST_NOMINAL);
     cr_expect_eq(wires.memory.source, COST_ASSUMED);
     cr_expect_lt(1 / wires.link[1].port_byte_s, 12.5e9);
+    unmake();
+}
+
+Test(cluster, ranks_may_have_less_than_a_core)
+{
+    make(NODE("ranks = 1\ncores = 0.5\n[network]\nkind = Ethernet\nrate = 1 Gb/s\n"
+              "latency = 40 us\nmessage = 4 us\ncore = 2 GB/s\n"));
+    cr_expect_eq(wires.cores, 0.5);
+    cr_expect_eq(topology.cores, 1);
+    cr_expect_float_eq(wires.link[1].core_byte_s, 0.5e-9, 1e-15);
+    cr_expect_float_eq(wires.link[1].message_s, 8e-6, 1e-12);
+    cr_expect_float_eq(wires.link[1].flow.fixed_s, 49e-6, 1e-12); /* and a turn of 5 us */
+    cr_expect_not_null(strstr(cluster.shape[0].about, "; 0.5 cores"));
     unmake();
 }
 

@@ -88,7 +88,7 @@ Test(cluster_file, every_key_is_understood)
                        "gpu.links = 450 GB/s\ngpu.pair = 64 GB/s\ngpu.island = 4\n"
                        "gpu.pcie = 63 GB/s\nports = 4\nport = 400 Gb/s InfiniBand\n"
                        "[network]\nname = fat tree\nkind = Omni-Path\nrate = 1 Gb/s\n"
-                       "latency = 30 us\nefficiency = 0.956\n"
+                       "latency = 30 us\nefficiency = 0.956\nmessage = 5 us\ncore = 3 GB/s\n"
                        "[rail]\nnodes = 1\nuplink = 0.5\nlatency = 1 us\n[rack]\nnodes = 2\n"
                        "uplink = 1\n[site]\nnodes = 4\nrate = 10 Gb/s\nlatency = 20 ms\n"
                        "[memory]\ncopy = 12 GB/s\nsum = 10 GB/s\nfar = 8 GB/s\nram = 5 GB/s\n"
@@ -112,6 +112,8 @@ Test(cluster_file, every_key_is_understood)
     cr_expect_eq(keys->gpu_island.value, 4);
     cr_expect_eq(cluster.network.kind.value, WW_NIC_OMNIPATH);
     cr_expect_eq(cluster.network.efficiency.line, 33);
+    cr_expect(near(cluster.network.message.value, 5e-6));
+    cr_expect(near(cluster.network.core.value, 3e9));
     cr_expect_eq(cluster.rack.nodes.value, 2);
     cr_expect_eq(cluster.rack.latency.line, 0);
     cr_expect(near(cluster.site.rate.value, 1.25e9));

@@ -51,6 +51,34 @@ Test(cost, ports_reach_their_usual_share_of_the_nominal_rate)
     }
 }
 
+Test(cost, ranks_that_share_cores_wait_for_each_other)
+{
+    static const struct {
+        double cores;
+        int ranks;
+        double fixed_s, message_s, turns_s;
+    } cases[] = {
+        {0, 4, 30e-6, 5e-6, 0}, /* nobody knows */
+        {8, 2, 30e-6, 5e-6, 0},         {2, 2, 30e-6, 5e-6, 0},
+        {1, 2, 40e-6, 10e-6, 5e-6},     /* another one's message, and a turn */
+        {0.5, 1, 40e-6, 10e-6, 5e-6},   /* the other one is not a rank of this host */
+        {1, 4, 90e-6, 20e-6, 45e-6},    /* three others', who look three times each */
+        {1, 11, 260e-6, 55e-6, 180e-6}, /* and take naps */
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct topology topology = two_levels("Ethernet", 1);
+        struct wires wires = wires_assumed(&topology);
+        double await_s = wires.memory.await_s;
+        double inside_s = wires.link[0].flow.fixed_s + cases[i].turns_s;
+        wires.cores = cases[i].cores;
+        wires_share_cores(&wires, cases[i].ranks);
+        cr_expect_float_eq(wires.link[1].flow.fixed_s, cases[i].fixed_s, 1e-12, "case %zu", i);
+        cr_expect_float_eq(wires.link[1].message_s, cases[i].message_s, 1e-12, "case %zu", i);
+        cr_expect_float_eq(wires.memory.await_s, await_s + cases[i].turns_s, 1e-12, "case %zu", i);
+        cr_expect_geq(wires.link[0].flow.fixed_s, inside_s, "case %zu", i);
+    }
+}
+
 Test(cost, sites_are_far_from_each_other)
 {
     struct topology topology = two_levels("Ethernet", 10);
