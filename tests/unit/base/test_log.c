@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -48,15 +49,23 @@ static struct stderr_tap tap_terminal(void)
     return tap_open(control, terminal);
 }
 
-/* Puts stderr back and returns what was written meanwhile. */
+/* Puts stderr back and returns what was written meanwhile; a terminal hands it over in parts. */
 static const char *tap_close(struct stderr_tap *tap)
 {
     static char text[65536];
-    ssize_t bytes = read(tap->from, text, sizeof text - 1);
+    size_t length = 0;
     dup2(tap->saved, STDERR_FILENO);
     close(tap->saved);
+    struct pollfd from = {.fd = tap->from, .events = POLLIN};
+    while (length < sizeof text - 1 && poll(&from, 1, 10000) == 1) {
+        ssize_t bytes = read(tap->from, text + length, sizeof text - 1 - length);
+        if (bytes <= 0) {
+            break;
+        }
+        length += (size_t)bytes;
+    }
     close(tap->from);
-    text[bytes > 0 ? bytes : 0] = '\0';
+    text[length] = '\0';
     return text;
 }
 

@@ -24,6 +24,7 @@ struct plan_of_test {
     const char *codec;
     const char *allowed;
     int ranks_per_host; /* 0 = all share one */
+    bool is_ragged;     /* the last host has fewer: not every rank may send less than densely */
     enum ww_probe probe;
     enum ww_progress progress;
 };
@@ -78,9 +79,12 @@ static void check_levels(const struct plan_of_test *plan, const struct ww_report
         }
     }
     if (encodes(plan) && (!report->probe || plan->probe == WW_PROBE_SHADOWS)) {
-        check(report->level[last].sent_bytes < report->level[last].dense32_bytes,
-              "%s, step %llu: %llu sent", plan->codec, (unsigned long long)report->step,
-              (unsigned long long)report->level[last].sent_bytes);
+        const struct ww_level_report *outermost = &report->level[last];
+        bool sends_less = outermost->sent_bytes < outermost->dense32_bytes;
+        check(plan->is_ragged ? outermost->sent_bytes > 0 : sends_less,
+              "%s, step %llu, level %d: %llu sent of %llu", plan->codec,
+              (unsigned long long)report->step, last, (unsigned long long)outermost->sent_bytes,
+              (unsigned long long)outermost->dense32_bytes);
     }
 }
 
@@ -433,8 +437,10 @@ Test(ledger, hosts_of_several_ranks_and_threads_are_accounted_for)
             world_run(4, keep_account, &plan);
         }
         if (EFFORT(true, c == 2)) {
+            plan.is_ragged = true;
             world_run(3, keep_account, &plan);
         }
+        plan.is_ragged = false;
         plan.progress = WW_PROGRESS_THREAD;
         plan.ranks_per_host = 1;
         world_run(2, keep_account, &plan);
