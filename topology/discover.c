@@ -14,7 +14,6 @@
 #include "screen.h"
 
 #define MATRIX_MAX 1024
-#define DEVICES_MAX 4096
 
 /* A device of the tree, and where it is on PCI. */
 struct device {
@@ -410,7 +409,7 @@ static bool is_network(hwloc_obj_t object)
            object->attr->osdev.type == HWLOC_OBJ_OSDEV_NETWORK && pci_of(object) != NULL;
 }
 
-/* Puts what is wanted into devices[DEVICES_MAX], by PCI address; returns how many. */
+/* Puts what is wanted into `devices`, which has room for all, by PCI address; returns how many. */
 static int list_devices(hwloc_topology_t topology, is_wanted *wanted, struct device *devices)
 {
     static const hwloc_obj_type_t types[] = {HWLOC_OBJ_PCI_DEVICE, HWLOC_OBJ_OS_DEVICE};
@@ -418,7 +417,7 @@ static int list_devices(hwloc_topology_t topology, is_wanted *wanted, struct dev
     for (size_t i = 0; i < 2; i++) {
         hwloc_obj_t object = NULL;
         while ((object = hwloc_get_next_obj_by_type(topology, types[i], object)) != NULL) {
-            if (wanted(object) && count < DEVICES_MAX) {
+            if (wanted(object)) {
                 devices[count] = (struct device){.object = object, .pci = pci_of(object)};
                 write_pci(devices[count].pci, devices[count].name);
                 count++;
@@ -625,7 +624,9 @@ static void judge_sight(struct finder *finder)
 static enum ww_status read_all(struct finder *finder)
 {
     struct ww_machine *machine = finder->machine;
-    struct device *devices = calloc(DEVICES_MAX, sizeof *devices);
+    int most = hwloc_get_nbobjs_by_type(finder->topology, HWLOC_OBJ_PCI_DEVICE) +
+               hwloc_get_nbobjs_by_type(finder->topology, HWLOC_OBJ_OS_DEVICE);
+    struct device *devices = calloc((size_t)most + 1, sizeof *devices);
     if (devices == NULL) {
         return log_failure(WW_NO_MEMORY, "no memory for the devices of a machine");
     }

@@ -10,6 +10,7 @@
 
 #include "capture.h"
 #include "paper.h"
+#include "text_file.h"
 
 TestSuite(discover, .init = capture_start, .fini = capture_finish);
 
@@ -49,6 +50,58 @@ Test(discover, a_doubled_matrix_is_halved_and_makes_islands)
     cr_expect_eq(machine->links[2].kind, WW_LINK_NONE);
     cr_expect_eq(machine->island_count, 2);
     cr_expect_eq(machine->gpus[1].pcie_gb_s.known, WW_FACT_UNKNOWN, "an idle GPU's link is slow");
+    ww_machine_destroy(machine);
+}
+
+/* Copies the twins up to the line that holds `before`, which comes next. */
+static void copy_twins(FILE *from, FILE *to, const char *before)
+{
+    char line[512];
+    long at = ftell(from);
+    while (fgets(line, sizeof line, from) != NULL && (before == NULL || !strstr(line, before))) {
+        fputs(line, to);
+        at = ftell(from);
+    }
+    fseek(from, at, SEEK_SET);
+}
+
+static void print_port(FILE *to, int number, const char *name)
+{
+    fprintf(to, "<object type=\"OSDev\" gp_index=\"%d\" name=\"%s%d\" osdev_type=\"2\"/>\n",
+            1000 + number, name, number);
+}
+
+/* A card of so many virtual functions comes before one more, which is no less there for that. */
+Test(discover, cards_behind_thousands_of_interfaces_are_found, .init = text_file_start,
+     .fini = text_file_finish)
+{
+    struct ww_machine_query query = WW_MACHINE_QUERY_INIT;
+    struct ww_machine *machine = NULL;
+    query.xml = text_file_path();
+    FILE *from = fopen(MACHINES "/twins.xml", "r");
+    FILE *to = fopen(query.xml, "w");
+    cr_assert(from != NULL && to != NULL);
+    copy_twins(from, to, "name=\"ib0\"");
+    for (int i = 0; i < 5000; i++) {
+        print_port(to, i, "vf");
+    }
+    copy_twins(from, to, "pci_busid=\"0000:81:00.0\"");
+    fputs("<object type=\"PCIDev\" gp_index=\"999\" pci_busid=\"0000:80:00.0\" "
+          "pci_type=\"0200 [8086:1593] [8086:0001] 00\" pci_link_speed=\"7.876923\">\n",
+          to);
+    print_port(to, 5000, "eth");
+    fputs("</object>\n", to);
+    copy_twins(from, to, NULL);
+    fclose(from);
+    cr_assert_eq(fclose(to), 0);
+
+    cr_assert_eq(ww_machine_discover(&query, &machine), WW_OK);
+    cr_assert_eq(machine->nic_count, 5);
+    bool found = false;
+    for (int nic = 0; nic < machine->nic_count; nic++) {
+        found = found || strcmp(machine->nics[nic].name, "eth5000") == 0;
+    }
+    cr_expect(found);
     ww_machine_destroy(machine);
 }
 
