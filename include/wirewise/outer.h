@@ -195,7 +195,8 @@ WW_API enum ww_status ww_outer_state_load(struct ww_outer *outer, const void *bu
  *                  owes what it owed; all have done as many steps since then as the one that did
  *                  most
  * H, fragments and the number of parameters must be the same; the codec as well, unless nothing was
- * kept back; and one rank alone, which encodes nothing, takes no residual: WW_MISMATCH says so.
+ * kept back; momentum may not become 0; and one rank alone, which encodes nothing, takes no
+ * residual: WW_MISMATCH says so.
  * Another call takes the name before back, also where the new one turns out to be attached already:
  * checkpoints hold the state once, or not at all.
  * name     1 .. 48 bytes, unique in the context; copied. Sections have it, and more behind a dot

@@ -511,9 +511,12 @@ WW_API enum ww_status ww_step_end(struct ww_context *context, struct ww_report *
  * Completes the oldest step on its way and writes its results to where tensors were handed over
  * last, which must still be memory for them. Between steps, by all ranks alike; a rank that does
  * something else is named. Call it until version is 0: before a checkpoint, a change of the
- * learning rate's course, the end; before an evaluation if it shall see every gradient. do {
- * ww_step_drain(context, &report); if (report.version > 0) { optimizer(); } } while (report.version
- * > 0); report   as by ww_step_end, but of no step of its own: step is the latest one; may be NULL.
+ * learning rate's course, the end; before an evaluation if it shall see every gradient:
+ *     do {
+ *         ww_step_drain(context, &report);
+ *         if (report.version > 0) optimizer();
+ *     } while (report.version > 0);
+ * report   as by ww_step_end, but of no step of its own: step is the latest one; may be NULL.
  *          version 0 = nothing was on its way, and nothing was written, nor waited for
  * Thread   the one that ends steps; with no other thread inside of a single call, as it makes one
  * Returns  WW_OK; WW_BAD_ARGUMENT, WW_BAD_STATE (inside of a step); the failures of ww_step_end. */

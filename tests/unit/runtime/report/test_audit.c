@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "folder.h"
+#include "scratch.h"
 
-TestSuite(audit, .init = folder_start, .fini = folder_finish);
+TestSuite(audit, .init = scratch_start, .fini = scratch_finish);
 
 #define TITLES                                                                                     \
     "Inter-|   Receive                                                |  Transmit\n"               \
@@ -25,7 +25,7 @@ static void write_devices(uint64_t lo, uint64_t eth0, uint64_t bridge)
              (unsigned long long)lo, (unsigned long long)lo / 100, (unsigned long long)eth0,
              (unsigned long long)eth0 / 100, (unsigned long long)bridge,
              (unsigned long long)bridge / 100); /* packets of 100 bytes */
-    folder_write("proc/net/dev", text);
+    scratch_write("proc/net/dev", text);
 }
 
 static void write_port(const char *port, uint64_t words)
@@ -34,7 +34,7 @@ static void write_port(const char *port, uint64_t words)
     char text[32];
     snprintf(name, sizeof name, "sys/class/infiniband/%s/counters/port_xmit_data", port);
     snprintf(text, sizeof text, "%llu\n", (unsigned long long)words);
-    folder_write(name, text);
+    scratch_write(name, text);
 }
 
 /* What was sent between two moments, by interface. */
@@ -54,11 +54,11 @@ static void expect_audit(const struct traffic *traffic)
     write_devices(1000, 2000, 3000);
     write_port("mlx5_0/ports/1", 500);
     write_port("mlx5_0/ports/2", 600);
-    audit_read(folder_path(""), &since);
+    audit_read(scratch_path(""), &since);
     write_devices(1000 + traffic->lo, 2000 + traffic->eth0, 3000 + traffic->bridge);
     write_port("mlx5_0/ports/1", 500 + traffic->port1 / 4);
     write_port("mlx5_0/ports/2", 600 + traffic->port2 / 4);
-    audit_read(folder_path(""), &now);
+    audit_read(scratch_path(""), &now);
     cr_assert_eq(now.count, 5, "%d interfaces", now.count);
     audit_compare(&since, &now, &audit);
     cr_expect_eq(audit.counted, traffic->counted, "%s", traffic->interface);
@@ -112,11 +112,11 @@ static void write_rails(const struct rails *rails)
                                  "%s: 9 8 7 6 5 4 3 2 %llu %llu 0 0 0 0 0 0\n", names[i],
                                  (unsigned long long)sent, (unsigned long long)sent / 100);
     }
-    folder_write("proc/net/dev", text);
+    scratch_write("proc/net/dev", text);
     for (int i = 0; i < CARDS; i++) {
         char name[64];
         snprintf(name, sizeof name, "sys/class/net/ens%d/device/vendor", i + 1);
-        folder_write(name, "0x15b3\n");
+        scratch_write(name, "0x15b3\n");
         snprintf(name, sizeof name, "mlx5_%d/ports/1", i);
         write_port(name, rails->ports[i] / 4);
     }
@@ -156,9 +156,9 @@ Test(audit, rails_add_up_until_they_carried_the_claim)
         struct audit_counters now;
         struct ww_audit audit = {.claimed_bytes = cases[i].claimed, .ranks = 1};
         write_rails(&(struct rails){.lo = 0});
-        audit_read(folder_path(""), &since);
+        audit_read(scratch_path(""), &since);
         write_rails(&cases[i].sent);
-        audit_read(folder_path(""), &now);
+        audit_read(scratch_path(""), &now);
         cr_assert_eq(now.count, 2 * CARDS + 2);
         audit_compare(&since, &now, &audit);
         cr_expect_eq(audit.counted, cases[i].counted, "case %zu", i);
@@ -196,17 +196,17 @@ Test(audit, missing_and_new_and_restarted_counters_count_nothing)
     struct audit_counters since;
     struct audit_counters now;
     struct ww_audit audit = {.claimed_bytes = 100, .ranks = 1, .interface = "old"};
-    audit_read(folder_path(""), &since);
+    audit_read(scratch_path(""), &since);
     cr_expect_eq(since.count, 0);
     audit_compare(&since, &since, &audit);
     cr_expect_not(audit.counted);
     cr_expect_str_empty(audit.interface);
     write_devices(10, 5000, 0);
-    audit_read(folder_path(""), &now);
+    audit_read(scratch_path(""), &now);
     audit_compare(&since, &now, &audit);
     cr_expect_not(audit.counted, "interfaces that came later");
     write_devices(10, 200, 0);
-    audit_read(folder_path(""), &since);
+    audit_read(scratch_path(""), &since);
     audit_compare(&now, &since, &audit);
     cr_expect_not(audit.counted, "eth0 began anew");
     cr_expect_eq(audit.counted_bytes, 0);
@@ -232,7 +232,7 @@ static void write_zone(int zone, const char *name, const char *microjoules, cons
         char path[128];
         snprintf(path, sizeof path, "sys/class/powercap/intel-rapl:%d/%s", zone, files[i]);
         if (texts[i] != NULL) {
-            folder_write(path, texts[i]);
+            scratch_write(path, texts[i]);
         }
     }
 }
@@ -244,12 +244,12 @@ Test(audit, energy_of_packages_adds_up_and_wraps)
     write_zone(0, "package-0\n", "1000000\n", "5000000\n");
     write_zone(1, "psys\n", "777\n", "5000000\n"); /* the whole machine: not once more */
     write_zone(2, "package-1\n", "4000000\n", "5000000\n");
-    energy_read(folder_path(""), &since);
+    energy_read(scratch_path(""), &since);
     cr_assert_eq(since.count, 2);
     write_zone(0, "package-0\n", "3500000\n", "5000000\n");
     write_zone(1, "psys\n", "99999\n", "5000000\n");
     write_zone(2, "package-1\n", "500000\n", "5000000\n");
-    energy_read(folder_path(""), &now);
+    energy_read(scratch_path(""), &now);
     cr_expect_float_eq(energy_joules(&since, &now), 2.5 + 1.5, 1e-9);
     cr_expect_float_eq(energy_joules(&since, &since), 0, 1e-9);
 }
@@ -258,16 +258,16 @@ Test(audit, energy_that_cannot_be_read_is_not_known)
 {
     struct energy_counters since;
     struct energy_counters now;
-    energy_read(folder_path(""), &since);
+    energy_read(scratch_path(""), &since);
     cr_expect_eq(energy_joules(&since, &since), -1);
     write_zone(0, "package-0\n", "junk", NULL);
-    energy_read(folder_path(""), &now);
+    energy_read(scratch_path(""), &now);
     cr_expect_eq(now.count, 0);
     write_zone(0, "package-0\n", "1000", NULL);
-    energy_read(folder_path(""), &now);
+    energy_read(scratch_path(""), &now);
     cr_expect_eq(energy_joules(&since, &now), -1, "a zone that came later");
     since = now;
     write_zone(0, "package-0\n", "900", NULL);
-    energy_read(folder_path(""), &now);
+    energy_read(scratch_path(""), &now);
     cr_expect_eq(energy_joules(&since, &now), -1, "it fell, and its range is not known");
 }

@@ -10,11 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "folder.h"
+#include "scratch.h"
 #include "internal/clock.h"
 #include "schema.h"
 
-TestSuite(jsonl, .init = folder_start, .fini = folder_finish);
+TestSuite(jsonl, .init = scratch_start, .fini = scratch_finish);
 
 static json_int_t integer(const json_t *object, const char *name)
 {
@@ -44,7 +44,7 @@ Test(jsonl, every_line_has_the_documented_members)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
     struct ww_report report = run_report(1);
     struct ww_ledger totals = run_totals();
@@ -52,7 +52,7 @@ Test(jsonl, every_line_has_the_documented_members)
     outputs_event(outputs, "policy", 1, "4M..16M: int8 instead of none");
     outputs_destroy(outputs, &totals);
 
-    const char *text = folder_read("run.jsonl");
+    const char *text = scratch_read("run.jsonl");
     cr_assert_eq(line_count(text), 4, "%s", text);
     json_t *header = line_json(text, 0);
     json_t *step = line_json(text, 1);
@@ -80,13 +80,13 @@ Test(jsonl, a_line_says_what_the_report_said)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
     struct ww_report report = run_report(1);
     tell(outputs, &report, 3 * S + S / 2);
     outputs_destroy(outputs, NULL);
 
-    json_t *line = line_json(folder_read("run.jsonl"), 1);
+    json_t *line = line_json(scratch_read("run.jsonl"), 1);
     json_t *wanted = json_loads(
         "{\"step\":1,\"steps\":1,\"t\":2.5,\"codec\":\"int8\",\"probes\":0,\"bytes\":[100,101,102],"
         "\"dense32\":[400,401,402],\"dense16\":[200,201,202],\"control\":5,\"shadow\":6,"
@@ -107,7 +107,7 @@ Test(jsonl, the_longest_line_of_three_levels_has_less_than_a_kilobyte)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
     struct ww_report report = run_report(UINT64_MAX);
     for (int level = 0; level < 3; level++) {
@@ -126,7 +126,7 @@ Test(jsonl, the_longest_line_of_three_levels_has_less_than_a_kilobyte)
     tell(outputs, &report, UINT64_MAX - 1);
     outputs_destroy(outputs, NULL);
 
-    const char *line = strchr(folder_read("run.jsonl"), '\n') + 1;
+    const char *line = strchr(scratch_read("run.jsonl"), '\n') + 1;
     cr_expect_leq(strlen(line), 1024, "%zu bytes: %s", strlen(line), line);
     cr_expect_gt(strlen(line), 600);
 }
@@ -146,10 +146,10 @@ Test(jsonl, a_header_takes_whatever_the_environment_holds)
              wild);
     run.config.labels = labels;
     run.config.run = "line\nfeed\t\x7f";
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     outputs_destroy(outputs_create(&run.setup), NULL);
 
-    json_t *header = line_json(folder_read("run.jsonl"), 0);
+    json_t *header = line_json(scratch_read("run.jsonl"), 0);
     schema_check(header, "Header", NULL);
     const json_t *said = json_object_get(header, "labels");
     cr_expect_eq(json_object_size(said), 5);
@@ -168,7 +168,7 @@ Test(jsonl, what_is_not_known_is_null)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     run.config.run = NULL;
     run.config.labels = NULL;
     struct outputs *outputs = outputs_create(&run.setup);
@@ -191,7 +191,7 @@ Test(jsonl, what_is_not_known_is_null)
                                           "encode_s", "decode_s", "saved"};
     static const char *const unknown_at_end[] = {"saved", "dense_s", "coded_s", "energy_j",
                                                  "gpu_energy_j"};
-    const char *text = folder_read("run.jsonl");
+    const char *text = scratch_read("run.jsonl");
     json_t *step = line_json(text, 1);
     json_t *end = line_json(text, 2);
     const json_t *summary = json_object_get(end, "summary");
@@ -218,7 +218,7 @@ Test(jsonl, short_steps_share_a_line_and_their_sums_are_right)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
     for (uint64_t step = 1; step <= 5; step++) {
         struct ww_report report = run_report(step);
@@ -232,7 +232,7 @@ Test(jsonl, short_steps_share_a_line_and_their_sums_are_right)
     }
     outputs_destroy(outputs, NULL);
 
-    const char *text = folder_read("run.jsonl");
+    const char *text = scratch_read("run.jsonl");
     cr_assert_eq(line_count(text), 3, "%s", text);
     json_t *line = line_json(text, 1);
     json_t *last = line_json(text, 2);
@@ -257,23 +257,23 @@ Test(jsonl, lines_reach_the_file_within_a_second_or_so)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
-    cr_expect_eq(line_count(folder_read("run.jsonl")), 1, "the header is there at once");
+    cr_expect_eq(line_count(scratch_read("run.jsonl")), 1, "the header is there at once");
     for (uint64_t step = 1; step <= 11; step++) {
         struct ww_report report = run_report(step);
         tell(outputs, &report, S + step * 100 * MS);
     }
-    cr_expect_eq(line_count(folder_read("run.jsonl")), 11);
+    cr_expect_eq(line_count(scratch_read("run.jsonl")), 11);
     outputs_destroy(outputs, NULL);
-    cr_expect_eq(line_count(folder_read("run.jsonl")), 12);
+    cr_expect_eq(line_count(scratch_read("run.jsonl")), 12);
 }
 
 Test(jsonl, a_step_costs_little)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
     enum { STEPS = 200000 };
     uint64_t best_ns = UINT64_MAX;
@@ -299,7 +299,7 @@ static size_t run_long(const char *name, uint64_t steps, uint64_t step_ns, size_
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path(name);
+    run.config.ledger = scratch_path(name);
     run.config.ledger_bytes = ledger_bytes;
     struct outputs *outputs = outputs_create(&run.setup);
     struct ww_report report = run_report(1);
@@ -313,7 +313,7 @@ static size_t run_long(const char *name, uint64_t steps, uint64_t step_ns, size_
     struct ww_ledger totals = run_totals();
     outputs_destroy(outputs, &totals);
 
-    const char *text = folder_read(name);
+    const char *text = scratch_read(name);
     cr_expect_leq(strlen(text), ledger_bytes);
     size_t lines = line_count(text);
     uint64_t told = 0;
@@ -361,7 +361,7 @@ Test(jsonl, the_bound_is_said_once)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     run.config.ledger_bytes = 65536;
     struct outputs *outputs = outputs_create(&run.setup);
     for (uint64_t step = 1; step <= 1000; step++) {
@@ -369,7 +369,7 @@ Test(jsonl, the_bound_is_said_once)
         tell(outputs, &report, (step + 1) * S);
     }
     outputs_destroy(outputs, NULL);
-    const char *found = strstr(folder_read("run.jsonl"), "\"bound\"");
+    const char *found = strstr(scratch_read("run.jsonl"), "\"bound\"");
     cr_assert_not_null(found);
     cr_expect_null(strstr(found + 1, "\"bound\""));
 }
@@ -380,12 +380,12 @@ Test(jsonl, rank_0_writes_or_all_where_the_name_holds_the_rank)
 {
     struct run run;
     run_init(&run, 2, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     cr_expect_null(outputs_create(&run.setup));
-    cr_expect_not(folder_has("run.jsonl"));
-    run.config.ledger = folder_path("run-%r.%r.jsonl");
+    cr_expect_not(scratch_has("run.jsonl"));
+    run.config.ledger = scratch_path("run-%r.%r.jsonl");
     outputs_destroy(outputs_create(&run.setup), NULL);
-    cr_expect(folder_has("run-2.2.jsonl"));
+    cr_expect(scratch_has("run-2.2.jsonl"));
     run.config.ledger = "";
     run.setup.rank = 0;
     cr_expect_null(outputs_create(&run.setup));
@@ -401,38 +401,38 @@ Test(jsonl, an_older_ledger_is_kept)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
-    folder_write("run.jsonl", "older\n");
-    folder_write("run.jsonl.1", "oldest\n");
+    run.config.ledger = scratch_path("run.jsonl");
+    scratch_write("run.jsonl", "older\n");
+    scratch_write("run.jsonl.1", "oldest\n");
     outputs_destroy(outputs_create(&run.setup), NULL);
-    cr_expect_str_eq(folder_read("run.jsonl.1"), "older\n");
-    cr_expect_eq(line_count(folder_read("run.jsonl")), 1);
+    cr_expect_str_eq(scratch_read("run.jsonl.1"), "older\n");
+    cr_expect_eq(line_count(scratch_read("run.jsonl")), 1);
 }
 
 Test(jsonl, a_ledger_that_is_being_written_is_left_alone)
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *first = outputs_create(&run.setup);
     cr_expect_null(outputs_create(&run.setup));
     expect_line(WW_LOG_WARN, "another run or context writes to it");
-    cr_expect_not(folder_has("run.jsonl.1"));
+    cr_expect_not(scratch_has("run.jsonl.1"));
     outputs_destroy(first, NULL);
     outputs_destroy(outputs_create(&run.setup), NULL);
-    cr_expect(folder_has("run.jsonl.1"));
+    cr_expect(scratch_has("run.jsonl.1"));
 }
 
 Test(jsonl, a_place_that_takes_no_file_is_told_once)
 {
-    folder_write("file", "");
+    scratch_write("file", "");
     const struct {
         const char *path;
         const char *why;
     } cases[] = {
-        {folder_path("no/such/run.jsonl"), "No such file or directory"},
-        {folder_path("file/run.jsonl"), "Not a directory"},
-        {folder_path(""), "it is neither a file nor a device"},
+        {scratch_path("no/such/run.jsonl"), "No such file or directory"},
+        {scratch_path("file/run.jsonl"), "Not a directory"},
+        {scratch_path(""), "it is neither a file nor a device"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct run run;
@@ -450,21 +450,21 @@ Test(jsonl, a_link_to_an_open_file_stays_where_it_is)
     char target[64], text[64] = "";
     struct ww_ledger totals = run_totals();
     struct run run;
-    folder_write("out", "what was said before");
-    int descriptor = open(folder_path("out"), O_WRONLY | O_CLOEXEC);
+    scratch_write("out", "what was said before");
+    int descriptor = open(scratch_path("out"), O_WRONLY | O_CLOEXEC);
     snprintf(target, sizeof target, "/proc/self/fd/%d", descriptor);
-    cr_assert_eq(symlink(target, folder_path("stdout")), 0);
+    cr_assert_eq(symlink(target, scratch_path("stdout")), 0);
     run_init(&run, 0, 4);
-    run.config.ledger = run.config.trace = run.config.metrics = folder_path("stdout");
+    run.config.ledger = run.config.trace = run.config.metrics = scratch_path("stdout");
     outputs_destroy(outputs_create(&run.setup), &totals);
     for (int file = 0; file < 3; file++) {
         expect_line(WW_LOG_WARN, "it leads to a file that is open already");
     }
     expect_no_warnings();
-    cr_expect_gt(readlink(folder_path("stdout"), text, sizeof text - 1), 0);
+    cr_expect_gt(readlink(scratch_path("stdout"), text, sizeof text - 1), 0);
     cr_expect_str_eq(text, target);
-    cr_expect_not(folder_has("stdout.1"));
-    cr_expect_str_eq(folder_read("out"), "what was said before");
+    cr_expect_not(scratch_has("stdout.1"));
+    cr_expect_str_eq(scratch_read("out"), "what was said before");
     close(descriptor);
 }
 
@@ -491,7 +491,7 @@ Test(jsonl, a_limit_to_the_size_of_files_ends_the_file_and_not_the_run)
     struct run run;
     struct rlimit before;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
     struct ww_ledger totals = run_totals();
     signal(SIGXFSZ, SIG_DFL); /* which ends a program */
@@ -518,9 +518,9 @@ static void expect_harm_told(int (*harm)(const char *path), const char *sentence
 {
     struct run run;
     run_init(&run, 0, 4);
-    run.config.ledger = folder_path("run.jsonl");
+    run.config.ledger = scratch_path("run.jsonl");
     struct outputs *outputs = outputs_create(&run.setup);
-    cr_assert_eq(harm(folder_path("run.jsonl")), 0);
+    cr_assert_eq(harm(scratch_path("run.jsonl")), 0);
     struct ww_report report = run_report(1);
     tell(outputs, &report, 10 * S);
     expect_line(WW_LOG_WARN, sentence);
@@ -538,5 +538,5 @@ Test(jsonl, a_file_that_somebody_removed_is_told)
 Test(jsonl, a_file_that_somebody_shortened_is_told)
 {
     expect_harm_told(cut_to_nothing, "somebody shortened it");
-    cr_expect_str_eq(folder_read("run.jsonl"), "");
+    cr_expect_str_eq(scratch_read("run.jsonl"), "");
 }

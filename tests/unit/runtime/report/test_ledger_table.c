@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "folder.h"
+#include "scratch.h"
 
 TestSuite(ledger_table, .init = capture_start, .fini = capture_finish);
 

@@ -8,14 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "folder.h"
+#include "scratch.h"
 #include "schema.h"
 #include "trainer.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 #define STEPS 60
 
-TestSuite(live, .init = folder_start, .fini = folder_finish);
+TestSuite(live, .init = scratch_start, .fini = scratch_finish);
 
 struct plan_of_test {
     const char *codec;
@@ -122,7 +122,7 @@ static void expect_sums(const struct line_sums *sums, const struct ww_ledger *re
 
 static void expect_ledger(const char *name, int rank, const struct ww_ledger *read)
 {
-    char *text = strdup(folder_read(name));
+    char *text = strdup(scratch_read(name));
     size_t lines = line_count(text);
     struct line_sums sums = {0};
     struct line_sums all = {0};
@@ -154,9 +154,9 @@ static void expect_files(struct plan_of_test *plan, int size)
     char ledger[512];
     char metrics[512];
     char trace[512];
-    snprintf(ledger, sizeof ledger, "%s", folder_path("ledger.%r.jsonl"));
-    snprintf(metrics, sizeof metrics, "%s", folder_path("metrics.%r.prom"));
-    snprintf(trace, sizeof trace, "%s", folder_path("trace.%r.json"));
+    snprintf(ledger, sizeof ledger, "%s", scratch_path("ledger.%r.jsonl"));
+    snprintf(metrics, sizeof metrics, "%s", scratch_path("metrics.%r.prom"));
+    snprintf(trace, sizeof trace, "%s", scratch_path("trace.%r.json"));
     plan->ledger = ledger;
     plan->metrics = metrics;
     plan->trace = trace;
@@ -168,15 +168,15 @@ static void expect_files(struct plan_of_test *plan, int size)
         snprintf(name, sizeof name, "ledger.%d.jsonl", rank);
         expect_ledger(name, rank, &plan->read[rank]);
         snprintf(name, sizeof name, "trace.%d.json", rank);
-        json_t *events = json_loads(folder_read(name), JSON_REJECT_DUPLICATES, &error);
+        json_t *events = json_loads(scratch_read(name), JSON_REJECT_DUPLICATES, &error);
         cr_expect(json_array_size(events) > STEPS, "%s: %s", name, error.text);
         json_decref(events);
         snprintf(name, sizeof name, "metrics.%d.prom", rank);
         snprintf(words, sizeof words, "} %d\n", STEPS);
-        const char *steps = strstr(folder_read(name), "wirewise_steps_total{");
+        const char *steps = strstr(scratch_read(name), "wirewise_steps_total{");
         cr_expect(steps != NULL && strstr(steps, words) != NULL, "%s:\n%s", name,
-                  folder_read(name));
-        cr_expect_not_null(strstr(folder_read(name), "team=\"vision\""));
+                  scratch_read(name));
+        cr_expect_not_null(strstr(scratch_read(name), "team=\"vision\""));
     }
 }
 
@@ -198,12 +198,12 @@ Test(live, files_tell_what_the_ledger_tells)
 Test(live, without_a_mark_rank_0_alone_writes)
 {
     char ledger[512];
-    snprintf(ledger, sizeof ledger, "%s", folder_path("run.jsonl"));
+    snprintf(ledger, sizeof ledger, "%s", scratch_path("run.jsonl"));
     struct plan_of_test plan = {.codec = "topk:0.05", .ledger = ledger};
     world_run(2, train, &plan);
     expect_ledger("run.jsonl", 0, &plan.read[0]);
     world_forgive(); /* the codec may cost time */
-    cr_expect(!folder_has("run.jsonl.1"), "somebody else wrote");
+    cr_expect(!scratch_has("run.jsonl.1"), "somebody else wrote");
 }
 
 /* ---- GPUs ------------------------------------------------------------------------------------ */
@@ -217,12 +217,12 @@ static double energy_of_gpus(const char *words, struct plan_of_test *plan)
     cr_assert_not_null(fake, "%s", dlerror());
     char ledger[512];
     char metrics[512];
-    snprintf(ledger, sizeof ledger, "%s", folder_path("run.jsonl"));
-    snprintf(metrics, sizeof metrics, "%s", folder_path("run.prom"));
+    snprintf(ledger, sizeof ledger, "%s", scratch_path("run.jsonl"));
+    snprintf(metrics, sizeof metrics, "%s", scratch_path("run.prom"));
     *plan = (struct plan_of_test){.codec = "none", .ledger = ledger, .metrics = metrics};
     world_run(2, train, plan);
     dlclose(fake);
-    char *text = strdup(folder_read("run.jsonl"));
+    char *text = strdup(scratch_read("run.jsonl"));
     json_t *end = line_json(text, line_count(text) - 1);
     const json_t *summary = json_object_get(end, "summary");
     schema_check(summary, "Steps", "The end, the last line of a run that was ended");
@@ -241,7 +241,7 @@ Test(live, energy_of_gpus_is_in_the_ledger_and_in_files)
     cr_expect_geq(plan.read[0].gpu_energy_j, 4 * 4);
     cr_expect_geq(plan.read[1].gpu_energy_j, 4 * 4);
     cr_expect_geq(told, plan.read[0].gpu_energy_j + 4);
-    cr_expect_not_null(strstr(folder_read("run.prom"), "\nwirewise_gpu_energy_joules_total{"));
+    cr_expect_not_null(strstr(scratch_read("run.prom"), "\nwirewise_gpu_energy_joules_total{"));
     world_forgive();
 }
 
@@ -257,14 +257,14 @@ Test(live, what_gpus_sent_by_nvlink_is_in_the_ledger_and_in_files)
         cr_expect_geq(audit->nvlink_sent_bytes, 3 * 3 * 1024);
         cr_expect_geq(audit->nvlink_received_bytes, 2 * audit->nvlink_sent_bytes);
     }
-    const char *text = folder_read("run.jsonl");
+    const char *text = scratch_read("run.jsonl");
     json_t *end = line_json(text, line_count(text) - 1);
     const json_t *told = json_object_get(json_object_get(end, "summary"), "audit");
     schema_check(told, "Audit", NULL);
     cr_expect_geq(integer(told, "nvlink_sent"), (json_int_t)plan.read[0].audit.nvlink_sent_bytes);
     json_decref(end);
     cr_expect_not_null(
-        strstr(folder_read("run.prom"), "\nwirewise_audit_nvlink_sent_bytes_total{"));
+        strstr(scratch_read("run.prom"), "\nwirewise_audit_nvlink_sent_bytes_total{"));
     world_forgive();
 }
 
@@ -274,7 +274,7 @@ Test(live, energy_of_gpus_that_do_not_count_it_is_not_known)
     cr_expect_eq(energy_of_gpus("ticks,ticks,none,ticks", &plan), -1);
     cr_expect_eq(plan.read[0].gpu_energy_j, -1);
     cr_expect_eq(plan.read[1].gpu_energy_j, -1);
-    cr_expect_null(strstr(folder_read("run.prom"), "gpu_energy"));
+    cr_expect_null(strstr(scratch_read("run.prom"), "gpu_energy"));
     world_forgive();
 }
 
@@ -286,13 +286,13 @@ Test(live, trouble_with_files_harms_no_training)
      * runs tests may own the machine's. */
     static const char *const targets[] = {"/dev/full", "/dev/null"};
     static const char *const names[] = {"full", "null", "no/such/folder", "taken"};
-    folder_write("taken/file", "");
+    scratch_write("taken/file", "");
     for (size_t i = 0; i < LENGTH(targets); i++) {
-        cr_assert_eq(symlink(targets[i], folder_path(names[i])), 0);
+        cr_assert_eq(symlink(targets[i], scratch_path(names[i])), 0);
     }
     for (size_t i = 0; i < LENGTH(names); i++) {
         char place[512];
-        snprintf(place, sizeof place, "%s", folder_path(names[i]));
+        snprintf(place, sizeof place, "%s", scratch_path(names[i]));
         bool device = i < LENGTH(targets);
         struct plan_of_test plan = {.codec = "topk:0.05",
                                     .ledger = place,
@@ -310,7 +310,7 @@ Test(live, trouble_with_files_harms_no_training)
     }
     struct stat status;
     for (size_t i = 0; i < LENGTH(targets); i++) {
-        cr_expect(lstat(folder_path(names[i]), &status) == 0 && S_ISLNK(status.st_mode),
+        cr_expect(lstat(scratch_path(names[i]), &status) == 0 && S_ISLNK(status.st_mode),
                   "the link to %s was replaced", targets[i]);
     }
 }
@@ -341,10 +341,10 @@ static void give_up(const struct ww_world *world, void *shared)
 Test(live, a_failure_is_told)
 {
     char ledger[512];
-    snprintf(ledger, sizeof ledger, "%s", folder_path("failed.jsonl"));
+    snprintf(ledger, sizeof ledger, "%s", scratch_path("failed.jsonl"));
     struct plan_of_test plan = {.ledger = ledger};
     world_run(2, give_up, &plan);
-    char *text = strdup(folder_read("failed.jsonl"));
+    char *text = strdup(scratch_read("failed.jsonl"));
     size_t lines = line_count(text);
     json_int_t steps = 0;
     int failures = 0;

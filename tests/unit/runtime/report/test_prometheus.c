@@ -9,18 +9,18 @@
 #include <unistd.h>
 #include <sys/wait.h>
 
-#include "folder.h"
+#include "scratch.h"
 
-TestSuite(prometheus, .init = folder_start, .fini = folder_finish);
+TestSuite(prometheus, .init = scratch_start, .fini = scratch_finish);
 
 /* Writes metrics of these totals and returns their text. */
 static const char *written(struct run *run, const struct ww_ledger *totals)
 {
-    run->config.metrics = folder_path("run.prom");
+    run->config.metrics = scratch_path("run.prom");
     struct outputs *outputs = outputs_create(&run->setup);
     outputs_totals(outputs, totals, S);
     outputs_destroy(outputs, totals);
-    return folder_read("run.prom");
+    return scratch_read("run.prom");
 }
 
 /* ---- What each line must be -------------------------------------------------------------- */
@@ -97,11 +97,11 @@ static void check_by_promtool(const char *name)
         return;
     }
     char command[1024];
-    snprintf(command, sizeof command, "promtool check metrics <%s >%s 2>&1", folder_path(name),
-             folder_path("said"));
+    snprintf(command, sizeof command, "promtool check metrics <%s >%s 2>&1", scratch_path(name),
+             scratch_path("said"));
     int status = system(command);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "promtool says: %s",
-              folder_read("said"));
+              scratch_read("said"));
 }
 
 /* ---- Tests ------------------------------------------------------------------------------- */
@@ -192,7 +192,7 @@ Test(prometheus, the_file_is_due_every_five_seconds_and_says_when_the_run_ended)
 {
     struct run run;
     run_init(&run, 0, 16);
-    run.config.metrics = folder_path("run-%r.prom");
+    run.config.metrics = scratch_path("run-%r.prom");
     struct ww_ledger totals = run_totals();
     struct outputs *outputs = outputs_create(&run.setup);
     cr_expect_not(outputs_want_times(outputs));
@@ -200,11 +200,11 @@ Test(prometheus, the_file_is_due_every_five_seconds_and_says_when_the_run_ended)
     outputs_totals(outputs, &totals, S);
     cr_expect_not(outputs_want_totals(outputs, 6 * S - 1));
     cr_expect(outputs_want_totals(outputs, 6 * S));
-    cr_expect_not_null(strstr(folder_read("run-0.prom"), "wirewise_running{"));
-    cr_expect_not_null(strstr(folder_read("run-0.prom"), "\"spot\"} 1\n"));
-    cr_expect_not(folder_has("run-0.prom.tmp"));
+    cr_expect_not_null(strstr(scratch_read("run-0.prom"), "wirewise_running{"));
+    cr_expect_not_null(strstr(scratch_read("run-0.prom"), "\"spot\"} 1\n"));
+    cr_expect_not(scratch_has("run-0.prom.tmp"));
     outputs_destroy(outputs, NULL); /* it failed */
-    const char *running = strstr(folder_read("run-0.prom"), "\nwirewise_running{");
+    const char *running = strstr(scratch_read("run-0.prom"), "\nwirewise_running{");
     cr_assert_not_null(running);
     cr_expect_not_null(strstr(running, "\"spot\"} 0\n"));
 }
@@ -214,7 +214,7 @@ Test(prometheus, what_another_run_puts_there_is_left_alone)
 {
     struct run run;
     run_init(&run, 0, 16);
-    run.config.metrics = folder_path("run.prom");
+    run.config.metrics = scratch_path("run.prom");
     struct ww_ledger totals = run_totals();
     struct outputs *first = outputs_create(&run.setup);
     struct outputs *second = outputs_create(&run.setup);
@@ -225,13 +225,13 @@ Test(prometheus, what_another_run_puts_there_is_left_alone)
     outputs_totals(first, &totals, 6 * S);
     outputs_totals(second, &totals, 7 * S);
     outputs_destroy(first, NULL);
-    cr_expect_not_null(strstr(folder_read("run.prom"), "\"spot\"} 4711\n"));
+    cr_expect_not_null(strstr(scratch_read("run.prom"), "\"spot\"} 4711\n"));
     totals.steps = 4712;
     outputs_destroy(second, &totals);
-    cr_expect_null(strstr(folder_read("run.prom"), "\"spot\"} 4712\n"));
+    cr_expect_null(strstr(scratch_read("run.prom"), "\"spot\"} 4712\n"));
     outputs_destroy(outputs_create(&run.setup), &totals); /* they have ended */
-    cr_expect_not_null(strstr(folder_read("run.prom"), "\"spot\"} 4712\n"));
-    cr_expect_not(folder_has("run.prom.tmp"));
+    cr_expect_not_null(strstr(scratch_read("run.prom"), "\"spot\"} 4712\n"));
+    cr_expect_not(scratch_has("run.prom.tmp"));
     expect_no_warnings();
 }
 
@@ -239,7 +239,7 @@ Test(prometheus, a_place_that_takes_no_file_is_told_once)
 {
     struct run run;
     run_init(&run, 0, 16);
-    run.config.metrics = folder_path("no/run.prom");
+    run.config.metrics = scratch_path("no/run.prom");
     struct ww_ledger totals = run_totals();
     struct outputs *outputs = outputs_create(&run.setup);
     outputs_totals(outputs, &totals, S);
@@ -254,14 +254,14 @@ Test(prometheus, a_folder_of_that_name_is_told_and_nothing_is_left_behind)
 {
     struct run run;
     run_init(&run, 0, 16);
-    folder_write("run.prom/file", "");
+    scratch_write("run.prom/file", "");
     struct ww_ledger totals = run_totals();
-    run.config.metrics = folder_path("run.prom");
+    run.config.metrics = scratch_path("run.prom");
     struct outputs *outputs = outputs_create(&run.setup);
     outputs_totals(outputs, &totals, S);
     outputs_destroy(outputs, &totals);
     expect_line(WW_LOG_WARN, "cannot be replaced: it is no file");
-    cr_expect_not(folder_has("run.prom.tmp"));
+    cr_expect_not(scratch_has("run.prom.tmp"));
     expect_no_warnings();
 }
 
@@ -272,7 +272,7 @@ Test(prometheus, a_device_stays_one)
     run_init(&run, 0, 16);
     struct ww_ledger totals = run_totals();
     char path[256];
-    snprintf(path, sizeof path, "%s", folder_path("pipe"));
+    snprintf(path, sizeof path, "%s", scratch_path("pipe"));
     cr_assert_eq(mkfifo(path, 0600), 0);
     run.config.metrics = path;
     struct outputs *outputs = outputs_create(&run.setup);
@@ -282,7 +282,7 @@ Test(prometheus, a_device_stays_one)
     struct stat status;
     cr_assert_eq(stat(path, &status), 0);
     cr_expect(S_ISFIFO(status.st_mode));
-    cr_expect_not(folder_has("pipe.tmp"));
+    cr_expect_not(scratch_has("pipe.tmp"));
     cr_assert_eq(unlink(path), 0);
     expect_no_warnings();
 }

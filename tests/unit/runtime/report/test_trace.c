@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "folder.h"
+#include "scratch.h"
 
-TestSuite(trace, .init = folder_start, .fini = folder_finish);
+TestSuite(trace, .init = scratch_start, .fini = scratch_finish);
 
 #define US UINT64_C(1000)
 
@@ -93,7 +93,7 @@ static json_t *load(const char *text)
 static void start(struct run *run)
 {
     run_init(run, 2, 4);
-    run->config.trace = folder_path("%r.trace");
+    run->config.trace = scratch_path("%r.trace");
     run->config.ledger_bytes = 65536;
 }
 
@@ -115,7 +115,7 @@ Test(trace, it_tells_steps_buckets_and_their_parts)
     outputs_event(outputs, "policy", 1, "int8 \"now\"");
     outputs_destroy(outputs, NULL);
 
-    json_t *events = load(folder_read("2.trace"));
+    json_t *events = load(scratch_read("2.trace"));
     check_events(events);
     expect_span(find(events, "step 1", 0), 0, 5, 65);
     expect_span(find(events, "bucket 0", 0), 1, 12, 28);
@@ -169,7 +169,7 @@ Test(trace, overlapping_buckets_have_lanes_of_their_own)
         outputs_trace(outputs, &report, &times, begin + 900 * US);
     }
     outputs_destroy(outputs, NULL);
-    json_t *events = load(folder_read("2.trace"));
+    json_t *events = load(scratch_read("2.trace"));
     check_events(events);
     cr_expect_not_null(find(events, "bucket 23", 4));
     cr_expect_null(find(events, "bucket 7", 0));
@@ -195,7 +195,7 @@ Test(trace, a_full_trace_says_so_and_stops)
     cr_expect_lt(steps, 1000);
     outputs_event(outputs, "alert", steps, "too late");
     outputs_destroy(outputs, NULL);
-    const char *text = folder_read("2.trace");
+    const char *text = scratch_read("2.trace");
     cr_expect_leq(strlen(text), 65536);
     cr_expect_gt(strlen(text), 58000);
     json_t *events = load(text);
@@ -218,7 +218,7 @@ Test(trace, the_trace_of_a_killed_run_lacks_its_end_only)
         outputs_trace(outputs, &report, &times, (step + 1) * S);
     }
     char text[65536 + 3];
-    snprintf(text, sizeof text, "%s\n]", folder_read("2.trace"));
+    snprintf(text, sizeof text, "%s\n]", scratch_read("2.trace"));
     json_t *events = load(text);
     check_events(events);
     cr_expect_not_null(find(events, "step 20", 0));
@@ -230,7 +230,7 @@ Test(trace, trouble_is_told_once)
 {
     struct run run;
     start(&run);
-    run.config.trace = folder_path("no/%r.trace");
+    run.config.trace = scratch_path("no/%r.trace");
     cr_expect_null(outputs_create(&run.setup));
     expect_line(WW_LOG_WARN, "WIREWISE_TRACE may name another place");
     run.config.trace = "/dev/full";

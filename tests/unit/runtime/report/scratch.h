@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * folder.h: a folder of one test, what the library logs meanwhile, and outputs that write there. */
-#ifndef TESTS_FOLDER_H
-#define TESTS_FOLDER_H
+ * scratch.h: a folder of one test, what the library logs meanwhile, and outputs that write there.
+ */
+#ifndef TESTS_SCRATCH_H
+#define TESTS_SCRATCH_H
 
 #include <jansson.h>
 
@@ -12,18 +13,18 @@
 #define S UINT64_C(1000000000)
 
 /* A suite's fixture: the folder is made, and removed with all that is in it. */
-void folder_start(void);
-void folder_finish(void);
+void scratch_start(void);
+void scratch_finish(void);
 
 /* A path in it; "" = the folder itself. Valid until eight more were asked for. */
-const char *folder_path(const char *name);
+const char *scratch_path(const char *name);
 
 /* Writes a file, and the folders that lead to it. */
-void folder_write(const char *name, const char *text);
+void scratch_write(const char *name, const char *text);
 
 /* The whole file, "" without one; valid until the next call. */
-const char *folder_read(const char *name);
-bool folder_has(const char *name);
+const char *scratch_read(const char *name);
+bool scratch_has(const char *name);
 
 /* Parses line `line` (from 0) of a text; NULL when there are fewer. Fails on what is no JSON. */
 json_t *line_json(const char *text, size_t line);

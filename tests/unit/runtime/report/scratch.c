@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * folder.c: files of one test below /tmp. */
+ * scratch.c: files of one test below /tmp. */
 #define _XOPEN_SOURCE 700 /* nftw */
-#include "folder.h"
+#include "scratch.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 static char top[64];
 static char *contents;
 
-void folder_start(void)
+void scratch_start(void)
 {
     strcpy(top, "/tmp/report-XXXXXX");
     cr_assert_not_null(mkdtemp(top));
@@ -28,7 +28,7 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
     return remove(path);
 }
 
-void folder_finish(void)
+void scratch_finish(void)
 {
     nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(contents);
@@ -36,7 +36,7 @@ void folder_finish(void)
     capture_finish();
 }
 
-const char *folder_path(const char *name)
+const char *scratch_path(const char *name)
 {
     static char paths[8][512];
     static int next;
@@ -45,10 +45,10 @@ const char *folder_path(const char *name)
     return paths[next];
 }
 
-void folder_write(const char *name, const char *text)
+void scratch_write(const char *name, const char *text)
 {
     char path[512];
-    snprintf(path, sizeof path, "%s", folder_path(name));
+    snprintf(path, sizeof path, "%s", scratch_path(name));
     for (char *slash = strchr(path + strlen(top) + 1, '/'); slash != NULL;
          slash = strchr(slash + 1, '/')) {
         *slash = '\0';
@@ -61,18 +61,18 @@ void folder_write(const char *name, const char *text)
     fclose(file);
 }
 
-bool folder_has(const char *name)
+bool scratch_has(const char *name)
 {
-    return access(folder_path(name), F_OK) == 0;
+    return access(scratch_path(name), F_OK) == 0;
 }
 
-const char *folder_read(const char *name)
+const char *scratch_read(const char *name)
 {
     free(contents);
     contents = NULL;
     size_t bytes = 0;
     FILE *into = open_memstream(&contents, &bytes);
-    FILE *file = fopen(folder_path(name), "r");
+    FILE *file = fopen(scratch_path(name), "r");
     for (int letter; file != NULL && (letter = getc(file)) != EOF;) {
         putc(letter, into);
     }
