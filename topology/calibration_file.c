@@ -279,6 +279,15 @@ static const char *behind_links(const char *file, char *real)
     return realpath(file, real) == NULL ? file : real;
 }
 
+/* Returns false. */
+static bool warn_of_loss(const char *file)
+{
+    log_warn("calibration file %s cannot be written: %s. The next job measures the wires anew: name "
+             "another file in calibration_file, or \"none\"",
+             file, strerror(errno));
+    return false;
+}
+
 static bool replace_file(const char *name, uint64_t fingerprint, const struct wires *wires)
 {
     char real[PATH_MAX];
@@ -292,10 +301,11 @@ static bool replace_file(const char *name, uint64_t fingerprint, const struct wi
     }
     const char *file = behind_links(name, real);
     int length = snprintf(path, sizeof path, "%s.XXXXXX", file);
+    errno = ENAMETOOLONG;
     int descriptor = length < PATH_BYTES ? mkstemp(path) : -1;
     FILE *into = descriptor < 0 ? NULL : fdopen(descriptor, "w");
     if (into == NULL) {
-        log_debug("calibration file %s cannot be written: %s", file, strerror(errno));
+        warn_of_loss(file);
         if (descriptor >= 0) {
             close(descriptor);
             unlink(path);
@@ -311,7 +321,7 @@ static bool replace_file(const char *name, uint64_t fingerprint, const struct wi
     bool good = fputs(section, into) >= 0 && ferror(into) == 0;
     good = fclose(into) == 0 && good;
     if (!good || rename(path, file) != 0) {
-        log_debug("calibration file %s cannot be written: %s", file, strerror(errno));
+        warn_of_loss(file);
         unlink(path);
         return false;
     }

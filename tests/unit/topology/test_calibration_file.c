@@ -105,8 +105,15 @@ Test(calibration_file, no_file_is_no_trouble)
     struct wires read = some_wires(2, 1);
     cr_expect_not(calibration_read(path, 7, &read));
     cr_expect_not(calibration_read("/nowhere/at/all", 7, &read));
-    cr_expect_not(calibration_write("/nowhere/at/all", 7, &read));
     expect_no_warnings();
+}
+
+Test(calibration_file, measurements_that_cannot_be_kept_are_told_of)
+{
+    struct wires wires = some_wires(2, 1);
+    cr_expect_not(calibration_write("/nowhere/at/all", 7, &wires));
+    expect_line(WW_LOG_WARN, "calibration file /nowhere/at/all cannot be written: No such file or "
+                             "directory. The next job measures the wires anew");
 }
 
 Test(calibration_file, pipes_are_left_alone)
@@ -178,6 +185,7 @@ Test(calibration_file, a_limit_to_the_size_of_files_leaves_the_old_one)
     setrlimit(RLIMIT_FSIZE, &little);
     cr_expect_not(calibration_write(path, 7, &other));
     setrlimit(RLIMIT_FSIZE, &before);
+    expect_line(WW_LOG_WARN, "cannot be written: File too large");
     cr_expect(calibration_read(path, 7, &other));
     cr_expect_eq(other.link[0].flow.byte_s, 3e-9);
 }
