@@ -465,6 +465,15 @@ static struct ww_outer *sketch_out(struct ww_context *context, const struct ww_o
     return made;
 }
 
+/* Its file would be taken for a run that sent nothing. */
+static void tell_of_ledger(const struct ww_context *context)
+{
+    if (context->world.rank == 0 && context->settings.values.ledger != NULL) {
+        log_info("ww_outer_create: the ledger records what ww_step_end sends; what exchanges of "
+                 "local steps send stands in their own reports (struct ww_outer_report)");
+    }
+}
+
 enum ww_status ww_outer_create(struct ww_context *context, const struct ww_outer_config *config,
                                const struct ww_outer_region *regions, size_t region_count,
                                struct ww_outer **outer)
@@ -499,6 +508,7 @@ enum ww_status ww_outer_create(struct ww_context *context, const struct ww_outer
         return status;
     }
     outer_adopt_all(made);
+    tell_of_ledger(context);
     *outer = made;
     return WW_OK;
 }
