@@ -2,7 +2,8 @@
  * price.c: puts a price on a load.
  *
  * A segment is on its way for the sum of its steps; a step lasts as long as the slowest rank's own
- * work and the slowest message, or the fullest port. While one segment is on its way others follow:
+ * work and the slowest message, or the fullest port, less what steps that fill different ports have
+ * in common. While one segment is on its way others follow:
  * then whoever is busiest sets the pace (T = way + (segments - 1) * pace, as in a pipeline), unless
  * too few may be under way at once (T = segments * way / window). */
 #include "price.h"
@@ -115,8 +116,15 @@ static double crowding(const struct wires *wires, double ranks)
 /* ---- A segment's way, and the pace
  * --------------------------------------------------------------- */
 
-static double stage_s(const struct load *load, const struct wires *wires, const struct stage *stage,
-                      double bytes, double ram)
+/* A stage's time if its ports carried nothing else, and how long its fullest port is busy. */
+struct stage_time {
+    double alone_s;
+    double crowded_s; /* until the fullest port is through as well */
+    double ports_s;
+};
+
+static struct stage_time stage_time(const struct load *load, const struct wires *wires,
+                                    const struct stage *stage, double bytes, double ram)
 {
     double work = 0;
     struct passage slowest = {0, 0};
@@ -130,18 +138,26 @@ static double stage_s(const struct load *load, const struct wires *wires, const 
         slowest.flow_s = larger(slowest.flow_s, carrying_s(wires, tally, bytes));
     }
     double ports = ports_s(load, wires, &stage->flood, bytes, &level);
-    return work * crowding(wires, load->ranks_per_host_max) + slowest.fixed_s +
-           larger(slowest.flow_s, ports);
+    double before = work * crowding(wires, load->ranks_per_host_max) + slowest.fixed_s;
+    return (struct stage_time){before + slowest.flow_s, before + larger(slowest.flow_s, ports),
+                               ports};
 }
 
-static double way_s(const struct load *load, const struct wires *wires, double bytes, double ram)
+/* Stages are no lockstep: where each of them fills other ports or directions, messages of one stage
+ * pass while the next fills what this one left idle. Then ports cost what the fullest of them has
+ * to carry in all, `ports`, unless the longest chain of messages takes longer. */
+static double way_s(const struct load *load, const struct wires *wires, double bytes, double ram,
+                    double ports)
 {
-    double seconds = 0;
+    struct stage_time sum = {0, 0, 0};
     for (uint32_t i = 0; i < load->stage_count; i++) {
         const struct stage *stage = &load->stages[i];
-        seconds += stage->times * stage_s(load, wires, stage, bytes, ram);
+        struct stage_time time = stage_time(load, wires, stage, bytes, ram);
+        sum.alone_s += stage->times * time.alone_s;
+        sum.crowded_s += stage->times * time.crowded_s;
+        sum.ports_s += stage->times * time.ports_s;
     }
-    return seconds;
+    return larger(sum.alone_s, sum.crowded_s - larger(0, sum.ports_s - ports));
 }
 
 /* How long cores are busy with one segment: the busiest rank, and each host's ranks together. */
@@ -192,10 +208,10 @@ static struct price price_once(const struct load *load, const struct wires *wire
     double bytes = pace.bytes / segments;
     double ram = share_in_ram(load, wires, pace.bytes);
     double window = segments < pace.window ? segments : pace.window;
-    double way = way_s(load, wires, bytes, ram);
     double cores = cores_s(load, wires, bytes, ram);
     int level = price.limit_level;
     double ports = ports_s(load, wires, &load->flood, bytes, &level);
+    double way = way_s(load, wires, bytes, ram, ports);
     price.wire_s = segments * ports;
     double pipeline = way + (segments - 1) * larger(cores, ports);
     price.seconds = gate_s(load, wires, bytes) + larger(pipeline, segments * way / window);

@@ -70,6 +70,21 @@ Test(price, plans_cost_what_the_textbook_says)
     }
 }
 
+/* In each of four steps the halves of one host's two ranks leave through its port, and the other
+ * host's port does nothing: by steps that is four vectors. But one half's way is two vectors long,
+ * and so are the two halves that each port sends twice. */
+Test(price, trees_fill_what_each_other_leave_idle)
+{
+    struct topology topology = paper_topology(&(struct paper_cluster){2, 2, NULL, 0, 0});
+    const struct cost cost[WW_LEVELS_MAX] = {{0, 0}, {ALPHA, BETA}};
+    struct wires wires = paper_wires(&topology, cost);
+    struct candidate candidate = {&algorithm_tree, NEST_NONE, 0};
+    struct price price = price_of(&topology, &wires, &candidate, (struct pace){MIB, MIB, 1});
+    double wanted = gate(4) + 4 * ALPHA + 2 * MIB * BETA;
+    cr_expect_float_eq(price.seconds, wanted, 1e-9, "%.9f instead of %.9f", price.seconds, wanted);
+    topology_finish(&topology);
+}
+
 Test(price, segments_fill_a_pipeline)
 {
     struct topology topology = paper_topology(&(struct paper_cluster){4, 1, NULL, 0, 0});
