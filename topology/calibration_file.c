@@ -282,8 +282,8 @@ static const char *behind_links(const char *file, char *real)
 /* Returns false. */
 static bool warn_of_loss(const char *file)
 {
-    log_warn("calibration file %s cannot be written: %s. The next job measures the wires anew: name "
-             "another file in calibration_file, or \"none\"",
+    log_warn("calibration file %s cannot be written: %s. The next job measures the wires anew: "
+             "name another file in calibration_file, or \"none\"",
              file, strerror(errno));
     return false;
 }
