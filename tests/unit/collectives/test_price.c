@@ -85,6 +85,21 @@ Test(price, trees_fill_what_each_other_leave_idle)
     topology_finish(&topology);
 }
 
+/* What crosses a rack's uplink waits for the sums within racks, and these go on behind it: half of
+ * the vector to the other host of the rack, all of it over the uplink, at a third of the rate, and
+ * half of it back. */
+Test(price, wires_of_one_level_wait_for_those_of_another)
+{
+    struct topology topology = paper_topology(&(struct paper_cluster){4, 2, NULL, 2, 0});
+    cr_assert_eq(topology.levels, 3);
+    const struct cost cost[WW_LEVELS_MAX] = {{0, 0}, {0, BETA}, {0, 3 * BETA}};
+    struct wires wires = paper_wires(&topology, cost);
+    struct candidate nested = {&algorithm_scatter_gather, NEST_ALL, 0};
+    struct price price = price_of(&topology, &wires, &nested, (struct pace){MIB, MIB, 1});
+    cr_expect_float_eq(price.seconds, (0.5 + 3 + 0.5) * MIB * BETA, 1e-9);
+    topology_finish(&topology);
+}
+
 Test(price, segments_fill_a_pipeline)
 {
     struct topology topology = paper_topology(&(struct paper_cluster){4, 1, NULL, 0, 0});
