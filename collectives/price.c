@@ -2,10 +2,9 @@
  * price.c: puts a price on a load.
  *
  * A segment is on its way for the sum of its steps; a step lasts as long as the slowest rank's own
- * work and the slowest message, or the fullest port, less what steps that fill different ports have
- * in common. While one segment is on its way others follow: then whoever is busiest sets the pace
- * (T = way + (segments - 1) * pace, as in a pipeline), unless too few may be under way at once
- * (T = segments * way / window). */
+ * work and the slowest message, or the fullest port. While one segment is on its way others follow:
+ * then whoever is busiest sets the pace (T = way + (segments - 1) * pace, as in a pipeline), unless
+ * too few may be under way at once (T = segments * way / window). */
 #include "price.h"
 
 #include <math.h>
@@ -90,22 +89,15 @@ static struct passage passage_of(const struct wires *wires, const struct tally *
     return passage;
 }
 
-/* How long the fullest port of a wire is busy with a flood. */
-static double port_s(const struct load *load, const struct wires *wires, const struct flood *flood,
-                     double bytes, int level)
-{
-    const struct link *link = &wires->link[level];
-    double fan = load->fans[level] ? larger(1, link->fan) : 1;
-    return larger(flood->out[level], flood->in[level]) * bytes * link->port_byte_s * fan;
-}
-
-/* The fullest port of all wires, and which wire's it is. */
+/* The fullest port of a flood, and which wire's it is. */
 static double ports_s(const struct load *load, const struct wires *wires, const struct flood *flood,
                       double bytes, int *level)
 {
     double seconds = 0;
     for (int l = 1; l < wires->levels; l++) {
-        double port = port_s(load, wires, flood, bytes, l);
+        const struct link *link = &wires->link[l];
+        double fan = load->fans[l] ? larger(1, link->fan) : 1;
+        double port = larger(flood->out[l], flood->in[l]) * bytes * link->port_byte_s * fan;
         if (port > seconds) {
             seconds = port;
             *level = l;
@@ -123,20 +115,12 @@ static double crowding(const struct wires *wires, double ranks)
 /* ---- A segment's way, and the pace
  * --------------------------------------------------------------- */
 
-/* How long a stage takes if every message has its port to itself, and by its fullest port. */
-struct stage_time {
-    double alone_s;
-    double crowded_s;
-    double port_s;
-    int level; /* of that port */
-};
-
-static struct stage_time stage_time(const struct load *load, const struct wires *wires,
-                                    const struct stage *stage, double bytes, double ram)
+static double stage_s(const struct load *load, const struct wires *wires, const struct stage *stage,
+                      double bytes, double ram)
 {
-    struct stage_time time = {0};
     double work = 0;
     struct passage slowest = {0, 0};
+    int level;
     for (uint32_t i = 0; i < stage->tally_count; i++) {
         const struct tally *tally = &load->tallies[load->stage_tallies[stage->first_tally + i]];
         struct passage passage = passage_of(wires, tally, bytes);
@@ -145,32 +129,19 @@ static struct stage_time stage_time(const struct load *load, const struct wires 
         slowest.flow_s = larger(slowest.flow_s, passage.flow_s);
         slowest.flow_s = larger(slowest.flow_s, carrying_s(wires, tally, bytes));
     }
-    double before = work * crowding(wires, load->ranks_per_host_max) + slowest.fixed_s;
-    time.port_s = ports_s(load, wires, &stage->flood, bytes, &time.level);
-    time.alone_s = before + slowest.flow_s;
-    time.crowded_s = before + larger(slowest.flow_s, time.port_s);
-    return time;
+    double ports = ports_s(load, wires, &stage->flood, bytes, &level);
+    return work * crowding(wires, load->ranks_per_host_max) + slowest.fixed_s +
+           larger(slowest.flow_s, ports);
 }
 
-/* Stages are no lockstep: where one after the other fills other ports of the same wire, or the
- * other direction, messages of one pass while the next fills what this one left idle. So a wire
- * takes what its fullest port has to carry in all, unless the chain of messages takes longer. */
 static double way_s(const struct load *load, const struct wires *wires, double bytes, double ram)
 {
-    double alone_s = 0;
-    double crowded_s = 0;
-    double busy_s[WW_LEVELS_MAX] = {0}; /* stages whose fullest port is of this wire */
+    double seconds = 0;
     for (uint32_t i = 0; i < load->stage_count; i++) {
         const struct stage *stage = &load->stages[i];
-        struct stage_time time = stage_time(load, wires, stage, bytes, ram);
-        alone_s += stage->times * time.alone_s;
-        crowded_s += stage->times * time.crowded_s;
-        busy_s[time.level] += stage->times * time.port_s;
+        seconds += stage->times * stage_s(load, wires, stage, bytes, ram);
     }
-    for (int l = 1; l < wires->levels; l++) {
-        crowded_s -= larger(0, busy_s[l] - port_s(load, wires, &load->flood, bytes, l));
-    }
-    return larger(alone_s, crowded_s);
+    return seconds;
 }
 
 /* How long cores are busy with one segment: the busiest rank, and each host's ranks together. */
@@ -221,10 +192,10 @@ static struct price price_once(const struct load *load, const struct wires *wire
     double bytes = pace.bytes / segments;
     double ram = share_in_ram(load, wires, pace.bytes);
     double window = segments < pace.window ? segments : pace.window;
+    double way = way_s(load, wires, bytes, ram);
     double cores = cores_s(load, wires, bytes, ram);
     int level = price.limit_level;
     double ports = ports_s(load, wires, &load->flood, bytes, &level);
-    double way = way_s(load, wires, bytes, ram);
     price.wire_s = segments * ports;
     double pipeline = way + (segments - 1) * larger(cores, ports);
     price.seconds = gate_s(load, wires, bytes) + larger(pipeline, segments * way / window);

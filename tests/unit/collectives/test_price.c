@@ -70,36 +70,6 @@ Test(price, plans_cost_what_the_textbook_says)
     }
 }
 
-/* In each of four steps the halves of one host's two ranks leave through its port, and the other
- * host's port does nothing: by steps that is four vectors. But one half's way is two vectors long,
- * and so are the two halves that each port sends twice. */
-Test(price, trees_fill_what_each_other_leave_idle)
-{
-    struct topology topology = paper_topology(&(struct paper_cluster){2, 2, NULL, 0, 0});
-    const struct cost cost[WW_LEVELS_MAX] = {{0, 0}, {ALPHA, BETA}};
-    struct wires wires = paper_wires(&topology, cost);
-    struct candidate candidate = {&algorithm_tree, NEST_NONE, 0};
-    struct price price = price_of(&topology, &wires, &candidate, (struct pace){MIB, MIB, 1});
-    double wanted = gate(4) + 4 * ALPHA + 2 * MIB * BETA;
-    cr_expect_float_eq(price.seconds, wanted, 1e-9, "%.9f instead of %.9f", price.seconds, wanted);
-    topology_finish(&topology);
-}
-
-/* What crosses a rack's uplink waits for the sums within racks, and these go on behind it: half of
- * the vector to the other host of the rack, all of it over the uplink, at a third of the rate, and
- * half of it back. */
-Test(price, wires_of_one_level_wait_for_those_of_another)
-{
-    struct topology topology = paper_topology(&(struct paper_cluster){4, 2, NULL, 2, 0});
-    cr_assert_eq(topology.levels, 3);
-    const struct cost cost[WW_LEVELS_MAX] = {{0, 0}, {0, BETA}, {0, 3 * BETA}};
-    struct wires wires = paper_wires(&topology, cost);
-    struct candidate nested = {&algorithm_scatter_gather, NEST_ALL, 0};
-    struct price price = price_of(&topology, &wires, &nested, (struct pace){MIB, MIB, 1});
-    cr_expect_float_eq(price.seconds, (0.5 + 3 + 0.5) * MIB * BETA, 1e-9);
-    topology_finish(&topology);
-}
-
 Test(price, segments_fill_a_pipeline)
 {
     struct topology topology = paper_topology(&(struct paper_cluster){4, 1, NULL, 0, 0});
