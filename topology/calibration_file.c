@@ -279,13 +279,11 @@ static const char *behind_links(const char *file, char *real)
     return realpath(file, real) == NULL ? file : real;
 }
 
-/* Returns false. */
-static bool warn_of_loss(const char *file)
+static void warn_of_loss(const char *file)
 {
     log_warn("calibration file %s cannot be written: %s. The next job measures the wires anew: "
              "name another file in calibration_file, or \"none\"",
              file, strerror(errno));
-    return false;
 }
 
 static bool replace_file(const char *name, uint64_t fingerprint, const struct wires *wires)

@@ -65,7 +65,7 @@ static void copy_twins(FILE *from, FILE *to, const char *before)
     fseek(from, at, SEEK_SET);
 }
 
-static void print_port(FILE *to, int number, const char *name)
+static void print_interface(FILE *to, int number, const char *name)
 {
     fprintf(to, "<object type=\"OSDev\" gp_index=\"%d\" name=\"%s%d\" osdev_type=\"2\"/>\n",
             1000 + number, name, number);
@@ -83,13 +83,13 @@ Test(discover, cards_behind_thousands_of_interfaces_are_found, .init = text_file
     cr_assert(from != NULL && to != NULL);
     copy_twins(from, to, "name=\"ib0\"");
     for (int i = 0; i < 5000; i++) {
-        print_port(to, i, "vf");
+        print_interface(to, i, "vf");
     }
     copy_twins(from, to, "pci_busid=\"0000:81:00.0\"");
     fputs("<object type=\"PCIDev\" gp_index=\"999\" pci_busid=\"0000:80:00.0\" "
           "pci_type=\"0200 [8086:1593] [8086:0001] 00\" pci_link_speed=\"7.876923\">\n",
           to);
-    print_port(to, 5000, "eth");
+    print_interface(to, 5000, "eth");
     fputs("</object>\n", to);
     copy_twins(from, to, NULL);
     fclose(from);
