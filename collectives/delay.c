@@ -29,6 +29,9 @@ void delay_end(struct delay *delay, uint64_t now_ns)
 void delay_look(struct delay *delay, bool at_gate, const struct gate *gate, uint64_t now_ns)
 {
     if (!at_gate) {
+        if (gate_latest(gate) >= 0) {
+            delay->missing = gate_latest(gate);
+        }
         delay_end(delay, now_ns);
         return;
     }
@@ -36,8 +39,9 @@ void delay_look(struct delay *delay, bool at_gate, const struct gate *gate, uint
         begin(delay, now_ns);
         return;
     }
+    bool sees = gate_sees_all(gate) && !gate_relays(gate);
     bool long_enough = now_ns - delay->since_ns > NAMED_NS;
-    if (long_enough && delay->looks++ % LOOK_EVERY == 0 && gate_sees_all(gate)) {
+    if (long_enough && sees && delay->looks++ % LOOK_EVERY == 0) {
         int rank;
         if (gate_missing(gate, &rank, 1) > 0) {
             delay->missing = rank;

@@ -3,13 +3,18 @@
  *
  * A message (256 bytes, never cut, so its fields need no byte order: all ranks run one build):
  *
- *     kind | status | number | signature | waits_for | bytes | values, or the text of a failure
+ *     kind | status | number | signature | whom | bytes | values, wishes, or the text of a failure
  *
  * Where the fabric takes control messages that are longer, or shorter than their receive, a message
  * ends behind its `bytes`, up to 16 KiB of values.
  *
  * One receive per peer stands posted all the time; whatever a peer has to say arrives there, in
- * the order in which it was said. */
+ * the order in which it was said.
+ *
+ * Many ranks announce along a tree (relay.h): a rank says so above once it and all below it have,
+ * and where these do not want the same, what they want instead, counted. Rank 0 judges, and its
+ * word goes down the tree. Bad news and the roll call do not depend on who stands in between:
+ * they go to and from rank 0, and to the ranks above and below as well. */
 #include "gate.h"
 
 #include <assert.h>
@@ -21,14 +26,17 @@
 #include "internal/fabrics.h"
 #include "internal/log.h"
 #include "internal/vote.h"
+#include "relay.h"
+#include "wishes.h"
 
 #define GATE_TAG 0
 #define TEXT_BYTES GATE_VALUES_BYTES
 #define HEAR_EVERY 8      /* looks at a board */
 #define HEAR_REST_EVERY 4 /* looks, for peers whose word is not awaited */
+#define HEAR_REST_MOST 4  /* of the many that do not announce here: at once */
 
 enum message_kind {
-    MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from rank 0 of a star: all agree */
+    MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from above: all agree */
     MESSAGE_FAILED,            /* the sender gave up: status and text say why */
     MESSAGE_LEFT,              /* the sender starts no collective from `number` on */
     MESSAGE_ROLL_CALL,         /* answer, if you can */
@@ -40,10 +48,11 @@ struct message {
     int32_t status;
     uint64_t number;
     struct signature signature;
-    int32_t waits_for;
-    uint32_t bytes; /* of values, or of the text with its end */
+    int32_t whom;   /* the sender waits for; in a tree: who of all that it speaks for came last */
+    uint32_t bytes; /* of values or wishes, or of the text with its end */
     union {
         char text[TEXT_BYTES];
+        struct wish wishes[WISHES_MOST]; /* where those below do not want the same */
         unsigned char values[GATE_VALUES_BYTES];
     };
 };
@@ -51,6 +60,7 @@ struct message {
 _Static_assert(sizeof(struct message) == WW_CONTROL_BYTES, "every fabric takes a gate message");
 _Static_assert(HEAD_BYTES + GATE_VALUES_BYTES_LONG == FABRIC_CONTROL_ROOM, "ours take a long one");
 _Static_assert(sizeof(struct signature) == 40, "signatures are compared as bytes");
+_Static_assert(sizeof(struct wish) * WISHES_MOST <= GATE_VALUES_BYTES, "wishes fit a message");
 
 /* A message on its way to one peer or to all of them. */
 struct outgoing {
@@ -61,12 +71,21 @@ struct outgoing {
     bool under_way;
 };
 
+struct said {
+    struct signature signature;
+    int32_t latest; /* in a tree: see `whom` */
+};
+
 /* One peer that this rank hears. */
 struct peer {
     int rank;
-    uint64_t announced;     /* collectives so far */
-    struct signature *said; /* [ahead] the latest of them, by number */
-    unsigned char *values;  /* [ahead * values_room] that came with them; NULL in a star */
+    uint64_t announced; /* collectives so far */
+    struct said *said;  /* [ahead] the latest of them, by number; NULL = it announces elsewhere */
+    unsigned char *values;  /* [ahead * values_room] that came with them; NULL in a tree */
+    uint32_t speaks_for;    /* so many ranks: itself and those below */
+    struct wishes *wishes;  /* that it announced first for those who differ; NULL but in a tree */
+    uint64_t wishes_number; /* of what */
+    uint64_t told;          /* collectives that it announced, as it said in a roll call */
     bool answered;          /* the roll call */
     bool excused;           /* from it: it announced what comes next, and may compute */
     bool gone;              /* it gave up, as the latest message says, or the fabric lost it */
@@ -85,11 +104,14 @@ struct gate {
     bool on_board;   /* all ranks read each other's announcements there */
     unsigned looks;  /* at the gate, since something was heard for */
     uint64_t *shown; /* [size] collectives that each rank has shown on the board */
-    bool direct;
+    bool direct;     /* everybody hears everybody: no rank is above others */
+    struct relay relay;
+    bool relays;          /* announcements go along it */
     size_t values_room;   /* of a message */
     bool as_long_as_said; /* messages end behind what they say */
     enum ww_status status;
     uint64_t announced;
+    uint64_t gathered; /* of these, by all below as well: those that are told above */
     uint64_t passed;
     uint64_t limit;          /* collectives that whoever gave up had done: more will not be */
     const struct peer *news; /* who says so; NULL = nobody */
@@ -97,19 +119,29 @@ struct gate {
     int left_rank;           /* -1 = nobody left */
     bool idle;               /* nobody here waits for what was announced */
     int depth;
-    uint64_t ahead; /* a peer passes only what this rank announced, and announces depth more */
-    struct signature *own;       /* [depth] by number */
+    uint64_t ahead;   /* a peer passes only what this rank announced, and announces depth more */
+    struct said *own; /* [depth] by number */
     struct outgoing *announcing; /* [depth] */
-    struct outgoing verdict;     /* rank 0 of a star */
+    struct outgoing verdict;     /* to those below */
     struct outgoing leaving;
     struct message failure;
     bool failure_told;
     int waits_for;
+    bool roll_called;
+    bool roll_at_gate;    /* the latest one was called there, ... */
+    uint64_t roll_passed; /* ... when so many had passed */
     int peer_count;
-    struct peer *peers;
+    struct peer *peers; /* in a tree: all to rank 0, to others rank 0, who is above, who is below */
+    int near_count;
+    struct peer **near;      /* [near_count] who announces here; in a tree those below come first */
+    struct peer *above;      /* the last of them; NULL = none */
+    const struct peer *kept; /* who was awaited last, of those below, for the next one to gather */
+    int latest;              /* who came last to what passed last, -1 = nobody knows */
+    unsigned rest;           /* the next one that is heard of the rest */
     struct ww_message *round; /* [peer_count] room for one post to all peers */
-    struct signature *said;   /* [peer_count * ahead] */
-    unsigned char *values;    /* [peer_count * ahead * values_room], NULL in a star */
+    struct said *said;        /* [near_count * ahead] */
+    struct wishes *wishes;    /* [near_count] in a tree */
+    unsigned char *values;    /* [peer_count * ahead * values_room], NULL in a tree */
     unsigned char *messages;  /* what is sent and received lies here */
     struct signature *votes;  /* [size] */
 };
@@ -162,17 +194,18 @@ static void put_text(struct message *message, const char *text)
     message->bytes = (uint32_t)strlen(message->text) + 1;
 }
 
-static struct ww_message message_to(const struct gate *gate, int peer, struct message *message)
+static struct ww_message message_to(const struct gate *gate, const struct peer *peer,
+                                    struct message *message)
 {
     size_t bytes = gate->as_long_as_said ? HEAD_BYTES + message->bytes : sizeof *message;
     return (struct ww_message){
-        .kind = WW_SEND, .peer = gate->peers[peer].rank, .memory = message, .bytes = bytes};
+        .kind = WW_SEND, .peer = peer->rank, .memory = message, .bytes = bytes};
 }
 
-static enum ww_status post_to(struct gate *gate, struct outgoing *outgoing, int first, int count)
+static enum ww_status post_round(struct gate *gate, struct outgoing *outgoing, int count)
 {
-    for (int i = 0; i < count; i++) {
-        gate->round[i] = message_to(gate, first + i, message_of(outgoing, i));
+    if (count == 0) {
+        return WW_OK;
     }
     enum ww_status status = gate->transport->post(gate->fabric, GATE_TAG, true, gate->round, count,
                                                   &outgoing->flight);
@@ -180,18 +213,36 @@ static enum ww_status post_to(struct gate *gate, struct outgoing *outgoing, int 
     return status;
 }
 
-static enum ww_status post_to_all(struct gate *gate, struct outgoing *outgoing)
+static enum ww_status post_to(struct gate *gate, struct outgoing *outgoing, const struct peer *peer)
 {
-    return gate->peer_count == 0 ? WW_OK : post_to(gate, outgoing, 0, gate->peer_count);
+    gate->round[0] = message_to(gate, peer, outgoing->message);
+    return post_round(gate, outgoing, 1);
 }
 
-/* That this rank is there, and whom it waits for, to one peer. */
-static void say(struct gate *gate, int peer, struct outgoing *outgoing, enum message_kind kind)
+static enum ww_status post_to_all(struct gate *gate, struct outgoing *outgoing)
+{
+    for (int i = 0; i < gate->peer_count; i++) {
+        gate->round[i] = message_to(gate, &gate->peers[i], message_of(outgoing, i));
+    }
+    return post_round(gate, outgoing, gate->peer_count);
+}
+
+static enum ww_status post_below(struct gate *gate, struct outgoing *outgoing)
+{
+    for (int i = 0; i < gate->relay.below; i++) {
+        gate->round[i] = message_to(gate, gate->near[i], outgoing->message);
+    }
+    return post_round(gate, outgoing, gate->relay.below);
+}
+
+/* That this rank is there, what it announced, and whom it waits for, to one peer. */
+static void say(struct gate *gate, const struct peer *peer, struct outgoing *outgoing,
+                enum message_kind kind)
 {
     if (outgoing_free(gate, outgoing)) {
         *outgoing->message = (struct message){
-            .kind = kind, .number = gate->passed, .waits_for = gate->waits_for};
-        post_to(gate, outgoing, peer, 1);
+            .kind = kind, .number = gate->announced, .whom = gate->waits_for};
+        post_to(gate, outgoing, peer);
     }
 }
 
@@ -248,12 +299,26 @@ static enum ww_status tell_news(const struct gate *gate)
 
 static void answer(struct gate *gate, struct peer *peer)
 {
-    say(gate, (int)(peer - gate->peers), &peer->answer, MESSAGE_HERE);
+    say(gate, peer, &peer->answer, MESSAGE_HERE);
+}
+
+/* The first that do not match are kept: nothing passes after them. */
+static void keep_wishes(struct gate *gate, struct peer *peer)
+{
+    const struct message *said = peer->incoming;
+    uint32_t count = said->bytes / sizeof(struct wish);
+    if (peer->wishes == NULL || peer == gate->above || peer->wishes->count > 0) {
+        return;
+    }
+    peer->wishes_number = peer->announced;
+    for (uint32_t i = 0; i < count && i < WISHES_MOST; i++) {
+        wishes_add(peer->wishes, &said->wishes[i]);
+    }
 }
 
 static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
 {
-    if (peer->announced >= gate->passed + gate->ahead) {
+    if (peer->said == NULL || peer->announced >= gate->passed + gate->ahead) {
         return log_failure(WW_TRANSPORT_FAILED,
                            "rank %d (%s) is %llu collectives ahead, more than it may be: do all "
                            "ranks load the same libwirewise?",
@@ -261,7 +326,8 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
     }
     struct message *said = peer->incoming;
     size_t slot = (size_t)(peer->announced & (gate->ahead - 1));
-    peer->said[slot] = said->signature;
+    peer->said[slot] = (struct said){said->signature, said->whom};
+    keep_wishes(gate, peer);
     if (peer->values != NULL && said->bytes <= gate->values_room) {
         memcpy(peer->values + slot * gate->values_room, values_of(said), said->bytes);
     }
@@ -272,7 +338,8 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
 static void hear_presence(struct peer *peer)
 {
     peer->answered = true;
-    peer->waits_for = peer->incoming->waits_for;
+    peer->waits_for = peer->incoming->whom;
+    peer->told = peer->incoming->number;
 }
 
 static enum ww_status take_in(struct gate *gate, struct peer *peer)
@@ -303,7 +370,10 @@ static enum ww_status take_in(struct gate *gate, struct peer *peer)
 /* True when the gate opens no sooner than this peer announces. */
 static bool is_awaited(const struct gate *gate, const struct peer *peer)
 {
-    return gate->announced > gate->passed && peer->announced <= gate->passed;
+    bool above = peer == gate->above;
+    uint64_t next = above ? gate->passed : gate->gathered;
+    uint64_t ready = above ? gate->gathered : gate->announced;
+    return ready > next && peer->announced <= next;
 }
 
 /* The next thing that a peer said: WW_PENDING when there is none. */
@@ -354,20 +424,24 @@ static bool all_shown(struct gate *gate)
     return true;
 }
 
+/* True when this rank and all below it announced the next collective that is to be told above. */
+static bool came_together(const struct gate *gate)
+{
+    bool all = gate->announced > gate->gathered;
+    for (int i = 0; all && i < gate->near_count; i++) {
+        const struct peer *peer = gate->near[i];
+        all = peer == gate->above || peer->announced > gate->gathered;
+    }
+    return all;
+}
+
 static bool all_announced(struct gate *gate)
 {
-    if (gate->announced == gate->passed) {
-        return false;
-    }
     if (gate->on_board) {
-        return all_shown(gate);
+        return gate->announced > gate->passed && all_shown(gate);
     }
-    for (int i = 0; i < gate->peer_count; i++) {
-        if (gate->peers[i].announced <= gate->passed) {
-            return false;
-        }
-    }
-    return true;
+    bool told = gate->above == NULL || gate->above->announced > gate->passed;
+    return told && gate->gathered > gate->passed;
 }
 
 /* The odd rank out, by majority; all who hear the same votes come to the same words. */
@@ -378,9 +452,21 @@ static void collect_votes(struct gate *gate, const struct signature *own)
         gate->votes[rank] = board_place(gate->board, rank, gate->passed)->signature;
     }
     for (int i = 0; !gate->on_board && i < gate->peer_count; i++) {
-        gate->votes[gate->peers[i].rank] = gate->peers[i].said[slot];
+        gate->votes[gate->peers[i].rank] = gate->peers[i].said[slot].signature;
     }
     gate->votes[gate->topology->rank] = *own;
+}
+
+static enum ww_status tell_mismatch(const struct gate *gate, int odd,
+                                    const struct signature *theirs, int usual,
+                                    const struct signature *ours)
+{
+    char odd_text[SIGNATURE_TEXT_BYTES];
+    char usual_text[SIGNATURE_TEXT_BYTES];
+    signature_print(theirs, odd_text, sizeof odd_text);
+    signature_print(ours, usual_text, sizeof usual_text);
+    return log_failure(WW_MISMATCH, "rank %d (%s) wants %s, rank %d (%s) wants %s", odd,
+                       host_of(gate, odd), odd_text, usual, host_of(gate, usual), usual_text);
 }
 
 static enum ww_status name_mismatch(struct gate *gate, const struct signature *own)
@@ -389,12 +475,7 @@ static enum ww_status name_mismatch(struct gate *gate, const struct signature *o
     int usual;
     int odd = vote_odd_one(gate->votes, gate->topology->size, sizeof *gate->votes,
                            sizeof *gate->votes, &usual);
-    char theirs[SIGNATURE_TEXT_BYTES];
-    char ours[SIGNATURE_TEXT_BYTES];
-    signature_print(&gate->votes[odd], theirs, sizeof theirs);
-    signature_print(&gate->votes[usual], ours, sizeof ours);
-    return log_failure(WW_MISMATCH, "rank %d (%s) wants %s, rank %d (%s) wants %s", odd,
-                       host_of(gate, odd), theirs, usual, host_of(gate, usual), ours);
+    return tell_mismatch(gate, odd, &gate->votes[odd], usual, &gate->votes[usual]);
 }
 
 static bool hears_all(const struct gate *gate)
@@ -417,41 +498,110 @@ static enum ww_status judge_board(struct gate *gate, const struct signature *own
     return WW_OK;
 }
 
+/* Whether all that announced collective `number` here want the same. */
+static bool agree(const struct gate *gate, uint64_t number)
+{
+    const struct signature *own = &gate->own[own_slot(gate, number)].signature;
+    for (int i = 0; i < gate->near_count; i++) {
+        const struct peer *peer = gate->near[i];
+        bool differ = peer->wishes != NULL && peer->wishes->count > 0 &&
+                      peer->wishes_number == number;
+        if (peer != gate->above &&
+            (differ || !same(&peer->said[number & (gate->ahead - 1)].signature, own))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What this rank and those below it want. */
+static struct wishes collect_wishes(const struct gate *gate, uint64_t number)
+{
+    struct wishes wishes = {.count = 1};
+    wishes.wish[0] = (struct wish){gate->own[own_slot(gate, number)].signature,
+                                   gate->topology->rank, 1};
+    for (int i = 0; i < gate->relay.below; i++) {
+        const struct peer *peer = gate->near[i];
+        bool differ = peer->wishes->count > 0 && peer->wishes_number == number;
+        for (int w = 0; differ && w < peer->wishes->count; w++) {
+            wishes_add(&wishes, &peer->wishes->wish[w]);
+        }
+        if (!differ) {
+            wishes_add(&wishes, &(struct wish){peer->said[number & (gate->ahead - 1)].signature,
+                                               peer->rank, peer->speaks_for});
+        }
+    }
+    return wishes;
+}
+
+static enum ww_status name_odd_wish(const struct gate *gate, uint64_t number)
+{
+    const struct wishes wishes = collect_wishes(gate, number);
+    const struct wish *usual;
+    const struct wish *odd = wishes_odd(&wishes, &usual);
+    return tell_mismatch(gate, odd->rank, &odd->signature, usual->rank, &usual->signature);
+}
+
 static enum ww_status judge(struct gate *gate)
 {
-    uint64_t slot = gate->passed & (gate->ahead - 1);
-    const struct signature *own = &gate->own[own_slot(gate, gate->passed)];
+    const struct signature *own = &gate->own[own_slot(gate, gate->passed)].signature;
     if (gate->on_board) {
         return judge_board(gate, own);
     }
-    if (!hears_all(gate)) {
-        return WW_OK; /* rank 0 compared; its word was "go" */
+    if (gate->above != NULL || agree(gate, gate->passed)) {
+        return WW_OK; /* rank 0 of a tree compared, and the word from above is "go" */
     }
-    for (int i = 0; i < gate->peer_count; i++) {
-        if (!same(&gate->peers[i].said[slot], own)) {
-            return name_mismatch(gate, own);
-        }
-    }
-    return WW_OK;
+    return gate->relays ? name_odd_wish(gate, gate->passed) : name_mismatch(gate, own);
 }
 
-/* Rank 0 of a star, whose verdict is what the others wait for. */
-static bool is_centre(const struct gate *gate)
+static enum ww_status tell_above(struct gate *gate)
 {
-    return !gate->on_board && !gate->direct && gate->topology->rank == 0;
+    struct outgoing *outgoing = &gate->announcing[own_slot(gate, gate->gathered)];
+    struct message *message = outgoing->message;
+    message->whom = gate->own[own_slot(gate, gate->gathered)].latest;
+    if (!agree(gate, gate->gathered)) {
+        struct wishes wishes = collect_wishes(gate, gate->gathered);
+        memcpy(message->wishes, wishes.wish, sizeof wishes.wish);
+        message->bytes = (uint32_t)((size_t)wishes.count * sizeof *wishes.wish);
+    }
+    return post_to(gate, outgoing, gate->above);
 }
 
-/* It says "go" to all. */
+/* Who was last: whoever was awaited last here or, below that one, there; nobody was = this rank. */
+static int find_latest(const struct gate *gate)
+{
+    return gate->kept == NULL ? gate->topology->rank
+                              : gate->kept->said[gate->gathered & (gate->ahead - 1)].latest;
+}
+
+/* What came together below this rank is told above it. */
+static enum ww_status gather(struct gate *gate)
+{
+    enum ww_status status = WW_OK;
+    while (status == WW_OK && !gate->on_board && came_together(gate)) {
+        gate->own[own_slot(gate, gate->gathered)].latest = gate->relays ? find_latest(gate) : -1;
+        status = gate->above == NULL ? WW_OK : tell_above(gate);
+        gate->gathered++;
+        gate->kept = NULL;
+    }
+    return status;
+}
+
+/* All agree: so says rank 0, and everybody to those below. */
 static enum ww_status tell_verdict(struct gate *gate)
 {
-    *gate->verdict.message = (struct message){.kind = MESSAGE_ANNOUNCE, .number = gate->passed};
-    return post_to_all(gate, &gate->verdict);
+    *gate->verdict.message = (struct message){
+        .kind = MESSAGE_ANNOUNCE, .number = gate->passed, .whom = gate->latest};
+    return post_below(gate, &gate->verdict);
 }
 
 static enum ww_status pass(struct gate *gate)
 {
     enum ww_status status = judge(gate);
-    if (status == WW_OK && is_centre(gate)) {
+    if (status == WW_OK && gate->relays) {
+        gate->latest = gate->above == NULL
+                           ? gate->own[own_slot(gate, gate->passed)].latest
+                           : gate->above->said[gate->passed & (gate->ahead - 1)].latest;
         status = tell_verdict(gate);
     }
     gate->passed += status == WW_OK;
@@ -478,18 +628,39 @@ static enum ww_status hear_all(struct gate *gate)
     return status;
 }
 
-/* All of them are awaited, so the first who has not spoken is as good as any: one poll a look. */
+/* Of those below all are awaited, so the first who has not spoken is as good as any: one poll a
+ * look. */
 static enum ww_status hear_awaited(struct gate *gate)
 {
     enum ww_status status = WW_OK;
-    for (int i = 0; status == WW_OK && i < gate->peer_count; i++) {
-        struct peer *peer = &gate->peers[i];
-        if (is_awaited(gate, peer)) {
+    bool held = false;
+    for (int i = 0; status == WW_OK && i < gate->near_count; i++) {
+        struct peer *peer = gate->near[i];
+        bool above = peer == gate->above;
+        if ((above || !held) && is_awaited(gate, peer)) {
             status = hear(gate, peer, false);
-            if (is_awaited(gate, peer)) {
-                break;
+            if (!above && is_awaited(gate, peer)) {
+                gate->kept = peer;
+                held = true;
             }
         }
+    }
+    return status;
+}
+
+/* Of a tree rank 0 hears the others by and by, unless it just called the roll. */
+static enum ww_status hear_rest(struct gate *gate)
+{
+    bool asked = gate->roll_called && gate->roll_passed == gate->passed;
+    if (!gate->relays || asked) {
+        return hear_all(gate);
+    }
+    enum ww_status status = WW_OK;
+    for (int i = 0; status == WW_OK && i < gate->near_count; i++) {
+        status = hear(gate, gate->near[i], true);
+    }
+    for (int i = 0; status == WW_OK && i < HEAR_REST_MOST; i++) {
+        status = hear(gate, &gate->peers[gate->rest++ % (unsigned)gate->peer_count], true);
     }
     return status;
 }
@@ -498,7 +669,7 @@ static enum ww_status hear_awaited(struct gate *gate)
 static enum ww_status hear_some(struct gate *gate)
 {
     if (hears_the_rest_now(gate)) {
-        return hear_all(gate);
+        return hear_rest(gate);
     }
     return gate->on_board ? WW_OK : hear_awaited(gate);
 }
@@ -560,10 +731,16 @@ enum ww_status gate_advance(struct gate *gate, uint64_t done, uint64_t *passed)
     if (status == WW_OK) {
         status = hear_some(gate);
     }
+    if (status == WW_OK) {
+        status = gather(gate);
+    }
     while (status == WW_OK && may_pass(gate)) {
         status = pass(gate);
         if (status == WW_OK && !gate->on_board) {
             status = hear_awaited(gate);
+        }
+        if (status == WW_OK) {
+            status = gather(gate);
         }
     }
     *passed = gate->passed;
@@ -653,7 +830,7 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
     size_t slot = own_slot(gate, gate->announced);
     struct outgoing *outgoing = &gate->announcing[slot];
     assert(!outgoing->under_way && told_bytes(gate, luggage) <= gate_values_room(gate));
-    gate->own[slot] = *signature;
+    gate->own[slot].signature = *signature;
     if (gate->board != NULL) {
         board_write(gate->board, gate->announced, signature, luggage->notice, luggage->values,
                     gate->on_board ? luggage->bytes : 0);
@@ -665,10 +842,8 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
     write_announcement(gate, outgoing, signature, luggage);
     gate->announced++;
     gate->looks = HEAR_REST_EVERY - 1; /* who comes late hears first what became of the others */
-    if (is_centre(gate)) {
-        return WW_OK; /* its verdict is the announcement */
-    }
-    return fail(gate, post_to_all(gate, outgoing));
+    enum ww_status status = gate->direct ? post_to_all(gate, outgoing) : WW_OK;
+    return fail(gate, status == WW_OK ? gather(gate) : status);
 }
 
 /* ---- Trouble ---------------------------------------------------------------------------- */
@@ -681,6 +856,16 @@ bool gate_sees_all(const struct gate *gate)
 bool gate_is_star(const struct gate *gate)
 {
     return !gate->direct;
+}
+
+bool gate_relays(const struct gate *gate)
+{
+    return gate->relays;
+}
+
+int gate_latest(const struct gate *gate)
+{
+    return gate->latest == gate->topology->rank ? -1 : gate->latest;
 }
 
 /* Those whose entry is not there, or those of them who took it back. */
@@ -707,12 +892,28 @@ static int missing_on_board(const struct gate *gate, int *ranks, int most)
     return absent > 0 ? absent : unseen_on_board(gate, true, ranks, most);
 }
 
+/* In a tree rank 0 knows of whole branches, and of whom the roll call told. */
+static bool is_missing(const struct gate *gate, const struct peer *peer)
+{
+    if (!gate->relays) {
+        return peer->announced <= gate->passed;
+    }
+    if (gate->topology->rank == 0) {
+        const struct peer *branch = gate->near[relay_branch(&gate->relay, peer->rank)];
+        return branch->announced <= gate->passed && peer->told <= gate->passed;
+    }
+    if (peer == gate->above) {
+        return gate->gathered > gate->passed && peer->announced <= gate->passed;
+    }
+    return peer->said != NULL && peer->announced <= gate->passed;
+}
+
 static int missing_peers(const struct gate *gate, bool silent, int *ranks, int most)
 {
     int missing = 0;
     for (int i = 0; i < gate->peer_count; i++) {
         const struct peer *peer = &gate->peers[i];
-        if (peer->announced <= gate->passed && !(silent && peer->answered)) {
+        if (is_missing(gate, peer) && !(silent && peer->answered)) {
             if (missing < most) {
                 ranks[missing] = peer->rank;
             }
@@ -742,18 +943,25 @@ void gate_waits_for(struct gate *gate, int rank)
 /* Who announced what comes next is there. */
 static bool went_on(struct gate *gate, const struct peer *peer)
 {
-    return gate->on_board ? is_shown(gate, peer->rank) : peer->announced > gate->passed;
+    if (gate->on_board) {
+        return is_shown(gate, peer->rank);
+    }
+    bool knows_branches = gate->relays && gate->topology->rank == 0;
+    return knows_branches ? !is_missing(gate, peer) : peer->announced > gate->passed;
 }
 
 void gate_call_roll(struct gate *gate, bool at_gate)
 {
+    gate->roll_called = true;
+    gate->roll_at_gate = at_gate;
+    gate->roll_passed = gate->passed;
     for (int i = 0; i < gate->peer_count; i++) {
         gate->peers[i].answered = false;
         gate->peers[i].excused = !at_gate && went_on(gate, &gate->peers[i]);
     }
     log_hold_error();
     for (int i = 0; i < gate->peer_count; i++) {
-        say(gate, i, &gate->peers[i].roll_call, MESSAGE_ROLL_CALL);
+        say(gate, &gate->peers[i], &gate->peers[i].roll_call, MESSAGE_ROLL_CALL);
     }
     log_release_error();
 }
@@ -769,9 +977,10 @@ int gate_unanswered(const struct gate *gate, int *ranks, int most)
     return count;
 }
 
+/* In a tree, in the end, everybody waits at the gate for rank 0. */
 static bool somebody_waits_for(const struct gate *gate, int rank)
 {
-    bool waits = gate->waits_for == rank;
+    bool waits = gate->waits_for == rank || (gate->relays && gate->roll_at_gate && rank == 0);
     for (int i = 0; i < gate->peer_count; i++) {
         waits = waits || (gate->peers[i].answered && gate->peers[i].waits_for == rank);
     }
@@ -823,7 +1032,7 @@ static void post_failure(struct gate *gate, uint64_t done, enum ww_status status
     log_hold_error();
     for (int i = 0; i < gate->peer_count; i++) {
         struct ww_flight flight; /* of no interest */
-        const struct ww_message message = message_to(gate, i, &gate->failure);
+        const struct ww_message message = message_to(gate, &gate->peers[i], &gate->failure);
         gate->transport->post(gate->fabric, GATE_TAG, true, &message, 1, &flight);
     }
     log_release_error();
@@ -848,24 +1057,26 @@ static void measure_messages(struct gate *gate)
 {
     size_t room = control_room_of(gate->transport, gate->fabric);
     gate->direct = gate->topology->size <= GATE_DIRECT_SIZE;
+    gate->relays = !gate->direct && !gate->on_board;
     gate->as_long_as_said = room > WW_CONTROL_BYTES;
     bool longer = gate->direct && !gate->on_board && room >= FABRIC_CONTROL_ROOM;
     gate->values_room = longer ? GATE_VALUES_BYTES_LONG : GATE_VALUES_BYTES;
 }
 
-/* Announcements to each peer and what comes in have room for values, of the rest there are two
- * messages, and two for each peer. */
+/* Announcements, to each peer where they may differ, and what comes in have room for values, of the
+ * rest there are two messages, and two for each peer. */
 static bool allocate_messages(struct gate *gate, size_t peers)
 {
     size_t room = HEAD_BYTES + gate->values_room;
     size_t depth = (size_t)gate->depth;
-    size_t long_ones = (depth + 1) * peers;
+    size_t apart = gate->direct ? peers : 1;
+    size_t long_ones = depth * apart + peers;
     gate->messages = calloc(long_ones * room + (2 + 2 * peers) * sizeof(struct message), 1);
     if (gate->messages == NULL) {
         return false;
     }
     unsigned char *next = gate->messages;
-    for (size_t i = 0; i < depth; i++, next += peers * room) {
+    for (size_t i = 0; i < depth; i++, next += apart * room) {
         gate->announcing[i].message = (void *)next;
     }
     for (size_t i = 0; i < peers; i++, next += room) {
@@ -881,17 +1092,53 @@ static bool allocate_messages(struct gate *gate, size_t peers)
     return true;
 }
 
+/* Whom this rank hears: everybody, or rank 0 and who is next to it in the tree. */
+static int count_peers(const struct gate *gate)
+{
+    const struct relay *relay = &gate->relay;
+    if (hears_all(gate)) {
+        return gate->topology->size - 1;
+    }
+    return gate->relays ? 1 + (relay->parent > 0) + relay->below : 1;
+}
+
+static int peer_rank(const struct gate *gate, int index)
+{
+    const struct relay *relay = &gate->relay;
+    int first_below = 1 + (relay->parent > 0);
+    if (hears_all(gate)) {
+        return index + (index >= gate->topology->rank);
+    }
+    if (index == 0) {
+        return 0;
+    }
+    return index < first_below ? relay->parent : relay->ranks_below[index - first_below];
+}
+
+static struct peer *peer_of(const struct gate *gate, int rank)
+{
+    int index = 0;
+    while (gate->peers[index].rank != rank) {
+        index++;
+    }
+    return &gate->peers[index];
+}
+
 static enum ww_status allocate(struct gate *gate)
 {
     const struct topology *topology = gate->topology;
-    measure_messages(gate);
-    gate->peer_count = hears_all(gate) ? topology->size - 1 : 1;
+    gate->peer_count = count_peers(gate);
+    gate->near_count = gate->relays ? gate->relay.below + (gate->relay.parent >= 0)
+                                    : gate->peer_count;
     size_t peers = (size_t)gate->peer_count + 1; /* never zero */
+    size_t near = (size_t)gate->near_count + 1;
     gate->own = calloc((size_t)gate->depth, sizeof *gate->own);
     gate->announcing = calloc((size_t)gate->depth, sizeof *gate->announcing);
     gate->peers = calloc(peers, sizeof *gate->peers);
+    gate->near = calloc(near, sizeof(struct peer *));
     gate->round = calloc(peers, sizeof *gate->round);
-    gate->said = calloc(peers * gate->ahead, sizeof *gate->said);
+    gate->said = calloc(near * gate->ahead, sizeof *gate->said);
+    gate->wishes = calloc(near, sizeof *gate->wishes);
     gate->votes = calloc((size_t)topology->size, sizeof *gate->votes);
     gate->shown = calloc((size_t)topology->size, sizeof *gate->shown);
     bool roomy = true;
@@ -900,8 +1147,8 @@ static enum ww_status allocate(struct gate *gate)
         roomy = gate->values != NULL;
     }
     if (!roomy || gate->shown == NULL || gate->own == NULL || gate->announcing == NULL ||
-        gate->peers == NULL || gate->round == NULL || gate->said == NULL || gate->votes == NULL ||
-        !allocate_messages(gate, peers)) {
+        gate->peers == NULL || gate->near == NULL || gate->round == NULL || gate->said == NULL ||
+        gate->wishes == NULL || gate->votes == NULL || !allocate_messages(gate, peers)) {
         return log_failure(WW_NO_MEMORY, "no memory for the gate of %d ranks", topology->size);
     }
     return WW_OK;
@@ -910,12 +1157,41 @@ static enum ww_status allocate(struct gate *gate)
 static void name_peers(struct gate *gate)
 {
     for (int i = 0; i < gate->peer_count; i++) {
-        gate->peers[i].rank = hears_all(gate) ? i + (i >= gate->topology->rank) : 0;
+        gate->peers[i].rank = peer_rank(gate, i);
         gate->peers[i].waits_for = -1;
-        gate->peers[i].said = gate->said + (uint64_t)i * gate->ahead;
         gate->peers[i].values = gate->values == NULL
                                     ? NULL
                                     : gate->values + (uint64_t)i * gate->ahead * gate->values_room;
+    }
+}
+
+static void count_spoken_for(struct gate *gate)
+{
+    for (int i = 0; i < gate->relay.below; i++) {
+        gate->near[i]->speaks_for = 0;
+    }
+    for (int rank = 1; rank < gate->topology->size; rank++) {
+        int branch = relay_branch(&gate->relay, rank);
+        if (branch >= 0) {
+            gate->near[branch]->speaks_for++;
+        }
+    }
+}
+
+/* Who announces here. */
+static void name_near(struct gate *gate)
+{
+    for (int i = 0; i < gate->near_count; i++) {
+        int below = gate->relays ? gate->relay.below : gate->near_count;
+        int rank = i < below ? gate->relay.ranks_below[i] : gate->relay.parent;
+        struct peer *peer = gate->relays ? peer_of(gate, rank) : &gate->peers[i];
+        gate->near[i] = peer;
+        peer->said = gate->said + (uint64_t)i * gate->ahead;
+        peer->wishes = gate->relays ? &gate->wishes[i] : NULL;
+        gate->above = i < below ? NULL : peer;
+    }
+    if (gate->relays) {
+        count_spoken_for(gate);
     }
 }
 
@@ -947,12 +1223,18 @@ enum ww_status gate_create(const struct ww_transport *transport, void *fabric,
     made->limit = UINT64_MAX;
     made->left_rank = -1;
     made->waits_for = -1;
-    enum ww_status status = allocate(made);
+    made->latest = -1;
+    measure_messages(made);
+    enum ww_status status = made->relays ? relay_init(topology, &made->relay) : WW_OK;
+    if (status == WW_OK) {
+        status = allocate(made);
+    }
     if (status != WW_OK) {
         gate_destroy(made);
         return status;
     }
     name_peers(made);
+    name_near(made);
     *gate = made;
     return WW_OK;
 }
@@ -962,8 +1244,11 @@ void gate_destroy(struct gate *gate)
     if (gate == NULL) {
         return;
     }
+    relay_finish(&gate->relay);
     free(gate->own);
     free(gate->announcing);
+    free(gate->near);
+    free(gate->wishes);
     free(gate->peers);
     free(gate->round);
     free(gate->said);

@@ -3,10 +3,10 @@
  *
  * Every collective passes the gate once, in the order in which it was started, which is the same
  * on all ranks. Ranks of one host that see each other's memory show it there (board.h). Else up to
- * GATE_DIRECT_SIZE ranks tell each other directly; more of them tell rank 0, which answers with its
- * verdict. Either way every rank learns the same: go, or who differs in what. Messages also carry
- * bad news, while data is on its way as well, and the roll call that finds out who is silent when
- * nothing moves any more. */
+ * GATE_DIRECT_SIZE ranks tell each other directly; more of them tell rank 0 along a tree (relay.h),
+ * and its verdict comes back along it. Either way every rank learns the same: go, or who differs in
+ * what. Messages also carry bad news, while data is on its way as well, and the roll call that
+ * finds out who is silent when nothing moves any more. */
 #ifndef COLLECTIVES_GATE_H
 #define COLLECTIVES_GATE_H
 
@@ -93,22 +93,31 @@ enum ww_status gate_tell_news(const struct gate *gate);
 enum ww_status gate_hear(struct gate *gate);
 
 /* After the fabric failed: what became of it may be told by a peer that knows more. WW_OK when none
- * gave up, else that failure. Where the centre of a star is lost, too, that is the latest error. */
+ * gave up, else that failure. Where rank 0, which hears of all, is lost, too, that is the latest
+ * error. */
 enum ww_status gate_last_words(struct gate *gate);
 
 /* The ranks that the gate waits for: writes up to `most` and returns how many there are. On a board
- * those that gave up are none of them, unless they are all that is missing. */
+ * those that gave up are none of them, unless they are all that is missing. In a tree rank 0 counts
+ * all of a branch, until a roll call tells who of them did announce; others name whom they wait for
+ * themselves. */
 int gate_missing(const struct gate *gate, int *ranks, int most);
 
 /* Those of them that did not answer the latest roll call. All of them on a board, or when none was
  * called. */
 int gate_missing_silent(const struct gate *gate, int *ranks, int most);
 
-/* True when gate_missing names all who are missing, not only the one who would know. */
+/* True when gate_missing names all who are missing, not only those who would know. */
 bool gate_sees_all(const struct gate *gate);
 
-/* True when messages of the others reach rank 0 only, and so does their roll call. */
+/* True when bad news and answers to the roll call of all reach rank 0 only. */
 bool gate_is_star(const struct gate *gate);
+
+/* True when announcements go along a tree. */
+bool gate_relays(const struct gate *gate);
+
+/* There: the peer that came last to what passed last; -1 = this rank did, or nobody knows. */
+int gate_latest(const struct gate *gate);
 
 /* Whom this rank waits for, -1 = nobody: what it answers when a peer calls the roll. */
 void gate_waits_for(struct gate *gate, int rank);

@@ -2,8 +2,10 @@
  * watch.c: at a gate the absent are known; amid data only neighbours are, so when nothing moves
  * any more everybody is asked, and who is silent while others wait for it is named. At a gate of
  * messages everybody is asked in good time, too: peers that are absent but answer wait themselves
- * for somebody, whose last word reached this rank and not them. In a star only rank 0 can ask
- * everybody: it does so early, and the others wait a little longer for what it says. Of ranks
+ * for somebody, whose last word reached this rank and not them. Of many ranks only rank 0 can ask
+ * everybody: it does so early, and the others wait a little longer for what it says. Where they
+ * announce along a tree the roll call also tells it which ones did, so it asks before it warns,
+ * too. Of ranks
  * on this host the system knows whether they are there at all: that is asked soon. Who did not look
  * for long, as a suspended job does not, knows nothing of that time: nobody was silent then. */
 #include "watch.h"
@@ -18,7 +20,7 @@
 #define ROLL_CALL_NS UINT64_C(400000000)
 /* After a peer gave up, what it sent before may so long be still on its way. */
 #define NEWS_PATIENCE_NS UINT64_C(500000000)
-/* Ranks of a star wait so much longer for rank 0, which is the one to name the absent. */
+/* Many ranks wait so much longer for rank 0, which is the one to name the absent. */
 #define STAR_PATIENCE_NS UINT64_C(500000000)
 /* When nothing moves it is asked so often whether those awaited still live, and of how many. */
 #define ALIVE_NS UINT64_C(200000000)
@@ -39,7 +41,7 @@ static int find_awaited(const struct watched *watched, bool asked, int *ranks,
 {
     bool at_gate = watched->run->state == RUN_AT_GATE;
     int missing = at_gate && asked ? gate_missing_silent(watched->gate, ranks, NAMED_MOST) : 0;
-    *verdict = ABSENT;
+    *verdict = gate_sees_all(watched->gate) ? ABSENT : SILENT;
     if (missing > 0) {
         return missing;
     }
@@ -82,7 +84,7 @@ static enum verdict name_awaited(const struct watched *watched, bool asked, char
 }
 
 /* Nobody knows who is to blame: whoever announced what comes next need not answer, and may compute;
- * but what it sent before may be lost. In a star rank 0 would know. Who does not answer is worth a
+ * but what it sent before may be lost. Of many ranks rank 0 would know. Who does not answer is worth a
  * word. */
 static enum ww_status time_out_unknown(const struct watch *watch, const struct watched *watched,
                                        const char *who, const char *what)
@@ -132,11 +134,24 @@ static void warn_once(struct watch *watch, const struct watched *watched, uint64
     struct signature signature = run_signature(&watched->run->request);
     char who[256];
     char what[SIGNATURE_TEXT_BYTES];
-    name_awaited(watched, false, who, sizeof who);
+    enum verdict verdict = name_awaited(watched, false, who, sizeof who);
     signature_print(&signature, what, sizeof what);
-    log_warn("waiting for %s %s %s since %.3g s; gives up after %.3g s (timeout_s)", who,
-             watched->run->state == RUN_AT_GATE ? "to come to" : "in", what,
-             (double)quiet_ns / NS_PER_S, (double)watch->timeout_ns / NS_PER_S);
+    bool at_gate = watched->run->state == RUN_AT_GATE;
+    log_warn("waiting for %s%s %s %s since %.3g s; gives up after %.3g s (timeout_s)", who,
+             at_gate && verdict == AWAITED ? ", or others that it waits for," : "",
+             at_gate ? "to come to" : "in", what, (double)quiet_ns / NS_PER_S,
+             (double)watch->timeout_ns / NS_PER_S);
+}
+
+/* Rank 0 of a tree learns by a roll call who of a branch it is that did not come. */
+static void ask_who_came(struct watch *watch, const struct watched *watched, uint64_t quiet_ns)
+{
+    bool asks = gate_relays(watched->gate) && gate_sees_all(watched->gate) &&
+                watched->run->state == RUN_AT_GATE;
+    if (asks && !watch->asked && quiet_ns >= watch->warn_ns / 2) {
+        watch->asked = true;
+        gate_call_roll(watched->gate, true);
+    }
 }
 
 static uint64_t limit_ns(const struct watch *watch, const struct watched *watched)
@@ -232,6 +247,7 @@ static void begin(struct watch *watch, uint64_t now_ns)
     watch->resting = false;
     watch->warned = false;
     watch->roll_called = false;
+    watch->asked = false;
 }
 
 /* True when nothing came in good time after a peer gave up. */
@@ -277,6 +293,7 @@ enum ww_status watch_look(struct watch *watch, const struct watched *watched, ui
         return tell_of_the_ended(watched, ended);
     }
     uint64_t quiet_ns = now_ns > watch->last_move_ns ? now_ns - watch->last_move_ns : 0;
+    ask_who_came(watch, watched, quiet_ns);
     warn_once(watch, watched, quiet_ns);
     if (quiet_ns < watch->timeout_ns / 4) {
         return WW_PENDING;

@@ -14,6 +14,7 @@ struct watch {
     uint64_t looked_ns; /* the latest look */
     bool resting;       /* until the next look nobody waited */
     bool warned;
+    bool asked; /* before the warning, who came */
     bool roll_called;
     uint64_t roll_called_ns;
     uint64_t asked_ns; /* whether those awaited live */

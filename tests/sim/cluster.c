@@ -54,11 +54,13 @@ static void make_topology(struct topology *topology, int rank, int size, int per
 static void keep_sentence(void *self, enum ww_log_level level, const char *line)
 {
     struct cluster *cluster = self;
-    if (level == WW_LOG_ERROR && cluster->current >= 0) {
-        struct member *member = &cluster->members[cluster->current];
-        if (member->sentence[0] == '\0') {
-            snprintf(member->sentence, sizeof(member->sentence), "%s", line);
-        }
+    if (cluster->current < 0 || (level != WW_LOG_ERROR && level != WW_LOG_WARN)) {
+        return;
+    }
+    struct member *member = &cluster->members[cluster->current];
+    char *kept = level == WW_LOG_ERROR ? member->sentence : member->warning;
+    if (kept[0] == '\0') {
+        snprintf(kept, LOG_SENTENCE_BYTES, "%s", line);
     }
 }
 

@@ -26,6 +26,7 @@ struct member {
     enum ww_status status;             /* of the latest engine_advance */
     uint64_t ended_ns;                 /* when that was not WW_PENDING any more */
     char sentence[LOG_SENTENCE_BYTES]; /* first error that this rank logged, "" */
+    char warning[LOG_SENTENCE_BYTES];  /* likewise */
 };
 
 struct cluster {

@@ -95,7 +95,7 @@ static void run_disagreement(const struct disagreement *row, int size, int odd, 
 
 Test(faults, a_different_request_is_named_on_every_rank_with_both_values)
 {
-    static const int sizes[] = {3, 4, 16, 17, 20};
+    static const int sizes[] = {3, 4, 16, 17, 20, 41};
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         for (size_t i = 0; i < sizeof(disagreements) / sizeof(disagreements[0]); i++) {
             run_disagreement(&disagreements[i], sizes[s], 0, false);
@@ -190,11 +190,37 @@ static void run_absence(int size, int absent)
 
 Test(faults, a_rank_that_never_starts_is_named_by_all_others_after_the_timeout)
 {
-    static const int sizes[] = {2, 3, 8, 16, 17, 24};
+    static const int sizes[] = {2, 3, 8, 16, 17, 24, 41};
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         run_absence(sizes[s], 0);
         run_absence(sizes[s], sizes[s] / 2);
         run_absence(sizes[s], sizes[s] - 1);
+    }
+    run_absence(41, 4); /* it stands above those of another host */
+}
+
+/* Of ranks that announce along a tree rank 0 asks first who came. */
+Test(faults, before_anybody_gives_up_a_warning_names_who_is_missing)
+{
+    static const int sizes[] = {4, 17, 41};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct cluster_options options = fault_options(sizes[s], s);
+        struct cluster *cluster = cluster_create(&options);
+        struct job job = job_of(COLLECTIVE_ALL_REDUCE, "ring", 1000);
+        struct exercise exercise = exercise_init(cluster, &job);
+        int absent = sizes[s] / 10 * 4 + 1;
+        char words[96];
+        start_without(cluster, &exercise, absent);
+        cr_expect_not(cluster_run(cluster, TIMEOUT_S * 0.7));
+        snprintf(words, sizeof(words), "waiting for rank %d (node%d) to come to all_reduce", absent,
+                 absent / 4);
+        cr_expect_not_null(strstr(cluster->members[0].warning, words), "%d ranks: \"%s\"", sizes[s],
+                           cluster->members[0].warning);
+        exercise_start(&exercise, absent);
+        cr_expect(cluster_run(cluster, TIMEOUT_S));
+        expect_all_fine(cluster, &exercise);
+        exercise_finish(&exercise);
+        cluster_destroy(cluster);
     }
 }
 
@@ -250,7 +276,7 @@ static int run_death(const char *algorithm, bool hierarchical, int size, int pos
 
 Test(faults, a_rank_that_dies_amid_the_data_is_told_to_all_others)
 {
-    static const int sizes[] = {2, 3, 6, 16, 20};
+    static const int sizes[] = {2, 3, 6, 16, 20, 41};
     int deaths = 0;
     for (int a = 0; algorithm_sends(algorithms[a]); a++) { /* all-reduces come first */
         for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
@@ -365,7 +391,7 @@ Test(faults, a_rank_that_dies_before_its_values_came_is_told_to_all_others)
 
 Test(faults, a_rank_that_gives_up_says_so_to_all)
 {
-    static const int sizes[] = {3, 8, 20};
+    static const int sizes[] = {3, 8, 20, 41};
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         struct cluster_options options = fault_options(sizes[s], s);
         struct cluster *cluster = cluster_create(&options);
@@ -412,7 +438,7 @@ static void run_late_failure(const struct cluster_options *options, const char *
 
 Test(faults, what_a_rank_had_done_before_it_gave_up_is_done_by_all)
 {
-    static const int sizes[] = {2, 5, 20};
+    static const int sizes[] = {2, 5, 20, 41};
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         for (uint64_t seed = 1; seed <= 20; seed++) {
             struct cluster_options options = fault_options(sizes[s], seed);
@@ -499,7 +525,7 @@ static void run_suspension(int size, bool comes)
     cluster_destroy(cluster);
 }
 
-static const int suspended_sizes[] = {2, 5, 20};
+static const int suspended_sizes[] = {2, 5, 20, 41};
 
 Test(faults, a_job_that_was_suspended_for_longer_than_the_timeout_goes_on)
 {

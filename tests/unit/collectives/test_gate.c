@@ -11,7 +11,8 @@
 #include "plan.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
-#define RANKS_MOST 20
+#define RANKS_MOST 100
+#define TREE_DEPTH_MOST 6
 #define DEPTH 4
 
 TestSuite(gate, .init = capture_start, .fini = capture_finish);
@@ -63,17 +64,21 @@ struct company {
     struct topology topologies[RANKS_MOST];
     uint8_t levels[RANKS_MOST];
     int hosts[RANKS_MOST];
-    char names[1][HOST_NAME_BYTES];
+    char names[RANKS_MOST][HOST_NAME_BYTES];
     void *fabrics[RANKS_MOST];
     struct board *boards[RANKS_MOST]; /* NULL where they do not see each other's memory */
     struct gate *gates[RANKS_MOST];
 };
 
-static void company_open(struct company *company, int size, bool seen)
+/* Rank r on host r % hosts. */
+static void company_open_on(struct company *company, int size, int hosts, bool seen)
 {
     memset(company, 0, sizeof *company);
     company->size = size;
-    strcpy(company->names[0], "here");
+    for (int rank = 0; rank < size; rank++) {
+        strcpy(company->names[rank], "here");
+        company->hosts[rank] = rank % hosts;
+    }
     cr_assert_eq(ww_local_world_create(size, &company->local), WW_OK);
     for (int rank = 0; rank < size; rank++) {
         cr_assert_eq(ww_local_world_rank(company->local, rank, &company->worlds[rank]), WW_OK);
@@ -81,7 +86,7 @@ static void company_open(struct company *company, int size, bool seen)
         struct topology topology = {.rank = rank,
                                     .size = size,
                                     .local_size = size,
-                                    .hosts = 1,
+                                    .hosts = hosts,
                                     .levels = 1,
                                     .host_levels = 1};
         topology.peer_level = company->levels;
@@ -105,6 +110,11 @@ static void company_open(struct company *company, int size, bool seen)
                      WW_OK);
         cr_assert_eq(gate_open(company->gates[rank]), WW_OK);
     }
+}
+
+static void company_open(struct company *company, int size, bool seen)
+{
+    company_open_on(company, size, 1, seen);
 }
 
 static void company_close(struct company *company)
@@ -151,7 +161,7 @@ static enum ww_status look(struct gate *gate, uint64_t *passed)
 static enum ww_status settle(struct company *company, int rank, uint64_t *passed)
 {
     uint64_t ignored;
-    for (int turn = 0; turn < 3; turn++) {
+    for (int turn = 0; turn < 2 * TREE_DEPTH_MOST; turn++) {
         for (int r = 0; r < company->size; r++) {
             gate_advance(company->gates[r], 0, &ignored);
         }
@@ -161,9 +171,11 @@ static enum ww_status settle(struct company *company, int rank, uint64_t *passed
 
 static void expect_passed(struct company *company, uint64_t wanted)
 {
+    uint64_t ignored;
+    settle(company, 0, &ignored);
     for (int rank = 0; rank < company->size; rank++) {
         uint64_t passed = 99;
-        cr_expect_eq(settle(company, rank, &passed), WW_OK);
+        cr_expect_eq(gate_advance(company->gates[rank], 0, &passed), WW_OK);
         cr_expect_eq(passed, wanted, "rank %d: %llu passed", rank, (unsigned long long)passed);
     }
 }
@@ -237,10 +249,11 @@ EACH_WAY(names_the_rank_that_wants_something_else)
                 announce(&company, rank, rank == odd ? 101 : 100);
             }
             uint64_t passed;
-            bool star = sizes[i] > GATE_DIRECT_SIZE && !seen;
+            bool tree = sizes[i] > GATE_DIRECT_SIZE && !seen;
+            settle(&company, 0, &passed);
             for (int rank = 0; rank < sizes[i]; rank++) {
-                enum ww_status status = settle(&company, rank, &passed);
-                cr_expect_eq(status, star && rank > 0 ? WW_OK : WW_MISMATCH);
+                enum ww_status status = gate_advance(company.gates[rank], 0, &passed);
+                cr_expect_eq(status, tree && rank > 0 ? WW_OK : WW_MISMATCH);
                 cr_expect_eq(passed, 0);
             }
             const char *line = capture_take(WW_LOG_ERROR, "wants");
@@ -364,7 +377,7 @@ EACH_WAY(a_lost_connection_is_explained_by_who_gave_up)
     company_close(&company);
 }
 
-Test(gate, of_lost_ranks_the_centre_of_a_star_explains_the_others)
+Test(gate, of_lost_ranks_the_one_that_hears_of_all_explains_the_others)
 {
     struct company company;
     company_open(&company, 20, false);
@@ -669,6 +682,172 @@ EACH_WAY(values_stay_while_a_peer_runs_ahead)
         announce_block(&company, 2, block + 1);
     }
     company_close(&company);
+}
+
+/* ---- Many ranks: a tree --------------------------------------------------------------------- */
+
+static const struct {
+    int size, hosts;
+} trees[] = {{17, 1}, {17, 17}, {20, 3}, {40, 40}, {75, 10}, {90, 90}, {90, 1}, {100, 50}};
+
+Test(gate, a_tree_opens_when_the_last_rank_has_announced)
+{
+    for (size_t i = 0; i < LENGTH(trees); i++) {
+        struct company company;
+        company_open_on(&company, trees[i].size, trees[i].hosts, false);
+        for (uint64_t number = 0; number < 12; number++) {
+            int last = (int)number * 17 % trees[i].size;
+            for (int rank = 0; rank < trees[i].size; rank++) {
+                if (rank != last) {
+                    announce(&company, rank, 100 + number);
+                }
+            }
+            expect_passed(&company, number);
+            announce(&company, last, 100 + number);
+            expect_passed(&company, number + 1);
+            for (int rank = 0; rank < trees[i].size; rank++) {
+                cr_expect_eq(gate_latest(company.gates[rank]), rank == last ? -1 : last,
+                             "rank %d of %d: not rank %d but %d came last", rank, trees[i].size,
+                             last, gate_latest(company.gates[rank]));
+            }
+        }
+        company_close(&company);
+    }
+}
+
+Test(gate, ranks_of_a_tree_run_ahead_by_its_depth)
+{
+    for (size_t i = 0; i < LENGTH(trees); i++) {
+        struct company company;
+        company_open_on(&company, trees[i].size, trees[i].hosts, false);
+        int slow = trees[i].size / 5;
+        for (int number = 0; number < DEPTH; number++) {
+            for (int rank = trees[i].size - 1; rank >= 0; rank--) {
+                if (rank != slow) {
+                    announce(&company, rank, (uint64_t)number);
+                }
+            }
+        }
+        expect_passed(&company, 0);
+        for (int number = 0; number < DEPTH; number++) {
+            announce(&company, slow, (uint64_t)number);
+            expect_passed(&company, (uint64_t)number + 1);
+        }
+        company_close(&company);
+    }
+}
+
+/* Every rank's wish by its number, judged at rank 0. */
+static const char *judge_wishes(int size, int hosts, const uint64_t *counts)
+{
+    static char line[256];
+    struct company company;
+    uint64_t passed;
+    company_open_on(&company, size, hosts, false);
+    announce(&company, size / 2, 7); /* one that all want goes before */
+    for (int rank = 0; rank < size; rank++) {
+        if (rank != size / 2) {
+            announce(&company, rank, 7);
+        }
+        announce(&company, rank, counts[rank]);
+    }
+    cr_expect_eq(settle(&company, 0, &passed), WW_MISMATCH);
+    cr_expect_eq(passed, 1);
+    snprintf(line, sizeof line, "%s", capture_take(WW_LOG_ERROR, "wants"));
+    company_close(&company);
+    return line;
+}
+
+/* What the odd one of a few wants is told with its number and that of the first of the many, however
+ * they are spread. */
+Test(gate, a_tree_names_the_rank_that_wants_something_else)
+{
+    for (size_t i = 0; i < LENGTH(trees); i++) {
+        int size = trees[i].size;
+        int odd_ones[] = {0, 1, size / 3, size / 2, size - 2};
+        for (size_t o = 0; o < LENGTH(odd_ones); o++) {
+            for (int kinds = 1; kinds <= 2; kinds++) {
+                uint64_t counts[RANKS_MOST];
+                char wanted[160];
+                for (int rank = 0; rank < size; rank++) {
+                    counts[rank] = 100;
+                }
+                counts[size - 1] = kinds == 2 ? 102 : 100;
+                counts[odd_ones[o]] = 101;
+                snprintf(wanted, sizeof wanted,
+                         "rank %d (here) wants all_reduce of 101 f32 (sum), rank %d (here) wants "
+                         "all_reduce of 100 f32 (sum)",
+                         odd_ones[o], odd_ones[o] == 0);
+                const char *line = judge_wishes(size, trees[i].hosts, counts);
+                cr_expect_str_eq(line, wanted, "%d ranks on %d hosts: %s", size, trees[i].hosts,
+                                 line);
+            }
+        }
+    }
+}
+
+Test(gate, a_tree_whose_ranks_all_differ_names_two_of_them)
+{
+    for (size_t i = 0; i < LENGTH(trees); i++) {
+        uint64_t counts[RANKS_MOST];
+        for (int rank = 0; rank < trees[i].size; rank++) {
+            counts[rank] = 100 + (uint64_t)rank;
+        }
+        const char *line = judge_wishes(trees[i].size, trees[i].hosts, counts);
+        int odd, usual;
+        unsigned odd_count, usual_count;
+        cr_assert_eq(sscanf(line,
+                            "rank %d (here) wants all_reduce of %u f32 (sum), rank %d (here) wants "
+                            "all_reduce of %u f32 (sum)",
+                            &odd, &odd_count, &usual, &usual_count),
+                     4, "%s", line);
+        cr_expect(odd != usual && odd_count == 100U + (unsigned)odd &&
+                      usual_count == 100U + (unsigned)usual,
+                  "%s", line);
+    }
+}
+
+static bool holds(const int *ranks, int count, int rank)
+{
+    for (int i = 0; i < count; i++) {
+        if (ranks[i] == rank) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Test(gate, in_a_tree_rank_0_learns_by_a_roll_call_who_has_not_announced)
+{
+    for (size_t i = 0; i < LENGTH(trees); i++) {
+        int size = trees[i].size;
+        int absent[] = {1, size - 1}; /* ranks stand above others, or below all */
+        struct company company;
+        int ranks[RANKS_MOST];
+        uint64_t passed;
+        company_open_on(&company, size, trees[i].hosts, false);
+        for (int rank = 0; rank < size; rank++) {
+            if (!holds(absent, 2, rank)) {
+                announce(&company, rank, 1);
+            }
+        }
+        expect_passed(&company, 0);
+        int missing = gate_missing(company.gates[0], ranks, RANKS_MOST);
+        cr_expect(missing >= 2 && missing < size && holds(ranks, missing, absent[0]) &&
+                  holds(ranks, missing, absent[1]));
+        gate_call_roll(company.gates[0], true);
+        for (int rank = 1; rank < size; rank++) {
+            if (rank != absent[0]) { /* it does not even answer */
+                cr_expect_eq(look(company.gates[rank], &passed), WW_OK);
+            }
+        }
+        cr_expect_eq(look(company.gates[0], &passed), WW_OK);
+        cr_expect_eq(gate_missing(company.gates[0], ranks, RANKS_MOST), 2);
+        cr_expect_arr_eq(ranks, absent, sizeof absent);
+        cr_expect_eq(gate_missing_silent(company.gates[0], ranks, RANKS_MOST), 1);
+        cr_expect_eq(ranks[0], absent[0]);
+        company_close(&company);
+    }
 }
 
 Test(gate, signatures_read_like_a_wish)
