@@ -631,6 +631,7 @@ enum ww_status load_create(const struct topology *topology, const struct candida
         return no_memory(&reader);
     }
     made->size = topology->size;
+    made->hosts = topology->hosts;
     made->levels = topology->levels;
     made->host_levels = topology->host_levels;
     made->seen = topology->hierarchy.seen;

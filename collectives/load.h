@@ -50,6 +50,7 @@ struct crew {
 
 struct load {
     int size;
+    int hosts;
     int levels;
     int host_levels;
     bool seen;       /* all ranks are in one host and see each other: no announcements are sent */

@@ -12,6 +12,7 @@
 
 #include "gate.h"
 #include "load.h"
+#include "relay.h"
 
 static double larger(double a, double b)
 {
@@ -160,14 +161,32 @@ static double cores_s(const struct load *load, const struct wires *wires, double
     return seconds;
 }
 
-/* Announcements at the gate go ahead of the data (gate.c): to and from everybody, or to rank 0 and
- * back. */
-static double message_gate_s(const struct wires *wires, int size)
+/* Ranks that meet at a gate. */
+struct meeting {
+    int size;
+    int hosts;
+    int fullest; /* ranks of a host */
+    int host_levels;
+};
+
+/* One way through a tree of so many hosts, or ranks of a host. */
+static double relay_s(const struct link *link, int count)
+{
+    int below = count - 1 < RELAY_WIDTH ? count - 1 : RELAY_WIDTH;
+    return relay_depth(count) * (link->flow.fixed_s + below * link->message_s);
+}
+
+/* Announcements at the gate go ahead of the data (gate.c): to and from everybody, or up and down a
+ * tree of hosts and of the ranks in them. */
+static double message_gate_s(const struct wires *wires, const struct meeting *meeting)
 {
     const struct link *outermost = &wires->link[wires->levels - 1];
-    int ways = size <= GATE_DIRECT_SIZE ? 1 : 2;
-    double peers = size - 1;
-    return ways * outermost->flow.fixed_s + (2 * peers - 1) * outermost->message_s;
+    if (meeting->size <= GATE_DIRECT_SIZE) {
+        double peers = meeting->size - 1;
+        return outermost->flow.fixed_s + (2 * peers - 1) * outermost->message_s;
+    }
+    return 2 * (relay_s(outermost, meeting->hosts) +
+                relay_s(&wires->link[meeting->host_levels - 1], meeting->fullest));
 }
 
 /* In segments of so many bytes. What goes ahead is on its way at the same time. */
@@ -181,7 +200,8 @@ static double gate_s(const struct load *load, const struct wires *wires, double 
     }
     bool ahead = load->ahead * bytes <= GATE_AHEAD_BYTES;
     double meanwhile_s = ahead ? wires->link[wires->levels - 1].flow.fixed_s : 0;
-    return message_gate_s(wires, load->size) - meanwhile_s;
+    struct meeting meeting = {load->size, load->hosts, load->ranks_per_host_max, load->host_levels};
+    return message_gate_s(wires, &meeting) - meanwhile_s;
 }
 
 static struct price price_once(const struct load *load, const struct wires *wires, struct pace pace)
@@ -321,7 +341,9 @@ struct price gate_price(const struct topology *topology, const struct wires *wir
     double core = (link->core_duplex ? 1 : 2) * peers * link->core_byte_s;
     double passes = larger(link->flow.byte_s * link->duplex, larger(port, core));
     double added = memory->copy_byte_s + topology->size * memory->sum_byte_s;
-    double seconds = message_gate_s(wires, topology->size) +
+    struct meeting meeting = {topology->size, topology->hosts, topology->fullest,
+                              topology->host_levels};
+    double seconds = message_gate_s(wires, &meeting) +
                      bytes * (passes + crowding(wires, local) * added);
     double spread = link->spread;
     return (struct price){.seconds = seconds,

@@ -84,8 +84,8 @@ static enum verdict name_awaited(const struct watched *watched, bool asked, char
 }
 
 /* Nobody knows who is to blame: whoever announced what comes next need not answer, and may compute;
- * but what it sent before may be lost. Of many ranks rank 0 would know. Who does not answer is worth a
- * word. */
+ * but what it sent before may be lost. Of many ranks rank 0 would know. Who does not answer is
+ * worth a word. */
 static enum ww_status time_out_unknown(const struct watch *watch, const struct watched *watched,
                                        const char *who, const char *what)
 {

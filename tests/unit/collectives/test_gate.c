@@ -758,8 +758,8 @@ static const char *judge_wishes(int size, int hosts, const uint64_t *counts)
     return line;
 }
 
-/* What the odd one of a few wants is told with its number and that of the first of the many, however
- * they are spread. */
+/* What the odd one of a few wants is told with its number and that of the first of the many,
+ * however they are spread. */
 Test(gate, a_tree_names_the_rank_that_wants_something_else)
 {
     for (size_t i = 0; i < LENGTH(trees); i++) {

@@ -35,10 +35,11 @@ static double flat_seconds(const struct algorithm *algorithm, int hosts, double 
     return price.seconds;
 }
 
-/* The gate takes one message to everybody up to 16 ranks, else to rank 0 and back. */
+/* The gate takes one message to everybody up to 16 ranks, else it goes up and down a tree of hosts:
+ * 8 are below the first one, 64 below these. */
 static double gate(int ranks)
 {
-    return ranks <= 16 ? ALPHA : 2 * ALPHA;
+    return ranks <= 16 ? ALPHA : 2 * (ranks <= 73 ? 2 : 3) * ALPHA;
 }
 
 Test(price, plans_cost_what_the_textbook_says)
@@ -109,6 +110,35 @@ Test(price, levels_send_less_through_the_hosts_ports)
     cr_expect_float_eq(price_of(&topology, &wires, &flat, pace).seconds, 3 * pace.bytes * BETA,
                        1e-9);
     topology_finish(&topology);
+}
+
+/* An empty collective of many ranks: nothing but the gate, which is as deep as the tree, and takes
+ * a message for each of up to 8 hosts and 8 ranks below. */
+Test(price, a_gate_of_many_ranks_is_a_tree)
+{
+    static const struct {
+        int hosts, per_host;
+        double outside, inside; /* ways through the levels */
+        double outside_messages, inside_messages;
+    } rows[] = {
+        {9, 2, 1, 1, 8, 1}, {64, 8, 2, 1, 16, 7}, {1000, 8, 4, 1, 32, 7},
+        {4, 9, 1, 1, 3, 8}, {3, 10, 1, 2, 2, 16}, {17, 1, 2, 0, 16, 0},
+    };
+    const double inner = 1e-6, message = 2e-7;
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct topology topology = paper_topology(
+            &(struct paper_cluster){rows[i].hosts, rows[i].per_host, NULL, 0, 0});
+        const struct cost cost[WW_LEVELS_MAX] = {{inner, 0}, {ALPHA, 0}};
+        struct wires wires = paper_wires(&topology, cost);
+        wires.link[0].message_s = message;
+        wires.link[1].message_s = 5 * message;
+        double wanted = 2 * (rows[i].outside * ALPHA + rows[i].outside_messages * 5 * message +
+                             rows[i].inside * inner + rows[i].inside_messages * message);
+        double got = gate_price(&topology, &wires, 0).seconds;
+        cr_expect_float_eq(got, wanted, 1e-9 * wanted, "%d x %d: %.9f instead of %.9f",
+                           rows[i].hosts, rows[i].per_host, got, wanted);
+        topology_finish(&topology);
+    }
 }
 
 /* By this a trial that is shorter than a shaper's burst is not believed. */

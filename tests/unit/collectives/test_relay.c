@@ -79,7 +79,7 @@ static void expect_tree(int size, int hosts, unsigned seed)
 
 Test(relay, every_rank_is_below_one_other_and_each_host_is_entered_once)
 {
-    static const int rows[][2] = {{1, 1},    {2, 1},   {2, 2},   {9, 9},    {10, 10}, {17, 3},
+    static const int rows[][2] = {{1, 1},    {2, 1},   {2, 2},   {9, 9},    {10, 10},  {17, 3},
                                   {100, 20}, {100, 1}, {300, 7}, {300, 90}, {300, 300}};
     for (size_t i = 0; i < LENGTH(rows); i++) {
         for (unsigned seed = 1; seed <= 3; seed++) {
