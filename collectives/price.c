@@ -172,8 +172,9 @@ struct meeting {
 /* One way through a tree of so many hosts, or ranks of a host. */
 static double relay_s(const struct link *link, int count)
 {
-    int below = count - 1 < RELAY_WIDTH ? count - 1 : RELAY_WIDTH;
-    return relay_depth(count) * (link->flow.fixed_s + below * link->message_s);
+    struct relay_form form = relay_form(count);
+    int below = form.width < count ? form.width : count - 1;
+    return form.depth * (link->flow.fixed_s + below * link->message_s);
 }
 
 /* Announcements at the gate go ahead of the data (gate.c): to and from everybody, or up and down a

@@ -6,9 +6,34 @@
 
 #include "internal/log.h"
 
-static int above(int index)
+/* So many messages leave in the time of a latency: 5 to 10 over InfiniBand, Ethernet and in a host
+ * (cost.c). */
+#define LATENCY_MESSAGES 8
+
+static int above(int index, int width)
 {
-    return (index - 1) / RELAY_WIDTH;
+    return (index - 1) / width;
+}
+
+static int depth_of(int count, int width)
+{
+    int depth = 0;
+    for (int index = count - 1; index > 0; index = above(index, width)) {
+        depth++;
+    }
+    return depth;
+}
+
+struct relay_form relay_form(int count)
+{
+    struct relay_form best = {1, count - 1};
+    for (int width = 2; width <= RELAY_WIDTH_MOST; width++) {
+        int depth = depth_of(count, width);
+        if (depth * (LATENCY_MESSAGES + width) < best.depth * (LATENCY_MESSAGES + best.width)) {
+            best = (struct relay_form){width, depth};
+        }
+    }
+    return best;
 }
 
 /* The ranks of a host are by_host[first[host]] .. by_host[first[host + 1] - 1]. first has room for
@@ -29,11 +54,14 @@ static void sort_by_host(const struct topology *topology, int *first, int *by_ho
 static void find_parents(const struct topology *topology, const int *first, const int *by_host,
                          int *parents)
 {
+    int hosts_width = relay_form(topology->hosts).width;
     for (int host = 0; host < topology->hosts; host++) {
         const int *ranks = by_host + first[host];
-        parents[ranks[0]] = host == 0 ? -1 : by_host[first[above(host)]];
-        for (int i = 1; i < first[host + 1] - first[host]; i++) {
-            parents[ranks[i]] = ranks[above(i)];
+        int count = first[host + 1] - first[host];
+        int width = relay_form(count).width;
+        parents[ranks[0]] = host == 0 ? -1 : by_host[first[above(host, hosts_width)]];
+        for (int i = 1; i < count; i++) {
+            parents[ranks[i]] = ranks[above(i, width)];
         }
     }
 }
@@ -89,13 +117,4 @@ int relay_branch(const struct relay *relay, int rank)
         }
     }
     return -1;
-}
-
-int relay_depth(int count)
-{
-    int depth = 0;
-    for (int index = count - 1; index > 0; index = above(index)) {
-        depth++;
-    }
-    return depth;
 }

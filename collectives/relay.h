@@ -3,9 +3,11 @@
  *
  * The hosts form a tree around that of rank 0, and so do the ranks of a host around its first one:
  *
- *     host 0:  rank 0 -- 1, 2, 3 ...        up: all ranks below announced; down: all ranks did
- *               |    \
- *     hosts 1 .. 8    its other ranks; below host 1 are the hosts 9 .. 16, and so on
+ *     host 0: rank 0 ----- its other ranks      up:   all ranks below announced
+ *              |                                 down: all ranks did
+ *     host 1 .. host 8 --- their ranks
+ *       |         |
+ *     hosts 9 .. 16 ...
  *
  * Every rank deals with a few others only, and a host says once what all its ranks say. */
 #ifndef COLLECTIVES_RELAY_H
@@ -15,11 +17,8 @@
 
 #include "topology.h"
 
-/* Hosts below a host, and ranks below a rank of their host. A level of the tree takes a latency and
- * so many messages one after the other; with 5 to 10 messages in the time of a latency, as over
- * Ethernet and InfiniBand, (latency + width * message) / log(width) is least here. */
-#define RELAY_WIDTH 8
-#define RELAY_BELOW_MOST (2 * RELAY_WIDTH)
+#define RELAY_WIDTH_MOST 16 /* hosts below a host, and ranks below a rank of their host */
+#define RELAY_BELOW_MOST (2 * RELAY_WIDTH_MOST)
 
 struct relay {
     int rank;
@@ -37,7 +36,12 @@ void relay_finish(struct relay *relay); /* zeroes are fine */
  * is not below this one. */
 int relay_branch(const struct relay *relay, int rank);
 
-/* The longest way down in a tree of so many hosts, or ranks of one host. */
-int relay_depth(int count);
+/* How wide a tree of so many hosts is, or of the ranks of a host, and how deep. A way through each
+ * level takes a latency and as many messages as it is wide, one after the other. */
+struct relay_form {
+    int width;
+    int depth; /* 0 = there is but one */
+};
+struct relay_form relay_form(int count);
 
 #endif
