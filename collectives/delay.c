@@ -28,8 +28,9 @@ void delay_end(struct delay *delay, uint64_t now_ns)
 
 void delay_look(struct delay *delay, bool at_gate, const struct gate *gate, uint64_t now_ns)
 {
+    bool long_enough = delay->since_ns != 0 && now_ns - delay->since_ns > NAMED_NS;
     if (!at_gate) {
-        if (gate_latest(gate) >= 0) {
+        if (long_enough && gate_relays(gate)) {
             delay->missing = gate_latest(gate);
         }
         delay_end(delay, now_ns);
@@ -40,7 +41,6 @@ void delay_look(struct delay *delay, bool at_gate, const struct gate *gate, uint
         return;
     }
     bool sees = gate_sees_all(gate) && !gate_relays(gate);
-    bool long_enough = now_ns - delay->since_ns > NAMED_NS;
     if (long_enough && sees && delay->looks++ % LOOK_EVERY == 0) {
         int rank;
         if (gate_missing(gate, &rank, 1) > 0) {

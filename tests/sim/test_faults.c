@@ -491,6 +491,32 @@ Test(faults, a_rank_that_comes_just_in_time_spoils_nothing)
     }
 }
 
+/* Also by those that hear of it along a tree; but not by itself. */
+Test(faults, a_rank_that_others_waited_for_is_named_by_each_of_them)
+{
+    static const int sizes[] = {5, 16, 20, 41};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        for (int late = 0; late < sizes[s]; late += 4) {
+            struct cluster_options options = fault_options(sizes[s], s);
+            struct cluster *cluster = cluster_create(&options);
+            struct job job = job_of(COLLECTIVE_ALL_REDUCE, "tree", 300);
+            struct exercise exercise = exercise_init(cluster, &job);
+            start_without(cluster, &exercise, late);
+            cr_expect_not(cluster_run(cluster, TIMEOUT_S / 2));
+            exercise_start(&exercise, late);
+            cr_expect(cluster_run(cluster, TIMEOUT_S));
+            expect_all_fine(cluster, &exercise);
+            for (int rank = 0; rank < sizes[s]; rank++) {
+                int slowest = engine_take_slowest(cluster->members[rank].engine);
+                cr_expect(slowest == (rank == late ? -1 : late), "rank %d of %d: %d, not %d", rank,
+                          sizes[s], slowest, late);
+            }
+            exercise_finish(&exercise);
+            cluster_destroy(cluster);
+        }
+    }
+}
+
 /* Nobody looks meanwhile, and what comes then is not lost. */
 static void freeze(struct cluster *cluster, double seconds)
 {
