@@ -29,8 +29,9 @@ struct relay_form relay_form(int count)
     struct relay_form best = {1, count - 1};
     for (int width = 2; width <= RELAY_WIDTH_MOST; width++) {
         int depth = depth_of(count, width);
-        if (depth * (LATENCY_MESSAGES + width) < best.depth * (LATENCY_MESSAGES + best.width)) {
-            best = (struct relay_form){width, depth};
+        if (depth * (LATENCY_MESSAGES + width) <= best.depth * (LATENCY_MESSAGES + best.width)) {
+            best = (struct relay_form){width,
+                                       depth}; /* with a tie the wider one, which has less depth */
         }
     }
     return best;

@@ -93,8 +93,9 @@ Test(relay, it_is_as_wide_as_costs_least)
 {
     static const struct {
         int count, depth, width_least, width_most;
-    } rows[] = {{1, 0, 1, 16}, {2, 1, 1, 16}, {9, 1, 8, 16},    {16, 1, 15, 16},   {20, 2, 4, 4},
-                {43, 2, 6, 6}, {73, 2, 8, 8}, {111, 2, 10, 10}, {1000, 3, 10, 10}, {8000, 5, 6, 6}};
+    } rows[] = {{1, 0, 1, 16},    {2, 1, 1, 16},     {9, 1, 8, 16},  {16, 1, 15, 16},
+                {17, 1, 16, 16},  {18, 2, 4, 4},     {43, 2, 6, 6},  {73, 2, 8, 8},
+                {111, 2, 10, 10}, {1000, 3, 10, 10}, {8000, 5, 6, 6}};
     for (size_t i = 0; i < LENGTH(rows); i++) {
         struct relay_form form = relay_form(rows[i].count);
         cr_expect(form.depth == rows[i].depth && form.width >= rows[i].width_least &&
