@@ -2,8 +2,9 @@
  * delay.c: waits at the gate, with a name. */
 #include "delay.h"
 
-#define NAMED_NS 20000 /* shorter waits are latency */
-#define LOOK_EVERY 8   /* asking who is missing costs a look at every peer */
+#define NAMED_NS 20000       /* shorter waits are latency, ... */
+#define NAMED_TREE_NS 200000 /* ... of many messages, one after the other */
+#define LOOK_EVERY 8         /* asking who is missing costs a look at every peer */
 
 static void begin(struct delay *delay, uint64_t now_ns)
 {
@@ -28,7 +29,8 @@ void delay_end(struct delay *delay, uint64_t now_ns)
 
 void delay_look(struct delay *delay, bool at_gate, const struct gate *gate, uint64_t now_ns)
 {
-    bool long_enough = delay->since_ns != 0 && now_ns - delay->since_ns > NAMED_NS;
+    uint64_t least_ns = gate_relays(gate) ? NAMED_TREE_NS : NAMED_NS;
+    bool long_enough = delay->since_ns != 0 && now_ns > delay->since_ns + least_ns;
     if (!at_gate) {
         if (long_enough && gate_relays(gate)) {
             delay->missing = gate_latest(gate);

@@ -133,11 +133,12 @@ struct gate {
     int peer_count;
     struct peer *peers; /* in a tree: all to rank 0, to others rank 0, who is above, who is below */
     int near_count;
-    struct peer **near;      /* [near_count] who announces here; in a tree those below come first */
-    struct peer *above;      /* the last of them; NULL = none */
-    const struct peer *kept; /* who was awaited last, of those below, for the next one to gather */
-    int latest;              /* who came last to what passed last, -1 = nobody knows */
-    unsigned rest;           /* the next one that is heard of the rest */
+    struct peer **near; /* [near_count] who announces here; in a tree those below come first */
+    struct peer *above; /* the last of them; NULL = none */
+    const struct peer
+        *kept;     /* who was awaited last, of those below; NULL = none since this rank came */
+    int latest;    /* who came last to what passed last, -1 = nobody knows */
+    unsigned rest; /* the next one that is heard of the rest */
     struct ww_message *round; /* [peer_count] room for one post to all peers */
     struct said *said;        /* [near_count * ahead] */
     struct wishes *wishes;    /* [near_count] in a tree */
@@ -302,6 +303,12 @@ static void answer(struct gate *gate, struct peer *peer)
     say(gate, peer, &peer->answer, MESSAGE_HERE);
 }
 
+/* Never trust a peer's numbers. */
+static bool is_rank(const struct gate *gate, int32_t rank)
+{
+    return rank >= 0 && rank < gate->topology->size;
+}
+
 /* The first that do not match are kept: nothing passes after them. */
 static void keep_wishes(struct gate *gate, struct peer *peer)
 {
@@ -312,7 +319,9 @@ static void keep_wishes(struct gate *gate, struct peer *peer)
     }
     peer->wishes_number = peer->announced;
     for (uint32_t i = 0; i < count && i < WISHES_MOST; i++) {
-        wishes_add(peer->wishes, &said->wishes[i]);
+        if (is_rank(gate, said->wishes[i].rank)) {
+            wishes_add(peer->wishes, &said->wishes[i]);
+        }
     }
 }
 
@@ -326,7 +335,7 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
     }
     struct message *said = peer->incoming;
     size_t slot = (size_t)(peer->announced & (gate->ahead - 1));
-    peer->said[slot] = (struct said){said->signature, said->whom};
+    peer->said[slot] = (struct said){said->signature, is_rank(gate, said->whom) ? said->whom : -1};
     keep_wishes(gate, peer);
     if (peer->values != NULL && said->bytes <= gate->values_room) {
         memcpy(peer->values + slot * gate->values_room, values_of(said), said->bytes);
@@ -567,22 +576,28 @@ static enum ww_status tell_above(struct gate *gate)
     return post_to(gate, outgoing, gate->above);
 }
 
-/* Who was last: whoever was awaited last here or, below that one, there; nobody was = this rank. */
+/* Who was last: whoever was awaited last here or, below that one, there; nobody was since this rank
+ * announced = itself. */
 static int find_latest(const struct gate *gate)
 {
     return gate->kept == NULL ? gate->topology->rank
                               : gate->kept->said[gate->gathered & (gate->ahead - 1)].latest;
 }
 
+/* Nobody is there any more to tell, or nothing of what is announced here will be done. */
+static bool is_vain(const struct gate *gate)
+{
+    return gate->gathered >= gate->limit || (gate->above != NULL && gate->above->gone);
+}
+
 /* What came together below this rank is told above it. */
 static enum ww_status gather(struct gate *gate)
 {
     enum ww_status status = WW_OK;
-    while (status == WW_OK && !gate->on_board && came_together(gate)) {
+    while (status == WW_OK && !gate->on_board && !is_vain(gate) && came_together(gate)) {
         gate->own[own_slot(gate, gate->gathered)].latest = gate->relays ? find_latest(gate) : -1;
         status = gate->above == NULL ? WW_OK : tell_above(gate);
         gate->gathered++;
-        gate->kept = NULL;
     }
     return status;
 }
@@ -831,6 +846,7 @@ enum ww_status gate_announce(struct gate *gate, const struct signature *signatur
     struct outgoing *outgoing = &gate->announcing[slot];
     assert(!outgoing->under_way && told_bytes(gate, luggage) <= gate_values_room(gate));
     gate->own[slot].signature = *signature;
+    gate->kept = gate->announced == gate->gathered ? NULL : gate->kept;
     if (gate->board != NULL) {
         board_write(gate->board, gate->announced, signature, luggage->notice, luggage->values,
                     gate->on_board ? luggage->bytes : 0);
@@ -892,6 +908,12 @@ static int missing_on_board(const struct gate *gate, int *ranks, int most)
     return absent > 0 ? absent : unseen_on_board(gate, true, ranks, most);
 }
 
+/* To rank 0 of a tree: whether the peer's branch still lacks somebody. */
+static bool branch_is_missing(const struct gate *gate, const struct peer *peer)
+{
+    return gate->near[relay_branch(&gate->relay, peer->rank)]->announced <= gate->passed;
+}
+
 /* In a tree rank 0 knows of whole branches, and of whom the roll call told. */
 static bool is_missing(const struct gate *gate, const struct peer *peer)
 {
@@ -899,8 +921,7 @@ static bool is_missing(const struct gate *gate, const struct peer *peer)
         return peer->announced <= gate->passed;
     }
     if (gate->topology->rank == 0) {
-        const struct peer *branch = gate->near[relay_branch(&gate->relay, peer->rank)];
-        return branch->announced <= gate->passed && peer->told <= gate->passed;
+        return peer->told <= gate->passed && branch_is_missing(gate, peer);
     }
     if (peer == gate->above) {
         return gate->gathered > gate->passed && peer->announced <= gate->passed;
@@ -908,19 +929,30 @@ static bool is_missing(const struct gate *gate, const struct peer *peer)
     return peer->said != NULL && peer->announced <= gate->passed;
 }
 
-static int missing_peers(const struct gate *gate, bool silent, int *ranks, int most)
+static int list_peers(const struct gate *gate, bool silent, int *ranks, int most,
+                      bool (*belongs)(const struct gate *gate, const struct peer *peer))
 {
-    int missing = 0;
+    int count = 0;
     for (int i = 0; i < gate->peer_count; i++) {
         const struct peer *peer = &gate->peers[i];
-        if (is_missing(gate, peer) && !(silent && peer->answered)) {
-            if (missing < most) {
-                ranks[missing] = peer->rank;
+        if (belongs(gate, peer) && !(silent && peer->answered)) {
+            if (count < most) {
+                ranks[count] = peer->rank;
             }
-            missing++;
+            count++;
         }
     }
-    return missing;
+    return count;
+}
+
+/* Where all of a branch told that they announced, one of them does not pass it on. */
+static int missing_peers(const struct gate *gate, bool silent, int *ranks, int most)
+{
+    int missing = list_peers(gate, silent, ranks, most, is_missing);
+    if (missing > 0 || !gate->relays || gate->topology->rank != 0) {
+        return missing;
+    }
+    return list_peers(gate, silent, ranks, most, branch_is_missing);
 }
 
 int gate_missing(const struct gate *gate, int *ranks, int most)

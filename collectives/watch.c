@@ -120,8 +120,12 @@ static enum ww_status time_out(const struct watch *watch, const struct watched *
         snprintf(came, sizeof came, "; %d of %d ranks came",
                  size - gate_missing(watched->gate, ranks, NAMED_MOST), size);
     }
+    /* In a tree one that came, and then neither passes on what others announce nor answers, looks
+     * like one that did not. */
+    const char *absent = gate_relays(watched->gate) ? "did not come to, or does not answer in,"
+                                                    : "did not come to";
     return log_failure(WW_TIMED_OUT, "%s %s %s within %.3g s (timeout_s)%s", who,
-                       verdict == ABSENT ? "did not come to" : "went silent in", what,
+                       verdict == ABSENT ? absent : "went silent in", what,
                        (double)watch->timeout_ns / NS_PER_S, came);
 }
 

@@ -16,7 +16,7 @@
 #include <wirewise/transport.h>
 
 #define EXIT_SKIPPED 77 /* ctest counts it as skipped */
-#define PEERS_MAX 16
+#define PEERS_MAX 64
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
 void checks_begin(void);

@@ -496,7 +496,7 @@ Test(faults, a_rank_that_others_waited_for_is_named_by_each_of_them)
 {
     static const int sizes[] = {5, 16, 20, 41};
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-        for (int late = 0; late < sizes[s]; late += 4) {
+        for (int late = 0; late < sizes[s]; late += 3) {
             struct cluster_options options = fault_options(sizes[s], s);
             struct cluster *cluster = cluster_create(&options);
             struct job job = job_of(COLLECTIVE_ALL_REDUCE, "tree", 300);

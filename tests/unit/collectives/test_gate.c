@@ -807,6 +807,96 @@ Test(gate, a_tree_whose_ranks_all_differ_names_two_of_them)
     }
 }
 
+/* Several of its announcements come at once, and all pass at one look. */
+Test(gate, who_comes_late_to_several_is_the_latest_of_all)
+{
+    for (size_t i = 0; i < LENGTH(trees); i++) {
+        int size = trees[i].size;
+        for (int late = 0; late < size; late += 7) {
+            struct company company;
+            company_open_on(&company, size, trees[i].hosts, false);
+            for (int rank = 0; rank < size; rank++) {
+                for (uint64_t number = 0; rank != late && number < 3; number++) {
+                    announce(&company, rank, number);
+                }
+            }
+            expect_passed(&company, 0);
+            for (uint64_t number = 0; number < 3; number++) {
+                announce(&company, late, number);
+            }
+            expect_passed(&company, 3);
+            for (int rank = 0; rank < size; rank++) {
+                cr_expect_eq(gate_latest(company.gates[rank]), rank == late ? -1 : late,
+                             "rank %d of %d: not rank %d but %d came last", rank, size, late,
+                             gate_latest(company.gates[rank]));
+            }
+            company_close(&company);
+        }
+    }
+}
+
+/* Rank 0 is done with the first collective and gave up; rank 1 still is at it when those below
+ * announce the next, which it would tell rank 0. */
+Test(gate, nothing_is_told_above_to_who_gave_up)
+{
+    struct company company;
+    uint64_t passed;
+    company_open_on(&company, 40, 40, false);
+    for (int rank = 0; rank < 40; rank++) {
+        announce(&company, rank, 1);
+    }
+    expect_passed(&company, 1);
+    announce(&company, 1, 2);
+    gate_report_failure(company.gates[0], 1, WW_TIMED_OUT, "the cat is on the keyboard");
+    cr_expect_eq(gate_advance(company.gates[1], 0, &passed), WW_OK);
+    lost = 0;
+    for (int rank = 2; rank < 40; rank++) {
+        announce(&company, rank, 2);
+    }
+    for (int turn = 0; turn < 2 * TREE_DEPTH_MOST; turn++) {
+        cr_expect_eq(gate_advance(company.gates[1], 0, &passed), WW_OK, "it is at the first one");
+    }
+    cr_expect(gate_has_news(company.gates[1]));
+    cr_expect_eq(gate_advance(company.gates[1], 1, &passed), WW_TIMED_OUT);
+    cr_expect_eq(passed, 1);
+    lost = -1;
+    expect_line(WW_LOG_ERROR, "rank 0 (here) reported: the cat is on the keyboard");
+    company_close(&company);
+}
+
+/* Rank 1 announced and said so, and then neither passes on what the one below it announced nor
+ * answers: it is all that can be named. */
+Test(gate, who_passes_nothing_on_is_missing_though_it_announced)
+{
+    struct company company;
+    int ranks[RANKS_MOST];
+    uint64_t passed;
+    company_open_on(&company, 40, 40, false);
+    for (int rank = 0; rank < 40; rank++) {
+        if (rank != 7) { /* it is below rank 1 */
+            announce(&company, rank, 1);
+        }
+    }
+    expect_passed(&company, 0);
+    for (int roll = 0; roll < 2; roll++) {
+        if (roll == 1) {
+            announce(&company, 7, 1);
+        }
+        gate_call_roll(company.gates[0], true);
+        for (int rank = 1; rank < 40; rank++) {
+            if (roll == 0 || rank != 1) {
+                cr_expect_eq(look(company.gates[rank], &passed), WW_OK);
+            }
+        }
+        cr_expect_eq(look(company.gates[0], &passed), WW_OK);
+        cr_expect_eq(gate_missing(company.gates[0], ranks, RANKS_MOST), roll == 0 ? 1 : 7);
+        cr_expect_eq(ranks[0], roll == 0 ? 7 : 1);
+    }
+    cr_expect_eq(gate_missing_silent(company.gates[0], ranks, RANKS_MOST), 1);
+    cr_expect_eq(ranks[0], 1);
+    company_close(&company);
+}
+
 static bool holds(const int *ranks, int count, int rank)
 {
     for (int i = 0; i < count; i++) {
