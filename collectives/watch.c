@@ -5,9 +5,9 @@
  * for somebody, whose last word reached this rank and not them. Of many ranks only rank 0 can ask
  * everybody: it does so early, and the others wait a little longer for what it says. Where they
  * announce along a tree the roll call also tells it which ones did, so it asks before it warns,
- * too. Of ranks
- * on this host the system knows whether they are there at all: that is asked soon. Who did not look
- * for long, as a suspended job does not, knows nothing of that time: nobody was silent then. */
+ * too. Of ranks on this host the system knows whether they are there at all: that is asked soon.
+ * Who did not look for long, as a suspended job does not, knows nothing of that time: nobody was
+ * silent then. */
 #include "watch.h"
 
 #include <stdio.h>
