@@ -55,7 +55,7 @@ static enum ww_status tell_above(struct gate *gate)
 static int find_latest(const struct gate *gate)
 {
     return gate->kept == NULL ? gate->topology->rank
-                              : gate->kept->said[gate->gathered & (gate->ahead - 1)].latest;
+                              : said_of(gate, gate->kept, gate->gathered)->latest;
 }
 
 /* Nobody is there any more to tell, or nothing of what is announced here will be done. */
@@ -88,9 +88,8 @@ static enum ww_status pass(struct gate *gate)
 {
     enum ww_status status = gate_judge(gate);
     if (status == WW_OK && gate->relays) {
-        gate->latest = gate->above == NULL
-                           ? gate->own[own_slot(gate, gate->passed)].latest
-                           : gate->above->said[gate->passed & (gate->ahead - 1)].latest;
+        gate->latest = gate->above == NULL ? gate->own[own_slot(gate, gate->passed)].latest
+                                           : said_of(gate, gate->above, gate->passed)->latest;
         status = tell_verdict(gate);
     }
     gate->passed += status == WW_OK;

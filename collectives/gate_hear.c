@@ -6,6 +6,9 @@
 
 #include "internal/log.h"
 
+#define HEAR_EVERY 8     /* looks at a board */
+#define HEAR_REST_MOST 4 /* of the many that do not announce here: at once */
+
 enum ww_status gate_listen(struct gate *gate, struct peer *peer)
 {
     struct ww_message message = {.kind = WW_RECEIVE,
@@ -59,31 +62,46 @@ static void answer(struct gate *gate, struct peer *peer)
     gate_say(gate, peer, &peer->answer, MESSAGE_HERE);
 }
 
-/* Never trust a peer's numbers. */
-static bool is_rank(const struct gate *gate, int32_t rank)
+static uint32_t wishes_said(const struct peer *peer)
 {
-    return rank >= 0 && rank < gate->topology->size;
+    return peer->wishes == NULL ? 0 : peer->incoming->bytes / (uint32_t)sizeof(struct wish);
+}
+
+/* Never trust a peer's numbers. */
+static bool is_sensible(const struct gate *gate, const struct peer *peer)
+{
+    const struct message *said = peer->incoming;
+    uint32_t wishes = wishes_said(peer);
+    bool sensible = peer->said != NULL && said->whom >= -1 && said->whom < gate->topology->size &&
+                    wishes != 1 && wishes <= WISHES_MOST;
+    for (uint32_t i = 0; sensible && i < wishes; i++) {
+        int32_t rank = said->wishes[i].rank;
+        sensible = rank >= 0 && rank < gate->topology->size;
+    }
+    return sensible;
 }
 
 /* The first that do not match are kept: nothing passes after them. */
-static void keep_wishes(struct gate *gate, struct peer *peer)
+static void keep_wishes(struct peer *peer)
 {
-    const struct message *said = peer->incoming;
-    uint32_t count = said->bytes / sizeof(struct wish);
-    if (peer->wishes == NULL || peer == gate->above || peer->wishes->count > 0) {
-        return;
-    }
-    peer->wishes_number = peer->announced;
-    for (uint32_t i = 0; i < count && i < WISHES_MOST; i++) {
-        if (is_rank(gate, said->wishes[i].rank)) {
-            wishes_add(peer->wishes, &said->wishes[i]);
+    uint32_t count = wishes_said(peer);
+    if (count > 0 && peer->wishes->count == 0) {
+        peer->wishes_number = peer->announced;
+        for (uint32_t i = 0; i < count; i++) {
+            wishes_add(peer->wishes, &peer->incoming->wishes[i]);
         }
     }
 }
 
 static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
 {
-    if (peer->said == NULL || peer->announced >= gate->passed + gate->ahead) {
+    if (!is_sensible(gate, peer)) {
+        return log_failure(WW_TRANSPORT_FAILED,
+                           "rank %d (%s) announced a collective in a way that this rank does not "
+                           "know: do all ranks load the same libwirewise?",
+                           peer->rank, host_of(gate, peer->rank));
+    }
+    if (peer->announced >= gate->passed + gate->ahead) {
         return log_failure(WW_TRANSPORT_FAILED,
                            "rank %d (%s) is %llu collectives ahead, more than it may be: do all "
                            "ranks load the same libwirewise?",
@@ -91,8 +109,8 @@ static enum ww_status hear_announcement(struct gate *gate, struct peer *peer)
     }
     struct message *said = peer->incoming;
     size_t slot = (size_t)(peer->announced & (gate->ahead - 1));
-    peer->said[slot] = (struct said){said->signature, is_rank(gate, said->whom) ? said->whom : -1};
-    keep_wishes(gate, peer);
+    peer->said[slot] = (struct said){said->signature, said->whom};
+    keep_wishes(peer);
     if (peer->values != NULL && said->bytes <= gate->values_room) {
         memcpy(peer->values + slot * gate->values_room, values_of(said), said->bytes);
     }

@@ -10,12 +10,12 @@
 /* The odd rank out, by majority; all who hear the same votes come to the same words. */
 static void collect_votes(struct gate *gate, const struct signature *own)
 {
-    uint64_t slot = gate->passed & (gate->ahead - 1);
     for (int rank = 0; gate->on_board && rank < gate->topology->size; rank++) {
         gate->votes[rank] = board_place(gate->board, rank, gate->passed)->signature;
     }
     for (int i = 0; !gate->on_board && i < gate->peer_count; i++) {
-        gate->votes[gate->peers[i].rank] = gate->peers[i].said[slot].signature;
+        const struct peer *peer = &gate->peers[i];
+        gate->votes[peer->rank] = said_of(gate, peer, gate->passed)->signature;
     }
     gate->votes[gate->topology->rank] = *own;
 }
@@ -51,15 +51,19 @@ static enum ww_status judge_board(struct gate *gate, const struct signature *own
     return WW_OK;
 }
 
+/* Those that a peer speaks for do not all want the same. */
+static bool differ(const struct peer *peer, uint64_t number)
+{
+    return peer->wishes != NULL && peer->wishes->count > 0 && peer->wishes_number == number;
+}
+
 bool gate_agree(const struct gate *gate, uint64_t number)
 {
     const struct signature *own = &gate->own[own_slot(gate, number)].signature;
     for (int i = 0; i < gate->near_count; i++) {
         const struct peer *peer = gate->near[i];
-        bool differ = peer->wishes != NULL && peer->wishes->count > 0 &&
-                      peer->wishes_number == number;
         if (peer != gate->above &&
-            (differ || !same(&peer->said[number & (gate->ahead - 1)].signature, own))) {
+            (differ(peer, number) || !same(&said_of(gate, peer, number)->signature, own))) {
             return false;
         }
     }
@@ -73,13 +77,13 @@ struct wishes gate_collect_wishes(const struct gate *gate, uint64_t number)
                                    gate->topology->rank, 1};
     for (int i = 0; i < gate->relay.below; i++) {
         const struct peer *peer = gate->near[i];
-        bool differ = peer->wishes->count > 0 && peer->wishes_number == number;
-        for (int w = 0; differ && w < peer->wishes->count; w++) {
-            wishes_add(&wishes, &peer->wishes->wish[w]);
+        if (!differ(peer, number)) {
+            wishes_add(&wishes, &(struct wish){said_of(gate, peer, number)->signature, peer->rank,
+                                               peer->speaks_for});
+            continue;
         }
-        if (!differ) {
-            wishes_add(&wishes, &(struct wish){peer->said[number & (gate->ahead - 1)].signature,
-                                               peer->rank, peer->speaks_for});
+        for (int w = 0; w < peer->wishes->count; w++) {
+            wishes_add(&wishes, &peer->wishes->wish[w]);
         }
     }
     return wishes;

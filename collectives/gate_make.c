@@ -47,27 +47,28 @@ static bool allocate_messages(struct gate *gate, size_t peers)
     return true;
 }
 
-/* Whom this rank hears: everybody, or rank 0 and who is next to it in the tree. */
+/* Rank 0 is the first peer of those that do not hear all, be it above them or not. */
+static int first_below(const struct gate *gate)
+{
+    return gate->relay.parent > 0 ? 2 : 1;
+}
+
+/* Whom this rank hears: everybody, or rank 0 and who is next to it in the tree, if there is one. */
 static int count_peers(const struct gate *gate)
 {
-    const struct relay *relay = &gate->relay;
-    if (hears_all(gate)) {
-        return gate->topology->size - 1;
-    }
-    return gate->relays ? 1 + (relay->parent > 0) + relay->below : 1;
+    return hears_all(gate) ? gate->topology->size - 1 : first_below(gate) + gate->relay.below;
 }
 
 static int peer_rank(const struct gate *gate, int index)
 {
-    const struct relay *relay = &gate->relay;
-    int first_below = 1 + (relay->parent > 0);
+    int below = index - first_below(gate);
     if (hears_all(gate)) {
         return index + (index >= gate->topology->rank);
     }
     if (index == 0) {
         return 0;
     }
-    return index < first_below ? relay->parent : relay->ranks_below[index - first_below];
+    return below < 0 ? gate->relay.parent : gate->relay.ranks_below[below];
 }
 
 static struct peer *peer_of(const struct gate *gate, int rank)
@@ -122,9 +123,6 @@ static void name_peers(struct gate *gate)
 
 static void count_spoken_for(struct gate *gate)
 {
-    for (int i = 0; i < gate->relay.below; i++) {
-        gate->near[i]->speaks_for = 0;
-    }
     for (int rank = 1; rank < gate->topology->size; rank++) {
         int branch = relay_branch(&gate->relay, rank);
         if (branch >= 0) {
@@ -136,8 +134,8 @@ static void count_spoken_for(struct gate *gate)
 /* Who announces here. */
 static void name_near(struct gate *gate)
 {
+    int below = gate->relays ? gate->relay.below : gate->near_count;
     for (int i = 0; i < gate->near_count; i++) {
-        int below = gate->relays ? gate->relay.below : gate->near_count;
         int rank = i < below ? gate->relay.ranks_below[i] : gate->relay.parent;
         struct peer *peer = gate->relays ? peer_of(gate, rank) : &gate->peers[i];
         gate->near[i] = peer;

@@ -35,9 +35,7 @@
 
 #define GATE_TAG 0
 #define TEXT_BYTES GATE_VALUES_BYTES
-#define HEAR_EVERY 8      /* looks at a board */
 #define HEAR_REST_EVERY 4 /* looks, for peers whose word is not awaited */
-#define HEAR_REST_MOST 4  /* of the many that do not announce here: at once */
 
 enum message_kind {
     MESSAGE_ANNOUNCE = 0x7701, /* a collective begins here; from above: all agree */
@@ -137,12 +135,11 @@ struct gate {
     int peer_count;
     struct peer *peers; /* in a tree: all to rank 0, to others rank 0, who is above, who is below */
     int near_count;
-    struct peer **near; /* [near_count] who announces here; in a tree those below come first */
-    struct peer *above; /* the last of them; NULL = none */
-    const struct peer
-        *kept;     /* the last of those below to be awaited since this rank came, or NULL */
-    int latest;    /* who came last to what passed last, -1 = nobody knows */
-    unsigned rest; /* the next one that is heard of the rest */
+    struct peer **near;      /* [near_count] who announces here; in a tree those below come first */
+    struct peer *above;      /* the last of them; NULL = none */
+    const struct peer *kept; /* the last of those below that was awaited, since this rank came */
+    int latest;              /* who came last to what passed last, -1 = nobody knows */
+    unsigned rest;           /* the next one that is heard of the rest */
     struct ww_message *round; /* [peer_count] room for one post to all peers */
     struct said *said;        /* [near_count * ahead] */
     struct wishes *wishes;    /* [near_count] in a tree */
@@ -161,6 +158,13 @@ static inline const char *host_of(const struct gate *gate, int rank)
 static inline size_t own_slot(const struct gate *gate, uint64_t number)
 {
     return (size_t)number & ((size_t)gate->depth - 1);
+}
+
+/* What a peer announced as collective `number`. */
+static inline struct said *said_of(const struct gate *gate, const struct peer *peer,
+                                   uint64_t number)
+{
+    return &peer->said[number & (gate->ahead - 1)];
 }
 
 static inline enum ww_status fail(struct gate *gate, enum ww_status status)
