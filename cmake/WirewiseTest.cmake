@@ -25,6 +25,13 @@ if(WIREWISE_HAVE_CRITERION)
     target_link_libraries(test_support PRIVATE PkgConfig::CRITERION)
 endif()
 
+# wirewise_watched(OUT SECONDS): what goes before the command of a test that ctest ends after so
+# many seconds; shortly before, it tells where the test hangs.
+function(wirewise_watched out seconds)
+    math(EXPR limit "${seconds} * 9 / 10")
+    set(${out} bash ${PROJECT_SOURCE_DIR}/tests/support/watched.sh ${limit} PARENT_SCOPE)
+endfunction()
+
 # Builds what ThreadSanitizer should see.
 add_custom_target(threads_tests)
 
@@ -52,7 +59,8 @@ function(wirewise_unit_test name)
                                ${top}/topology ${top}/tests/support)
     target_link_libraries(${name} PRIVATE ${TEST_LINK} test_support wirewise_static
                           PkgConfig::CRITERION Threads::Threads m)
-    add_test(NAME ${name} COMMAND ${name} --jobs 1 --color=never)
+    wirewise_watched(watched ${TEST_TIMEOUT})
+    add_test(NAME ${name} COMMAND ${watched} $<TARGET_FILE:${name}> --jobs 1 --color=never)
     set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${TEST_TIMEOUT})
     if("threads" IN_LIST TEST_LABELS)
         add_dependencies(threads_tests ${name})

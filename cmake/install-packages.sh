@@ -51,6 +51,7 @@ look() {
         need libucx-dev have_library ucx
         need libsimde-dev have_header simde/x86/avx512.h
         need binutils have_command nm
+        need elfutils have_command eu-stack
         need iproute2 have_root_command ip
     fi
     missing=${missing# }
