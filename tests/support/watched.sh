@@ -9,20 +9,20 @@ limit=$1
 shift
 self=$$
 
-# The processes that came from this one, itself and those that watch left out.
+# The processes that came from process $1, without $2 and its own.
 descendants() {
     local child
     for child in $(cat "/proc/$1/task/$1/children"); do
-        [ "$child" = "$watch" ] && continue
+        [ "$child" = "$2" ] && continue
         echo "$child"
-        descendants "$child"
+        descendants "$child" "$2"
     done
 }
 
 tell() {
-    local process all
-    watch=$BASHPID
-    all=$(descendants "$self")
+    local process all me=$BASHPID
+    trap '' TERM
+    all=$(descendants "$self" "$me")
     [ -n "$all" ] || return
     echo "watched.sh: not over after $limit s:"
     for process in $all; do
@@ -35,17 +35,14 @@ tell() {
     done
     # shellcheck disable=SC2086 # one word per process
     kill -9 $all
+    exit 124
 } >&2
 
-(
-    trap 'kill "$sleeper"' TERM
-    sleep "$limit" >/dev/null 2>&1 &
-    sleeper=$!
-    wait "$sleeper" && trap '' TERM && tell && exit 124
-    exit 0
-) &
+# To wait for what nobody writes takes no further process, which would have to be ended too.
+exec 3<> <(:)
+(read -r -t "$limit" -u 3 || tell) &
 watcher=$!
-"$@"
+"$@" 3<&-
 status=$?
 kill "$watcher" 2>/dev/null
 wait "$watcher"
