@@ -34,7 +34,7 @@ static void open_context(struct bench *bench)
     struct ww_config config = WW_CONFIG_INIT;
     config.progress = WW_PROGRESS_INLINE;
     config.log_level = WW_LOG_WARN;
-    if (bench->options->predict) {
+    if (bench->options->predict || bench->options->cluster_path != NULL) {
         config.calibrate = WW_CALIBRATE_ALWAYS;
     }
     if (bench->options->timeout_s > 0.0) {
@@ -101,6 +101,21 @@ static void keep_settings(struct bench *bench)
         team_fail(&bench->meter.world, "no memory for %zu bytes of settings", bytes);
     }
     ww_config_print(bench->meter.context, bench->report.settings, bytes);
+}
+
+/* Before there is load, and as long as there is a context to ask. */
+static void keep_cluster(struct bench *bench)
+{
+    size_t bytes;
+    FILE *text = open_memstream(&bench->report.cluster, &bytes);
+    if (text == NULL) {
+        team_fail(&bench->meter.world, "no memory for a cluster file");
+    }
+    enum ww_status status = ww_cluster_print(bench->meter.context, text);
+    if (fclose(text) != 0 || status != WW_OK) {
+        team_fail(&bench->meter.world, "--cluster-file %s: %s", bench->options->cluster_path,
+                  status == WW_OK ? strerror(errno) : ww_last_error(NULL));
+    }
 }
 
 /* The peak, less what the bench itself reserved and touched; the ranks of one process share one. */
@@ -191,6 +206,9 @@ static int run_bench(struct bench *bench)
     }
     meter_reserve(meter);
     keep_settings(bench);
+    if (bench->options->cluster_path != NULL) {
+        keep_cluster(bench);
+    }
     table_columns(bench->out);
     sweep(bench->options, meter->world.size, run_job, bench);
     block_calls(bench->out, &bench->report);

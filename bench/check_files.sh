@@ -32,7 +32,7 @@ fails()
 fails 'No such file or directory' 0 -J "$folder/none/a.json"
 fails 'No such file or directory' 0 --csv "$folder/none/a.csv"
 fails 'Is a directory' 0 --plot "$folder"
-for flag in -J --csv --plot; do
+for flag in -J --csv --plot --cluster-file; do
     fails 'No space left' 1 $flag /dev/full
 done
 

@@ -88,6 +88,7 @@ refuses 'does not measure 128 bytes' bench -b 8 -e 64 -f 2 --expect-busbw 128:1
 refuses 'does not measure 13 bytes' bench -b 8 -e 64 -i 8 --expect-busbw 16:1 --expect-busbw 13:1
 refuses 'name of the file is empty' bench -J ''
 refuses 'name the same file' bench -J a --csv a
+refuses 'name the same file' bench --cluster-file a --plot a
 refuses 'goes together with -n only' bench --overhead -J a.json
 refuses 'goes together with -n only' bench -b 64 --overhead
 refuses 'goes together with -n only' bench --overhead broadcast
@@ -111,6 +112,7 @@ refuses 'say --versus nccl' bench --device cuda --versus mpi
 refuses 'all_reduce only' bench broadcast --device cuda --versus nccl
 refuses 'neither --versus' bench --device cuda --versus nccl --codec int8
 refuses 'knows the ways in the host' bench --device cuda --predict
+refuses 'between the memory of hosts' bench --device cuda --cluster-file a
 refuses 'goes together with -n only' bench --device cuda --overhead
 refuses 'drop --memory malloc' bench --device cuda --memory malloc
 refuses 'no codec auto' bench --device cuda --codec auto

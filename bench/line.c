@@ -136,6 +136,9 @@ static void check_device(struct argp_state *state, const struct options *options
         refuse(state, "--device cuda: --predict knows the ways in the host's memory only, not "
                       "NCCL's");
     }
+    if (options->cluster_path != NULL) {
+        refuse(state, "--device cuda: --cluster-file knows wires between the memory of hosts only");
+    }
     if (strcmp(options->codec, "auto") == 0) {
         refuse(state, "--device cuda: single calls on a GPU have no codec auto; name one");
     }
@@ -153,10 +156,12 @@ static void check_files(struct argp_state *state, const struct options *options)
     } files[] = {
         {"-J", options->json_path},
         {"--csv", options->csv_path},
+        {"--cluster-file", options->cluster_path},
         {"--plot", options->plot_path},
     };
-    for (size_t i = 0; i < 3; i++) {
-        for (size_t j = i + 1; j < 3; j++) {
+    const size_t count = sizeof(files) / sizeof(files[0]);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
             if (files[i].path != NULL && files[j].path != NULL &&
                 strcmp(files[i].path, files[j].path) == 0) {
                 refuse(state, "%s and %s name the same file, %s: give each its own", files[i].flag,

@@ -25,6 +25,7 @@ enum {
     KEY_MEMORY,
     KEY_CSV,
     KEY_PLOT,
+    KEY_CLUSTER,
     KEY_EXPECT
 };
 
@@ -87,6 +88,8 @@ static const struct argp_option rows[] = {
     {0, 0, 0, 0, "What becomes of the results", 4},
     {"output_file", 'J', "FILE", 0, "write them as one JSON document, too", 0},
     {"csv", KEY_CSV, "FILE", 0, "write them as CSV, too, a line per measurement", 0},
+    {"cluster-file", KEY_CLUSTER, "FILE", 0,
+     "measure the wires first, and write the job and them as a cluster file for wirewise plan", 0},
     {"plot", KEY_PLOT, "FILE.svg", 0, "draw bus bandwidth over size", 0},
     {"expect-busbw", KEY_EXPECT, "SIZE:GBPS", 0,
      "end with exit code 3 when any bus bandwidth at that size is less; may be repeated", 0},
@@ -129,6 +132,7 @@ static const struct {
 } paths[] = {
     {'J', "-J", offsetof(struct options, json_path)},
     {KEY_CSV, "--csv", offsetof(struct options, csv_path)},
+    {KEY_CLUSTER, "--cluster-file", offsetof(struct options, cluster_path)},
     {KEY_PLOT, "--plot", offsetof(struct options, plot_path)},
 };
 

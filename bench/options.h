@@ -52,6 +52,7 @@ struct options {
     int expectation_count;
     const char *json_path; /* NULL = not asked for */
     const char *csv_path;
+    const char *cluster_path;
     const char *plot_path;
     const char *versus; /* the peer's name; NULL = none */
     bool versus_mpi;

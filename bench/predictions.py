@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""predictions.py BUILD [--hosts 2,4] [--rates 1gbit,5gbit] [--ranks 1,2] [--runs 1] [bench's flags]
+"""predictions.py BUILD [--hosts 2,4] [--rates 1gbit,5gbit] [--ranks 1,2] [--runs 1]
+               [--calibrate 0.3] [bench's flags]
 
 Between hosts that tests/cluster/hosts.sh makes: every way of an all-reduce is measured, and compared
 with what was predicted twice, by `wirewise plan` from the links as given (a cluster file with rate,
@@ -35,17 +36,15 @@ A = {hosts}
 [network]
 kind = Ethernet
 rate = {rate} Gb/s
-latency = {latency} us
 efficiency = 0.956
 """
 
 
-def planned(build, hosts, rate, ranks, latency, sizes):
-    """Seconds by (way, bytes), from a cluster file alone."""
+def planned(build, hosts, rate, ranks, network, sizes):
+    """Seconds by (way, bytes), from a cluster file alone; network: further lines about it."""
     with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
         file.write(CLUSTER.format(hosts=hosts, ranks=ranks, cores=os.cpu_count() / hosts,
-                                  latency=latency,
-                                  rate=rate.replace("gbit", "")))
+                                  rate=rate.replace("gbit", "")) + "\n".join(network) + "\n")
         file.flush()
         words = [f"{build}/wirewise", "plan", file.name, "-b", ",".join(map(str, sizes)), "--all",
                  "--json"]
@@ -54,11 +53,12 @@ def planned(build, hosts, rate, ranks, latency, sizes):
             for size in document["sizes"] for row in size["ways"]}
 
 
-def measured(build, hosts, rate, ranks, flags):
+def measured(build, hosts, rate, ranks, calibrate, flags):
     """Rows of bench --predict: way, bytes, predicted and median seconds, chosen. And by bytes how
     much longer the chosen way took than others when they met once more."""
     words = [HOSTS, "with", str(hosts), rate, "--", "timeout", "1200", "hosts.sh", "mpirun",
-             str(ranks), "env", "WIREWISE_CALIBRATION_FILE=none", f"{build}/wirewise", "bench",
+             str(ranks), "env", "WIREWISE_CALIBRATION_FILE=none",
+             f"WIREWISE_CALIBRATE_S={calibrate}", f"{build}/wirewise", "bench",
              "--predict", "-c", "0", "-w", "1", *flags]
     text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     row = re.compile(r"^# +(\d+)  (\* )?(\S+)(?: +\d+){4} +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+)")
@@ -165,6 +165,11 @@ def main():
     parser.add_argument("--rates", default="1gbit,5gbit")
     parser.add_argument("--ranks", default="1,2")
     parser.add_argument("--latency", default="20", help="microseconds, as given to the plan")
+    parser.add_argument("--calibrate", default="0.3", help="seconds for what a job measures at its "
+                        "begin")
+    parser.add_argument("--network", action="append", default=[], metavar="LINE",
+                        help='further lines of [network] for the plan, as bench --cluster-file '
+                        'wrote them on this machine: "message = 9.7 us"')
     parser.add_argument("--save", help="a file for all rows of all runs, as JSON: way, bytes, "
                         "seconds as given, as calibrated and measured, chosen; and by bytes the "
                         "ratio and the rival of ways that met once more")
@@ -177,6 +182,7 @@ def main():
     places = list(itertools.product(map(int, arguments.hosts.split(",")),
                                     arguments.rates.split(","),
                                     map(int, arguments.ranks.split(","))))
+    network = [f"latency = {arguments.latency} us", *arguments.network]
     runs = []
     meetings = []
     for _ in range(arguments.runs):
@@ -185,9 +191,10 @@ def main():
         for hosts, rate, ranks in places:
             place = f"{hosts} hosts x {ranks} ranks, {rate}"
             print(place, flush=True)
-            rows, meetings[-1][place] = measured(build, hosts, rate, ranks, flags)
+            rows, meetings[-1][place] = measured(build, hosts, rate, ranks,
+                                                  arguments.calibrate, flags)
             sizes = sorted({row[1] for row in rows})
-            given = planned(build, hosts, rate, ranks, arguments.latency, sizes)
+            given = planned(build, hosts, rate, ranks, network, sizes)
             tables = {"given": given, "calibrated": {(row[0], row[1]): row[2] for row in rows}}
             for kind in kinds:
                 part = [row for row in rows if (row[0], row[1]) in given

@@ -18,6 +18,16 @@ static bool write_csv(const struct report *report)
     return file_write("--csv", report->options->csv_path, report_csv, report);
 }
 
+static void write_text(FILE *to, const void *text)
+{
+    fputs(text, to);
+}
+
+static bool write_cluster(const struct report *report)
+{
+    return file_write("--cluster-file", report->options->cluster_path, write_text, report->cluster);
+}
+
 static bool write_plot(const struct report *report)
 {
     struct curves curves;
@@ -39,6 +49,7 @@ static const struct {
 } files[] = {
     {"-J", offsetof(struct options, json_path), write_json},
     {"--csv", offsetof(struct options, csv_path), write_csv},
+    {"--cluster-file", offsetof(struct options, cluster_path), write_cluster},
     {"--plot", offsetof(struct options, plot_path), write_plot},
 };
 #define FILE_COUNT (sizeof(files) / sizeof(files[0]))

@@ -52,6 +52,7 @@ void report_finish(struct report *report)
 {
     free(report->records);
     free(report->contests);
+    free(report->cluster);
     free(report->settings);
 }
 

@@ -44,6 +44,7 @@ struct report {
     const struct options *options;
     const char *mpi;            /* "none" where MPI was not started */
     char gpu_way[160];          /* of --device cuda: "NCCL 2.28.9 on NVIDIA H200"; else "" */
+    char *cluster;              /* the job as a cluster file, where one is asked for; owned */
     char *settings;             /* of the library, a line each, as ww_config_print tells; owned */
     time_t begin;               /* when the run began ... */
     time_t end;                 /* ... and when it was over */

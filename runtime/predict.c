@@ -203,3 +203,12 @@ size_t ww_wires_print(const struct ww_context *context, char *text, size_t bytes
     selector_describe(context->selector, summary, sizeof summary);
     return used + (size_t)snprintf(left > 0 ? text + used : NULL, left, "choice   %s\n", summary);
 }
+
+enum ww_status ww_cluster_print(const struct ww_context *context, FILE *to)
+{
+    if (context == NULL || to == NULL) {
+        return log_failure(WW_BAD_ARGUMENT, "ww_cluster_print got no %s",
+                           context == NULL ? "context" : "stream");
+    }
+    return cluster_write(&context->topology, &context->wires, to);
+}

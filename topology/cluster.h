@@ -122,6 +122,11 @@ enum ww_status cluster_topology(const struct cluster_file *cluster, struct topol
  * usually do, in this order. */
 struct wires cluster_wires(const struct cluster_file *cluster, const struct topology *topology);
 
+/* Writes a cluster file of a job: its hosts, and what its wires cost as they stand in `wires`.
+ * Whether the stream took it all is for its owner to see. Returns WW_OK; WW_UNSUPPORTED (the format
+ * has no room for so many kinds of hosts), WW_NO_MEMORY: nothing is written then. */
+enum ww_status cluster_write(const struct topology *topology, const struct wires *wires, FILE *to);
+
 /* ---- Parts of this room ---------------------------------------------------------------------- */
 
 /* Takes the file apart, without looking at machines (cluster_file.c). */

@@ -2,6 +2,7 @@
  * cost.c: what wires and memory usually cost, where nobody measured. */
 #include "topology.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ static const struct port ports[] = {
  * ranks a core need for a step (measured between hosts of namespaces, bench/README.md). */
 #define TURN_S 5e-6
 #define TURN_MOST_S 18e-6
+#define AWAIT_LEAST_S 0.05e-6 /* a line that comes from another core's cache */
 
 #define SPREAD_UNKNOWN 0.5
 #define SPREAD_NOMINAL 0.25
@@ -138,18 +140,50 @@ struct wires wires_assumed(const struct topology *topology)
     return wires;
 }
 
+/* A wait that was measured may have been shorter than what such turns take as a rule. */
+static double without(double wait_s, double turns_s, double least_s)
+{
+    return fmax(wait_s - turns_s, fmin(wait_s, least_s));
+}
+
 static void share_link(struct link *link, double others, double turn_s)
 {
     link->flow.fixed_s += turn_s + others * link->message_s;
     link->message_s *= 1 + others;
 }
 
-void wires_share_cores(struct wires *wires, int ranks)
+static void unshare_link(struct link *link, double others, double turn_s)
+{
+    link->message_s /= 1 + others;
+    link->flow.fixed_s = without(link->flow.fixed_s, turn_s + others * link->message_s,
+                                 link->message_s);
+}
+
+/* How many ranks look in vain before one has its core again, and how long that takes. */
+static double others_of(const struct wires *wires, int ranks, double *turns_s)
 {
     double others = wires->cores > 0 && ranks > wires->cores ? ranks / wires->cores - 1 : 0;
     double each_s = others * TURN_S < TURN_MOST_S ? others * TURN_S : TURN_MOST_S;
+    *turns_s = others * each_s;
+    return others;
+}
+
+void wires_share_cores(struct wires *wires, int ranks)
+{
+    double turns_s;
+    double others = others_of(wires, ranks, &turns_s);
     for (int level = 0; level < wires->levels; level++) {
-        share_link(&wires->link[level], others, others * each_s);
+        share_link(&wires->link[level], others, turns_s);
     }
-    wires->memory.await_s += others * each_s;
+    wires->memory.await_s += turns_s;
+}
+
+void wires_give_cores(struct wires *wires, int ranks)
+{
+    double turns_s;
+    double others = others_of(wires, ranks, &turns_s);
+    for (int level = 0; level < wires->levels; level++) {
+        unshare_link(&wires->link[level], others, turns_s);
+    }
+    wires->memory.await_s = without(wires->memory.await_s, turns_s, AWAIT_LEAST_S);
 }

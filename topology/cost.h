@@ -78,4 +78,7 @@ struct wires wires_assumed(const struct topology *topology);
  * cores than ranks: up to so many. What was measured in company says so by itself. */
 void wires_share_cores(struct wires *wires, int ranks);
 
+/* The reverse: of what wires cost in such company what they cost ranks that have a core each. */
+void wires_give_cores(struct wires *wires, int ranks);
+
 #endif

@@ -2,7 +2,10 @@
  * quantity.c: reads a number, blanks, and one unit out of a table. */
 #include "quantity.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DIGITS_MAX 15 /* so many are exact in a double */
@@ -45,6 +48,18 @@ static const struct unit sizes[] = {{"", 1},          {"B", 1},         {"K", 1 
 
 static const struct unit *const units[QUANTITIES] = {no_units, no_units, rates,
                                                      limits,   times,    sizes};
+
+/* What is written, the smallest first. */
+static const struct unit plain_written[] = {{"", 1}, {NULL, 0}};
+static const struct unit rates_written[] = {
+    {" KB/s", 1e3}, {" MB/s", 1e6}, {" GB/s", 1e9}, {" TB/s", 1e12}, {NULL, 0}};
+static const struct unit limits_written[] = {
+    {" Kb/s", 1e3 / 8}, {" Mb/s", 1e6 / 8}, {" Gb/s", 1e9 / 8}, {NULL, 0}};
+static const struct unit times_written[] = {
+    {" ns", 1e-9}, {" us", 1e-6}, {" ms", 1e-3}, {" s", 1}, {NULL, 0}};
+
+static const struct unit *const written[QUANTITIES] = {
+    plain_written, plain_written, rates_written, limits_written, times_written, plain_written};
 
 const char *const quantity_forms[QUANTITIES] = {
     "a whole number",
@@ -126,4 +141,22 @@ bool quantity_read_rate(const char *text, double *value, const char **rest)
         *rest = after;
     }
     return after != NULL;
+}
+
+void quantity_write(enum quantity quantity, double value, char *text, size_t bytes)
+{
+    bool whole = quantity == QUANTITY_COUNT || quantity == QUANTITY_SIZE;
+    const struct unit *unit = written[quantity];
+    while (unit[1].name != NULL && value >= unit[1].value) {
+        unit++;
+    }
+    int64_t thousandths = whole ? 1000 * llround(value) : llround(1000 * value / unit->value);
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%" PRId64 ".%03d", thousandths / 1000,
+                          (int)(thousandths % 1000));
+    while (digits[length - 1] == '0') {
+        length--;
+    }
+    length -= digits[length - 1] == '.';
+    snprintf(text, bytes, "%.*s%s", length, digits, unit->name);
 }

@@ -5,6 +5,7 @@
 #define QUANTITY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum quantity {
     QUANTITY_COUNT,  /* a whole number */
@@ -25,5 +26,9 @@ bool quantity_read(enum quantity quantity, const char *text, double *value);
 
 /* Reads a rate at the beginning of a text; *rest is what follows behind blanks. */
 bool quantity_read_rate(const char *text, double *value, const char **rest);
+
+/* Writes one that quantity_read reads, in the unit that leaves 1 to 1000 before the point, and a
+ * thousandth of that exactly. Limits come out in bits: "4.63 Gb/s"; a size as whole bytes. */
+void quantity_write(enum quantity quantity, double value, char *text, size_t bytes);
 
 #endif

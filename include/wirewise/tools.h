@@ -90,6 +90,15 @@ WW_API enum ww_status ww_calls_follow(struct ww_context *context,
  * what is chosen from which size on. Returns the bytes needed, as snprintf does. */
 WW_API size_t ww_wires_print(const struct ww_context *context, char *text, size_t bytes);
 
+/* Writes the job as a cluster file, which ww_forecast_create reads: its hosts, and what its wires
+ * were found to cost, so that what a few hosts measured prices as many as one likes. How hosts are
+ * built inside, beyond units that ranks share, and GPUs are left out. To be told with ranks that
+ * have a core each: else what they took of each other is taken off by rule.
+ * Thread   any, one at a time; nothing is sent
+ * Returns  WW_OK (whether the stream took it all, ferror tells), WW_BAD_ARGUMENT, WW_UNSUPPORTED
+ *          (the format has no room for so many kinds of hosts), WW_NO_MEMORY. */
+WW_API enum ww_status ww_cluster_print(const struct ww_context *context, FILE *to);
+
 /* ---- Machines: what is known about the wires of one host ------------------------------------
  *
  * Every fact says whether it is known and who told it. Unknown is not zero: a container, a virtual
