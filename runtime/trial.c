@@ -351,8 +351,9 @@ static enum ww_status correct_all(const struct trial *trial, size_t bytes)
     for (int w = 0; w < trial->listed && status == WW_OK; w++) {
         const struct way_tried *way = &trial->ways[w];
         double own = way->seconds / way->price.seconds / common;
-        double trusted = common * pow(own, trust_in(trial, way));
-        status = correct(trial, bytes, way, trusted * way->price.seconds);
+        /* Rounded: hosts whose libraries differ in a double's last bit must decide alike. */
+        float trusted = (float)(common * pow(own, trust_in(trial, way)));
+        status = correct(trial, bytes, way, (double)trusted * way->price.seconds);
     }
     return status;
 }

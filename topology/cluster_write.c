@@ -10,6 +10,7 @@
 #include "topology.h"
 
 #define UPLINK_LEAST 0.001
+#define RANKS_MOST 1024 /* as cluster_file.c has it */
 
 struct author {
     const struct topology *topology;
@@ -76,6 +77,11 @@ static enum ww_status sort_hosts(struct author *author)
         }
         author->ranks_of[shape] = author->ranks_on[host];
         author->shapes += shape == author->shapes;
+        if (author->ranks_on[host] > RANKS_MOST) {
+            return log_failure(
+                WW_UNSUPPORTED, "host %s has %d ranks: in a cluster file it may have up to %d",
+                author->topology->host_name[host], author->ranks_on[host], RANKS_MOST);
+        }
         lines += host == 0 || shape != shape_of(author, host - 1);
     }
     if (lines > CLUSTER_LINES_MAX) {
@@ -97,11 +103,17 @@ static bool is_by_node(const struct topology *topology)
     return by_node;
 }
 
-static bool is_by_slot(const struct topology *topology)
+static bool is_by_slot(const struct author *author)
 {
+    const struct topology *topology = author->topology;
     bool by_slot = true;
-    for (int rank = 0; rank < topology->size; rank++) {
-        by_slot = by_slot && topology->host_of[rank] == rank % topology->hosts;
+    int rank = 0;
+    for (int slot = 0; slot < topology->fullest; slot++) {
+        for (int host = 0; host < topology->hosts; host++) {
+            if (author->ranks_on[host] > slot) {
+                by_slot = by_slot && topology->host_of[rank++] == host;
+            }
+        }
     }
     return by_slot;
 }
@@ -110,7 +122,7 @@ static void write_cluster(const struct author *author)
 {
     const struct topology *topology = author->topology;
     bool by_node = is_by_node(topology);
-    bool by_slot = !by_node && is_by_slot(topology);
+    bool by_slot = !by_node && is_by_slot(author);
     fprintf(author->to,
             "# %d ranks on %d host%s as this job found them; for wirewise plan\n"
             "[cluster]\n"

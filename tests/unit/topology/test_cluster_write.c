@@ -118,6 +118,8 @@ Test(cluster_write, ragged_hosts_by_slot)
 {
     expect_same_after("[cluster]\nplacement = slot\n[nodes]\nA = 3\n[shape A]\nranks = 2\n"
                       "cores = 4\n" WIRE);
+    expect_same_after("[cluster]\nplacement = slot\n[nodes]\nA = 1\nB = 1\nA = 1\n[shape A]\n"
+                      "ranks = 1\ncores = 2\n[shape B]\nranks = 3\ncores = 4\n" WIRE);
     expect_same_after("[nodes]\nA = 1\nB = 2\nA = 3\n[shape A]\nranks = 2\ncores = 4\n[shape B]\n"
                       "ranks = 5\ncores = 6\n" WIRE);
 }
