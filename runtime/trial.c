@@ -324,15 +324,20 @@ static enum ww_status correct(const struct trial *trial, size_t bytes, const str
     return selector_correct(context->selector, &wish, &way->choice, took_s, grows);
 }
 
-/* How much longer ways took than they are priced at: the geometric mean of those that were tried.
- */
+/* How many times its price a way took; a clock that stood still took a nanosecond. */
+static double ratio_of(const struct way_tried *way)
+{
+    return fmax(way->seconds, 1e-9) / way->price.seconds;
+}
+
+/* The geometric mean of those that were tried. */
 static double common_ratio(const struct trial *trial)
 {
     double sum = 0;
     for (int w = 0; w < trial->count; w++) {
-        sum += log(trial->ways[w].seconds / trial->ways[w].price.seconds);
+        sum += fit_ln(ratio_of(&trial->ways[w]));
     }
-    return exp(sum / trial->count);
+    return fit_exp(sum / trial->count);
 }
 
 /* How far a way's own time counts beside its price, 0 to 1. */
@@ -350,10 +355,9 @@ static enum ww_status correct_all(const struct trial *trial, size_t bytes)
     enum ww_status status = WW_OK;
     for (int w = 0; w < trial->listed && status == WW_OK; w++) {
         const struct way_tried *way = &trial->ways[w];
-        double own = way->seconds / way->price.seconds / common;
-        /* Rounded: hosts whose libraries differ in a double's last bit must decide alike. */
-        float trusted = (float)(common * pow(own, trust_in(trial, way)));
-        status = correct(trial, bytes, way, (double)trusted * way->price.seconds);
+        double own = fit_ln(ratio_of(way) / common);
+        double trusted = common * fit_exp(trust_in(trial, way) * own);
+        status = correct(trial, bytes, way, trusted * way->price.seconds);
     }
     return status;
 }
