@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * cluster_write.c: a job that runs as a cluster file, so that what its wires were found to cost is
- * a price for clusters that nobody is on. Read again, such a file gives the same wires: rates with
- * four digits, times to a thousandth of their unit. */
+ * a price for clusters that nobody is on. Read again, such a file gives the same wires to a
+ * thousandth, but for what the format has no words for: what one stream of a port reaches, both
+ * directions of a pair at once, and what is inside a host beside memory. */
 #include <stdlib.h>
 #include <string.h>
 
